@@ -1,0 +1,1 @@
+"""The ``gradprox`` command: one file per subcommand."""

@@ -1,0 +1,51 @@
+"""The Typer app, and the one place where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gradprox import __version__
+from gradprox.cli import train
+from gradprox.errors import InputError
+
+app = typer.Typer(
+    name="gradprox",
+    help="Restore images with learned proximal operators that carry proofs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="train")(train.train)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gradprox {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001  handled by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 1 after a one-line error, 2 for wrong usage."""
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(1)

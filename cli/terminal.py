@@ -1,0 +1,37 @@
+"""What people see: one console, one progress bar, one table style."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+@cache
+def console(*, stderr: bool = False) -> Console:
+    """Return the console: colour on a terminal, plain text in a pipe."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """Return a progress bar with time left, on standard error; invisible when quiet or in a pipe.
+
+    Tasks carry a ``note`` field, shown at the end of the line.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console(stderr=True),
+        transient=True,
+        disable=quiet or not console(stderr=True).is_terminal,
+    )

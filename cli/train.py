@@ -1,0 +1,71 @@
+"""``gradprox train``: train a model from a folder of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.terminal import console, progress_bar
+
+if TYPE_CHECKING:
+    from gradprox.training import Progress
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe (the name of a model) or a .toml file.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of training pictures.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the checkpoint, the log and the model.", show_default=False)
+    ],
+    validation: Annotated[
+        Path | None, typer.Option(help="Folder of held-out pictures to measure on.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in OUT; the result is the same.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; the machine's choice if not given.")
+    ] = None,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a learned proximal operator.
+
+    Ctrl-C loses at most the steps since the last checkpoint: run again with --resume.
+
+    Example: gradprox train --recipe gray --data BSDS400 --validation BSDS32 --out runs/gray
+    """
+    import torch
+
+    from gradprox.training import read_recipe
+    from gradprox.training import train as run
+    from gradprox.zoo import recipe_path
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
+    with progress_bar(quiet) as bar:
+        task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
+
+        def report(progress: Progress) -> None:
+            bar.update(task, completed=progress.step, note=f"loss {progress.loss:.4g}")
+            if progress.validation:
+                figures = "  ".join(f"{level}: {psnr:.2f} dB" for level, psnr in progress.validation.items())
+                bar.console.print(f"step {progress.step}  {figures}")
+
+        path = run(
+            chosen,
+            data,
+            out,
+            validation=validation,
+            resume=resume,
+            device=options.resolve_device(device),
+            report=report,
+        )
+    if not quiet:
+        console().print(f"model: {path}")

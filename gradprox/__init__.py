@@ -1,0 +1,31 @@
+"""Learned proximal operators with proofs: monotone gradient networks for plug-and-play image restoration.
+
+The names below load on first use, so that ``import gradprox`` and ``gradprox --help`` wait for nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from gradprox._version import __version__
+
+if TYPE_CHECKING:
+    from gradprox.errors import InputError
+    from gradprox.operators import LearnedProx
+    from gradprox.zoo import load_model, model_names
+
+_HOMES = {
+    "InputError": "gradprox.errors",
+    "LearnedProx": "gradprox.operators",
+    "load_model": "gradprox.zoo",
+    "model_names": "gradprox.zoo",
+}
+
+__all__ = ["InputError", "LearnedProx", "__version__", "load_model", "model_names"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gradprox' has no attribute {name!r}")

@@ -1,0 +1,37 @@
+"""Jacobians of small inputs, and what a proximal operator's must satisfy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the ``(N, N)`` Jacobian at ``x`` of a map between tensors of one shape, ``N = x.numel()``.
+
+    Raises:
+        ValueError: ``x`` has more than 4,096 entries, too many for a dense matrix.
+    """
+    size = x.numel()
+    if size > 4096:
+        raise ValueError(f"a dense Jacobian of {size} x {size} entries is too large: take a smaller picture")
+
+    def flat(v: Tensor) -> Tensor:
+        return operator(v.view_as(x)).flatten()
+
+    jacobian = torch.autograd.functional.jacobian(flat, x.detach().flatten())
+    assert isinstance(jacobian, Tensor)  # noqa: S101  one tensor in, one tensor out
+    return jacobian
+
+
+def symmetry_defect(jacobian: Tensor) -> float:
+    """Return ``max |J - J^T| / |J|_2``: 0 for the gradient of a potential."""
+    return float((jacobian - jacobian.T).abs().max() / torch.linalg.matrix_norm(jacobian, 2))
+
+
+def eigenvalue_range(jacobian: Tensor) -> tuple[float, float]:
+    """Return the smallest and largest eigenvalue of the symmetric part of ``J``."""
+    eigenvalues = torch.linalg.eigvalsh((jacobian + jacobian.T) / 2)
+    return float(eigenvalues[0]), float(eigenvalues[-1])

@@ -1,0 +1,57 @@
+"""The one contract every gradient network keeps (arXiv 2404.07361, section 2)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+def image_sum(x: Tensor) -> Tensor:
+    """Sum each image of ``(B, ...)`` in double precision, giving ``(B,)``.
+
+    A potential adds up millions of terms; in single precision its rounding would hide the last steps of a
+    descent. Devices without double precision (Apple's MPS) accumulate in the input's own type.
+    """
+    accumulate = x.dtype if x.device.type == "mps" else torch.float64
+    return x.flatten(1).sum(dim=1, dtype=accumulate)
+
+
+class GradientNetwork(nn.Module, ABC):
+    r"""A map that is the gradient of a scalar potential, ``forward(x) = grad Phi(x)``.
+
+    ``forward`` is written out by hand and uses no automatic differentiation, so it exports and it stays cheap.
+
+    Attributes:
+        monotone: whether the Jacobian is positive semidefinite for *every* value of the weights: a fact of the
+            class, not of a training run.
+    """
+
+    monotone: ClassVar[bool]
+
+    @abstractmethod
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``grad Phi(x)``.
+
+        Args:
+            x: images ``(B, C, H, W)``.
+            sigma: noise levels, ``(1,)`` or ``(B,)``, in the units of ``x``.
+        """
+
+    @abstractmethod
+    def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``Phi(x)`` of each image, ``(B,)``, in closed form."""
+
+    @abstractmethod
+    def lipschitz_bound(self) -> float:
+        """Return a proven upper bound of the Lipschitz constant of ``forward``, for every noise level."""
+
+    def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Return ``|x|^2/2 - Phi(x)``, ``(B,)``, together with ``forward(x)``.
+
+        For a monotone network the first is the Moreau envelope of the function whose prox the network is.
+        A subclass overrides this when it can share work, or can avoid the cancellation of two large numbers.
+        """
+        return image_sum(x * x) / 2 - self.potential(x, sigma), self(x, sigma)

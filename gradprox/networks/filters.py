@@ -1,0 +1,133 @@
+"""Convolutional analysis operators: a filter bank closed under flips, its exact adjoint, its proven norm."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Points per dimension on which a filter bank's frequency response is sampled. With 8x8 filters the proven
+# bound then exceeds the true norm by at most 0.4 %.
+FREQUENCY_GRID = 256
+
+
+def fourier_norm_bound(filters: Tensor) -> Tensor:
+    r"""Bound the norm of ``x -> (w_i * x)_i`` on periodic pictures of *any* size, differentiably.
+
+    The squared norm is the maximum of ``P(omega) = sum_i |w_i^(omega)|^2``, a trigonometric polynomial of degree
+    at most ``k - 1`` in each frequency. On a grid of ``N`` points a polynomial of degree ``n`` misses its maximum
+    by at most a factor ``1 / cos(pi n / N)`` a dimension (Ehlich and Zeller, Math. Z. 86, 1964, for even ``N``
+    and ``N > 2 n``), so the grid maximum divided by those factors bounds the norm for all frequencies.
+
+    Args:
+        filters: ``(C, k_h, k_w)``.
+
+    Returns:
+        A scalar tensor at least as large as the operator norm.
+
+    Raises:
+        ValueError: a filter has more taps than half the frequency grid.
+    """
+    height, width = filters.shape[-2:]
+    if 2 * max(height, width) > FREQUENCY_GRID:
+        raise ValueError(
+            f"filters of {height}x{width} taps are too large for a grid of {FREQUENCY_GRID} points"
+        )
+    # Summing the autocorrelations first leaves one transform of the large grid instead of C.
+    spectrum = torch.fft.rfft2(filters, s=(2 * height, 2 * width))
+    power = spectrum.real.square() + spectrum.imag.square()
+    autocorrelation = torch.fft.irfft2(power.sum(dim=0), s=(2 * height, 2 * width))
+    autocorrelation = torch.fft.fftshift(autocorrelation)
+    response = torch.fft.rfft2(autocorrelation, s=(FREQUENCY_GRID, FREQUENCY_GRID)).abs()
+    slack = math.cos(math.pi * (height - 1) / FREQUENCY_GRID) * math.cos(
+        math.pi * (width - 1) / FREQUENCY_GRID
+    )
+    return (response.max() / slack).sqrt()
+
+
+def cosine_pairs(kernel_size: int) -> tuple[Tensor, Tensor]:
+    """Rearrange the two-dimensional DCT basis into oriented filters and their parities.
+
+    A product of cosines with frequencies ``(2a, 2b)`` plus the one with ``(2a+1, 2b+1)`` is a diagonal wave that
+    is unchanged when turned by 180 degrees; its mirror image is the difference of the two. Likewise
+    ``(2a, 2b+1)`` and ``(2a+1, 2b)`` give waves that change sign. Mirror images included, they span what the DCT
+    spans, without its constant filter, and stay a tight frame.
+
+    Returns:
+        Filters ``(kernel_size^2 / 2, kernel_size, kernel_size)`` of unit norm (the first, which has lost its
+        constant part, of norm 0.71), and their parities ``(kernel_size^2 / 2,)``, 1 or -1, under 180 degrees.
+    """
+    taps = torch.arange(kernel_size, dtype=torch.float64) + 0.5
+    frequencies = torch.arange(kernel_size, dtype=torch.float64)
+    basis = torch.cos(torch.pi / kernel_size * frequencies[:, None] * taps) * math.sqrt(2 / kernel_size)
+    basis[0] /= math.sqrt(2)
+    products = torch.einsum("ui,vj->uvij", basis, basis)
+    products[0, 0] = 0
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    symmetric = (products[even, even] + products[odd, odd]).flatten(0, 1)
+    antisymmetric = (products[even, odd] + products[odd, even]).flatten(0, 1)
+    filters = torch.cat([symmetric, antisymmetric]) / math.sqrt(2)
+    parities = torch.cat([torch.ones(len(symmetric)), -torch.ones(len(antisymmetric))])
+    return filters.to(torch.get_default_dtype()), parities
+
+
+class MirrorFilterBank(nn.Module):
+    r"""Zero-mean filters in mirror pairs, scaled so that the analysis operator ``W`` has ``|W| <= 1``.
+
+    Each stored filter is even or odd under a turn by 180 degrees and comes with its horizontal mirror image, so
+    the bank is closed, up to sign, under horizontal and vertical flips: what exact borders need (``borders``).
+    The first half of the ``channels`` are the stored filters, the second half their mirror images.
+
+    Args:
+        kernel_size: taps a side; even.
+    """
+
+    parities: Tensor
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__()
+        if kernel_size < 2 or kernel_size % 2:
+            raise ValueError(f"kernel_size must be even and at least 2, got {kernel_size}")
+        self.kernel_size = kernel_size
+        filters, parities = cosine_pairs(kernel_size)
+        self.weight = nn.Parameter(filters)
+        self.register_buffer("parities", parities[:, None, None], persistent=False)
+
+    @property
+    def pairs(self) -> int:
+        """Number of mirror pairs."""
+        return self.weight.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Number of filters, mirror images included."""
+        return 2 * self.pairs
+
+    def filters(self) -> Tensor:
+        """Return the filters ``(channels, 1, k, k)``, of analysis norm at most 1 on pictures of any size."""
+        turned = (self.weight + self.parities * self.weight.flip(-1, -2)) / 2
+        centred = turned - turned.mean(dim=(-1, -2), keepdim=True)
+        bank = torch.cat([centred, centred.flip(-1)])
+        bound = fourier_norm_bound(bank).clamp_min(torch.finfo(bank.dtype).tiny)
+        return (bank / bound)[:, None]
+
+    @staticmethod
+    def analyse(x: Tensor, filters: Tensor) -> Tensor:
+        """Apply ``W`` where the filters fit: ``(B, 1, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""
+        return F.conv2d(x, filters)
+
+    @staticmethod
+    def synthesise(z: Tensor, filters: Tensor) -> Tensor:
+        """Apply ``W^T`` where all coefficients are known: ``(B, channels, h, w)`` to ``(B, 1, h-k+1, w-k+1)``."""
+        # Summing over channels and rows first leaves k planes to shift and add: four times faster on a CPU than
+        # one convolution onto a single channel.
+        columns = filters.flip(-2).squeeze(1).permute(2, 0, 1)[..., None]
+        planes = F.conv2d(z, columns)
+        k = filters.shape[-1]
+        width = z.shape[-1] - k + 1
+        x = planes[:, :1, :, k - 1 : k - 1 + width]
+        for j in range(1, k):
+            x = x + planes[:, j : j + 1, :, k - 1 - j : k - 1 - j + width]
+        return x

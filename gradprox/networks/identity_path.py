@@ -1,0 +1,114 @@
+r"""Identity-path monotone gradient networks: one pass, ``D(x) = x - W^T psi(W x)``.
+
+With ``z = W x``, ``|W| <= 1`` and ``psi(z) = z - grad G(z)`` for a convex ``G``,
+
+    D(x) = (I - W^T W) x + W^T grad G(W x)
+
+is a sum of gradients of convex functions: symmetric, monotone, hence the proximal operator of some function
+(Gribonval and Nikolova, J. Math. Imaging Vis. 2020), for every value of the weights and every noise level.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from gradprox.networks.base import GradientNetwork, image_sum
+from gradprox.networks.borders import extend, period_weights
+from gradprox.networks.conditioning import SIGMA_FLOOR, NoiseKnots
+from gradprox.networks.filters import MirrorFilterBank
+from gradprox.networks.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
+
+
+class IdentityPathConfig(BaseModel):
+    """What, besides its weights, makes an `IdentityPath` network.
+
+    Attributes:
+        kind: the architecture's name in files.
+        form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it.
+        kernel_size: taps a side of the ``kernel_size^2`` filters, even.
+        window: side of the energy windows, odd; the ridge form has none.
+        components: terms of each gate.
+        noise_levels: knots between which parameters are interpolated, on the scale of images in ``[0, 1]``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["identity-path"] = "identity-path"
+    form: Literal["ridge", "energy-gated"] = "energy-gated"
+    kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
+    window: int = Field(default=5, ge=1, le=31)
+    components: int = Field(default=2, ge=1, le=16)
+    noise_levels: tuple[float, ...] = (1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255)
+
+
+class IdentityPath(GradientNetwork):
+    """A convolutional mGradNet with identity path, for one channel, conditional on the noise level.
+
+    Args:
+        config: the architecture.
+    """
+
+    monotone = True
+    channels = 1
+
+    def __init__(self, config: IdentityPathConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bank = MirrorFilterBank(config.kernel_size)
+        knots = NoiseKnots(config.noise_levels)
+        shrinkage: Shrinkage
+        if config.form == "ridge":
+            shrinkage = RidgeShrinkage(self.bank.pairs, 1 / config.kernel_size, knots, config.components)
+        else:
+            shrinkage = EnergyGate(
+                self.bank.pairs, 1 / config.kernel_size, knots, config.components, config.window
+            )
+        self.shrinkage = shrinkage
+
+    @property
+    def radius(self) -> int:
+        """How many pixels away an input can change an output."""
+        return self.config.kernel_size - 1 + self.shrinkage.radius
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``D(x)``; see `GradientNetwork.forward`."""
+        filters = self.bank.filters()
+        z = self.bank.analyse(extend(x, self.radius), filters)
+        kept = self.shrinkage.gradient(z, sigma.clamp_min(SIGMA_FLOOR))
+        return self._synthesise(x, z, kept, filters)
+
+    def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``Phi(x) = |x|^2/2 - |W x|^2/2 + G(W x)`` of each image, ``(B,)``."""
+        return image_sum(x * x) / 2 - self.envelope_and_gradient(x, sigma)[0]
+
+    def lipschitz_bound(self) -> float:
+        """Return ``max(1, sup Hess G)``: ``J = I - W^T W + W^T Hess G W`` and ``W^T W <= I``."""
+        return max(1.0, self.shrinkage.slope_bound())
+
+    def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``."""
+        filters = self.bank.filters()
+        z = self.bank.analyse(extend(x, self.radius), filters)
+        kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
+        removed = self._interior(z).square() / 2 - density
+        return self._sum_over_period(removed, x.shape[-2:]), self._synthesise(x, z, kept, filters)
+
+    def _interior(self, z: Tensor) -> Tensor:
+        """Crop ``z`` to the coefficients whose filters touch the picture."""
+        r = self.shrinkage.radius
+        return z[..., r : z.shape[-2] - r, r : z.shape[-1] - r]
+
+    def _synthesise(self, x: Tensor, z: Tensor, kept: Tensor, filters: Tensor) -> Tensor:
+        return x - self.bank.synthesise(self._interior(z) - kept, filters)
+
+    def _sum_over_period(self, terms: Tensor, size: torch.Size) -> Tensor:
+        """Sum terms at the coefficients that make up a quarter of the mirrored torus (see `borders`)."""
+        for dim, length in zip((-2, -1), size, strict=True):
+            first, weights = period_weights(length, self.config.kernel_size)
+            scale = torch.tensor(weights, dtype=terms.dtype, device=terms.device)
+            terms = terms.narrow(dim, first, len(weights)) * (scale[:, None] if dim == -2 else scale)
+        return image_sum(terms)

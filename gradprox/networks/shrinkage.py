@@ -1,0 +1,245 @@
+r"""Activations of identity-path networks: gradients of convex functions ``G`` that keep or shrink coefficients.
+
+``grad G(z) = z * g`` with gains ``g`` in ``[0, 1]`` that grow with the energy of a coefficient (ridge form) or of
+its neighbours in space and channel (energy-gated form). With energies ``e = (z / u)^2`` in units ``u`` of the
+noise, a nonnegative coupling ``K`` and a nondecreasing ``s >= 0`` with primitive ``S``,
+
+    G(z) = u^2/2 * sum S(K e),        grad G(z) = z * K^T s(K e).
+
+``S`` is convex and nondecreasing and ``K e`` is convex in ``z``, so ``G`` is convex. Its Hessian is
+``diag(K^T s) + 2 diag(z/u) K^T diag(s') K diag(z/u)``, and by Cauchy-Schwarz at most
+``sup_t (s + 2 t s') * max column sum of K``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradprox.networks.borders import crop
+from gradprox.networks.conditioning import NoiseKnots
+
+
+class RampMixture(nn.Module):
+    r"""Nondecreasing gates ``s(t) = sum_m w_m clip(r_m(t), 0, 1)``, ``r_m(t) = 1/2 + a_m (t/c_m - 1)``.
+
+    Each term rises linearly around the energy ``c_m``, the more sharply the larger ``a_m``; ``sum_m w_m = 1``.
+    Sharp gates that close completely separate noise from signal better than smooth ones, and cost no
+    transcendental function. Centres, sharpness and weights are per channel and follow the noise level.
+
+    Args:
+        knots: number of noise-level knots.
+        pairs: number of mirror pairs of channels; both channels of a pair share their gate.
+        components: number ``M`` of terms.
+    """
+
+    def __init__(self, knots: int, pairs: int, components: int) -> None:
+        super().__init__()
+        # Pure noise has unit energy: the first gate opens around twice, the last around eight times that.
+        centres = torch.linspace(1, 3, components) if components > 1 else torch.tensor([2.0])
+        self.log_centres = nn.Parameter((centres * math.log(2))[:, None].repeat(knots, 1, pairs))
+        self.log_sharpness = nn.Parameter(torch.zeros(knots, components, pairs))
+        self.weight_logits = nn.Parameter(torch.zeros(knots, components, pairs))
+
+    def at(self, coordinates: Tensor) -> list[Ramp]:
+        """Return the terms at knot coordinates ``(S, J)``."""
+        centres = NoiseKnots.interpolate(self.log_centres, coordinates).exp()
+        sharpness = NoiseKnots.interpolate(self.log_sharpness, coordinates).exp()
+        weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
+        terms = (p.repeat(1, 1, 2)[..., None, None].unbind(dim=1) for p in (centres, sharpness, weights))
+        return [Ramp(a / c, 0.5 - a, w) for c, a, w in zip(*terms, strict=True)]
+
+    def slope_bound(self) -> float:
+        """Return a bound, for every noise level, of ``s(t) + 2 t s'(t)``.
+
+        While a term rises, ``clip(r) + 2 t r'(t) = r + 2 (r - 1/2 + a) <= 2 + 2 a``. The weights sum to one, and
+        between knots the logarithm of ``a`` is interpolated, so its largest value is at a knot.
+        """
+        return 2 + 2 * math.exp(float(self.log_sharpness.detach().max()))
+
+
+class Ramp(NamedTuple):
+    """One term ``w clip(r, 0, 1)`` with ``r = slope * t + start``; each field ``(S, channels, 1, 1)``."""
+
+    slope: Tensor
+    start: Tensor
+    weight: Tensor
+
+
+def gate(t: Tensor, ramps: list[Ramp]) -> Tensor:
+    """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
+    total = torch.zeros_like(t)
+    for ramp in ramps:
+        total = total + ramp.weight * (ramp.slope * t + ramp.start).clamp(0, 1)
+    return total
+
+
+def gate_primitive(t: Tensor, ramps: list[Ramp]) -> Tensor:
+    """Return ``S(t)``, the integral of the gate from 0 to ``t``.
+
+    ``p (r - p/2)`` with ``p = clip(r, 0, 1)`` is a primitive of ``clip(r, 0, 1)`` with respect to ``r``.
+    """
+
+    def primitive(r: Tensor) -> Tensor:
+        clipped = r.clamp(0, 1)
+        return clipped * (r - clipped / 2)
+
+    total = torch.zeros_like(t)
+    for ramp in ramps:
+        area = primitive(ramp.slope * t + ramp.start) - primitive(ramp.start)
+        total = total + ramp.weight / ramp.slope * area
+    return total
+
+
+class Shrinkage(nn.Module, ABC):
+    """The gradient of a convex function ``G`` of filter coefficients, symmetric under flips of mirror pairs.
+
+    Attributes:
+        radius: how many coefficients beyond its own position an output depends on, a side.
+    """
+
+    radius: int
+
+    @abstractmethod
+    def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``grad G(z)`` where it is known: ``(B, C, h, w)`` to ``(B, C, h - 2 radius, w - 2 radius)``."""
+
+    @abstractmethod
+    def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``grad G(z)`` and, of the same shape, the terms whose sum is ``G(z)``."""
+
+    @abstractmethod
+    def slope_bound(self) -> float:
+        """Return a proven upper bound of the eigenvalues of the Hessian of ``G``."""
+
+
+class RidgeShrinkage(Shrinkage):
+    """The ridge form: every coefficient is shrunk by its own energy, ``K = I``.
+
+    Args:
+        pairs: number of mirror pairs of channels.
+        noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
+        knots: noise levels at which parameters are stored.
+        components: terms of each gate.
+    """
+
+    radius = 0
+
+    def __init__(self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int) -> None:
+        super().__init__()
+        self.noise_gain = noise_gain
+        self.knots = knots
+        self.gates = RampMixture(len(knots), pairs, components)
+
+    def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """See `Shrinkage.gradient`."""
+        unit = (self.noise_gain * sigma)[:, None, None, None]
+        return z * gate((z / unit).square(), self.gates.at(self.knots.coordinates(sigma)))
+
+    def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Shrinkage.gradient_and_density`."""
+        unit = (self.noise_gain * sigma)[:, None, None, None]
+        energy = (z / unit).square()
+        ramps = self.gates.at(self.knots.coordinates(sigma))
+        return z * gate(energy, ramps), unit**2 / 2 * gate_primitive(energy, ramps)
+
+    def slope_bound(self) -> float:
+        """See `Shrinkage.slope_bound`."""
+        return self.gates.slope_bound()
+
+
+class EnergyGate(Shrinkage):
+    """The energy-gated form: ``K`` mixes channels, then averages each over a small window.
+
+    The columns of ``K`` sum to 1, so gains stay in ``[0, 1]`` and strong coefficients pass unchanged.
+
+    Args:
+        pairs: number of mirror pairs of channels.
+        noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
+        knots: noise levels at which parameters are stored.
+        components: terms of each gate.
+        window: side of the averaging windows, odd.
+    """
+
+    def __init__(
+        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, window: int
+    ) -> None:
+        super().__init__()
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"window must be odd and positive, got {window}")
+        self.radius = window - 1
+        self.window = window
+        self.noise_gain = noise_gain
+        self.knots = knots
+        self.gates = RampMixture(len(knots), pairs, components)
+        # At first a gate sees mostly its own channel, through a Gaussian window of standard deviation 1.
+        mixing = torch.full((len(knots), 2, pairs, pairs), -4.0)
+        mixing[:, 0] += 6.5 * torch.eye(pairs)
+        self.mixing_logits = nn.Parameter(mixing)
+        offsets = torch.arange(window) - window // 2
+        gaussian = -(offsets[:, None] ** 2 + offsets**2) / 2
+        self.window_logits = nn.Parameter(gaussian.repeat(len(knots), pairs, 1, 1))
+
+    def mixing(self, coordinates: Tensor) -> Tensor:
+        """Return the channel mixing ``(S, C, C)``: nonnegative, columns summing to 1, alike for mirror images."""
+        logits = NoiseKnots.interpolate(self.mixing_logits, coordinates)
+        same, mirrored = logits.flatten(1, 2).softmax(dim=1).chunk(2, dim=1)
+        return torch.cat([torch.cat([same, mirrored], dim=2), torch.cat([mirrored, same], dim=2)], dim=1)
+
+    def windows(self, coordinates: Tensor) -> Tensor:
+        """Return the windows ``(S, C, k, k)``: nonnegative, each summing to 1, mirrored for mirror images."""
+        logits = NoiseKnots.interpolate(self.window_logits, coordinates)
+        symmetric = (logits + logits.flip(-1, -2)) / 2
+        windows = symmetric.flatten(2).softmax(dim=2).view_as(symmetric)
+        return torch.cat([windows, windows.flip(-1)], dim=1)
+
+    def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """See `Shrinkage.gradient`."""
+        coordinates = self.knots.coordinates(sigma)
+        mixing, windows = self.mixing(coordinates), self.windows(coordinates)
+        pooled = self._pool(z, sigma, mixing, windows)
+        return self._gated(z, gate(pooled, self.gates.at(coordinates)), mixing, windows)
+
+    def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Shrinkage.gradient_and_density`."""
+        coordinates = self.knots.coordinates(sigma)
+        mixing, windows = self.mixing(coordinates), self.windows(coordinates)
+        pooled = self._pool(z, sigma, mixing, windows)
+        ramps = self.gates.at(coordinates)
+        gradient = self._gated(z, gate(pooled, ramps), mixing, windows)
+        unit = (self.noise_gain * sigma)[:, None, None, None]
+        return gradient, unit**2 / 2 * gate_primitive(crop(pooled, self.window // 2), ramps)
+
+    def slope_bound(self) -> float:
+        """See `Shrinkage.slope_bound`."""
+        return self.gates.slope_bound()
+
+    def _pool(self, z: Tensor, sigma: Tensor, mixing: Tensor, windows: Tensor) -> Tensor:
+        """Apply ``K`` to the energies of ``z``."""
+        energy = (z / (self.noise_gain * sigma)[:, None, None, None]).square()
+        return average(mix(energy, mixing), windows)
+
+    def _gated(self, z: Tensor, opened: Tensor, mixing: Tensor, windows: Tensor) -> Tensor:
+        """Multiply ``z`` by ``K^T`` of the gates: the windows turned by 180 degrees, the mixing transposed."""
+        return crop(z, self.radius) * mix(average(opened, windows.flip(-1, -2)), mixing.transpose(1, 2))
+
+
+def mix(x: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply the channels of ``(B, C, h, w)`` by ``(C, C)`` matrices, one ``(1, C, C)`` or one each."""
+    return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
+
+
+def average(x: Tensor, windows: Tensor) -> Tensor:
+    """Correlate each channel of ``(B, C, h, w)`` with its window, ``(1, C, k, k)`` or one set an image."""
+    batch, channels, height, width = x.shape
+    sets, k = windows.shape[0], windows.shape[-1]
+    kernels = windows.reshape(-1, 1, k, k)
+    if sets == 1:
+        return F.conv2d(x, kernels, groups=channels)
+    stacked = F.conv2d(x.reshape(1, batch * channels, height, width), kernels, groups=sets * channels)
+    return stacked.view(batch, channels, height - k + 1, width - k + 1)

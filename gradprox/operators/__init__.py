@@ -1,0 +1,14 @@
+"""What a monotone network becomes: a prox with a value, a denoiser, a regulariser, a file."""
+
+from gradprox.operators.deepinv_priors import GradientStepPrior, ProximalPrior
+from gradprox.operators.learned_prox import LearnedProx, value_at_prox
+from gradprox.operators.model_file import load_network, save_network
+
+__all__ = [
+    "GradientStepPrior",
+    "LearnedProx",
+    "ProximalPrior",
+    "load_network",
+    "save_network",
+    "value_at_prox",
+]

@@ -1,0 +1,114 @@
+r"""A monotone gradient network as what it is: a proximal operator, with the value of its function.
+
+Write ``D = grad Phi`` with ``Phi`` convex, ``x = D(y)``, and
+
+    R(y) = |y|^2/2 - Phi(y).
+
+Then ``D`` is the prox of a function ``phi`` (Gribonval and Nikolova, J. Math. Imaging Vis. 2020) with
+``phi(x) = <y, x> - |x|^2/2 - Phi(y) = R(y) - |y - x|^2/2``: ``R`` is the Moreau envelope of ``phi``. It is also
+the explicit regulariser of the gradient-step form, ``grad R(y) = y - D(y)``. If ``D`` is ``L``-Lipschitz,
+``phi`` is ``(1 - 1/L)``-weakly convex (convex when ``L <= 1``).
+"""
+
+from __future__ import annotations
+
+import torch
+from deepinv.models import Denoiser
+from torch import Tensor
+
+from gradprox.networks import GradientNetwork
+from gradprox.networks.base import image_sum
+
+Sigma = float | Tensor
+
+
+class LearnedProx(Denoiser):
+    """A learned proximal operator ``D(y, sigma)``; also a `deepinv.models.Denoiser`.
+
+    Pictures are ``(B, C, H, W)`` tensors on the scale ``[0, 1]`` (values outside are fine: nothing is clipped).
+    A network of one channel treats the channels of a picture one by one, which is again a prox, of a sum over
+    the channels.
+
+    Args:
+        network: a monotone gradient network.
+        name: how messages and reports call it.
+
+    Raises:
+        ValueError: the network is not monotone, so it is no proximal operator.
+    """
+
+    network: GradientNetwork
+
+    def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
+        if not network.monotone:
+            raise ValueError(
+                f"{type(network).__name__} is not monotone: the gradient of a nonconvex potential is no prox"
+            )
+        super().__init__()
+        self.network = network
+        self.name = name
+
+    def forward(self, y: Tensor, sigma: Sigma, **_: object) -> Tensor:
+        """Return ``D(y) = prox_phi(y)``.
+
+        Args:
+            y: pictures ``(B, C, H, W)``.
+            sigma: noise level, on the scale of ``y``: a number, or a tensor of one or of ``B`` values.
+
+        Raises:
+            ValueError: ``y`` is not such a tensor, or a noise level is negative or not finite.
+        """
+        folded, levels = self._fold(y, sigma)
+        return self.network(folded, levels).view_as(y)
+
+    def potential(self, y: Tensor, sigma: Sigma) -> Tensor:
+        """Return the convex ``Phi(y)``, ``(B,)``, whose gradient is ``D(y)``."""
+        folded, levels = self._fold(y, sigma)
+        return self.network.potential(folded, levels).view(y.shape[0], -1).sum(dim=1)
+
+    def prox_and_envelope(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+        """Return ``D(y)`` and the Moreau envelope ``R(y)``, ``(B,)``, for little more than the cost of one."""
+        folded, levels = self._fold(y, sigma)
+        envelope, x = self.network.envelope_and_gradient(folded, levels)
+        return x.view_as(y), envelope.view(y.shape[0], -1).sum(dim=1)
+
+    def value(self, y: Tensor, sigma: Sigma) -> Tensor:
+        """Return ``phi(D(y))``, ``(B,)``: exact, without inverting ``D``, because ``y`` is known."""
+        x, envelope = self.prox_and_envelope(y, sigma)
+        return value_at_prox(y, x, envelope)
+
+    def regularizer(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return ``R(x)``, ``(B,)``, the explicit regulariser of the gradient-step form."""
+        return self.prox_and_envelope(x, sigma)[1]
+
+    def regularizer_grad(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return ``grad R(x) = x - D(x)``."""
+        return x - self(x, sigma)
+
+    def lipschitz_bound(self) -> float:
+        """Return a proven upper bound of the Lipschitz constant of ``D``."""
+        return self.network.lipschitz_bound()
+
+    def weak_convexity(self) -> float:
+        """Return ``m >= 0`` such that ``phi + m |.|^2/2`` is convex: ``1 - 1/L``, or 0 where ``L <= 1``."""
+        return max(0.0, 1 - 1 / self.lipschitz_bound())
+
+    def _fold(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+        """Check the input; give each channel its own place in the batch of a one-channel network."""
+        if y.ndim != 4 or not y.is_floating_point() or y.numel() == 0:
+            raise ValueError(
+                f"expected a floating-point tensor (B, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            )
+        levels = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
+        if levels.numel() not in (1, y.shape[0]):
+            raise ValueError(f"got {levels.numel()} noise levels for {y.shape[0]} pictures")
+        if not bool(torch.all(levels >= 0) & torch.all(torch.isfinite(levels))):
+            raise ValueError("noise levels must be finite and not negative")
+        if levels.numel() > 1:
+            levels = levels.repeat_interleave(y.shape[1])
+        return y.reshape(-1, 1, *y.shape[2:]), levels
+
+
+def value_at_prox(y: Tensor, x: Tensor, envelope: Tensor) -> Tensor:
+    """Return ``phi(x) = R(y) - |y - x|^2/2``, ``(B,)``, for ``x = D(y)`` and ``envelope = R(y)``."""
+    return envelope - image_sum((y - x).square()) / 2

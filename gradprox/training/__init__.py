@@ -1,0 +1,6 @@
+"""Training learned proximal operators from a folder of pictures."""
+
+from gradprox.training.loop import Progress, train
+from gradprox.training.recipe import Recipe, read_recipe
+
+__all__ = ["Progress", "Recipe", "read_recipe", "train"]

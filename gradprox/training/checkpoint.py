@@ -1,0 +1,79 @@
+"""Checkpoints: weights and optimiser state in one safetensors file, replaced whole, beside a JSON log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gradprox.errors import InputError
+from gradprox.files import written_whole
+
+STATE_FILE = "checkpoint.safetensors"
+LOG_FILE = "run.json"
+
+
+def save_checkpoint(folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Adam) -> None:
+    """Write ``checkpoint.safetensors`` after ``step`` finished steps."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in network.named_parameters():
+        tensors[f"weight/{name}"] = parameter.detach().cpu().contiguous()
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    with written_whole(folder / STATE_FILE) as temporary:
+        save_file(tensors, temporary, metadata={"step": str(step)})
+
+
+def restore_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Adam) -> int:
+    """Load a checkpoint in place; return its step, or 0 where there is none yet.
+
+    Raises:
+        InputError: the checkpoint is damaged or belongs to another network.
+    """
+    path = folder / STATE_FILE
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as stored:
+            step = int((stored.metadata() or {})["step"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        for name, parameter in network.named_parameters():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"weight/{name}"])
+            optimizer.state[parameter] = {
+                # Adam counts its steps on the CPU, wherever the weights are.
+                key: tensors[f"{key}/{name}"] if key == "step" else tensors[f"{key}/{name}"].to(parameter)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: cannot resume from it: {error}") from error
+    return step
+
+
+def write_log(folder: Path, log: dict[str, Any]) -> None:
+    """Write ``run.json``: the recipe, the data, and what was measured at each validation."""
+    with written_whole(folder / LOG_FILE) as temporary:
+        temporary.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+
+
+def read_log(folder: Path) -> dict[str, Any] | None:
+    """Read ``run.json``, or return None where there is none.
+
+    Raises:
+        InputError: it is not what `write_log` writes.
+    """
+    path = folder / LOG_FILE
+    if not path.exists():
+        return None
+    try:
+        log = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a training log: {error}") from error
+    if not isinstance(log, dict) or not {"recipe", "pictures", "history"} <= log.keys():
+        raise InputError(f"{path}: not a training log")
+    return log

@@ -1,0 +1,173 @@
+"""The training loop: seeded, resumable, validated."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepinv.loss.metric import PSNR
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.images import pictures_in, read_gray
+from gradprox.networks import IdentityPath
+from gradprox.operators import LearnedProx, save_network
+from gradprox.training.checkpoint import read_log, restore_checkpoint, save_checkpoint, write_log
+from gradprox.training.patches import PatchSampler
+from gradprox.training.recipe import Recipe
+
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training reports after each step.
+
+    Attributes:
+        step: finished steps.
+        steps: steps in all.
+        loss: weighted squared error of the last batch.
+        validation: mean PSNR in dB at each noise level (in gray levels of 255), when just measured.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation: dict[str, float] | None = None
+
+
+def train(
+    recipe: Recipe,
+    data: str | Path,
+    out: str | Path,
+    *,
+    validation: str | Path | None = None,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    report: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train a network; return the model file.
+
+    Every batch follows from the recipe's seed and the step, so a run that was killed and resumed ends, on the
+    same machine with the same number of threads, with the same bits as one that was not.
+
+    Args:
+        recipe: what to train and how.
+        data: folder of training pictures.
+        out: folder for ``checkpoint.safetensors``, ``run.json`` and, at the end, ``model.safetensors``.
+        validation: folder of held-out pictures, denoised whole at the recipe's validation levels.
+        resume: go on from the checkpoint in ``out``; without one, start.
+        device: where to train.
+        report: called after every step.
+
+    Raises:
+        InputError: unusable pictures; ``out`` holds a run and ``resume`` is off; or that run had another recipe
+            or other pictures; or the loss is no longer finite.
+    """
+    folder = Path(out)
+    paths = pictures_in(data)
+    log = _open_log(folder, recipe, paths, resume)
+    sampler = PatchSampler(paths, recipe)
+    held_out = [read_gray(path) for path in pictures_in(validation)] if validation else []
+
+    network = IdentityPath(recipe.network).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    start = restore_checkpoint(folder, network, optimizer)
+    # Whatever the log says of steps after the checkpoint will be measured again.
+    log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
+    seconds_before, began = float(log.get("seconds", 0.0)), time.monotonic()
+    write_log(folder, log)
+
+    for step in range(start, recipe.steps):
+        loss = _step(network, optimizer, sampler, recipe, step, device)
+        finished = step + 1
+        last = finished == recipe.steps
+        measured = None
+        if held_out and (last or finished % recipe.validate_every == 0):
+            measured = validate(network, held_out, recipe.validation_levels, device)
+            log["history"].append({"step": finished, "loss": loss, "psnr": measured})
+        if last or finished % recipe.checkpoint_every == 0:
+            if not math.isfinite(loss):
+                raise InputError(f"the loss is {loss} at step {finished}: lower the learning rate")
+            log["seconds"] = seconds_before + time.monotonic() - began
+            save_checkpoint(folder, finished, network, optimizer)
+            write_log(folder, log)
+        if report:
+            report(Progress(finished, recipe.steps, loss, measured))
+    save_network(network, folder / MODEL_FILE)
+    return folder / MODEL_FILE
+
+
+@torch.no_grad()
+def validate(
+    network: IdentityPath, pictures: Sequence[Tensor], levels: Sequence[float], device: torch.device | str
+) -> dict[str, float]:
+    """Return the mean PSNR in dB of whole denoised pictures at each noise level, keyed by gray levels of 255."""
+    denoise, psnr = LearnedProx(network), PSNR()
+    means = {}
+    for level in levels:
+        generator = torch.Generator().manual_seed(0)
+        scores = []
+        for picture in pictures:
+            noisy = picture + level * torch.randn(picture.shape, generator=generator)
+            scores.append(float(psnr(denoise(noisy.to(device), level).cpu(), picture)))
+        means[f"{255 * level:g}"] = sum(scores) / len(scores)
+    return means
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Return the learning rate of a step: a linear rise, then half a cosine down to a hundredth."""
+    rise = min(1.0, (step + 1) / recipe.warmup)
+    fall = 0.01 + 0.99 * (1 + math.cos(math.pi * step / recipe.steps)) / 2
+    return recipe.learning_rate * rise * fall
+
+
+def _step(
+    network: IdentityPath,
+    optimizer: torch.optim.Adam,
+    sampler: PatchSampler,
+    recipe: Recipe,
+    step: int,
+    device: torch.device | str,
+) -> float:
+    batch = sampler.batch(step)
+    noisy, clean, sigma = batch.noisy.to(device), batch.clean.to(device), batch.sigma.to(device)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, step)
+    error = (network(noisy, sigma) - clean).square().mean(dim=(1, 2, 3))
+    loss = (error / sigma**recipe.loss_power).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss)
+
+
+def _open_log(folder: Path, recipe: Recipe, paths: Sequence[Path], resume: bool) -> dict[str, Any]:
+    """Start a log, or take up the one in the folder if it is of the same run."""
+    names = hashlib.sha256("\n".join(f"{p.name} {p.stat().st_size}" for p in paths).encode()).hexdigest()
+    begun = read_log(folder)
+    if begun is None:
+        return {
+            "recipe": recipe.model_dump(mode="json"),
+            "pictures": {"count": len(paths), "sha256": names},
+            "hardware": {
+                "machine": platform.machine(),
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+            },
+            "history": [],
+        }
+    if not resume:
+        raise InputError(f"{folder}: holds a training run already: add --resume, or choose another folder")
+    if Recipe.model_validate(begun["recipe"]) != recipe:
+        raise InputError(f"{folder}: was begun with another recipe: choose another folder")
+    if begun["pictures"]["sha256"] != names:
+        raise InputError(f"{folder}: was begun with other pictures: choose another folder")
+    return begun

@@ -1,0 +1,75 @@
+"""Training patches that are a pure function of the seed and the step, so that a resumed run repeats nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.images import read_gray
+from gradprox.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Noisy patches and what they should become.
+
+    Attributes:
+        noisy: ``(B, 1, P, P)``.
+        clean: ``(B, 1, P, P)`` in ``[0, 1]``.
+        sigma: ``(B,)`` noise levels.
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    sigma: Tensor
+
+
+class PatchSampler:
+    """Draws patches from pictures held in memory, one byte a pixel.
+
+    Args:
+        paths: pictures; colour ones become gray.
+        recipe: sizes, noise levels and seed.
+
+    Raises:
+        InputError: a picture is unreadable or smaller than a patch.
+    """
+
+    def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.pictures = [(read_gray(path)[0, 0] * 255).round().to(torch.uint8) for path in paths]
+        for path, picture in zip(paths, self.pictures, strict=True):
+            if min(picture.shape) < recipe.patch_size:
+                raise InputError(
+                    f"{path}: {picture.shape[0]}x{picture.shape[1]} is smaller than a "
+                    f"{recipe.patch_size}-pixel patch: remove it or choose a smaller patch_size"
+                )
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step: always the same for the same seed, step and pictures."""
+        recipe = self.recipe
+        (seed,) = np.random.SeedSequence([recipe.seed, step]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+        patches = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
+        clean = patches[:, None].float() / 255
+        low, high = recipe.noise_range
+        uniform = torch.rand(recipe.batch_size, generator=generator)
+        sigma = low + (high - low) * uniform**recipe.noise_power
+        noise = torch.randn(clean.shape, generator=generator)
+        return Batch(clean + sigma[:, None, None, None] * noise, clean, sigma)
+
+    def _patch(self, generator: torch.Generator) -> Tensor:
+        def draw(count: int) -> int:
+            return int(torch.randint(count, (), generator=generator))
+
+        picture, size = self.pictures[draw(len(self.pictures))], self.recipe.patch_size
+        top, left = draw(picture.shape[0] - size + 1), draw(picture.shape[1] - size + 1)
+        patch = picture[top : top + size, left : left + size]
+        # The network commutes with flips already; transposing is what it can still learn from.
+        return patch.T if draw(2) else patch

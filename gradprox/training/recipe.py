@@ -1,0 +1,80 @@
+"""A recipe: everything that, with the pictures, determines the trained weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gradprox.errors import InputError
+from gradprox.networks import IdentityPathConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Recipe(BaseModel):
+    """How a network is trained to remove Gaussian noise.
+
+    Attributes:
+        name: what the model is called.
+        network: the architecture.
+        seed: from which patches, noise and noise levels follow.
+        steps: optimiser steps.
+        batch_size: patches a step, each with its own noise level.
+        patch_size: side of the square patches, in pixels.
+        noise_range: smallest and largest noise level, on the scale of pictures in ``[0, 1]``.
+        noise_power: levels are ``low + (high - low) u^noise_power`` with ``u`` uniform: above 1 favours low ones.
+        loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
+        learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
+        warmup: steps over which the learning rate rises.
+        checkpoint_every: steps between checkpoints.
+        validate_every: steps between validations.
+        validation_levels: noise levels of the validation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=80)
+    network: IdentityPathConfig = IdentityPathConfig()
+    seed: int = Field(default=0, ge=0)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    patch_size: int = Field(default=80, ge=8)
+    noise_range: tuple[float, float] = (1 / 255, 50 / 255)
+    noise_power: float = Field(default=1.5, gt=0)
+    loss_power: float = 1.4
+    learning_rate: float = Field(default=3e-3, gt=0)
+    warmup: int = Field(default=50, ge=1)
+    checkpoint_every: int = Field(default=200, ge=1)
+    validate_every: int = Field(default=1000, ge=1)
+    validation_levels: tuple[float, ...] = (5 / 255, 15 / 255, 25 / 255, 50 / 255)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Recipe:
+        low, high = self.noise_range
+        if not 0 < low < high:
+            raise ValueError(f"noise_range must be increasing and positive, got {self.noise_range}")
+        return self
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises:
+        InputError: the file is missing, is not TOML, or is not a recipe.
+    """
+    path = Path(path)
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "recipe"
+        raise InputError(f"{path}: {place}: {problem['msg']}") from error

@@ -1,0 +1,107 @@
+"""Finding, describing and loading shipped models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradprox.operators import LearnedProx
+
+FOLDER = Path(__file__).parent
+DEFAULT = "gray"
+
+
+class Card(BaseModel):
+    """What is known of a shipped model; one JSON file beside its weights.
+
+    Attributes:
+        name: the model's name.
+        summary: one line on what it is for.
+        guarantee: what holds by construction.
+        lipschitz_bound: proven upper bound of its Lipschitz constant, for every noise level.
+        parameters: number of weights.
+        noise_range: noise levels it was trained for, in gray levels of 255.
+        psnr: mean PSNR in dB by test set and noise level, seeds as in ``gradprox evaluate denoise``.
+        data: the training pictures.
+        hardware: what it was trained on.
+        training_seconds: how long that took.
+        sha256: of the weight file.
+        licence: of the weights, and what bears on it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    summary: str
+    guarantee: str
+    lipschitz_bound: float
+    parameters: int
+    noise_range: tuple[float, float]
+    psnr: dict[str, dict[str, float]]
+    data: str
+    hardware: str
+    training_seconds: float
+    sha256: str
+    licence: str
+
+
+def model_names() -> list[str]:
+    """Return the names of the shipped models."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def recipe_path(name: str) -> Path:
+    """Return the recipe of a shipped model.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise InputError(f"{name}: no such recipe; shipped are {known}, or give a .toml file")
+    return path
+
+
+def read_card(name: str) -> Card:
+    """Return the card of a shipped model.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    _check_name(name)
+    return Card.model_validate_json((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") -> LearnedProx:
+    """Load a learned proximal operator ``D``, called as ``D(y, sigma)``.
+
+    Args:
+        model: the name of a shipped model, or a ``.safetensors`` file written by ``gradprox train``.
+        device: where to put it.
+
+    Raises:
+        InputError: there is no such model, or the file is not a gradprox model.
+    """
+    # deepinv takes seconds to import: names and cards must not wait for it.
+    from gradprox.operators import LearnedProx, load_network
+
+    text = str(model)
+    if Path(text).suffix:
+        return LearnedProx(load_network(text), Path(text).stem).to(device)
+    _check_name(text)
+    return LearnedProx(load_network(FOLDER / f"{text}.safetensors"), text).to(device)
+
+
+def _check_name(name: str) -> None:
+    if name not in model_names():
+        raise InputError(
+            f"{name}: no such model; shipped are {', '.join(model_names())}, or give a .safetensors file"
+        )

@@ -1,0 +1,58 @@
+"""The data term ``f(x) = |A x - y|^2 / 2``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.operators.learned_prox import image_sum
+from gradprox.problems import squared_norm
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """``f(x) = |A x - y|^2 / 2`` of each picture in a batch.
+
+    Attributes:
+        y: measurements, batch first.
+        physics: the linear operator ``A``.
+        lipschitz: a proven upper bound of ``|A|^2``, the Lipschitz constant of ``grad f``.
+    """
+
+    y: Tensor
+    physics: LinearPhysics
+    lipschitz: float
+
+    @classmethod
+    def build(cls, y: Tensor, physics: LinearPhysics, lipschitz: float | None = None) -> LeastSquares:
+        """Check the measurements; look up the norm where none is given.
+
+        Raises:
+            InputError: measurements that are not finite, a norm that is unknown or not positive.
+        """
+        if not bool(torch.isfinite(y).all()):
+            raise InputError("the measurements contain NaN or infinite values")
+        bound = squared_norm(physics) if lipschitz is None else float(lipschitz)
+        if not 0 < bound < float("inf"):
+            raise InputError(f"the Lipschitz constant of the data term must be positive, got {bound:g}")
+        return cls(y, physics, bound)
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``f(x)``, ``(B,)`` in double precision, and ``A^T (A x - y)``."""
+        misfit = self.physics.A(x) - self.y
+        return image_sum(misfit.square()) / 2, self.physics.A_adjoint(misfit)
+
+    def splits(self) -> bool:
+        """Say whether the physics treats every picture of a batch alike, so that `select` may drop some."""
+        batch = self.y.shape[0]
+        return batch == 1 or all(
+            buffer.ndim < 4 or buffer.shape[0] != batch for buffer in self.physics.buffers()
+        )
+
+    def select(self, keep: Tensor) -> LeastSquares:
+        """Return the data term of the pictures at indices ``keep``."""
+        return replace(self, y=self.y[keep])

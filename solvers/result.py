@@ -1,0 +1,50 @@
+"""What a solver returns, and why it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from torch import Tensor
+
+
+class Status(str, Enum):
+    """Why the iterations of one picture ended; `advice` says what to do about it."""
+
+    CONVERGED = "converged"
+    MAX_STEPS = "max_steps"
+    NON_FINITE = "non_finite"
+
+    @property
+    def advice(self) -> str:
+        """Return a sentence for people."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.CONVERGED: "The relative change of the picture fell below the tolerance.",
+    Status.MAX_STEPS: "The step budget ran out before the tolerance was met: allow more steps or a larger tolerance.",
+    Status.NON_FINITE: "Values stopped being finite; the last finite picture is returned: check the measurements.",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A reconstruction and its record, per picture.
+
+    Attributes:
+        x: pictures ``(B, C, H, W)``.
+        status: why each picture stopped.
+        steps: steps each picture took, ``(B,)``.
+        objective: exact objective ``(B, K + 1)`` before the first and after each of ``K`` steps; NaN where it is
+            not known (before the first step of a proximal solver) and after a picture has stopped.
+        residual: relative change ``|x+ - x| / |x+|`` of each step, ``(B, K)``; NaN after a picture has stopped.
+        objective_increases: steps, ``(B,)``, that raised the objective by more than rounding.
+    """
+
+    x: Tensor
+    status: list[Status]
+    steps: Tensor
+    objective: Tensor
+    residual: Tensor
+    objective_increases: Tensor

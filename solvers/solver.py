@@ -171,9 +171,7 @@ def _run(
             keep = running.nonzero()[:, 0]
             state, data, active = select(state, keep), data.select(keep), active[keep]
     longest = int(steps.max())
-    return Result(
-        final, status, steps, objective[:, : longest + 1], residuals[:, :longest], increases
-    )
+    return Result(final, status, steps, objective[:, : longest + 1], residuals[:, :longest], increases)
 
 
 def status_is_open(status: list[Status], active: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class GradientStepPrior(Prior):
         """Return ``x - D(x)``."""
         return self.operator.regularizer_grad(x, sigma_denoiser)
 
-    def prox(self, x: Tensor, *_: object, **__: object) -> Tensor:
+    def prox(self, *_: object, **__: object) -> Tensor:
         """Raise: ``D`` is the prox of ``phi``, whose envelope ``R`` is."""
         raise ValueError("the gradient-step prior has no closed-form prox: use ProximalPrior, or GD")
 
@@ -50,9 +50,7 @@ class ProximalPrior(Prior):
         # phi is known at outputs of D only, so deepinv must not ask for it at arbitrary pictures.
         self.explicit_prior = False
 
-    def prox(
-        self, x: Tensor, sigma_denoiser: Sigma, *_: object, gamma: float = 1.0, **__: object
-    ) -> Tensor:
+    def prox(self, x: Tensor, sigma_denoiser: Sigma, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
         """Return ``D(x)``.
 
         Raises:

@@ -18,8 +18,10 @@ def mirrored_indices(length: int, margin: int, device: torch.device | None = Non
     The order is ``... 1 0 | 0 1 ... length-1 | length-1 length-2 ...``; a margin longer than the line goes on
     mirroring, so a picture of one pixel works too.
     """
-    position = torch.arange(-margin, length + margin, device=device) % (2 * length)
-    return torch.minimum(position, 2 * length - 1 - position)
+    # A tensor, not a number: exporters keep its value open when the picture's size is.
+    period = torch.full((1,), 2 * length, device=device)
+    position = torch.arange(-margin, length + margin, device=device) % period
+    return torch.minimum(position, period - 1 - position)
 
 
 def extend(x: Tensor, margin: int) -> Tensor:
@@ -34,7 +36,7 @@ def crop(x: Tensor, margin: int) -> Tensor:
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
 
 
-def period_weights(length: int, kernel_size: int) -> tuple[int, list[float]]:
+def period_weights(length: int, kernel_size: int, like: Tensor) -> tuple[int, Tensor]:
     """Say which filter outputs of one line make up a quarter of the mirrored torus, and with what weight.
 
     A line of ``length`` pixels, extended and filtered with ``kernel_size`` taps, has
@@ -43,8 +45,10 @@ def period_weights(length: int, kernel_size: int) -> tuple[int, list[float]]:
     sit on the two mirror lines, and each belongs half to this period and half to its mirror image.
 
     Returns:
-        The position of the first output that counts, and the weights of that one and those after it.
+        The position of the first output that counts, and the weights ``(length,)`` or ``(length + 1,)`` of that
+        one and those after it, of the type and on the device of ``like``.
     """
     if kernel_size % 2:
-        return (kernel_size - 1) // 2, [1.0] * length
-    return (kernel_size - 2) // 2, [0.5] + [1.0] * (length - 1) + [0.5]
+        return (kernel_size - 1) // 2, like.new_ones(length)
+    half = like.new_full((1,), 0.5)
+    return (kernel_size - 2) // 2, torch.cat([half, like.new_ones(length - 1), half])

@@ -33,11 +33,12 @@ class NoiseKnots:
     def coordinates(self, sigma: Tensor) -> Tensor:
         """Return the weights ``(S, J)`` of the ``J`` knots at noise levels ``(S,)``: nonnegative, summing to 1."""
         knots = torch.tensor(self.log_levels, dtype=sigma.dtype, device=sigma.device)
-        position = sigma.clamp_min(SIGMA_FLOOR).log().clamp(knots[0], knots[-1])[:, None]
-        upper = torch.searchsorted(knots, position).clamp(1, len(self) - 1)
-        fraction = (position - knots[upper - 1]) / (knots[upper] - knots[upper - 1])
-        weights = torch.zeros(sigma.shape[0], len(self), dtype=sigma.dtype, device=sigma.device)
-        return weights.scatter(1, upper - 1, 1 - fraction).scatter(1, upper, fraction)
+        position = sigma.clamp_min(SIGMA_FLOOR).log()[:, None]
+        # How far each interval between knots has been crossed. A knot weighs what its left interval is ahead of
+        # its right one: arithmetic alone, where a search would not export.
+        crossed = ((position - knots[:-1]) / (knots[1:] - knots[:-1])).clamp(0, 1)
+        left = torch.cat([torch.ones_like(position), crossed], dim=1)
+        return left - torch.cat([crossed, torch.zeros_like(position)], dim=1)
 
     @staticmethod
     def interpolate(table: Tensor, coordinates: Tensor) -> Tensor:

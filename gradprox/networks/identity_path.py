@@ -116,12 +116,21 @@ class IdentityPath(GradientNetwork):
         filters, extended = self.bank.filters(), extend(x, self.radius)
         envelope, out = image_sum(torch.zeros_like(x)), torch.empty_like(x)
         for tile in tiles(x.shape[-2:], TILE):
-            z = self.bank.analyse(tile.grown(self.radius).of(extended), filters)
-            kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
-            coefficients = self._interior(z)
-            tile.of(out)[...] = tile.of(x) - self.bank.synthesise(coefficients - kept, filters)
-            envelope = envelope + self._sum_over_period(coefficients.square() / 2 - density, tile.size)
+            share, tile.of(out)[...] = self.inside_with_envelope(
+                tile.grown(self.radius).of(extended), sigma, filters
+            )
+            envelope = envelope + share
         return envelope, out
+
+    def inside_with_envelope(
+        self, extended: Tensor, sigma: Tensor, filters: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `inside` does, after the share of those pixels in ``|W x|^2/2 - G(W x)``, ``(B,)``."""
+        z = self.bank.analyse(extended, filters)
+        kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
+        coefficients = self._interior(z)
+        out = crop(extended, self.radius) - self.bank.synthesise(coefficients - kept, filters)
+        return self._sum_over_period(coefficients.square() / 2 - density, out.shape[-2:]), out
 
     def _interior(self, z: Tensor) -> Tensor:
         """Crop ``z`` to the coefficients whose filters touch the pixels inside."""
@@ -134,7 +143,7 @@ class IdentityPath(GradientNetwork):
         to those of the whole picture.
         """
         for dim, length in zip((-2, -1), size, strict=True):
-            first, weights = period_weights(length, self.config.kernel_size)
-            scale = torch.tensor(weights, dtype=terms.dtype, device=terms.device)
-            terms = terms.narrow(dim, first, len(weights)) * (scale[:, None] if dim == -2 else scale)
+            first, weights = period_weights(length, self.config.kernel_size, terms)
+            scale = weights[:, None] if dim == -2 else weights
+            terms = terms.narrow(dim, first, weights.shape[0]) * scale
         return image_sum(terms)

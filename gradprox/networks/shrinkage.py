@@ -13,6 +13,7 @@ noise, a nonnegative coupling ``K`` and a nondecreasing ``s >= 0`` with primitiv
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -73,10 +74,8 @@ class Ramp(NamedTuple):
 
 def gate(t: Tensor, ramps: list[Ramp]) -> Tensor:
     """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
-    total = torch.zeros_like(t)
-    for ramp in ramps:
-        total = total + ramp.weight * (ramp.slope * t + ramp.start).clamp(0, 1)
-    return total
+    terms = [ramp.weight * (ramp.slope * t + ramp.start).clamp(0, 1) for ramp in ramps]
+    return functools.reduce(torch.add, terms)
 
 
 def gate_primitive(t: Tensor, ramps: list[Ramp]) -> Tensor:

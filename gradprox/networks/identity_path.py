@@ -122,9 +122,7 @@ class IdentityPath(GradientNetwork):
             envelope = envelope + share
         return envelope, out
 
-    def inside_with_envelope(
-        self, extended: Tensor, sigma: Tensor, filters: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def inside_with_envelope(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `inside` does, after the share of those pixels in ``|W x|^2/2 - G(W x)``, ``(B,)``."""
         z = self.bank.analyse(extended, filters)
         kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))

@@ -2,13 +2,15 @@
 
 from gradprox.operators.deepinv_priors import GradientStepPrior, ProximalPrior
 from gradprox.operators.learned_prox import LearnedProx, value_at_prox
-from gradprox.operators.model_file import load_network, save_network
+from gradprox.operators.model_file import load_network, network_bytes, network_from_bytes, save_network
 
 __all__ = [
     "GradientStepPrior",
     "LearnedProx",
     "ProximalPrior",
     "load_network",
+    "network_bytes",
+    "network_from_bytes",
     "save_network",
     "value_at_prox",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 
 import torch
@@ -14,6 +16,8 @@ from gradprox.files import written_whole
 from gradprox.networks import IdentityPath, IdentityPathConfig
 
 FORMAT = "gradprox-model-1"
+# Under this key of its metadata an exported ONNX file carries a model file, in base64.
+WEIGHTS_IN_ONNX = "weights"
 
 
 def save_network(network: IdentityPath, path: str | Path) -> None:
@@ -23,6 +27,36 @@ def save_network(network: IdentityPath, path: str | Path) -> None:
         save_file(
             weights, temporary, metadata={"format": FORMAT, "network": network.config.model_dump_json()}
         )
+
+
+def network_bytes(network: IdentityPath) -> bytes:
+    """Return what `save_network` writes, the same bytes for the same network.
+
+    safetensors orders the metadata in its header by a hash that changes from process to process.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_network(network, path)
+        content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def network_from_bytes(content: bytes, label: str) -> IdentityPath:
+    """Read a network from the bytes of a model file; messages call it ``label``.
+
+    Raises:
+        InputError: as `load_network`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        path.write_bytes(content)
+        try:
+            return load_network(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), label)) from error
 
 
 def load_network(path: str | Path) -> IdentityPath:

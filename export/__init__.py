@@ -1,0 +1,28 @@
+"""From torch to ONNX with proof: export, verification, and a runtime that needs neither torch nor deepinv.
+
+The names below load on first use: ``import gradprox.export.runtime`` passes through here and must stay light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradprox.export.denoiser import export_denoiser
+    from gradprox.export.verification import Report, VerificationError, verify
+
+_HOMES = {
+    "Report": "gradprox.export.verification",
+    "VerificationError": "gradprox.export.verification",
+    "export_denoiser": "gradprox.export.denoiser",
+    "verify": "gradprox.export.verification",
+}
+
+__all__ = ["Report", "VerificationError", "export_denoiser", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gradprox.export' has no attribute {name!r}")

@@ -1,0 +1,103 @@
+"""What an exported file says of itself, and how it is written and read back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto
+
+from gradprox._version import __version__
+from gradprox.errors import InputError
+from gradprox.export.runtime import container
+from gradprox.export.tracing import OPSET
+from gradprox.files import written_whole
+from gradprox.networks import IdentityPath
+from gradprox.operators import LearnedProx, network_bytes, network_from_bytes
+from gradprox.operators.model_file import WEIGHTS_IN_ONNX
+
+
+def resolve(model: str | Path | LearnedProx) -> LearnedProx:
+    """Return a copy of a model on the CPU, in single precision, that export may do with as it likes.
+
+    Raises:
+        InputError: there is no such model, or its architecture cannot be exported.
+    """
+    from gradprox.zoo import load_model
+
+    prior = model if isinstance(model, LearnedProx) else load_model(model)
+    if not isinstance(prior.network, IdentityPath):
+        raise InputError(f"{prior.name}: {type(prior.network).__name__} networks cannot be exported yet")
+    network = copy.deepcopy(prior.network).cpu().float().eval().requires_grad_(False)
+    return LearnedProx(network, prior.name)
+
+
+def describe(prior: LearnedProx, kind: str) -> dict[str, str]:
+    """Return the metadata of an export of ``prior``, but for the report of its verification.
+
+    Every value is a string; those that are not plain text are JSON.
+    """
+    network = prior.network
+    assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
+    weights = network_bytes(network)
+    levels = network.config.noise_levels
+    return {
+        "format": f"{container.FORMAT_NAME}-{container.FORMAT_VERSION}",
+        "kind": kind,
+        "version": __version__,
+        "name": prior.name,
+        "network": network.config.model_dump_json(),
+        "weights": base64.b64encode(weights).decode(),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "channels": json.dumps(network.channels),
+        "halo": json.dumps(network.radius),
+        "size_multiple": "1",
+        "value_range": "made for [0, 1]; others work and nothing is clipped",
+        "noise_range": json.dumps([levels[0], levels[-1]]),
+        "opset": str(OPSET),
+        "precision": "float32",
+        "certificate": json.dumps(
+            {
+                "symmetric": True,
+                "monotone": network.monotone,
+                "lipschitz_bound": prior.lipschitz_bound(),
+                "weak_convexity": prior.weak_convexity(),
+            }
+        ),
+    }
+
+
+def network_in(metadata: dict[str, str], path: str | Path) -> IdentityPath:
+    """Rebuild the torch network that a file was exported from, out of the model file it carries.
+
+    Raises:
+        InputError: it carries none that is whole.
+    """
+    try:
+        weights = base64.b64decode(metadata.get(WEIGHTS_IN_ONNX, ""), validate=True)
+    except binascii.Error as error:
+        raise InputError(f"{path}: the weights it carries are damaged") from error
+    if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
+        raise InputError(f"{path}: the weights it carries do not match their checksum")
+    return network_from_bytes(weights, f"{path} (its weights)")
+
+
+def serialise(model: ModelProto, metadata: dict[str, str]) -> bytes:
+    """Return the bytes of a file: the same for the same model and metadata."""
+    complete = ModelProto()
+    complete.CopyFrom(model)
+    onnx.helper.set_model_props(
+        complete, {container.PREFIX + key: value for key, value in sorted(metadata.items())}
+    )
+    return container.seal(complete.SerializeToString(deterministic=True))
+
+
+def write(content: bytes, path: str | Path) -> None:
+    """Write a file whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,0 +1,81 @@
+"""``denoiser.onnx``: the learned prox as one ONNX model of any batch and picture size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gradprox.export import artifact
+from gradprox.export.tracing import trace
+from gradprox.export.verification import Report, examine_denoiser
+from gradprox.networks import IdentityPath
+from gradprox.networks.base import image_sum
+from gradprox.networks.borders import extend
+from gradprox.operators import LearnedProx
+
+
+class DenoiserGraph(nn.Module):
+    """What is exported: the network in one piece, its filters folded to constants.
+
+    Args:
+        network: the network.
+        potential: whether to return ``Phi(y)`` too.
+    """
+
+    filters: Tensor
+
+    def __init__(self, network: IdentityPath, potential: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.potential = potential
+        self.register_buffer("filters", network.bank.filters())
+
+    def forward(self, y: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Return ``D(y)`` for ``y`` of ``(B, 1, H, W)``, and ``Phi(y)``, ``(B,)`` in double precision."""
+        extended = extend(y, self.network.radius)
+        if not self.potential:
+            return self.network.inside(extended, sigma, self.filters)
+        envelope, x = self.network.inside_with_envelope(extended, sigma, self.filters)
+        return x, image_sum(y * y) / 2 - envelope
+
+
+def export_denoiser(model: str | Path | LearnedProx, path: str | Path, *, potential: bool = False) -> Report:
+    """Write a learned prox as a verified ONNX file.
+
+    The model has the inputs ``y``, float32 ``(batch, 1, height, width)`` of any size from 1x1, and ``sigma``,
+    float32 ``(1,)``, one noise level for the batch; and the output ``x`` of the shape of ``y``. Pictures of several
+    channels go through it channel by channel, as batches. One level, and not one for each picture, because
+    depthwise convolutions with different filters for each picture are much slower. Borders are continued inside the
+    model, by the rule that keeps its Jacobian symmetric. The file also carries the weights as they were trained
+    (`gradprox.load_model` reads them), its certificate, and the report of its verification.
+
+    Args:
+        model: the name of a shipped model, a model file, or a model.
+        path: the file to write, whole or not at all.
+        potential: add an output ``potential``, float64 ``(batch,)``: the convex ``Phi(y)`` whose gradient ``x`` is.
+
+    Returns:
+        What was verified; the same is stored in the file.
+
+    Raises:
+        InputError: there is no such model, or its architecture cannot be exported.
+        VerificationError: the exported model is not the same function, or not a proximal operator. Nothing is
+            written.
+        OSError: the file cannot be written.
+    """
+    prior = artifact.resolve(model)
+    network = prior.network
+    assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
+    exported = trace(
+        DenoiserGraph(network, potential),
+        (torch.zeros(2, 1, 12, 13), torch.full((1,), 0.1)),
+        ("y", "sigma"),
+        ("x", "potential") if potential else ("x",),
+        {"y": {0: "batch", 2: "height", 3: "width"}},
+    )
+    metadata = artifact.describe(prior, "denoiser")
+    report = examine_denoiser(exported, artifact.serialise(exported, metadata), network)
+    artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
+    return report

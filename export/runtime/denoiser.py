@@ -1,0 +1,95 @@
+"""The learned prox without torch: ``D = OnnxDenoiser("denoiser.onnx")``, called as ``D(y, sigma)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradprox.errors import InputError
+from gradprox.export.runtime.session import Session, finite
+from gradprox.export.runtime.tiling import spans
+
+# Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the picture, large
+# enough that the halo costs little.
+TILE = 256
+
+
+class OnnxDenoiser:
+    """A learned proximal operator ``D(y, sigma)`` in ONNX Runtime.
+
+    Args:
+        path: a file written by `gradprox.export.export_denoiser`.
+        provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
+        allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
+        threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
+        tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
+            about 2 GB a megapixel. The model is local, with a halo that the file states, so windows are exact.
+
+    Attributes:
+        halo: how many pixels away an input can change an output.
+        provider: the provider in use.
+        metadata: everything the file says of itself, by key.
+
+    Raises:
+        InputError: the file is no such model, or the provider cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        provider: str = "cpu",
+        *,
+        allow_fallback: bool = False,
+        threads: int | None = None,
+        tile: int | None = TILE,
+    ) -> None:
+        if tile is not None and tile < 1:
+            raise InputError(f"tile must be at least 1, got {tile}")
+        self._session = Session(path, "denoiser", provider, allow_fallback=allow_fallback, threads=threads)
+        self.provider = self._session.provider
+        self.metadata = self._session.metadata
+        self.tile = tile
+        self.halo = self._session.entry("halo")
+        if not isinstance(self.halo, int) or self.halo < 0:
+            raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
+
+    def __call__(self, y: NDArray[Any], sigma: ArrayLike) -> NDArray[np.float32]:
+        """Return ``D(y)``, float32, channel by channel.
+
+        Args:
+            y: pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; nothing is clipped.
+            sigma: noise level on the scale of ``y``: one number, or one for each of the ``B`` pictures.
+
+        Raises:
+            InputError: ``y`` is not such an array; values that are not finite, in ``y`` or in the result; a noise
+                level that is negative.
+        """
+        y = np.asarray(y)
+        if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
+            raise InputError(
+                f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}"
+            )
+        levels = finite("the noise level", np.asarray(sigma, dtype=np.float32).reshape(-1))
+        if levels.size not in (1, len(y)) or (levels < 0).any():
+            raise InputError(
+                f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
+            )
+        out = np.empty(y.shape, np.float32)
+        for picture, result, level in zip(y, out, np.broadcast_to(levels, len(y)), strict=True):
+            # One plane at a time, so that memory does not grow with their number.
+            for plane, target in zip(picture, result, strict=True):
+                self._denoise(finite("the picture", plane.astype(np.float32)), level, target)
+        return out
+
+    def _denoise(self, plane: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
+        """Write ``D`` of one plane ``(H, W)`` into ``out``."""
+        height, width = plane.shape
+        side = max(height, width) if self.tile is None else self.tile
+        for rows in spans(height, side, self.halo):
+            for columns in spans(width, side, self.halo):
+                window = np.ascontiguousarray(plane[rows.read, columns.read])[None, None]
+                x = self._session.run({"y": window, "sigma": level[None]})[0]
+                out[rows.kept, columns.kept] = finite("the result", x[0, 0, rows.inner, columns.inner])

@@ -1,0 +1,98 @@
+"""The little of the ONNX file format (protobuf, onnx.proto3) that must be known before anyone parses a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
+
+METADATA = 14  # ModelProto.metadata_props
+EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of TensorProto
+
+# Where tensors can hide: the fields of each kind of message that hold messages of another kind.
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield the number and the value of each field: a number, or the bytes of a string or message.
+
+    Raises:
+        ValueError: the bytes are no protobuf message, or end too early.
+    """
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, kind = key >> 3, key & 7
+        if kind == VARINT:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if kind == DELIMITED:
+            length, position = _varint(message, position)
+        elif kind in (FIXED32, FIXED64):
+            length = 4 if kind == FIXED32 else 8
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if number == 0 or position + length > len(message):
+            raise ValueError("a field reaches beyond the end")
+        yield number, message[position : position + length]
+        position += length
+
+
+def metadata(model: memoryview) -> dict[str, str]:
+    """Return the ``metadata_props`` of a model.
+
+    Raises:
+        ValueError: the bytes are no model.
+    """
+    found: dict[str, str] = {}
+    for number, value in fields(model):
+        if number == METADATA and isinstance(value, memoryview):
+            entry = {n: str(v, "utf-8") for n, v in fields(value) if isinstance(v, memoryview)}
+            found[entry.get(1, "")] = entry.get(2, "")
+    return found
+
+
+def has_external_data(model: memoryview) -> bool:
+    """Say whether any tensor of a model, at any depth, is kept in another file.
+
+    Raises:
+        ValueError: the bytes are no model.
+    """
+    waiting: list[tuple[str, memoryview]] = [("model", model)]
+    while waiting:
+        kind, message = waiting.pop()
+        for number, value in fields(message):
+            if kind == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value == 1)):
+                return True
+            child = _CHILDREN[kind].get(number)
+            if child and isinstance(value, memoryview):
+                waiting.append((child, value))
+    return False
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    """Return a string or message field; both its number and its length below 128."""
+    return bytes([number << 3 | DELIMITED, len(content)]) + content
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            break
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("a number has no end")

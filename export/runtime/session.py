@@ -1,0 +1,148 @@
+"""One ONNX Runtime session, on the hardware that was asked for."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from gradprox.errors import InputError
+from gradprox.export.runtime import container
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+# What ONNX Runtime raises; they share no base but Exception.
+SESSION_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.ModelLoaded,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_ERRORS_ONLY = 3  # severity of ONNX Runtime's log
+
+
+class Session:
+    """A checked model file, loaded.
+
+    Args:
+        path: the file.
+        kind: what must be in it: ``"denoiser"`` or ``"solver"``.
+        provider: where it runs: one of `PROVIDERS`.
+        allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
+        threads: CPU threads of one operation; ONNX Runtime's choice, all cores, if not given.
+
+    Raises:
+        InputError: the file is no such model (see `container.read`), or the provider cannot be used.
+    """
+
+    def __init__(
+        self, path: str | Path, kind: str, provider: str, *, allow_fallback: bool, threads: int | None
+    ) -> None:
+        content, self.metadata = container.read(path)
+        self.path = path
+        found = self.metadata.get("kind")
+        if found != kind:
+            raise InputError(f"{path}: holds a {found}, not a {kind}")
+        self._session = open_session(
+            content, provider, allow_fallback=allow_fallback, threads=threads, label=str(path)
+        )
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider in use, as in `PROVIDERS`."""
+        in_use = self._session.get_providers()[0]
+        return next(name for name, full in PROVIDERS.items() if full == in_use)
+
+    def entry(self, key: str) -> Any:
+        """Return a JSON entry of the metadata.
+
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            return json.loads(self.metadata[key])
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{self.path}: its metadata lacks a readable {key!r}") from error
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the model.
+
+        Raises:
+            InputError: ONNX Runtime cannot, as for want of memory; or a result is not finite.
+        """
+        try:
+            return list(self._session.run(None, dict(inputs)))
+        except SESSION_ERRORS as error:
+            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+
+
+def open_session(
+    content: bytes, provider: str, *, allow_fallback: bool, threads: int | None, label: str
+) -> onnxruntime.InferenceSession:
+    """Load a serialised model on ``provider``, and nowhere else unless ``allow_fallback``.
+
+    Raises:
+        InputError: the provider is unknown or cannot be used, ``threads`` is not positive, or ONNX Runtime cannot
+            load the model.
+    """
+    if provider not in PROVIDERS:
+        raise InputError(f"provider {provider}: unknown; choose one of {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+    wanted = PROVIDERS[provider]
+    there = wanted in onnxruntime.get_available_providers()
+    if not there:
+        _refuse_or_warn(f"this onnxruntime was built without {provider}", provider, allow_fallback)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads or 0
+    # Pictures come in all sizes: a memory plan for each would only pile up.
+    options.enable_mem_pattern = False
+    try:
+        session = onnxruntime.InferenceSession(content, options, [wanted if there else PROVIDERS["cpu"]])
+    except SESSION_ERRORS as error:
+        raise InputError(f"{label}: ONNX Runtime cannot load it: {_line(error)}") from error
+    session.disable_fallback()
+    if there and session.get_providers()[0] != wanted:
+        _refuse_or_warn(f"{provider} could not be started on this machine", provider, allow_fallback)
+    return session
+
+
+def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return ``array``.
+
+    Raises:
+        InputError: it contains NaN or infinite values.
+    """
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} contains NaN or infinite values")
+    return array
+
+
+def _refuse_or_warn(reason: str, provider: str, allow_fallback: bool) -> None:
+    if not allow_fallback:
+        raise InputError(f"provider {provider}: {reason}; use cpu, or allow the fallback to it")
+    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=4)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,101 @@
+"""The exported file: what is in it, what is not, and that it is the same file every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto
+
+import gradprox
+from gradprox.errors import InputError
+from gradprox.export import Report, export_denoiser
+from gradprox.export.runtime import container
+from gradprox.networks import IdentityPathConfig
+from gradprox.operators import LearnedProx
+
+from .conftest import SMALL, perturbed
+
+
+def dims(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def test_inputs_outputs_and_opset(with_potential: Path) -> None:
+    model = onnx.load(with_potential)
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 19)]
+    described = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output)}
+    assert described["y"] == described["x"] == ["batch", 1, "height", "width"]
+    assert described["sigma"] == [1]
+    assert described["potential"] == ["batch"]
+    assert model.graph.output[1].type.tensor_type.elem_type == TensorProto.DOUBLE
+
+
+def test_one_file_without_a_trace_of_where_it_was_made(denoiser_file: Path) -> None:
+    assert [p.name for p in denoiser_file.parent.iterdir()] == [denoiser_file.name]
+    content = denoiser_file.read_bytes()
+    for word in (b".py", b"site-packages", str(Path(gradprox.__file__).parent).encode(), b"stack_trace"):
+        assert word not in content
+    assert not any(node.metadata_props or node.doc_string for node in onnx.load(denoiser_file).graph.node)
+
+
+def test_metadata_is_complete(exported: tuple[Path, Report], prior: LearnedProx) -> None:
+    path, report = exported
+    _, metadata = container.read(path)
+    assert metadata["version"] == gradprox.__version__
+    assert IdentityPathConfig.model_validate_json(metadata["network"]) == SMALL
+    assert json.loads(metadata["halo"]) == prior.network.radius
+    assert json.loads(metadata["noise_range"]) == [1 / 255, 50 / 255]
+    assert json.loads(metadata["certificate"])["lipschitz_bound"] == prior.lipschitz_bound()
+    assert json.loads(metadata["report"]) == json.loads(report.to_json())
+    assert {
+        "weights",
+        "weights_sha256",
+        "size_multiple",
+        "value_range",
+        "opset",
+        "channels",
+    } <= metadata.keys()
+
+
+def test_plain_onnxruntime_runs_it(denoiser_file: Path, prior: LearnedProx) -> None:
+    session = onnxruntime.InferenceSession(denoiser_file)
+    y = np.random.default_rng(0).random((2, 1, 9, 11), dtype=np.float32)
+    (x,) = session.run(None, {"y": y, "sigma": np.array([0.1], np.float32)})
+    np.testing.assert_allclose(x, prior(torch.from_numpy(y), 0.1).numpy(), atol=2e-6)
+
+
+def test_same_bytes_in_another_process(denoiser_file: Path, tmp_path: Path) -> None:
+    script = (
+        "from gradprox.export import export_denoiser; from tests.export.conftest import SMALL, perturbed; import sys;"
+        "export_denoiser(perturbed(SMALL), sys.argv[1])"
+    )
+    again = tmp_path / "again.onnx"
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", script, str(again)], check=True, cwd=root)  # noqa: S603
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(denoiser_file.read_bytes()).digest()
+
+
+def test_exporting_leaves_the_model_alone(prior: LearnedProx, exported: tuple[Path, Report]) -> None:
+    fresh = perturbed(SMALL).network.state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in prior.network.state_dict().items())
+
+
+def test_the_ridge_form_and_a_double_model(tmp_path: Path) -> None:
+    ridge = perturbed(SMALL.model_copy(update={"form": "ridge"}))
+    report = export_denoiser(LearnedProx(ridge.network.double(), "ridge"), tmp_path / "ridge.onnx")
+    assert report.error <= 2e-6
+
+
+def test_unknown_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model"):
+        export_denoiser("no-such-model", tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())

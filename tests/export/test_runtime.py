@@ -1,0 +1,162 @@
+"""The runtime: light, exact in tiles, and never somewhere else than where it was asked to run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from gradprox.errors import InputError
+from gradprox.export.runtime import OnnxDenoiser
+from gradprox.export.runtime.tiling import spans
+from gradprox.operators import LearnedProx
+
+from .test_verification import followed_by, tampered
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    names = {"torch", "deepinv", "typer", "pydantic", "PIL", "safetensors", "scipy", "onnx", "onnxscript", "rich"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from gradprox.export.runtime import OnnxDenoiser
+
+y = np.random.default_rng(0).random((1, 1, 20, 30), dtype=np.float32)
+np.save(sys.argv[2], OnnxDenoiser(sys.argv[1], tile=8)(y, 0.1))
+"""
+
+
+def pictures(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "x.npy"
+    subprocess.run([sys.executable, "-c", BLOCKED, str(denoiser_file), str(target)], check=True)  # noqa: S603
+    np.testing.assert_array_equal(np.load(target), OnnxDenoiser(denoiser_file)(pictures(1, 1, 20, 30), 0.1))
+
+
+def test_equals_double_precision_torch_channel_by_channel(denoiser_file: Path, prior: LearnedProx) -> None:
+    double = LearnedProx(type(prior.network)(prior.network.config).double())
+    double.network.load_state_dict(prior.network.state_dict())
+    y, levels = pictures(3, 3, 41, 23), np.array([0.01, 0.1, 0.3], np.float32)
+    with torch.no_grad():
+        expected = double(torch.from_numpy(y).double(), torch.from_numpy(levels)).numpy()
+    x = OnnxDenoiser(denoiser_file)(y, levels)
+    assert x.dtype == np.float32
+    assert np.abs(x - expected).max() <= 2e-6
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 2, 1, 40), (2, 1, 57, 83)])
+def test_tiles_equal_the_whole_bit_for_bit(denoiser_file: Path, shape: tuple[int, ...]) -> None:
+    y = pictures(*shape)
+    whole = OnnxDenoiser(denoiser_file, tile=None)(y, 0.1)
+    for tile in (1, 5, 16, 40, 1000):
+        if tile > 1 or y.size < 100:
+            np.testing.assert_array_equal(OnnxDenoiser(denoiser_file, tile=tile)(y, 0.1), whole)
+
+
+def test_a_halo_one_pixel_short_would_be_noticed(denoiser_file: Path) -> None:
+    y = pictures(1, 1, 57, 83)
+    denoiser = OnnxDenoiser(denoiser_file, tile=16)
+    denoiser.halo -= 1
+    assert not np.array_equal(denoiser(y, 0.1), OnnxDenoiser(denoiser_file, tile=None)(y, 0.1))
+
+
+def test_spans_cover_once() -> None:
+    for length in (1, 7, 64, 100):
+        for side in (1, 3, 64, 200):
+            cut = list(spans(length, side, 5))
+            assert [i for s in cut for i in range(s.start, s.stop)] == list(range(length))
+            assert all(s.stop - s.start <= side and s.first >= 0 and s.last <= length for s in cut)
+            line = np.arange(length)
+            assert all((line[s.read][s.inner] == line[s.kept]).all() for s in cut)
+
+
+def test_input_is_not_changed_and_any_layout_will_do(denoiser_file: Path) -> None:
+    denoiser, y = OnnxDenoiser(denoiser_file), pictures(1, 1, 30, 20)
+    kept = y.copy()
+    x = denoiser(y, 0.1)
+    np.testing.assert_array_equal(y, kept)
+    np.testing.assert_array_equal(denoiser(np.asfortranarray(y.astype(np.float64)), [0.1]), x)
+    y.setflags(write=False)
+    np.testing.assert_array_equal(denoiser(y[..., ::-1], 0.1), denoiser(y[..., ::-1].copy(), 0.1))
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
+def test_another_provider_is_an_error_not_a_warning(denoiser_file: Path, provider: str) -> None:
+    from gradprox.export.runtime.session import PROVIDERS
+
+    if PROVIDERS[provider] in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has {provider}")
+    with pytest.raises(InputError, match=f"provider {provider}: this onnxruntime was built without"):
+        OnnxDenoiser(denoiser_file, provider)
+    with pytest.warns(RuntimeWarning, match="running on the CPU"):
+        denoiser = OnnxDenoiser(denoiser_file, provider, allow_fallback=True)
+    assert denoiser.provider == "cpu"
+
+
+def test_a_provider_that_does_not_start_is_an_error(
+    denoiser_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a machine without a GPU driver: the build lists CUDA, and the session quietly runs on the CPU.
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda c, o, _: session(c, o, ["CPUExecutionProvider"])
+    )
+    with pytest.raises(InputError, match="could not be started"):
+        OnnxDenoiser(denoiser_file, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"provider": "gpu"}, "unknown"), ({"threads": 0}, "threads"), ({"tile": 0}, "tile")],
+)
+def test_illegal_settings(denoiser_file: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OnnxDenoiser(denoiser_file, **settings)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(denoiser_file: Path, value: float) -> None:
+    denoiser, y = OnnxDenoiser(denoiser_file), pictures(1, 1, 9, 9)
+    with pytest.raises(InputError, match="noise level contains NaN"):
+        denoiser(y, value)
+    y[0, 0, 4, 4] = value
+    with pytest.raises(InputError, match="picture contains NaN"):
+        denoiser(y, 0.1)
+
+
+def test_a_result_that_is_not_finite(denoiser_file: Path, tmp_path: Path) -> None:
+    path = tampered(denoiser_file, tmp_path / "log.onnx", followed_by("Log", "x"))
+    with pytest.raises(InputError, match="result contains NaN"):
+        OnnxDenoiser(path)(-pictures(1, 1, 9, 9), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("y", "sigma"),
+    [
+        (np.zeros((1, 1, 4, 4), np.uint8), 0.1),
+        (np.zeros((4, 4), np.float32), 0.1),
+        (np.zeros((0, 1, 4, 4), np.float32), 0.1),
+        (np.zeros((2, 1, 4, 4), np.float32), [0.1, 0.1, 0.1]),
+        (np.zeros((1, 1, 4, 4), np.float32), -0.1),
+    ],
+)
+def test_illegal_calls(denoiser_file: Path, y: np.ndarray, sigma: object) -> None:
+    with pytest.raises(InputError, match="expected"):
+        OnnxDenoiser(denoiser_file)(y, sigma)

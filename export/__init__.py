@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gradprox.export.denoiser import export_denoiser
-    from gradprox.export.verification import Report, VerificationError, verify
+    from gradprox.export.report import Report, VerificationError
+    from gradprox.export.solver import export_solver
+    from gradprox.export.verification import verify
 
 _HOMES = {
-    "Report": "gradprox.export.verification",
-    "VerificationError": "gradprox.export.verification",
+    "Report": "gradprox.export.report",
+    "VerificationError": "gradprox.export.report",
     "export_denoiser": "gradprox.export.denoiser",
+    "export_solver": "gradprox.export.solver",
     "verify": "gradprox.export.verification",
 }
 
-__all__ = ["Report", "VerificationError", "export_denoiser", "verify"]
+__all__ = ["Report", "VerificationError", "export_denoiser", "export_solver", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
-import hashlib
 import json
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from gradprox.export.runtime import container
 from gradprox.export.tracing import OPSET
 from gradprox.files import written_whole
 from gradprox.networks import IdentityPath
-from gradprox.operators import LearnedProx, network_bytes, network_from_bytes
-from gradprox.operators.model_file import WEIGHTS_IN_ONNX
+from gradprox.operators import LearnedProx
+from gradprox.operators.onnx_weights import weights_metadata
 
 
 def resolve(model: str | Path | LearnedProx) -> LearnedProx:
@@ -44,16 +41,13 @@ def describe(prior: LearnedProx, kind: str) -> dict[str, str]:
     """
     network = prior.network
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
-    weights = network_bytes(network)
     levels = network.config.noise_levels
     return {
         "format": f"{container.FORMAT_NAME}-{container.FORMAT_VERSION}",
         "kind": kind,
         "version": __version__,
         "name": prior.name,
-        "network": network.config.model_dump_json(),
-        "weights": base64.b64encode(weights).decode(),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        **weights_metadata(network),
         "channels": json.dumps(network.channels),
         "halo": json.dumps(network.radius),
         "size_multiple": "1",
@@ -70,21 +64,6 @@ def describe(prior: LearnedProx, kind: str) -> dict[str, str]:
             }
         ),
     }
-
-
-def network_in(metadata: dict[str, str], path: str | Path) -> IdentityPath:
-    """Rebuild the torch network that a file was exported from, out of the model file it carries.
-
-    Raises:
-        InputError: it carries none that is whole.
-    """
-    try:
-        weights = base64.b64decode(metadata.get(WEIGHTS_IN_ONNX, ""), validate=True)
-    except binascii.Error as error:
-        raise InputError(f"{path}: the weights it carries are damaged") from error
-    if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
-        raise InputError(f"{path}: the weights it carries do not match their checksum")
-    return network_from_bytes(weights, f"{path} (its weights)")
 
 
 def serialise(model: ModelProto, metadata: dict[str, str]) -> bytes:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gradprox.export import artifact
+from gradprox.export.denoiser_check import DenoiserReport, examine_denoiser
 from gradprox.export.tracing import trace
-from gradprox.export.verification import Report, examine_denoiser
 from gradprox.networks import IdentityPath
 from gradprox.networks.base import image_sum
 from gradprox.networks.borders import extend
@@ -41,7 +41,9 @@ class DenoiserGraph(nn.Module):
         return x, image_sum(y * y) / 2 - envelope
 
 
-def export_denoiser(model: str | Path | LearnedProx, path: str | Path, *, potential: bool = False) -> Report:
+def export_denoiser(
+    model: str | Path | LearnedProx, path: str | Path, *, potential: bool = False
+) -> DenoiserReport:
     """Write a learned prox as a verified ONNX file.
 
     The model has the inputs ``y``, float32 ``(batch, 1, height, width)`` of any size from 1x1, and ``sigma``,

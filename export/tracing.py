@@ -33,7 +33,8 @@ def trace(
     with torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
-            tuple(arguments),
+            # The tracer takes one tensor given twice for one input.
+            tuple(argument.clone() for argument in arguments),
             dynamo=True,
             opset_version=OPSET,
             external_data=False,

@@ -1,8 +1,10 @@
 """Deployed models: numpy and onnxruntime, nothing else.
 
-``D = OnnxDenoiser("denoiser.onnx")`` is called as ``D(y, 25 / 255)``.
+``D = OnnxDenoiser("denoiser.onnx")`` is called as ``D(y, 25 / 255)``, ``S = OnnxSolver("solver.onnx")`` as
+``S(y, kernel, sigma).x``.
 """
 
 from gradprox.export.runtime.denoiser import OnnxDenoiser
+from gradprox.export.runtime.solver import OnnxSolver, Restoration
 
-__all__ = ["OnnxDenoiser"]
+__all__ = ["OnnxDenoiser", "OnnxSolver", "Restoration"]

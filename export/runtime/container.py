@@ -15,7 +15,7 @@ from gradprox.errors import InputError
 from gradprox.export.runtime import protobuf
 
 FORMAT_NAME, FORMAT_VERSION = "gradprox-onnx", 1
-PREFIX = "gradprox."
+PREFIX = "gradprox."  # as `gradprox.operators.onnx_weights.PREFIX`, which needs torch
 _SEAL = PREFIX + "sha256"
 # Protobuf, and with it ONNX Runtime, stops at 2 GiB.
 _LARGEST = 2**31 - 1

@@ -16,8 +16,6 @@ from gradprox.files import written_whole
 from gradprox.networks import IdentityPath, IdentityPathConfig
 
 FORMAT = "gradprox-model-1"
-# Under this key of its metadata an exported ONNX file carries a model file, in base64.
-WEIGHTS_IN_ONNX = "weights"
 
 
 def save_network(network: IdentityPath, path: str | Path) -> None:

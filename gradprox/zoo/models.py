@@ -84,7 +84,8 @@ def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") 
     """Load a learned proximal operator ``D``, called as ``D(y, sigma)``.
 
     Args:
-        model: the name of a shipped model, or a ``.safetensors`` file written by ``gradprox train``.
+        model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train``, or an ``.onnx``
+            file written by ``gradprox export``, of which the network it was made from runs, in torch.
         device: where to put it.
 
     Raises:
@@ -92,8 +93,11 @@ def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") 
     """
     # deepinv takes seconds to import: names and cards must not wait for it.
     from gradprox.operators import LearnedProx, load_network
+    from gradprox.operators.onnx_weights import load_network_from_onnx
 
     text = str(model)
+    if Path(text).suffix.lower() == ".onnx":
+        return LearnedProx(load_network_from_onnx(text), Path(text).stem).to(device)
     if Path(text).suffix:
         return LearnedProx(load_network(text), Path(text).stem).to(device)
     _check_name(text)

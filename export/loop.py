@@ -1,0 +1,327 @@
+"""A solver as three torch modules, before, in and after the loop, and the ONNX ``Loop`` they become."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from onnx import ModelProto, NodeProto, TensorProto, helper
+from torch import Tensor, nn
+from torch.export import Dim
+
+from gradprox.export.blur import GraphBlur
+from gradprox.export.tracing import OPSET, graphs, trace
+from gradprox.networks import IdentityPath
+from gradprox.networks.borders import extend
+from gradprox.operators import LearnedProx
+from gradprox.solvers.gd import GD, GDState
+from gradprox.solvers.least_squares import LeastSquares
+from gradprox.solvers.pgd import PGD, PGDState
+from gradprox.solvers.solver import Solver, relative_change
+
+ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[GDState | PGDState]]] = {
+    "gd": (GD, GDState),
+    "pgd": (PGD, PGDState),
+}
+MAX_STEPS, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
+
+# Inputs that every step reads, and their open sizes.
+SETTINGS = ("y", "kernel", "sigma", "strength", "stepsize", "tol")
+_PHOTO = {0: "batch", 1: "channels", 2: "height", 3: "width"}
+_KERNEL = {2: "kernel_height", 3: "kernel_width"}
+STATE = ("x", "gradient", "status", "steps")
+# What a step reports beside its new state: one row of each history.
+ROWS = ("objective", "residual")
+
+
+class GraphProx:
+    """The two methods of a `LearnedProx` that a step calls, without checks that depend on values.
+
+    Args:
+        network: the network.
+        filters: its filters.
+    """
+
+    def __init__(self, network: IdentityPath, filters: Tensor) -> None:
+        self.network = network
+        self.filters = filters
+
+    def prox_and_envelope(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """See `LearnedProx.prox_and_envelope`."""
+        batch, channels, height, width = y.shape
+        extended = extend(y.reshape(batch * channels, 1, height, width), self.network.radius)
+        envelope, x = self.network.inside_with_envelope(extended, sigma, self.filters)
+        return x.view(batch, channels, height, width), envelope.view(batch, channels).sum(dim=1)
+
+    def weak_convexity(self) -> float:
+        """See `LearnedProx.weak_convexity`; only checks of settings ask for it, and graphs have none."""
+        return 0.0
+
+
+class Part(nn.Module):
+    """What the parts of a solver share.
+
+    Args:
+        network: the network.
+        algorithm: ``"pgd"`` or ``"gd"``.
+        boundary: of the blur.
+    """
+
+    filters: Tensor
+
+    def __init__(self, network: IdentityPath, algorithm: str, boundary: str) -> None:
+        super().__init__()
+        self.network = network
+        self.algorithm = algorithm
+        self.boundary = boundary
+        self.register_buffer("filters", network.bank.filters())
+
+    def pieces(self, y: Tensor, kernel: Tensor) -> tuple[LeastSquares, LearnedProx, GraphBlur]:
+        """Return the data term, the prior and the blur, as the solvers expect them."""
+        blur = GraphBlur(kernel, self.boundary)
+        # Both stand in for what they are cast to: a step calls nothing that they lack.
+        return (
+            LeastSquares(y, cast("Any", blur), 1.0),
+            cast("LearnedProx", GraphProx(self.network, self.filters)),
+            blur,
+        )
+
+    def solver(self, sigma: Tensor, strength: Tensor, stepsize: Tensor | None) -> Solver[Any]:
+        """Return the solver itself, with tensors where it holds numbers.
+
+        Its own ``start`` and ``step`` are what is exported, not a copy of them. Its constructor, which compares
+        numbers, is left out.
+        """
+        kind, _ = ALGORITHMS[self.algorithm]
+        solver = object.__new__(kind)
+        if self.algorithm == "pgd":
+            # Its weight is tied to its step size: strength acts on the noise level, as in the presets.
+            sigma = sigma * strength
+        vars(solver).update(sigma=sigma, strength=strength, stepsize=stepsize)
+        return solver
+
+
+class Start(Part):
+    """Before the loop."""
+
+    def forward(self, y: Tensor, kernel: Tensor, sigma: Tensor, strength: Tensor) -> tuple[Tensor, ...]:
+        """Return the first state, and the objective there, ``(B,)``."""
+        data, prior, blur = self.pieces(y, kernel)
+        state = self.solver(sigma, strength, None).start(data, prior, blur.initial(y))
+        counters = torch.zeros(y.shape[0], dtype=torch.long)
+        return state.x, state.gradient, counters, counters.clone(), state.objective
+
+
+class Body(Part):
+    """One step, and what the driver of the solvers does with each picture after it."""
+
+    def forward(
+        self,
+        x: Tensor,
+        gradient: Tensor,
+        status: Tensor,
+        steps: Tensor,
+        y: Tensor,
+        kernel: Tensor,
+        sigma: Tensor,
+        strength: Tensor,
+        stepsize: Tensor,
+        tol: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return the next state, and one row of each history, ``(B,)``."""
+        data, prior, _ = self.pieces(y, kernel)
+        unknown = torch.full_like(y[:, 0, 0, 0], torch.nan)
+        _, state = ALGORITHMS[self.algorithm]
+        new = self.solver(sigma, strength, stepsize).step(data, prior, state(x, unknown, unknown, gradient))
+        residual = relative_change(new.x, x)
+        running = status == MAX_STEPS
+        finite = torch.isfinite(new.objective) & torch.isfinite(residual)
+        # A picture that has stopped stays as it is; so does one whose step was not finite.
+        accepted = (running & finite)[:, None, None, None]
+        stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_STEPS), NON_FINITE)
+        return (
+            torch.where(accepted, new.x, x),
+            torch.where(accepted, new.gradient, gradient),
+            torch.where(running, stopped, status),
+            steps + running.long(),
+            torch.where(running, new.objective, torch.nan),
+            torch.where(running, residual.to(new.objective), torch.nan),
+        )
+
+
+class Finish(Part):
+    """After the loop."""
+
+    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Return the picture in the frame of the photo."""
+        return GraphBlur(kernel, self.boundary).visible(x)
+
+
+def solver_model(network: IdentityPath, algorithm: str, boundary: str) -> ModelProto:
+    """Return the ONNX model of a solver; its inputs and outputs are those of `export_solver`."""
+    photo, kernel, one = torch.zeros(2, 3, 12, 13), torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
+    unknown = GraphBlur(kernel, boundary).initial(photo)
+    counters = torch.zeros(2, dtype=torch.long)
+    # Inside the solver sizes follow from those of its inputs; naming them again would be refused.
+    inside = {
+        name: dict.fromkeys(range(t.ndim), Dim.AUTO)
+        for name, t in zip(STATE, (unknown, unknown, counters, counters), strict=True)
+    }
+    unnamed = {"y": dict.fromkeys(_PHOTO, Dim.AUTO), "kernel": dict.fromkeys(_KERNEL, Dim.AUTO)}
+
+    start = trace(
+        Start(network, algorithm, boundary),
+        (photo, kernel, one, one),
+        ("y", "kernel", "sigma", "strength"),
+        (*STATE, "objective"),
+        {"y": _PHOTO, "kernel": _KERNEL},
+    )
+    body = trace(
+        Body(network, algorithm, boundary),
+        (unknown, unknown, counters, counters, photo, kernel, one, one, one, one),
+        (*STATE, *SETTINGS),
+        tuple(f"new_{name}" for name in (*STATE, *ROWS)),
+        inside | unnamed,
+    )
+    finish = trace(
+        Finish(network, algorithm, boundary),
+        (unknown, kernel),
+        ("x", "kernel"),
+        ("picture",),
+        {"x": inside["x"], "kernel": unnamed["kernel"]},
+    )
+    return _assemble(start, body, finish)
+
+
+def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto) -> ModelProto:
+    """Put the parts together: start, a ``Loop`` around the body, finish."""
+    weights: dict[str, TensorProto] = {}
+    nodes = _place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
+
+    carried = {name: f"now_{name}" for name in STATE}
+    inner = [
+        *_place(body, "step", carried, weights),
+        # One picture that still runs keeps the loop going.
+        helper.make_node("Equal", ["new_status", "still_running"], ["open"], name="step/open"),
+        helper.make_node("Cast", ["open"], ["open_int"], to=TensorProto.INT64, name="step/open_int"),
+        helper.make_node("ReduceMax", ["open_int"], ["any_open"], keepdims=0, name="step/any_open"),
+        helper.make_node("Cast", ["any_open"], ["go_on"], to=TensorProto.BOOL, name="step/go_on"),
+    ]
+    kinds = {
+        value.name: value.type.tensor_type.elem_type for value in (*body.graph.input, *body.graph.output)
+    }
+    ranks = {name: (1 if name in ("status", "steps", *ROWS) else 4) for name in (*STATE, *ROWS)}
+    typed = helper.make_tensor_value_info
+    loop_body = helper.make_graph(
+        inner,
+        "one_step",
+        [
+            typed("iteration", TensorProto.INT64, []),
+            typed("going", TensorProto.BOOL, []),
+            *(typed(carried[name], kinds[name], [None] * ranks[name]) for name in STATE),
+        ],
+        [
+            typed("go_on", TensorProto.BOOL, []),
+            *(typed(f"new_{name}", kinds[f"new_{name}"], [None] * ranks[name]) for name in (*STATE, *ROWS)),
+        ],
+    )
+    weights["still_running"] = helper.make_tensor("still_running", TensorProto.INT64, [1], [MAX_STEPS])
+    weights["begin"] = helper.make_tensor("begin", TensorProto.BOOL, [], [True])
+    weights["axis_0"] = helper.make_tensor("axis_0", TensorProto.INT64, [1], [0])
+    weights["one_row_each"] = helper.make_tensor("one_row_each", TensorProto.INT64, [1], [-1])
+    nodes += [
+        helper.make_node(
+            "Loop",
+            ["n_iter", "begin", *(f"first_{name}" for name in STATE)],
+            [
+                *(f"last_{name}" for name in ("x", "gradient")),
+                "status",
+                "steps",
+                *(f"{name}_rows" for name in ROWS),
+            ],
+            name="loop",
+            body=loop_body,
+        ),
+        *_history("residual_rows", "residuals", None),
+        *_history("objective_rows", "objective", "first_objective"),
+        *_place(finish, "finish", {"x": "last_x", "picture": "x"}, weights),
+    ]
+    inputs = [*start.graph.input]
+    inputs += [typed(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
+    inputs.append(typed("n_iter", TensorProto.INT64, []))
+    outputs = [
+        typed("x", TensorProto.FLOAT, list(_PHOTO.values())),
+        typed("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
+        typed("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
+        typed("steps", TensorProto.INT64, ["batch"]),
+        typed("status", TensorProto.INT64, ["batch"]),
+    ]
+    graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(weights.values()))
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=start.ir_version,
+        producer_name="gradprox",
+    )
+
+
+def _history(rows: str, name: str, first: str | None) -> list[NodeProto]:
+    """Turn rows, one for each step, into ``(B, K)`` or, with the value before the first step, ``(B, K + 1)``.
+
+    After no step at all there are no rows, and ONNX Runtime does not know how long they would be: so the batch is
+    read from elsewhere.
+    """
+    table = f"{name}/table"
+    nodes = [
+        helper.make_node("Shape", ["first_status"], [f"{name}/batch"], name=f"{name}/batch"),
+        helper.make_node(
+            "Concat", ["one_row_each", f"{name}/batch"], [f"{name}/shape"], axis=0, name=f"{name}/shape"
+        ),
+        helper.make_node("Reshape", [rows, f"{name}/shape"], [table], name=table),
+    ]
+    if first is None:
+        return [*nodes, helper.make_node("Transpose", [table], [name], perm=[1, 0], name=f"{name}/turned")]
+    return [
+        *nodes,
+        helper.make_node("Unsqueeze", [first, "axis_0"], [f"{name}/first"], name=f"{name}/first"),
+        helper.make_node("Concat", [f"{name}/first", table], [f"{name}/all"], axis=0, name=f"{name}/all"),
+        helper.make_node("Transpose", [f"{name}/all"], [name], perm=[1, 0], name=f"{name}/turned"),
+    ]
+
+
+def _place(
+    part: ModelProto, prefix: str, names: Mapping[str, str], weights: dict[str, TensorProto]
+) -> list[NodeProto]:
+    """Return the nodes of a part, its values renamed, its constants moved to ``weights``, the same ones once.
+
+    Args:
+        part: the part.
+        prefix: of every value that has no other name.
+        names: new names of inputs and outputs; those not mentioned keep theirs.
+        weights: constants by name, added to.
+    """
+    if len(list(graphs(part.graph))) > 1:
+        raise ValueError("a part with graphs inside its nodes cannot be renamed")
+    renamed = {value.name: value.name for value in (*part.graph.input, *part.graph.output)}
+    renamed |= {name: new for name, new in names.items() if name in renamed}
+    for tensor in part.graph.initializer:
+        content = TensorProto()
+        content.CopyFrom(tensor)
+        content.ClearField("name")
+        key = "w_" + hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:16]
+        content.name = key
+        weights.setdefault(key, content)
+        renamed[tensor.name] = key
+    nodes = []
+    for node in part.graph.node:
+        placed = NodeProto()
+        placed.CopyFrom(node)
+        for values in (placed.input, placed.output):
+            for position, value in enumerate(values):
+                if value:
+                    values[position] = renamed.get(value, f"{prefix}/{value}")
+        placed.name = f"{prefix}/{node.name}"
+        nodes.append(placed)
+    return nodes

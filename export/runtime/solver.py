@@ -1,0 +1,159 @@
+"""A whole restoration without torch: ``OnnxSolver("solver.onnx")(y, kernel, sigma)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradprox.errors import InputError
+from gradprox.export.runtime.session import Session, finite
+
+STATUS = ("max_steps", "converged", "non_finite")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Restored pictures and their record, per picture; as `gradprox.solvers.Result`.
+
+    Attributes:
+        x: pictures ``(B, C, H, W)``, float32.
+        status: why each stopped: ``"converged"``, ``"max_steps"`` or ``"non_finite"``, which leaves the last finite
+            picture.
+        steps: steps each took, ``(B,)``.
+        objective: ``(B, K + 1)``, before the first and after each step; NaN where it is not known.
+        residual: relative change of each step, ``(B, K)``; NaN after a picture has stopped.
+    """
+
+    x: NDArray[np.float32]
+    status: list[str]
+    steps: NDArray[np.int64]
+    objective: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+
+class OnnxSolver:
+    """A plug-and-play deblurring solver in ONNX Runtime.
+
+    Pictures are processed whole, which needs about 3 GB a megapixel and channel.
+
+    Args:
+        path: a file written by `gradprox.export.export_solver`.
+        provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
+        allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
+        threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
+
+    Attributes:
+        algorithm: ``"pgd"`` or ``"gd"``.
+        boundary: ``"valid"`` or ``"circular"``.
+        provider: the provider in use.
+        metadata: everything the file says of itself, by key.
+
+    Raises:
+        InputError: the file is no such model, or the provider cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        provider: str = "cpu",
+        *,
+        allow_fallback: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self._session = Session(path, "solver", provider, allow_fallback=allow_fallback, threads=threads)
+        self.provider = self._session.provider
+        self.metadata = self._session.metadata
+        self.algorithm, self.boundary = (self.metadata.get(key, "") for key in ("algorithm", "boundary"))
+        certificate = self._session.entry("certificate")
+        try:
+            self._weak_convexity = float(certificate["weak_convexity"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: its certificate is damaged") from error
+
+    def stepsize_limit(self, kernel: NDArray[Any], strength: float = 1.0) -> float:
+        """Return the step size below which the objective never rises, as in `gradprox.solvers`.
+
+        ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young): exact for the nonnegative kernels of real blur.
+        """
+        lipschitz = float(np.abs(kernel).sum(dtype=np.float64)) ** 2
+        return (
+            (2 - self._weak_convexity) / lipschitz if self.algorithm == "pgd" else 2 / (lipschitz + strength)
+        )
+
+    def __call__(
+        self,
+        y: NDArray[Any],
+        kernel: NDArray[Any],
+        sigma: float,
+        *,
+        strength: float = 1.0,
+        stepsize: float | None = None,
+        n_iter: int = 200,
+        tol: float = 1e-4,
+    ) -> Restoration:
+        """Restore blurred pictures.
+
+        Args:
+            y: pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``.
+            kernel: ``(h, w)`` or ``(1, 1, h, w)``, no larger than the pictures.
+            sigma: noise level at which the learned prox is used: the larger, the smoother.
+            strength: weight of the prior: ``lambda`` of GD; multiplies ``sigma`` in PGD.
+            stepsize: ``1/|A|^2`` (PGD) or ``1/(|A|^2 + strength)`` (GD) if not given.
+            n_iter: step budget; 0 returns ``y``.
+            tol: a picture has converged when it changes by at most this, relatively.
+
+        Raises:
+            InputError: arguments that are not such, values that are not finite, or a step size at which the
+                objective could rise.
+        """
+        y, kernel = _pictures(y), _kernel(kernel)
+        if kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
+            raise InputError(f"the kernel {kernel.shape[2:]} is larger than the picture {y.shape[2:]}")
+        for name, value in (("sigma", sigma), ("strength", strength)):
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name} must be positive, got {value:g}")
+        if n_iter < 0 or not 0 <= tol < 1:
+            raise InputError(f"n_iter must not be negative and tol in [0, 1), got {n_iter} and {tol:g}")
+        limit = self.stepsize_limit(kernel, strength)
+        if stepsize is None:
+            # Half the limit, for PGD with a convex prior: 1/|A|^2 whatever the prior.
+            stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
+        elif not 0 < stepsize < limit:
+            raise InputError(
+                f"the step size must be between 0 and {limit:.6g} with this kernel, got {stepsize:g}"
+            )
+        settings = {"sigma": sigma, "strength": strength, "stepsize": stepsize, "tol": tol}
+        x, residual, objective, steps, status = self._session.run(
+            {
+                "y": y,
+                "kernel": kernel,
+                "n_iter": np.array(n_iter, np.int64),
+                **{name: np.array([value], np.float32) for name, value in settings.items()},
+            }
+        )
+        reasons = [STATUS[index] for index in status.tolist()]
+        return Restoration(finite("the result", x), reasons, steps, objective, residual)
+
+
+def _pictures(y: NDArray[Any]) -> NDArray[np.float32]:
+    y = np.asarray(y)
+    if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
+        raise InputError(f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}")
+    return np.ascontiguousarray(finite("the picture", y.astype(np.float32)))
+
+
+def _kernel(kernel: NDArray[Any]) -> NDArray[np.float32]:
+    kernel = np.asarray(kernel)
+    if kernel.ndim == 2:
+        kernel = kernel[None, None]
+    if kernel.ndim != 4 or kernel.shape[:2] != (1, 1) or kernel.dtype.kind != "f" or kernel.size == 0:
+        raise InputError(
+            f"expected a floating-point kernel (h, w), got {kernel.dtype} of shape {kernel.shape}"
+        )
+    if not np.any(kernel):
+        raise InputError("the kernel is zero")
+    return np.ascontiguousarray(finite("the kernel", kernel.astype(np.float32)))

@@ -1,0 +1,184 @@
+"""Is an exported solver the solver it was exported from? Pictures, objectives and step counts, against float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from onnx import ModelProto
+
+from gradprox.export.report import Report, check_legal, demand
+from gradprox.export.runtime.session import open_session
+from gradprox.export.runtime.solver import STATUS
+from gradprox.networks import IdentityPath
+from gradprox.operators import LearnedProx
+from gradprox.solvers import GD, PGD
+from gradprox.solvers.deblurring import deblur_pictures
+
+# Of single precision after 50 steps, relative to the largest pixel of the input.
+PARITY_TOLERANCE = 1e-5
+# The same for objectives, relative to the energy |y|^2/2 of the picture.
+OBJECTIVE_TOLERANCE = 1e-6
+
+
+class Case(NamedTuple):
+    """One run: sizes, step budget and tolerance; noise level, strength and step size relative to its limit."""
+
+    batch: int
+    channels: int
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    n_iter: int
+    tol: float
+    sigma: float = 0.05
+    strength: float = 0.7
+    stepsize: float = 0.95
+
+
+CASES = (
+    Case(1, 1, (16, 17), (4, 5), 50, 0.0),
+    Case(3, 2, (23, 19), (5, 3), 50, 3e-3),
+    Case(2, 1, (48, 60), (9, 8), 20, 0.0, sigma=0.02, strength=2.0, stepsize=0.5),
+    Case(1, 3, (31, 37), (1, 1), 3, 0.0),
+    Case(2, 1, (24, 24), (7, 7), 1, 0.0),
+    Case(2, 1, (23, 19), (5, 3), 0, 0.0),
+    Case(1, 1, (1, 1), (1, 1), 5, 0.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverReport(Report):
+    """What was verified of an exported solver.
+
+    Attributes:
+        runs: the cases: batch, channels, picture size, kernel size, step budget, tolerance, and settings.
+        steps: steps that the pictures of each case took: the same in both, or there would be no report.
+        objective_error: largest difference of an objective, relative to ``|y|^2/2`` of its picture.
+    """
+
+    runs: tuple[Case, ...]
+    steps: tuple[tuple[int, ...], ...]
+    objective_error: float
+
+    def further_rows(self) -> list[tuple[str, str, str]]:
+        """See `Report.further_rows`."""
+        return [
+            (
+                "objective, error relative to |y|^2/2",
+                f"{self.objective_error:.1e}",
+                f"at most {OBJECTIVE_TOLERANCE:g}",
+            ),
+            ("step counts and reasons to stop", "same", "of every picture"),
+        ]
+
+
+def examine_solver(
+    model: ModelProto, content: bytes, network: IdentityPath, algorithm: str, boundary: str
+) -> SolverReport:
+    """Verify an exported solver.
+
+    Args:
+        model: the model.
+        content: what is written of it.
+        network: the prior it must use.
+        algorithm: ``"pgd"`` or ``"gd"``.
+        boundary: of the blur.
+
+    Raises:
+        VerificationError: it is not that solver.
+    """
+    check_legal(model)
+    demand(algorithm in ("pgd", "gd"), f"its algorithm is {algorithm!r}")
+    session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
+    reference = IdentityPath(network.config).double().requires_grad_(False)
+    reference.load_state_dict(network.state_dict())
+    prior = LearnedProx(reference)
+
+    error, error_at, objective_error, taken = 0.0, "", 0.0, []
+    for number, case in enumerate(CASES):
+        y, kernel = _photo(case, number)
+        limit = 1.0 if algorithm == "pgd" else 2 / (1 + case.strength)
+        settings = {
+            name: np.array([value], np.float32)
+            for name, value in (
+                ("sigma", case.sigma),
+                ("strength", case.strength),
+                ("stepsize", case.stepsize * limit),
+                ("tol", case.tol),
+            )
+        }
+        x, _, objective, steps, status = session.run(
+            None, {"y": y, "kernel": kernel, **settings, "n_iter": np.array(case.n_iter)}
+        )
+        label = f"{case.batch}x{case.channels}x{case.size[0]}x{case.size[1]} after {case.n_iter} steps"
+        taken.append(tuple(steps.tolist()))
+        numbers = {name: float(value[0]) for name, value in settings.items()}
+        expected, expected_steps, expected_status, expected_objective = _expected(
+            case, y, kernel, prior, algorithm, boundary, numbers
+        )
+        demand(steps.tolist() == expected_steps, f"{label}: {steps.tolist()} steps, not {expected_steps}")
+        demand(status.tolist() == expected_status, f"{label}: stopped for another reason")
+        demand(objective.shape == expected_objective.shape, f"{label}: {objective.shape} objectives")
+        known = np.isfinite(expected_objective)
+        demand(bool((np.isfinite(objective) == known).all()), f"{label}: objectives missing")
+        if known.any():
+            # The last objectives are small differences of terms of the size of a picture's energy.
+            energy = np.square(y, dtype=np.float64).sum(axis=(1, 2, 3))[:, None] / 2
+            gap = (np.abs(objective - expected_objective) / energy)[known].max()
+            objective_error = float(np.maximum(objective_error, gap))
+        difference = float(np.abs(x - expected).max() / np.abs(y).max())
+        if difference >= error or np.isnan(difference):
+            error, error_at = difference, label
+    demand(error <= PARITY_TOLERANCE, f"it differs from the solver by {error:.1e} ({error_at})")
+    demand(objective_error <= OBJECTIVE_TOLERANCE, f"its objective differs by {objective_error:.1e}")
+    return SolverReport(
+        cases=len(CASES),
+        error=error,
+        error_at=error_at,
+        error_tolerance=PARITY_TOLERANCE,
+        runs=CASES,
+        steps=tuple(taken),
+        objective_error=objective_error,
+    )
+
+
+def _photo(case: Case, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return blocks of gray with a little noise, each picture of another contrast, and a random kernel."""
+    generator = np.random.default_rng(seed)
+    height, width = case.size
+    blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
+    y = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
+    y *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
+    y += 0.02 * generator.standard_normal(y.shape)
+    kernel = generator.uniform(0, 1, (1, 1, *case.kernel))
+    return y.astype(np.float32), (kernel / kernel.sum()).astype(np.float32)
+
+
+def _expected(
+    case: Case,
+    y: np.ndarray,
+    kernel: np.ndarray,
+    prior: LearnedProx,
+    algorithm: str,
+    boundary: str,
+    numbers: dict[str, float],
+) -> tuple[np.ndarray, list[int], list[int], np.ndarray]:
+    """Return picture, steps, reasons to stop and objectives of the torch solver; ``y`` itself after no step."""
+    shared = {"max_steps": max(1, case.n_iter), "tol": numbers["tol"], "stepsize": numbers["stepsize"]}
+    solver: PGD | GD
+    if algorithm == "pgd":
+        # Rounded as the graph rounds it.
+        sigma = float(np.float32(numbers["sigma"]) * np.float32(numbers["strength"]))
+        solver = PGD(sigma=sigma, **shared)
+    else:
+        solver = GD(sigma=numbers["sigma"], strength=numbers["strength"], **shared)
+    x, result = deblur_pictures(
+        torch.from_numpy(y).double(), torch.from_numpy(kernel).double(), prior, solver, boundary=boundary
+    )
+    if case.n_iter == 0:
+        start = result.objective[:, :1].numpy()
+        return y, [0] * case.batch, [0] * case.batch, start
+    reasons = [STATUS.index(status.value) for status in result.status]
+    return x.numpy(), result.steps.tolist(), reasons, result.objective.numpy()

@@ -1,0 +1,63 @@
+"""The model file inside an exported ONNX file: from it the torch network is rebuilt, exactly as it was trained."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from gradprox.errors import InputError
+from gradprox.networks import IdentityPath
+from gradprox.operators.model_file import network_bytes, network_from_bytes
+
+# Keys of the metadata of an ONNX file begin with this, lest they meet those of others.
+PREFIX = "gradprox."
+
+
+def weights_metadata(network: IdentityPath) -> dict[str, str]:
+    """Return the metadata entries, without their prefix, that carry a network."""
+    weights = network_bytes(network)
+    return {
+        "network": network.config.model_dump_json(),
+        "weights": base64.b64encode(weights).decode(),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+
+
+def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPath:
+    """Rebuild the network that metadata entries, without their prefix, carry; messages call the file ``label``.
+
+    Raises:
+        InputError: they carry none, or it is damaged.
+    """
+    if "weights" not in metadata:
+        raise InputError(f"{label}: carries no weights: not a model exported by gradprox")
+    try:
+        weights = base64.b64decode(metadata["weights"], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{label}: the weights it carries are damaged") from error
+    if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
+        raise InputError(f"{label}: the weights it carries do not match their checksum")
+    return network_from_bytes(weights, f"{label} (its weights)")
+
+
+def load_network_from_onnx(path: str | Path) -> IdentityPath:
+    """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
+
+    Raises:
+        InputError: the file is missing, not ONNX, or carries no network.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
+    entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+    return network_from_metadata(entries, str(path))

@@ -1,0 +1,98 @@
+"""``gradprox export`` and ``gradprox verify``, and an ONNX file as the model of everything else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import gradprox
+from gradprox.cli.app import main
+from gradprox.errors import InputError
+from gradprox.operators import LearnedProx, save_network
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["gradprox", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_export_a_model_file(
+    prior: LearnedProx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_network(prior.network, tmp_path / "small.safetensors")
+    out, report = tmp_path / "out.onnx", tmp_path / "report.json"
+    assert run(monkeypatch, "export", tmp_path / "small.safetensors", out, "--json", report) == 0
+    printed = capsys.readouterr().out
+    assert f"{out}: verified" in printed
+    assert "Jacobian, symmetry defect" in printed
+    assert json.loads(report.read_text())["report"]["error"] <= 2e-6
+    before = out.read_bytes()
+    assert run(monkeypatch, "export", tmp_path / "small.safetensors", out) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_verify(
+    denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "verify", denoiser_file) == 0
+    assert "verified" in capsys.readouterr().out
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(denoiser_file.read_bytes()[:-1000])
+    assert run(monkeypatch, "verify", broken) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gray", "out.bin"], "must end in .onnx"),
+        (["none", "out.onnx"], "no such model"),
+        (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential is for models"),
+        (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
+        (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
+    ],
+)
+def test_one_line_errors(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "export", *arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_onnx_file_is_a_model(denoiser_file: Path, prior: LearnedProx) -> None:
+    loaded = gradprox.load_model(denoiser_file)
+    y = torch.rand(1, 3, 20, 21, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(y, 0.1), prior(y, 0.1))
+    assert torch.equal(loaded.potential(y, 0.1), prior.potential(y, 0.1))
+
+
+def test_an_onnx_file_that_is_no_model(tmp_path: Path, denoiser_file: Path) -> None:
+    with pytest.raises(InputError, match="no such model file"):
+        gradprox.load_model(tmp_path / "none.onnx")
+    for content in (b"", b"\x08\x0a", denoiser_file.read_bytes()[:5000], b"nonsense" * 50):
+        (tmp_path / "bad.onnx").write_bytes(content)
+        with pytest.raises(InputError):
+            gradprox.load_model(tmp_path / "bad.onnx")
+    shutil.copy(denoiser_file, tmp_path / "bad.onnx")
+    content = bytearray(denoiser_file.read_bytes())
+    content[content.index(b"gradprox.weights\x12") + 3000] ^= 1
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(InputError, match=r"weights it carries|not an ONNX file"):
+        gradprox.load_model(tmp_path / "bad.onnx")

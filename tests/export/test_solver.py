@@ -1,0 +1,196 @@
+"""Solvers as one ONNX file: the same pictures, the same step counts, any kernel and size, at run time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+
+from gradprox.errors import InputError
+from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export.blur import GraphBlur
+from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
+from gradprox.operators import LearnedProx
+from gradprox.problems import CircularBlur, ValidBlur
+from gradprox.solvers import GD, PGD
+from gradprox.solvers.deblurring import deblur_pictures
+
+from .test_verification import tampered
+
+VARIANTS = [
+    ("pgd", "valid"),
+    ("gd", "circular"),
+    # The parts of these two are in the two above; exporting takes a while.
+    pytest.param(("pgd", "circular"), marks=pytest.mark.slow),
+    pytest.param(("gd", "valid"), marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+def exported_solver(
+    request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report]:
+    path = tmp_path_factory.mktemp("solver") / "solver.onnx"
+    algorithm, boundary = request.param
+    return path, export_solver("deblur", algorithm, prior, path, boundary=boundary)
+
+
+@pytest.fixture(scope="module")
+def solver(exported_solver: tuple[Path, Report]) -> OnnxSolver:
+    return OnnxSolver(exported_solver[0], threads=1)
+
+
+def photo(*shape: int) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    rough = generator.random((*shape[:2], shape[2] // 5 + 1, shape[3] // 5 + 1))
+    smooth = np.kron(rough, np.ones((5, 5)))[..., : shape[2], : shape[3]]
+    return (smooth + 0.01 * generator.standard_normal(shape)).astype(np.float32)
+
+
+def box(height: int, width: int) -> np.ndarray:
+    weights = np.arange(1, height * width + 1, dtype=np.float32).reshape(height, width)
+    return weights / weights.sum()
+
+
+def in_torch(
+    solver: OnnxSolver, prior: LearnedProx, y: np.ndarray, kernel: np.ndarray, **settings: float
+) -> tuple[np.ndarray, object]:
+    double = LearnedProx(type(prior.network)(prior.network.config).double())
+    double.network.load_state_dict(prior.network.state_dict())
+    kind = PGD if solver.algorithm == "pgd" else GD
+    x, result = deblur_pictures(
+        torch.from_numpy(y).double(),
+        torch.from_numpy(kernel).double()[None, None],
+        double,
+        kind(**settings),
+        boundary=solver.boundary,
+    )
+    return x.numpy(), result
+
+
+def test_fifty_steps_with_default_settings(solver: OnnxSolver, prior: LearnedProx) -> None:
+    y, kernel = photo(2, 1, 40, 53), box(6, 5)
+    restored = solver(y, kernel, 0.03, n_iter=50, tol=0)
+    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.03)), max_steps=50, tol=0.0)
+    assert np.abs(restored.x - x).max() <= 1e-5
+    assert restored.status == ["max_steps"] * 2
+    assert restored.residual.shape == (2, 50)
+    np.testing.assert_allclose(restored.objective, result.objective.numpy(), rtol=1e-4, equal_nan=True)
+    assert np.all(np.diff(restored.objective[:, 1:], axis=1) <= 1e-6 * restored.objective[:, 1:2])
+
+
+def test_pictures_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
+    y, kernel = photo(3, 1, 30, 25), box(3, 3)
+    y[0], y[1] = 0.5, y[1] * 0.3
+    restored = solver(y, kernel, 0.05, n_iter=60, tol=2e-3)
+    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.05)), max_steps=60, tol=2e-3)
+    assert restored.steps.tolist() == result.steps.tolist()
+    assert len(set(restored.steps.tolist())) > 1
+    assert restored.status == [s.value for s in result.status]
+    assert np.abs(restored.x - x).max() <= 1e-5
+    assert np.isnan(restored.residual[0, restored.steps[0] :]).all()
+
+
+def test_no_step_returns_the_photo(solver: OnnxSolver) -> None:
+    y = photo(2, 3, 20, 21)
+    restored = solver(y, box(4, 5), 0.05, n_iter=0)
+    np.testing.assert_array_equal(restored.x, y)
+    assert restored.residual.shape == (2, 0)
+    assert restored.objective.shape == (2, 1)
+    assert restored.steps.tolist() == [0, 0]
+
+
+def test_strength_smooths(solver: OnnxSolver) -> None:
+    y, kernel = photo(1, 1, 30, 30), box(3, 3)
+
+    def roughness(strength: float) -> float:
+        x = solver(y, kernel, 0.02, strength=strength, n_iter=30).x
+        return float(np.abs(np.diff(x, axis=-1)).mean())
+
+    assert roughness(4.0) < roughness(0.25)
+
+
+def test_a_file_verifies_by_itself(exported_solver: tuple[Path, Report]) -> None:
+    path, report = exported_solver
+    assert verify(path) == report
+    assert report.error <= 1e-5
+    assert "step counts" in str(report)
+
+
+def test_it_is_one_loop(exported_solver: tuple[Path, Report]) -> None:
+    model = onnx.load(exported_solver[0])
+    assert [node.op_type for node in model.graph.node].count("Loop") == 1
+    assert [i.name for i in model.graph.input] == [
+        *("y", "kernel", "sigma", "strength", "stepsize", "tol", "n_iter")
+    ]
+    assert [o.name for o in model.graph.output] == ["x", "residuals", "objective", "steps", "status"]
+
+
+def test_a_changed_solver_is_found(exported_solver: tuple[Path, Report], tmp_path: Path) -> None:
+    def change(model: ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if list(tensor.dims[1:]) == [1, 4, 4]:
+                changed = numpy_helper.to_array(tensor) * np.float32(1.01)
+                tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
+
+    path = tampered(exported_solver[0], tmp_path / "changed.onnx", change)
+    with pytest.raises(VerificationError):
+        verify(path)
+
+
+def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_file: Path) -> None:
+    with pytest.raises(InputError, match="holds a solver, not a denoiser"):
+        OnnxDenoiser(exported_solver[0])
+    with pytest.raises(InputError, match="holds a denoiser, not a solver"):
+        OnnxSolver(denoiser_file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernel": np.ones((3, 3, 3), np.float32)}, "expected a floating-point kernel"),
+        ({"kernel": np.zeros((3, 3), np.float32)}, "kernel is zero"),
+        ({"kernel": np.full((3, 3), np.nan, np.float32)}, "kernel contains NaN"),
+        ({"kernel": np.ones((13, 3), np.float32)}, "larger than the picture"),
+        ({"y": np.full((1, 1, 12, 12), np.inf, np.float32)}, "picture contains NaN"),
+        ({"y": np.zeros((12, 12), np.float32)}, "expected floating-point pictures"),
+        ({"sigma": 0.0}, "sigma must be positive"),
+        ({"strength": float("nan")}, "strength must be positive"),
+        ({"n_iter": -1}, "n_iter"),
+        ({"tol": 1.0}, "tol"),
+        ({"stepsize": 2.1}, "step size must be between 0 and"),
+    ],
+)
+def test_illegal_calls(solver: OnnxSolver, changes: dict[str, object], message: str) -> None:
+    arguments = {"y": photo(1, 1, 12, 12), "kernel": box(3, 3), "sigma": 0.05} | changes
+    with pytest.raises(InputError, match=message):
+        solver(**arguments)
+
+
+@pytest.mark.parametrize(
+    "names", [("inpaint", "pgd", "valid"), ("deblur", "admm", "valid"), ("deblur", "pgd", "x")]
+)
+def test_what_cannot_be_exported(names: tuple[str, str, str], prior: LearnedProx, tmp_path: Path) -> None:
+    problem, algorithm, boundary = names
+    with pytest.raises(InputError, match="cannot be exported; choose one of"):
+        export_solver(problem, algorithm, prior, tmp_path / "x.onnx", boundary=boundary)
+
+
+@pytest.mark.parametrize("boundary", ["valid", "circular"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (2, 7)])
+def test_blur_is_the_library_s(boundary: str, size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 9, 8, dtype=torch.float64, generator=generator)
+    kernel = torch.rand(1, 1, *size, dtype=torch.float64, generator=generator)
+    graph = GraphBlur(kernel, boundary)
+    physics = CircularBlur(kernel, (9, 8), 3) if boundary == "circular" else ValidBlur(kernel, (9, 8))
+    y = physics.A(x)
+    torch.testing.assert_close(graph.A(x), y)
+    torch.testing.assert_close(graph.A_adjoint(y), physics.A_adjoint(y))
+    if boundary == "valid":
+        torch.testing.assert_close(graph.initial(y), physics.initial(y))
+        torch.testing.assert_close(graph.visible(x), physics.visible(x))

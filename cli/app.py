@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gradprox import __version__
-from gradprox.cli import export, train, verify
+from gradprox.cli import deblur, demo, denoise, evaluate, export, models, recover, sense, train, verify
 from gradprox.errors import InputError
 
 app = typer.Typer(
@@ -18,9 +18,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="train")(train.train)
-app.command(name="export")(export.export)
-app.command(name="verify")(verify.verify)
+for command in (
+    demo.demo,
+    deblur.deblur,
+    denoise.denoise,
+    sense.sense,
+    recover.recover,
+    train.train,
+    models.models,
+    export.export,
+    verify.verify,
+):
+    app.command()(command)
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gradprox.cli.terminal import console, progress_bar
+from gradprox.cli.terminal import console, follow, progress_bar
 from gradprox.errors import InputError
 from gradprox.files import written_whole
 
 if TYPE_CHECKING:
     from gradprox.images import Picture
-    from gradprox.solvers import Result, Step
+    from gradprox.solvers import Callback, Result
 
 # A restoration: the picture, and a callback for its steps, to the restored picture and its record (if any).
-Restore = Callable[["Picture", Callable[["Step"], None]], tuple["Picture", "Result | None"]]
+Restore = Callable[["Picture", "Callback"], tuple["Picture", "Result | None"]]
 
 
 def plan_outputs(images: Sequence[Path], output: Path, overwrite: bool) -> list[tuple[Path, Path]]:
@@ -29,8 +29,11 @@ def plan_outputs(images: Sequence[Path], output: Path, overwrite: bool) -> list[
     their own names.
 
     Raises:
-        InputError: several pictures for one file, two for one name, or an output that exists already.
+        InputError: several pictures for one file, two for one name, an output that exists already or that names
+            no known picture format.
     """
+    from gradprox.images import check_picture_suffix
+
     into_folder = output.is_dir() or len(images) > 1 or not output.suffix
     if len(images) > 1 and output.suffix:
         raise InputError(f"{output}: several pictures need a folder, not one file")
@@ -38,9 +41,19 @@ def plan_outputs(images: Sequence[Path], output: Path, overwrite: bool) -> list[
     if len({target for _, target in pairs}) < len(pairs):
         raise InputError(f"{output}: two of the pictures have the same name")
     for _, target in pairs:
-        if target.exists() and not overwrite:
-            raise InputError(f"{target}: exists already: add --overwrite to replace it")
+        check_picture_suffix(target)
+        check_absent(target, overwrite)
     return pairs
+
+
+def check_absent(target: Path, overwrite: bool) -> None:
+    """Refuse an output that exists already, unless it may be overwritten.
+
+    Raises:
+        InputError: it exists.
+    """
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: exists already: add --overwrite to replace it")
 
 
 def restore_files(
@@ -65,13 +78,9 @@ def restore_files(
     with progress_bar(quiet) as bar:
         for source, target in pairs:
             task = bar.add_task(source.name, total=steps, note="")
-
-            def show(step: Step, task: Any = task) -> None:
-                bar.update(task, completed=step.number, note=f"change {float(step.residual.max()):.1e}")
-
             began = time.perf_counter()
             try:
-                restored, result = restore(read_picture(source), show)
+                restored, result = restore(read_picture(source), follow(bar, task))
                 write_picture(target, restored)
             except InputError as error:
                 failed = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
@@ -10,7 +9,7 @@ from gradprox.cli.batch import plan_outputs, restore_files
 
 if TYPE_CHECKING:
     from gradprox.images import Picture
-    from gradprox.solvers import Result, Step
+    from gradprox.solvers import Callback, Result
 
 
 def deblur(
@@ -45,7 +44,7 @@ def deblur(
     blur = read_kernel(kernel)
     prior, place = options.open_model(model, device)
 
-    def restore(picture: Picture, show: Callable[[Step], None]) -> tuple[Picture, Result]:
+    def restore(picture: Picture, show: Callback) -> tuple[Picture, Result]:
         restored, result = deblur_pictures(
             picture.pixels.to(place), blur.to(place), prior, algorithm, boundary=boundary, callback=show
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
@@ -10,7 +9,7 @@ from gradprox.cli.batch import plan_outputs, restore_files
 
 if TYPE_CHECKING:
     from gradprox.images import Picture
-    from gradprox.solvers import Step
+    from gradprox.solvers import Callback
 
 
 def denoise(
@@ -34,7 +33,7 @@ def denoise(
     import torch
 
     @torch.no_grad()
-    def restore(picture: Picture, _: Callable[[Step], None]) -> tuple[Picture, None]:
+    def restore(picture: Picture, _: Callback) -> tuple[Picture, None]:
         return picture.with_pixels(prior(picture.pixels.to(place), level).cpu()), None
 
     restore_files(pairs, restore, 1, quiet=quiet, report=json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,14 @@ Boundary = Annotated[
     str,
     typer.Option(help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic."),
 ]
+Sampling = Annotated[
+    str,
+    typer.Option(
+        help="hadamard: whole picture, lowest sequency first. block-gaussian: 33x33 blocks. Or a matrix for square "
+        "blocks: a .npy, .npz or .mat file."
+    ),
+]
+Ratio = Annotated[float, typer.Option(help="Measurements per pixel; a matrix file has its own.")]
 Solver = Annotated[
     str, typer.Option(help="pgd (proximal) or gd (gradient descent); both have exact objectives.")
 ]
@@ -70,6 +79,16 @@ def parse_level(text: str, option: str = "--noise") -> float:
     return value
 
 
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises:
+        InputError: it is none.
+    """
+    if value not in choices:
+        raise InputError(f"{option} {value}: unknown; choose one of {', '.join(choices)}")
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device of a ``--device`` option; ``auto`` prefers CUDA, then MPS.
 
@@ -81,8 +100,7 @@ def resolve_device(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    if name not in available:
-        raise InputError(f"--device {name}: unknown; choose auto, cpu, cuda or mps")
+    check_choice("--device", name, ("auto", *available))
     if not available[name]:
         raise InputError(f"--device {name}: this machine and this torch have none; use --device cpu")
     return torch.device(name)

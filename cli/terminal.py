@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
+
+    from gradprox.solvers import Callback, Step
 
 
 @cache
@@ -35,3 +37,12 @@ def progress_bar(quiet: bool) -> Progress:
         transient=True,
         disable=quiet or not console(stderr=True).is_terminal,
     )
+
+
+def follow(bar: Progress, task: TaskID) -> Callback:
+    """Return a solver's callback that moves a task of the bar and shows the change of the picture."""
+
+    def show(step: Step) -> None:
+        bar.update(task, completed=step.number, note=f"change {float(step.residual.max()):.1e}")
+
+    return show

@@ -12,24 +12,25 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from gradprox.export.blur import GraphBlur
+from gradprox.export.problem import Deblurring, Operator, Problem
 from gradprox.export.tracing import OPSET, graphs, trace
 from gradprox.networks import IdentityPath
 from gradprox.networks.borders import extend
 from gradprox.operators import LearnedProx
+from gradprox.solvers.forward_backward import ForwardBackwardState
 from gradprox.solvers.gd import GD, GDState
 from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.pgd import PGD, PGDState
+from gradprox.solvers.pgd import PGD
 from gradprox.solvers.solver import Solver, relative_change
 
-ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[GDState | PGDState]]] = {
+ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[GDState | ForwardBackwardState]]] = {
     "gd": (GD, GDState),
-    "pgd": (PGD, PGDState),
+    "pgd": (PGD, ForwardBackwardState),
 }
 MAX_STEPS, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
 
-# Inputs that every step reads, and their open sizes.
+# Inputs that every step reads.
 SETTINGS = ("y", "kernel", "sigma", "strength", "stepsize", "tol")
-_PHOTO = {0: "batch", 1: "channels", 2: "height", 3: "width"}
 _KERNEL = {2: "kernel_height", 3: "kernel_width"}
 STATE = ("x", "gradient", "status", "steps")
 # What a step reports beside its new state: one row of each history.
@@ -66,27 +67,24 @@ class Part(nn.Module):
     Args:
         network: the network.
         algorithm: ``"pgd"`` or ``"gd"``.
-        boundary: of the blur.
+        problem: what is to be undone.
     """
 
     filters: Tensor
 
-    def __init__(self, network: IdentityPath, algorithm: str, boundary: str) -> None:
+    def __init__(self, network: IdentityPath, algorithm: str, problem: Problem) -> None:
         super().__init__()
         self.network = network
         self.algorithm = algorithm
-        self.boundary = boundary
+        self.problem = problem
         self.register_buffer("filters", network.bank.filters())
 
-    def pieces(self, y: Tensor, kernel: Tensor) -> tuple[LeastSquares, LearnedProx, GraphBlur]:
-        """Return the data term, the prior and the blur, as the solvers expect them."""
-        blur = GraphBlur(kernel, self.boundary)
+    def pieces(self, y: Tensor, kernel: Tensor) -> tuple[LeastSquares, LearnedProx, Operator]:
+        """Return the data term, the prior and the forward operator, as the solvers expect them."""
+        operator = self.problem.operator(kernel)
         # Both stand in for what they are cast to: a step calls nothing that they lack.
-        return (
-            LeastSquares(y, cast("Any", blur), 1.0),
-            cast("LearnedProx", GraphProx(self.network, self.filters)),
-            blur,
-        )
+        prior = cast("LearnedProx", GraphProx(self.network, self.filters))
+        return LeastSquares(y, cast("Any", operator), 1.0), prior, operator
 
     def solver(self, sigma: Tensor, strength: Tensor, stepsize: Tensor | None) -> Solver[Any]:
         """Return the solver itself, with tensors where it holds numbers.
@@ -108,8 +106,8 @@ class Start(Part):
 
     def forward(self, y: Tensor, kernel: Tensor, sigma: Tensor, strength: Tensor) -> tuple[Tensor, ...]:
         """Return the first state, and the objective there, ``(B,)``."""
-        data, prior, blur = self.pieces(y, kernel)
-        state = self.solver(sigma, strength, None).start(data, prior, blur.initial(y))
+        data, prior, operator = self.pieces(y, kernel)
+        state = self.solver(sigma, strength, None).start(data, prior, operator.initial(y))
         counters = torch.zeros(y.shape[0], dtype=torch.long)
         return state.x, state.gradient, counters, counters.clone(), state.objective
 
@@ -132,7 +130,7 @@ class Body(Part):
     ) -> tuple[Tensor, ...]:
         """Return the next state, and one row of each history, ``(B,)``."""
         data, prior, _ = self.pieces(y, kernel)
-        unknown = torch.full_like(y[:, 0, 0, 0], torch.nan)
+        unknown = torch.full_like(x[:, 0, 0, 0], torch.nan)
         _, state = ALGORITHMS[self.algorithm]
         new = self.solver(sigma, strength, stepsize).step(data, prior, state(x, unknown, unknown, gradient))
         residual = relative_change(new.x, x)
@@ -156,47 +154,52 @@ class Finish(Part):
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
         """Return the picture in the frame of the photo."""
-        return GraphBlur(kernel, self.boundary).visible(x)
+        return GraphBlur(kernel, self.problem.name).visible(x)
 
 
-def solver_model(network: IdentityPath, algorithm: str, boundary: str) -> ModelProto:
+def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> ModelProto:
     """Return the ONNX model of a solver; its inputs and outputs are those of `export_solver`."""
-    photo, kernel, one = torch.zeros(2, 3, 12, 13), torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
-    unknown = GraphBlur(kernel, boundary).initial(photo)
-    counters = torch.zeros(2, dtype=torch.long)
+    kernel, one = torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
+    y, y_sizes = problem.example()
+    x = problem.operator(kernel).initial(y)
+    counters = torch.zeros(y.shape[0], dtype=torch.long)
+    kernel_sizes = _KERNEL if isinstance(problem, Deblurring) else {}
     # Inside the solver sizes follow from those of its inputs; naming them again would be refused.
+    state = (x, x, counters, counters)
     inside = {
-        name: dict.fromkeys(range(t.ndim), Dim.AUTO)
-        for name, t in zip(STATE, (unknown, unknown, counters, counters), strict=True)
+        name: {d: Dim.AUTO for d in range(t.ndim) if t.ndim == 1 or d < 2 or kernel_sizes}
+        for name, t in zip(STATE, state, strict=True)
     }
-    unnamed = {"y": dict.fromkeys(_PHOTO, Dim.AUTO), "kernel": dict.fromkeys(_KERNEL, Dim.AUTO)}
+    unnamed = {"y": dict.fromkeys(y_sizes, Dim.AUTO), "kernel": dict.fromkeys(kernel_sizes, Dim.AUTO)}
 
     start = trace(
-        Start(network, algorithm, boundary),
-        (photo, kernel, one, one),
+        Start(network, algorithm, problem),
+        (y, kernel, one, one),
         ("y", "kernel", "sigma", "strength"),
         (*STATE, "objective"),
-        {"y": _PHOTO, "kernel": _KERNEL},
+        {"y": y_sizes, "kernel": kernel_sizes},
     )
     body = trace(
-        Body(network, algorithm, boundary),
-        (unknown, unknown, counters, counters, photo, kernel, one, one, one, one),
+        Body(network, algorithm, problem),
+        (*state, y, kernel, one, one, one, one),
         (*STATE, *SETTINGS),
         tuple(f"new_{name}" for name in (*STATE, *ROWS)),
         inside | unnamed,
     )
+    if problem.name != "valid":
+        return _assemble(start, body, None, problem)
     finish = trace(
-        Finish(network, algorithm, boundary),
-        (unknown, kernel),
+        Finish(network, algorithm, problem),
+        (x, kernel),
         ("x", "kernel"),
         ("picture",),
         {"x": inside["x"], "kernel": unnamed["kernel"]},
     )
-    return _assemble(start, body, finish)
+    return _assemble(start, body, finish, problem)
 
 
-def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto) -> ModelProto:
-    """Put the parts together: start, a ``Loop`` around the body, finish."""
+def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto | None, problem: Problem) -> ModelProto:
+    """Put the parts together: start, a ``Loop`` around the body, finish, if there is any."""
     weights: dict[str, TensorProto] = {}
     nodes = _place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
 
@@ -236,7 +239,8 @@ def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto) -> ModelP
             "Loop",
             ["n_iter", "begin", *(f"first_{name}" for name in STATE)],
             [
-                *(f"last_{name}" for name in ("x", "gradient")),
+                "last_x" if finish else "x",
+                "last_gradient",
                 "status",
                 "steps",
                 *(f"{name}_rows" for name in ROWS),
@@ -246,13 +250,16 @@ def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto) -> ModelP
         ),
         *_history("residual_rows", "residuals", None),
         *_history("objective_rows", "objective", "first_objective"),
-        *_place(finish, "finish", {"x": "last_x", "picture": "x"}, weights),
     ]
-    inputs = [*start.graph.input]
+    if finish:
+        nodes += _place(finish, "finish", {"x": "last_x", "picture": "x"}, weights)
+    inputs = [
+        value for value in start.graph.input if isinstance(problem, Deblurring) or value.name != "kernel"
+    ]
     inputs += [typed(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
     inputs.append(typed("n_iter", TensorProto.INT64, []))
     outputs = [
-        typed("x", TensorProto.FLOAT, list(_PHOTO.values())),
+        typed("x", TensorProto.FLOAT, problem.picture_sizes()),
         typed("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
         typed("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
         typed("steps", TensorProto.INT64, ["batch"]),

@@ -8,15 +8,15 @@ from gradprox.errors import InputError
 from gradprox.export import artifact
 from gradprox.export.blur import BOUNDARIES
 from gradprox.export.loop import ALGORITHMS, solver_model
+from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.solver_check import SolverReport, examine_solver
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx
-
-PROBLEMS = ("deblur",)
+from gradprox.problems import BlockSensing, HadamardSensing
 
 
 def export_solver(
-    problem: str,
+    problem: str | HadamardSensing | BlockSensing,
     solver: str,
     model: str | Path | LearnedProx,
     path: str | Path,
@@ -25,22 +25,24 @@ def export_solver(
 ) -> SolverReport:
     """Write a solver with its physics and its prior as one verified ONNX file.
 
-    Inputs: ``y``, float32 ``(batch, channels, height, width)`` of any size; ``kernel``, float32
-    ``(1, 1, kernel_height, kernel_width)``; ``sigma``, ``strength``, ``stepsize`` and ``tol``, float32 ``(1,)``;
-    ``n_iter``, an int64 scalar, 0 included. ``strength`` is the weight ``lambda`` of GD, and multiplies ``sigma`` in
-    PGD, whose weight is tied to its step size. A graph checks nothing: step sizes must be below the solvers' limits,
-    which `gradprox.export.runtime.OnnxSolver` sees to.
+    Inputs: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or what the physics measures of
+    any number of pictures and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``;
+    ``sigma``, ``strength``, ``stepsize`` and ``tol``, float32 ``(1,)``; ``n_iter``, an int64 scalar, 0 included.
+    ``strength`` is the weight ``lambda`` of GD, and multiplies ``sigma`` in PGD, whose weight is tied to its step
+    size. A graph checks nothing: step sizes must be below the solvers' limits, which
+    `gradprox.export.runtime.OnnxSolver` sees to.
 
-    Outputs: ``x`` of the shape of ``y``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64
-    ``(batch, K + 1)``, as `gradprox.solvers.Result` has them; ``steps`` and ``status``, int64 ``(batch,)``, the
-    latter 0 when the budget ran out, 1 when converged, 2 when values stopped being finite.
+    Outputs: pictures ``x``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64 ``(batch, K + 1)``, as
+    `gradprox.solvers.Result` has them; ``steps`` and ``status``, int64 ``(batch,)``, the latter 0 when the budget
+    ran out, 1 when converged, 2 when values stopped being finite.
 
     Args:
-        problem: ``"deblur"``.
+        problem: ``"deblur"``, or the physics of compressed sensing, whose picture size and patterns become part of
+            the file (a block matrix twice: in the graph, and in the metadata, for verification).
         solver: ``"pgd"`` or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
-        boundary: ``"valid"`` for photos, ``"circular"`` for periodic pictures.
+        boundary: of a blur: ``"valid"`` for photos, ``"circular"`` for periodic pictures.
 
     Returns:
         What was verified; the same is stored in the file.
@@ -50,19 +52,24 @@ def export_solver(
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
-    for kind, value, known in (
-        ("problem", problem, PROBLEMS),
-        ("solver", solver, tuple(ALGORITHMS)),
-        ("boundary", boundary, BOUNDARIES),
-    ):
-        if value not in known:
-            raise InputError(f"{kind} {value}: cannot be exported; choose one of {', '.join(known)}")
+    _choose("solver", solver, tuple(ALGORITHMS))
+    undone: Problem
+    if isinstance(problem, str):
+        _choose("problem", problem, ("deblur",))
+        _choose("boundary", boundary, BOUNDARIES)
+        undone = Deblurring(boundary)
+    else:
+        undone = Sensing(problem)
     prior = artifact.resolve(model)
     network = prior.network
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
-    exported = solver_model(network, solver, boundary)
-    metadata = artifact.describe(prior, "solver")
-    metadata |= {"problem": problem, "algorithm": solver, "boundary": boundary}
-    report = examine_solver(exported, artifact.serialise(exported, metadata), network, solver, boundary)
+    exported = solver_model(network, solver, undone)
+    metadata = artifact.describe(prior, "solver") | undone.metadata() | {"algorithm": solver}
+    report = examine_solver(exported, artifact.serialise(exported, metadata), network, solver, undone)
     artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
     return report
+
+
+def _choose(kind: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{kind} {value}: cannot be exported; choose one of {', '.join(known)}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from onnx import ModelProto
 
+from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.runtime.session import open_session
 from gradprox.export.runtime.solver import STATUS
@@ -21,6 +24,9 @@ from gradprox.solvers.deblurring import deblur_pictures
 PARITY_TOLERANCE = 1e-5
 # The same for objectives, relative to the energy |y|^2/2 of the picture.
 OBJECTIVE_TOLERANCE = 1e-6
+
+
+Array = NDArray[Any]
 
 
 class Case(NamedTuple):
@@ -45,6 +51,12 @@ CASES = (
     Case(2, 1, (24, 24), (7, 7), 1, 0.0),
     Case(2, 1, (23, 19), (5, 3), 0, 0.0),
     Case(1, 1, (1, 1), (1, 1), 5, 0.0),
+)
+# Pictures of the size that the physics was made for; the kernel is not used.
+SENSING_CASES = (
+    Case(1, 1, (0, 0), (0, 0), 50, 0.0),
+    Case(3, 2, (0, 0), (0, 0), 30, 3e-3),
+    Case(2, 1, (0, 0), (0, 0), 0, 0.0),
 )
 
 
@@ -75,7 +87,7 @@ class SolverReport(Report):
 
 
 def examine_solver(
-    model: ModelProto, content: bytes, network: IdentityPath, algorithm: str, boundary: str
+    model: ModelProto, content: bytes, network: IdentityPath, algorithm: str, problem: Problem
 ) -> SolverReport:
     """Verify an exported solver.
 
@@ -84,7 +96,7 @@ def examine_solver(
         content: what is written of it.
         network: the prior it must use.
         algorithm: ``"pgd"`` or ``"gd"``.
-        boundary: of the blur.
+        problem: what it undoes.
 
     Raises:
         VerificationError: it is not that solver.
@@ -97,8 +109,9 @@ def examine_solver(
     prior = LearnedProx(reference)
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
-    for number, case in enumerate(CASES):
-        y, kernel = _photo(case, number)
+    cases = CASES if isinstance(problem, Deblurring) else SENSING_CASES
+    for number, case in enumerate(cases):
+        y, kernel = _measured(case, number, problem)
         limit = 1.0 if algorithm == "pgd" else 2 / (1 + case.strength)
         settings = {
             name: np.array([value], np.float32)
@@ -110,13 +123,13 @@ def examine_solver(
             )
         }
         x, _, objective, steps, status = session.run(
-            None, {"y": y, "kernel": kernel, **settings, "n_iter": np.array(case.n_iter)}
+            None, {"y": y, **kernel, **settings, "n_iter": np.array(case.n_iter)}
         )
-        label = f"{case.batch}x{case.channels}x{case.size[0]}x{case.size[1]} after {case.n_iter} steps"
+        label = f"{'x'.join(map(str, x.shape))} after {case.n_iter} steps"
         taken.append(tuple(steps.tolist()))
         numbers = {name: float(value[0]) for name, value in settings.items()}
         expected, expected_steps, expected_status, expected_objective = _expected(
-            case, y, kernel, prior, algorithm, boundary, numbers
+            case, y, kernel, prior, algorithm, problem, numbers
         )
         demand(steps.tolist() == expected_steps, f"{label}: {steps.tolist()} steps, not {expected_steps}")
         demand(status.tolist() == expected_status, f"{label}: stopped for another reason")
@@ -125,7 +138,7 @@ def examine_solver(
         demand(bool((np.isfinite(objective) == known).all()), f"{label}: objectives missing")
         if known.any():
             # The last objectives are small differences of terms of the size of a picture's energy.
-            energy = np.square(y, dtype=np.float64).sum(axis=(1, 2, 3))[:, None] / 2
+            energy = np.square(y, dtype=np.float64).reshape(case.batch, -1).sum(axis=1)[:, None] / 2
             gap = (np.abs(objective - expected_objective) / energy)[known].max()
             objective_error = float(np.maximum(objective_error, gap))
         difference = float(np.abs(x - expected).max() / np.abs(y).max())
@@ -134,38 +147,43 @@ def examine_solver(
     demand(error <= PARITY_TOLERANCE, f"it differs from the solver by {error:.1e} ({error_at})")
     demand(objective_error <= OBJECTIVE_TOLERANCE, f"its objective differs by {objective_error:.1e}")
     return SolverReport(
-        cases=len(CASES),
+        cases=len(cases),
         error=error,
         error_at=error_at,
         error_tolerance=PARITY_TOLERANCE,
-        runs=CASES,
+        runs=cases,
         steps=tuple(taken),
         objective_error=objective_error,
     )
 
 
-def _photo(case: Case, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return blocks of gray with a little noise, each picture of another contrast, and a random kernel."""
+def _measured(case: Case, seed: int, problem: Problem) -> tuple[Array, dict[str, Array]]:
+    """Return measurements, and a random kernel where the problem has one.
+
+    Pictures are blocks of gray with a little noise, each picture of another contrast.
+    """
     generator = np.random.default_rng(seed)
-    height, width = case.size
+    height, width = problem.physics.size if isinstance(problem, Sensing) else case.size
     blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
     y = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
     y *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
-    y += 0.02 * generator.standard_normal(y.shape)
+    y = (y + 0.02 * generator.standard_normal(y.shape)).astype(np.float32)
+    if isinstance(problem, Sensing):
+        return problem.physics.A(torch.from_numpy(y)).numpy(), {}
     kernel = generator.uniform(0, 1, (1, 1, *case.kernel))
-    return y.astype(np.float32), (kernel / kernel.sum()).astype(np.float32)
+    return y, {"kernel": (kernel / kernel.sum()).astype(np.float32)}
 
 
 def _expected(
     case: Case,
-    y: np.ndarray,
-    kernel: np.ndarray,
+    y: Array,
+    kernel: dict[str, Array],
     prior: LearnedProx,
     algorithm: str,
-    boundary: str,
+    problem: Problem,
     numbers: dict[str, float],
-) -> tuple[np.ndarray, list[int], list[int], np.ndarray]:
-    """Return picture, steps, reasons to stop and objectives of the torch solver; ``y`` itself after no step."""
+) -> tuple[Array, list[int], list[int], Array]:
+    """Return picture, steps, reasons to stop and objectives of the torch solver; its start after no step."""
     shared = {"max_steps": max(1, case.n_iter), "tol": numbers["tol"], "stepsize": numbers["stepsize"]}
     solver: PGD | GD
     if algorithm == "pgd":
@@ -174,11 +192,16 @@ def _expected(
         solver = PGD(sigma=sigma, **shared)
     else:
         solver = GD(sigma=numbers["sigma"], strength=numbers["strength"], **shared)
-    x, result = deblur_pictures(
-        torch.from_numpy(y).double(), torch.from_numpy(kernel).double(), prior, solver, boundary=boundary
-    )
+    y64 = torch.from_numpy(y).double()
+    if isinstance(problem, Sensing):
+        physics = copy.deepcopy(problem.physics).double()
+        result = solver(y64, physics, prior)
+        x, start = result.x, physics.initial(y64)
+    else:
+        blur = torch.from_numpy(kernel["kernel"]).double()
+        x, result = deblur_pictures(y64, blur, prior, solver, boundary=problem.name)
+        start = y64
     if case.n_iter == 0:
-        start = result.objective[:, :1].numpy()
-        return y, [0] * case.batch, [0] * case.batch, start
+        return start.numpy(), [0] * case.batch, [0] * case.batch, result.objective[:, :1].numpy()
     reasons = [STATUS.index(status.value) for status in result.status]
     return x.numpy(), result.steps.tolist(), reasons, result.objective.numpy()

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from gradprox.export.denoiser_check import examine_denoiser
+from gradprox.export.problem import problem_in
 from gradprox.export.report import Report, VerificationError
 from gradprox.export.runtime import container
 from gradprox.export.solver_check import examine_solver
@@ -30,8 +31,8 @@ def verify(path: str | Path) -> Report:
         if metadata.get("kind") == "denoiser":
             return examine_denoiser(model, content, network)
         if metadata.get("kind") == "solver":
-            algorithm, boundary = (metadata.get(key, "") for key in ("algorithm", "boundary"))
-            return examine_solver(model, content, network, algorithm, boundary)
+            problem = problem_in(metadata, str(path))
+            return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
     except VerificationError as error:
         raise VerificationError(f"{path}: {error}") from error
     raise VerificationError(f"{path}: holds a {metadata.get('kind')!r}, which this gradprox does not know")

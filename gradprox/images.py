@@ -88,6 +88,7 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         InputError: the suffix names no known format.
         OSError: the file cannot be written.
     """
+    check_picture_suffix(path)
     path = Path(path)
     suffix = path.suffix.lower()
     values = picture.pixels.detach()[0].permute(1, 2, 0).cpu().numpy()
@@ -95,9 +96,6 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         with written_whole(path) as temporary:
             np.save(temporary, values[..., 0] if values.shape[2] == 1 else values)
         return
-    if suffix not in PICTURE_SUFFIXES:
-        known = " ".join((*PICTURE_SUFFIXES, *ARRAY_SUFFIXES))
-        raise InputError(f"{path}: unknown picture format {suffix or '(no suffix)'}; choose one of {known}")
     values = np.clip(values, 0, 1)
     deep = picture.bit_depth == 16 and values.shape[2] == 1 and suffix in SIXTEEN_BIT_SUFFIXES
     if deep:
@@ -110,6 +108,19 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     options = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
     with written_whole(path) as temporary:
         image.save(temporary, **options)
+
+
+def check_picture_suffix(path: str | Path) -> None:
+    """Refuse a path that `write_picture` could not write to.
+
+    Raises:
+        InputError: the suffix names no known format.
+    """
+    suffix, known = Path(path).suffix.lower(), (*PICTURE_SUFFIXES, *ARRAY_SUFFIXES)
+    if suffix not in known:
+        raise InputError(
+            f"{path}: unknown picture format {suffix or '(no suffix)'}; choose one of {' '.join(known)}"
+        )
 
 
 def pictures_in(folder: str | Path) -> list[Path]:

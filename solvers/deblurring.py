@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, ValidBlur
+from gradprox.problems import CircularBlur, ValidBlur, check_kernel_fits
 from gradprox.solvers.result import Result
-from gradprox.solvers.solver import Solver, Step
+from gradprox.solvers.solver import Callback, Solver
 
 BOUNDARIES = ("valid", "circular")
 
@@ -23,7 +22,7 @@ def deblur_pictures(
     solver: Solver[Any],
     *,
     boundary: str = "valid",
-    callback: Callable[[Step], None] | None = None,
+    callback: Callback | None = None,
 ) -> tuple[Tensor, Result]:
     """Restore blurred pictures.
 
@@ -44,18 +43,14 @@ def deblur_pictures(
     """
     height, width = y.shape[-2:]
     if boundary == "circular":
-        result = solver(y, CircularBlur(kernel, (height, width), y.shape[1]), prior, x0=y, callback=callback)
+        result = solver(y, CircularBlur(kernel, (height, width), y.shape[1]), prior, callback=callback)
         return result.x, result
     if boundary != "valid":
         raise InputError(f"--boundary {boundary}: unknown; choose one of {', '.join(BOUNDARIES)}")
     # The unknown is larger than the photo, so any kernel fits it; but a kernel larger than the photo leaves no
     # pixel that the photo determines.
-    if kernel.shape[-2] > height or kernel.shape[-1] > width:
-        raise InputError(
-            f"the kernel ({kernel.shape[-2]}x{kernel.shape[-1]}) is larger than the picture ({height}x{width}): "
-            "crop the kernel or use a larger picture"
-        )
+    check_kernel_fits(kernel, (height, width))
     size = (height + kernel.shape[-2] - 1, width + kernel.shape[-1] - 1)
     physics = ValidBlur(kernel, size)
-    result = solver(y, physics, prior, x0=physics.initial(y), callback=callback)
+    result = solver(y, physics, prior, callback=callback)
     return physics.visible(result.x), result

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
+from gradprox.problems import initial_picture
 from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.result import Result, Status
 
@@ -63,6 +64,9 @@ class Step:
     residual: Tensor
 
 
+Callback = Callable[[Step], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Solver(ABC, Generic[S]):
     """Settings shared by all solvers; calling one reconstructs.
@@ -108,7 +112,7 @@ class Solver(ABC, Generic[S]):
         prior: LearnedProx,
         *,
         x0: Tensor | None = None,
-        callback: Callable[[Step], None] | None = None,
+        callback: Callback | None = None,
     ) -> Result:
         """Reconstruct pictures from measurements.
 
@@ -116,14 +120,14 @@ class Solver(ABC, Generic[S]):
             y: measurements of a batch of pictures, batch first.
             physics: the operator that made them.
             prior: a learned prox (`gradprox.load_model`).
-            x0: where to start, ``(B, C, H, W)``; ``A^T y`` if not given.
+            x0: where to start, ``(B, C, H, W)``; `gradprox.problems.initial_picture` if not given.
             callback: called after every step.
 
         Raises:
             InputError: measurements that are not finite, an unknown norm, an illegal step size.
         """
         data = LeastSquares.build(y, physics, self.lipschitz)
-        x = physics.A_adjoint(y) if x0 is None else x0
+        x = initial_picture(y, physics) if x0 is None else x0
         return _run(self, data, prior, x, callback)
 
 
@@ -132,7 +136,7 @@ def _run(
     data: LeastSquares,
     prior: LearnedProx,
     x0: Tensor,
-    callback: Callable[[Step], None] | None,
+    callback: Callback | None,
 ) -> Result:
     batch, budget = x0.shape[0], solver.max_steps
     state = solver.start(data, prior, x0)

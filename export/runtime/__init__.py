@@ -1,7 +1,7 @@
 """Deployed models: numpy and onnxruntime, nothing else.
 
 ``D = OnnxDenoiser("denoiser.onnx")`` is called as ``D(y, 25 / 255)``, ``S = OnnxSolver("solver.onnx")`` as
-``S(y, kernel, sigma).x``.
+``S(y, kernel, sigma=0.03).x``.
 """
 
 from gradprox.export.runtime.denoiser import OnnxDenoiser

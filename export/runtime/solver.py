@@ -36,7 +36,7 @@ class Restoration:
 
 
 class OnnxSolver:
-    """A plug-and-play deblurring solver in ONNX Runtime.
+    """A plug-and-play solver in ONNX Runtime: for deblurring, or for compressed sensing.
 
     Pictures are processed whole, which needs about 3 GB a megapixel and channel.
 
@@ -48,7 +48,8 @@ class OnnxSolver:
 
     Attributes:
         algorithm: ``"pgd"`` or ``"gd"``.
-        boundary: ``"valid"`` or ``"circular"``.
+        problem: ``"deblur"`` or ``"cs"``.
+        boundary: of a blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
 
@@ -67,19 +68,26 @@ class OnnxSolver:
         self._session = Session(path, "solver", provider, allow_fallback=allow_fallback, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
-        self.algorithm, self.boundary = (self.metadata.get(key, "") for key in ("algorithm", "boundary"))
+        self.algorithm, self.problem, self.boundary = (
+            self.metadata.get(key, "") for key in ("algorithm", "problem", "boundary")
+        )
         certificate = self._session.entry("certificate")
+        physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:
             self._weak_convexity = float(certificate["weak_convexity"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: its certificate is damaged") from error
+            self._squared_norm = float(physics.get("squared_norm", 1.0))
+            self._measurement_shape = tuple(physics.get("measurement_shape", ()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: its certificate or its physics is damaged") from error
 
-    def stepsize_limit(self, kernel: NDArray[Any], strength: float = 1.0) -> float:
+    def stepsize_limit(self, kernel: NDArray[Any] | None = None, strength: float = 1.0) -> float:
         """Return the step size below which the objective never rises, as in `gradprox.solvers`.
 
-        ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young): exact for the nonnegative kernels of real blur.
+        For blur ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young): exact for the nonnegative kernels of real blur.
         """
-        lipschitz = float(np.abs(kernel).sum(dtype=np.float64)) ** 2
+        lipschitz = self._squared_norm
+        if kernel is not None:
+            lipschitz = float(np.abs(kernel).sum(dtype=np.float64)) ** 2
         return (
             (2 - self._weak_convexity) / lipschitz if self.algorithm == "pgd" else 2 / (lipschitz + strength)
         )
@@ -87,32 +95,45 @@ class OnnxSolver:
     def __call__(
         self,
         y: NDArray[Any],
-        kernel: NDArray[Any],
-        sigma: float,
+        kernel: NDArray[Any] | None = None,
         *,
+        sigma: float,
         strength: float = 1.0,
         stepsize: float | None = None,
         n_iter: int = 200,
         tol: float = 1e-4,
     ) -> Restoration:
-        """Restore blurred pictures.
+        """Restore pictures.
 
         Args:
-            y: pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``.
-            kernel: ``(h, w)`` or ``(1, 1, h, w)``, no larger than the pictures.
+            y: blurred pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or
+                measurements, ``(B, C, m)`` or ``(B, C, blocks, m)``.
+            kernel: of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the pictures.
             sigma: noise level at which the learned prox is used: the larger, the smoother.
             strength: weight of the prior: ``lambda`` of GD; multiplies ``sigma`` in PGD.
             stepsize: ``1/|A|^2`` (PGD) or ``1/(|A|^2 + strength)`` (GD) if not given.
-            n_iter: step budget; 0 returns ``y``.
+            n_iter: step budget; 0 returns the start: the photo, or ``A^T y``.
             tol: a picture has converged when it changes by at most this, relatively.
 
         Raises:
             InputError: arguments that are not such, values that are not finite, or a step size at which the
                 objective could rise.
         """
-        y, kernel = _pictures(y), _kernel(kernel)
-        if kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
-            raise InputError(f"the kernel {kernel.shape[2:]} is larger than the picture {y.shape[2:]}")
+        y = np.asarray(y)
+        if y.ndim < 3 or y.dtype.kind != "f" or y.size == 0:
+            raise InputError(
+                f"expected floating-point pictures (B, C, ...), got {y.dtype} of shape {y.shape}"
+            )
+        y = np.ascontiguousarray(finite("y", y.astype(np.float32)))
+        if self.problem == "cs":
+            if kernel is not None or y.shape[2:] != self._measurement_shape:
+                raise InputError(
+                    f"expected measurements (B, C, *{self._measurement_shape}), no kernel; got {y.shape}"
+                )
+        else:
+            kernel = _kernel(kernel)
+            if y.ndim != 4 or kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
+                raise InputError(f"the kernel {kernel.shape[2:]} is larger than the picture {y.shape[2:]}")
         for name, value in (("sigma", sigma), ("strength", strength)):
             if not 0 < value < float("inf"):
                 raise InputError(f"{name} must be positive, got {value:g}")
@@ -123,14 +144,12 @@ class OnnxSolver:
             # Half the limit, for PGD with a convex prior: 1/|A|^2 whatever the prior.
             stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
         elif not 0 < stepsize < limit:
-            raise InputError(
-                f"the step size must be between 0 and {limit:.6g} with this kernel, got {stepsize:g}"
-            )
+            raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
         settings = {"sigma": sigma, "strength": strength, "stepsize": stepsize, "tol": tol}
         x, residual, objective, steps, status = self._session.run(
             {
                 "y": y,
-                "kernel": kernel,
+                **({} if kernel is None else {"kernel": kernel}),
                 "n_iter": np.array(n_iter, np.int64),
                 **{name: np.array([value], np.float32) for name, value in settings.items()},
             }
@@ -139,14 +158,9 @@ class OnnxSolver:
         return Restoration(finite("the result", x), reasons, steps, objective, residual)
 
 
-def _pictures(y: NDArray[Any]) -> NDArray[np.float32]:
-    y = np.asarray(y)
-    if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
-        raise InputError(f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}")
-    return np.ascontiguousarray(finite("the picture", y.astype(np.float32)))
-
-
-def _kernel(kernel: NDArray[Any]) -> NDArray[np.float32]:
+def _kernel(kernel: NDArray[Any] | None) -> NDArray[np.float32]:
+    if kernel is None:
+        raise InputError("deblurring needs a kernel")
     kernel = np.asarray(kernel)
     if kernel.ndim == 2:
         kernel = kernel[None, None]

@@ -57,6 +57,10 @@ class HadamardSensing(LinearPhysics):
         """Return 1: rows of an orthonormal transform (exact; an upper bound where the picture is padded)."""
         return 1.0
 
+    def initial(self, y: Tensor) -> Tensor:
+        """Return ``A^T y``."""
+        return self.A_adjoint(y)
+
 
 class BlockSensing(LinearPhysics):
     """The same matrix applied to every block of the picture, padded with zeros to whole blocks.
@@ -101,6 +105,10 @@ class BlockSensing(LinearPhysics):
     def squared_norm(self) -> float:
         """Return the squared largest singular value of the matrix: exact for whole blocks."""
         return self._squared_norm
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return the pseudo-inverse of each block's measurements."""
+        return self.A_dagger(y)
 
     def _assemble(self, blocks: Tensor) -> Tensor:
         b, (rows, columns) = self.block, self.blocks

@@ -22,12 +22,16 @@ class CircularBlur(BlurFFT):
     """
 
     def __init__(self, kernel: Tensor, size: tuple[int, int], channels: int = 1) -> None:
-        _check_fit(kernel, size)
+        check_kernel_fits(kernel, size)
         super().__init__(img_size=(channels, *size), filter=kernel, device=kernel.device)
 
     def squared_norm(self) -> float:
         """Return ``max |k^|^2`` over the frequencies of the picture: exact."""
         return float(self.mask.max()) ** 2
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return ``y``, the blurred picture itself."""
+        return y
 
 
 class ValidBlur(Blur):
@@ -45,7 +49,7 @@ class ValidBlur(Blur):
     """
 
     def __init__(self, kernel: Tensor, size: tuple[int, int]) -> None:
-        _check_fit(kernel, size)
+        check_kernel_fits(kernel, size)
         super().__init__(filter=kernel, padding="valid", use_fft=True, device=kernel.device)
         self.size = size
 
@@ -72,7 +76,12 @@ class ValidBlur(Blur):
         return x[..., top : top + self.size[0] - height + 1, left : left + self.size[1] - width + 1]
 
 
-def _check_fit(kernel: Tensor, size: tuple[int, int]) -> None:
+def check_kernel_fits(kernel: Tensor, size: tuple[int, int]) -> None:
+    """Refuse a kernel that is no ``(1, 1, h, w)`` tensor or is larger than a picture of ``(H, W)``.
+
+    Raises:
+        InputError: it is one of these.
+    """
     if kernel.ndim != 4 or kernel.shape[:2] != (1, 1):
         raise InputError(f"a kernel is (1, 1, h, w), got {tuple(kernel.shape)}")
     height, width = kernel.shape[-2:]

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.images import read_gray, read_npy
+from gradprox.images import read_gray
+from gradprox.problems.array_files import ARRAY_SUFFIXES, arrays_in
 
-KERNEL_SUFFIXES = (".npy", ".npz", ".mat", ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+KERNEL_SUFFIXES = (*ARRAY_SUFFIXES, ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 LARGEST = 1024
 
 
@@ -100,7 +100,10 @@ def read_kernels(description: str) -> dict[str, Tensor]:
         )
     if not Path(path).is_file():
         raise InputError(f"{path}: no such kernel file")
-    arrays = _arrays_in(Path(path))
+    if Path(path).suffix.lower() in ARRAY_SUFFIXES:
+        arrays = arrays_in(Path(path))
+    else:
+        arrays = {Path(path).stem: read_gray(path)[0, 0].numpy()}
     if wanted:
         if wanted not in arrays:
             raise InputError(f"{path}: no kernel {wanted!r} in it, only {', '.join(arrays)}")
@@ -120,24 +123,6 @@ def _generated(description: str, name: str, arguments: list[str]) -> Tensor:
     if len(numbers) != len(expected) or not all(map(math.isfinite, numbers)):
         raise InputError(f"{description}: write {usage}, with numbers")
     return generator(*numbers)
-
-
-def _arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".npy":
-            return {path.stem: read_npy(path)}
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files if archive[key].ndim == 2}
-        if suffix == ".mat":
-            stored = scipy.io.loadmat(path)
-            return {k: v for k, v in stored.items() if isinstance(v, np.ndarray) and v.ndim == 2}
-    except InputError:
-        raise
-    except (OSError, ValueError, NotImplementedError, KeyError, EOFError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a readable {suffix} file: {error}") from error
-    return {path.stem: read_gray(path)[0, 0].numpy()}
 
 
 def _from_array(label: str, array: NDArray[np.generic]) -> Tensor:

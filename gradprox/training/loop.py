@@ -19,6 +19,7 @@ from gradprox.errors import InputError
 from gradprox.images import pictures_in, read_gray
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx, save_network
+from gradprox.problems import gaussian_noise
 from gradprox.training.checkpoint import read_log, restore_checkpoint, save_checkpoint, write_log
 from gradprox.training.patches import PatchSampler
 from gradprox.training.recipe import Recipe
@@ -116,7 +117,7 @@ def validate(
         generator = torch.Generator().manual_seed(0)
         scores = []
         for picture in pictures:
-            noisy = picture + level * torch.randn(picture.shape, generator=generator)
+            noisy = picture + gaussian_noise(picture, level, generator)
             scores.append(float(psnr(denoise(noisy.to(device), level).cpu(), picture)))
         means[f"{255 * level:g}"] = sum(scores) / len(scores)
     return means

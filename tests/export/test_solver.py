@@ -21,16 +21,16 @@ from gradprox.solvers.deblurring import deblur_pictures
 
 from .test_verification import tampered
 
+# What the two slow ones are made of is in the other two; exporting takes a while.
 VARIANTS = [
-    ("pgd", "valid"),
-    ("gd", "circular"),
-    # The parts of these two are in the two above; exporting takes a while.
-    pytest.param(("pgd", "circular"), marks=pytest.mark.slow),
-    pytest.param(("gd", "valid"), marks=pytest.mark.slow),
+    pytest.param(("pgd", "valid"), id="pgd-valid"),
+    pytest.param(("gd", "circular"), id="gd-circular"),
+    pytest.param(("pgd", "circular"), id="pgd-circular", marks=pytest.mark.slow),
+    pytest.param(("gd", "valid"), id="gd-valid", marks=pytest.mark.slow),
 ]
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+@pytest.fixture(scope="module", params=VARIANTS)
 def exported_solver(
     request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Report]:
@@ -74,7 +74,7 @@ def in_torch(
 
 def test_fifty_steps_with_default_settings(solver: OnnxSolver, prior: LearnedProx) -> None:
     y, kernel = photo(2, 1, 40, 53), box(6, 5)
-    restored = solver(y, kernel, 0.03, n_iter=50, tol=0)
+    restored = solver(y, kernel, sigma=0.03, n_iter=50, tol=0)
     x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.03)), max_steps=50, tol=0.0)
     assert np.abs(restored.x - x).max() <= 1e-5
     assert restored.status == ["max_steps"] * 2
@@ -86,7 +86,7 @@ def test_fifty_steps_with_default_settings(solver: OnnxSolver, prior: LearnedPro
 def test_pictures_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
     y, kernel = photo(3, 1, 30, 25), box(3, 3)
     y[0], y[1] = 0.5, y[1] * 0.3
-    restored = solver(y, kernel, 0.05, n_iter=60, tol=2e-3)
+    restored = solver(y, kernel, sigma=0.05, n_iter=60, tol=2e-3)
     x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.05)), max_steps=60, tol=2e-3)
     assert restored.steps.tolist() == result.steps.tolist()
     assert len(set(restored.steps.tolist())) > 1
@@ -97,7 +97,7 @@ def test_pictures_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> Non
 
 def test_no_step_returns_the_photo(solver: OnnxSolver) -> None:
     y = photo(2, 3, 20, 21)
-    restored = solver(y, box(4, 5), 0.05, n_iter=0)
+    restored = solver(y, box(4, 5), sigma=0.05, n_iter=0)
     np.testing.assert_array_equal(restored.x, y)
     assert restored.residual.shape == (2, 0)
     assert restored.objective.shape == (2, 1)
@@ -108,7 +108,7 @@ def test_strength_smooths(solver: OnnxSolver) -> None:
     y, kernel = photo(1, 1, 30, 30), box(3, 3)
 
     def roughness(strength: float) -> float:
-        x = solver(y, kernel, 0.02, strength=strength, n_iter=30).x
+        x = solver(y, kernel, sigma=0.02, strength=strength, n_iter=30).x
         return float(np.abs(np.diff(x, axis=-1)).mean())
 
     assert roughness(4.0) < roughness(0.25)
@@ -152,11 +152,12 @@ def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_f
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"kernel": None}, "needs a kernel"),
         ({"kernel": np.ones((3, 3, 3), np.float32)}, "expected a floating-point kernel"),
         ({"kernel": np.zeros((3, 3), np.float32)}, "kernel is zero"),
         ({"kernel": np.full((3, 3), np.nan, np.float32)}, "kernel contains NaN"),
         ({"kernel": np.ones((13, 3), np.float32)}, "larger than the picture"),
-        ({"y": np.full((1, 1, 12, 12), np.inf, np.float32)}, "picture contains NaN"),
+        ({"y": np.full((1, 1, 12, 12), np.inf, np.float32)}, "y contains NaN"),
         ({"y": np.zeros((12, 12), np.float32)}, "expected floating-point pictures"),
         ({"sigma": 0.0}, "sigma must be positive"),
         ({"strength": float("nan")}, "strength must be positive"),

@@ -1,0 +1,178 @@
+"""``gradprox demo``: the main job on a picture that comes with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.batch import outcome, write_json
+from gradprox.cli.terminal import console, follow, progress_bar
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from gradprox.operators import LearnedProx
+    from gradprox.solvers import Callback, Result
+
+PICTURE = Path(__file__).with_name("demo.png")  # Chelsea the cat, by Stefan van der Walt, CC0
+KERNEL = "motion:9:30"
+NOISE = 2.55 / 255
+RATIO = 0.25
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A degraded picture and its restoration, ``(1, C, H, W)``."""
+
+    name: str
+    before_label: str
+    clean: Tensor
+    before: Tensor
+    after: Tensor
+    result: Result
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("gradprox-demo"),
+    model: options.Model = "gray",
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = None,
+) -> None:
+    """Deblur a photo and recover it from a quarter of the measurements.
+
+    Works on a picture that comes with gradprox and needs no network. Writes before/after pictures and a plot of the
+    objective, which never goes up.
+    """
+    import torch
+
+    from gradprox.images import Picture, read_gray, read_picture, write_picture
+
+    prior, place = options.open_model(model, device)
+    generator = torch.Generator().manual_seed(SEED)
+    cases = []
+    with progress_bar(quiet) as bar:
+        for name, run, picture in (
+            ("deblurring", _deblurring, read_picture(PICTURE).pixels),
+            ("compressed sensing", _compressed_sensing, read_gray(PICTURE)),
+        ):
+            task = bar.add_task(name, total=None, note="")
+            cases.append(run(picture.to(place), prior, generator, follow(bar, task)))
+            bar.remove_task(task)
+
+    for case in cases:
+        stem = case.name.replace(" ", "-")
+        write_picture(out / f"{stem}-before.png", Picture(case.before))
+        write_picture(out / f"{stem}-after.png", Picture(case.after))
+    _plot_pictures(out / "pictures.png", cases)
+    _plot_objectives(out / "objective.png", cases)
+    records = [_figures(case) for case in cases]
+    if not quiet:
+        _print_table(records)
+        console().print(f"pictures and objective plot: {out}/")
+    if json:
+        write_json(json, {"model": model, "cases": records})
+
+
+def _deblurring(clean: Tensor, prior: LearnedProx, generator: torch.Generator, show: Callback) -> Case:
+    from gradprox.problems import ValidBlur, gaussian_noise, read_kernel
+    from gradprox.solvers.deblurring import deblur_pictures
+    from gradprox.solvers.presets import Task, preset
+
+    kernel = read_kernel(KERNEL).to(clean.device)
+    camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
+    photo = camera.A(clean)
+    photo = photo + gaussian_noise(photo, NOISE, generator)
+    restored, result = deblur_pictures(photo, kernel, prior, preset("pgd", Task.DEBLUR, NOISE), callback=show)
+    return Case("deblurring", "blurred", camera.visible(clean), photo, restored, result)
+
+
+def _compressed_sensing(clean: Tensor, prior: LearnedProx, _: torch.Generator, show: Callback) -> Case:
+    from gradprox.problems import Sensing, initial_picture
+    from gradprox.solvers.presets import Task, preset
+
+    size = (clean.shape[-2], clean.shape[-1])
+    physics = Sensing.described("block-gaussian", RATIO, size, 1, SEED, 0.0).physics().to(clean.device)
+    y = physics.A(clean)
+    result = preset("pgd", Task.COMPRESSED_SENSING, 0.0)(y, physics, prior, callback=show)
+    return Case("compressed sensing", "linear", clean, initial_picture(y, physics), result.x, result)
+
+
+def _figures(case: Case) -> dict[str, Any]:
+    from deepinv.loss.metric import PSNR
+
+    psnr = PSNR()
+    return {
+        "name": case.name,
+        "psnr_before": float(psnr(case.before, case.clean)),
+        "psnr_after": float(psnr(case.after, case.clean)),
+        **outcome(case.result),
+    }
+
+
+def _print_table(records: Sequence[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("case", "PSNR before", "PSNR after", "steps", "status", "objective increases"):
+        table.add_column(heading, justify="left" if heading in ("case", "status") else "right")
+    for record in records:
+        table.add_row(
+            record["name"],
+            f"{record['psnr_before']:.2f} dB",
+            f"{record['psnr_after']:.2f} dB",
+            str(record["steps"]),
+            record["status"],
+            str(record["objective_increases"]),
+        )
+    console().print(table)
+
+
+def _plot_pictures(path: Path, cases: Sequence[Case]) -> None:
+    """Show what was given, what came out and the truth, a row a case."""
+    columns = ("before", "after", "clean")
+    figure, axes = _figure(len(cases), len(columns), size=(9.6, 3.4 * len(cases)))
+    for row, case in zip(axes, cases, strict=True):
+        for place, column in zip(row, columns, strict=True):
+            pixels = getattr(case, column)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+            place.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=1)
+            place.set_axis_off()
+        for place, title in zip(row, (case.before_label, case.name, "original"), strict=True):
+            place.set_title(title)
+    _save(figure, path)
+
+
+def _plot_objectives(path: Path, cases: Sequence[Case]) -> None:
+    """Plot the exact objective above its last value, by step."""
+    figure, axes = _figure(1, len(cases), size=(4.8 * len(cases), 3.4))
+    for place, case in zip(axes[0], cases, strict=True):
+        objective = case.result.objective[0].cpu().numpy()
+        place.semilogy(objective[:-1] - objective[-1])
+        place.set_title(f"{case.name}: {int(case.result.objective_increases[0])} increases")
+        place.set_xlabel("step")
+        place.set_ylabel("objective - last objective")
+        place.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
+    # Without pyplot: no window system is looked for and no global state is kept.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from gradprox.files import written_whole
+
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=100)

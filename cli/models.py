@@ -1,0 +1,33 @@
+"""``gradprox models``: the shipped models and their figures."""
+
+from __future__ import annotations
+
+from gradprox.cli import options
+from gradprox.cli.batch import write_json
+from gradprox.cli.terminal import console
+
+
+def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
+    """List the shipped models with their figures."""
+    from gradprox.zoo import model_names, read_card
+
+    cards = [read_card(name) for name in model_names()]
+    if not quiet:
+        from rich.table import Table
+
+        for card in cards:
+            table = Table(title=f"{card.name}: {card.summary}", title_justify="left")
+            table.add_column("mean PSNR in dB, noise level of 255:")
+            levels = list(next(iter(card.psnr.values())))
+            for level in levels:
+                table.add_column(level, justify="right")
+            for test_set, figures in card.psnr.items():
+                table.add_row(test_set, *(f"{figures[level]:.2f}" for level in levels))
+            console().print(table)
+            low, high = card.noise_range
+            console().print(
+                f"{card.guarantee}\nLipschitz constant at most {card.lipschitz_bound:.3g}; {card.parameters} "
+                f"parameters; trained for noise of {low:g} to {high:g} of 255 on {card.data}; {card.licence}\n"
+            )
+    if json:
+        write_json(json, {"models": [card.model_dump(mode="json") for card in cards]})

@@ -1,0 +1,150 @@
+"""Scoring a restoration on a folder: degrade each picture with a seed, restore it, compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from gradprox.cli.batch import outcome, write_json
+from gradprox.cli.terminal import console, follow, progress_bar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from gradprox.solvers import Callback, Result
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One degraded and restored picture; all ``(1, C, H, W)``, on one device.
+
+    Attributes:
+        reference: what it should be.
+        degraded: the picture before restoration, or the linear reconstruction of measurements.
+        picture: what came out.
+        result: the solver's record, if there was a solver.
+    """
+
+    reference: Tensor
+    degraded: Tensor
+    picture: Tensor
+    result: Result | None = None
+
+
+# One way to degrade and restore: a clean picture and a source of noise give the degraded data, which the returned
+# function restores. Only that function's time counts.
+Trial = Callable[["Tensor", "torch.Generator", "Callback"], Callable[[], Restored]]
+
+COLUMNS = ("psnr_input", "psnr", "ssim", "seconds", "steps")
+
+
+def score_folder(
+    data: Path,
+    trials: dict[str, Trial],
+    *,
+    task: str,
+    model: str,
+    settings: dict[str, Any],
+    color: bool,
+    clip: bool,
+    seed: int,
+    steps: int,
+    device: torch.device,
+    quiet: bool,
+    report: Path | None,
+) -> None:
+    """Run every trial on every picture; print a table of figures and write them as JSON.
+
+    Args:
+        data: folder of pictures.
+        trials: by label; a label is added to the picture's name when there are several.
+        task: name of the task, for the report.
+        model: name of the model, for the report.
+        settings: for the report.
+        color: keep colours instead of turning pictures gray.
+        clip: clip the restored picture to ``[0, 1]`` before comparing.
+        seed: together with a picture's position, and a trial's, it fixes the noise.
+        steps: step budget of a restoration, for the progress bar.
+        device: where to compute.
+        quiet: print errors only.
+        report: JSON file for the figures.
+    """
+    records = []
+    with progress_bar(quiet) as bar:
+        cases = list(_cases(data, trials, color=color, seed=seed))
+        overall = bar.add_task(task, total=len(cases), note="")
+        for name, trial, picture, generator in cases:
+            current = bar.add_task(name, total=steps, note="")
+            restore = trial(picture().to(device), generator, follow(bar, current))
+            began = time.perf_counter()
+            restored = restore()
+            record = {"name": name, **_compare(restored, clip=clip), "seconds": time.perf_counter() - began}
+            record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
+            record.setdefault("objective_increases", 0)
+            records.append(record)
+            bar.remove_task(current)
+            bar.advance(overall)
+            bar.update(overall, note=f"mean {fmean(r['psnr'] for r in records):.2f} dB")
+    mean = {column: fmean(record[column] for record in records) for column in COLUMNS}
+    if not quiet:
+        _print_table(f"{task}, model {model}", records, mean)
+    if report:
+        write_json(
+            report, {"task": task, "model": model, "settings": settings, "mean": mean, "images": records}
+        )
+
+
+def _cases(
+    data: Path, trials: dict[str, Trial], *, color: bool, seed: int
+) -> Iterator[tuple[str, Trial, Callable[[], Tensor], torch.Generator]]:
+    import numpy as np
+    import torch
+
+    from gradprox.images import pictures_in, read_gray, read_picture
+
+    for position, path in enumerate(pictures_in(data)):
+
+        def read(path: Path = path) -> Tensor:
+            return read_picture(path).pixels if color else read_gray(path)
+
+        for number, (label, trial) in enumerate(trials.items()):
+            (state,) = np.random.SeedSequence([seed, position, number]).generate_state(1, np.uint64)
+            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+            yield (f"{path.name} {label}" if len(trials) > 1 else path.name), trial, read, generator
+
+
+def _compare(restored: Restored, *, clip: bool) -> dict[str, float]:
+    from deepinv.loss.metric import PSNR, SSIM
+
+    psnr, ssim = PSNR(), SSIM()
+    picture = restored.picture.clamp(0, 1) if clip else restored.picture
+    return {
+        "psnr_input": float(psnr(restored.degraded, restored.reference)),
+        "psnr": float(psnr(picture, restored.reference)),
+        "ssim": float(ssim(picture, restored.reference)),
+    }
+
+
+def _print_table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, float]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column("picture", footer="mean")
+    for column in COLUMNS:
+        table.add_column(column.replace("_", " "), footer=_figure(column, mean[column]), justify="right")
+    table.add_column("status")
+    table.add_column("increases", footer=str(sum(r["objective_increases"] for r in records)), justify="right")
+    for record in records:
+        figures = (_figure(column, record[column]) for column in COLUMNS)
+        table.add_row(record["name"], *figures, record["status"], str(record["objective_increases"]))
+    console().print(table)
+
+
+def _figure(column: str, value: float) -> str:
+    digits = {"ssim": 4, "steps": 0}.get(column, 2)
+    return f"{value:.{digits}f}"

@@ -1,0 +1,143 @@
+"""What an exported solver undoes: blur with a kernel given at run time, or measurements fixed at export."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.export.blur import GraphBlur
+from gradprox.problems import BlockSensing, HadamardSensing
+
+
+class Operator(Protocol):
+    """What of a physics the solvers call."""
+
+    def A(self, x: Tensor) -> Tensor:
+        """Measure pictures."""
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        """Apply the adjoint."""
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return where to start."""
+
+
+class Problem(ABC):
+    """A kind of measurement, as an exported solver knows it.
+
+    Attributes:
+        name: in the metadata of a file.
+    """
+
+    name: str
+
+    @abstractmethod
+    def operator(self, kernel: Tensor) -> Operator:
+        """Return the forward operator; only blur has a use for ``kernel``."""
+
+    @abstractmethod
+    def example(self) -> tuple[Tensor, dict[int, str]]:
+        """Return measurements to trace with, and the names of their open sizes."""
+
+    @abstractmethod
+    def picture_sizes(self) -> list[str | int]:
+        """Return the shape of pictures: sizes, or names of open ones."""
+
+    @abstractmethod
+    def metadata(self) -> dict[str, str]:
+        """Return all that is needed to build this problem again."""
+
+
+@dataclass(frozen=True)
+class Deblurring(Problem):
+    """Blur with a kernel that is an input of the solver; pictures of any size.
+
+    Attributes:
+        name: the boundary, ``"valid"`` or ``"circular"``.
+    """
+
+    name: str
+
+    def operator(self, kernel: Tensor) -> GraphBlur:
+        """See `Problem.operator`."""
+        return GraphBlur(kernel, self.name)
+
+    def example(self) -> tuple[Tensor, dict[int, str]]:
+        """See `Problem.example`."""
+        return torch.zeros(2, 3, 12, 13), {0: "batch", 1: "channels", 2: "height", 3: "width"}
+
+    def picture_sizes(self) -> list[str | int]:
+        """See `Problem.picture_sizes`."""
+        return ["batch", "channels", "height", "width"]
+
+    def metadata(self) -> dict[str, str]:
+        """See `Problem.metadata`."""
+        return {"problem": "deblur", "boundary": self.name}
+
+
+class Sensing(Problem):
+    """Compressed sensing of pictures of one size, by patterns that become part of the file.
+
+    Args:
+        physics: the measurements.
+    """
+
+    name = "cs"
+
+    def __init__(self, physics: HadamardSensing | BlockSensing) -> None:
+        self.physics = copy.deepcopy(physics).cpu().float()
+
+    def operator(self, kernel: Tensor) -> Operator:  # noqa: ARG002
+        """See `Problem.operator`."""
+        return cast("Operator", self.physics)
+
+    def example(self) -> tuple[Tensor, dict[int, str]]:
+        """See `Problem.example`."""
+        return self.physics.A(torch.zeros(2, 3, *self.physics.size)), {0: "batch", 1: "channels"}
+
+    def picture_sizes(self) -> list[str | int]:
+        """See `Problem.picture_sizes`."""
+        return ["batch", "channels", *self.physics.size]
+
+    def metadata(self) -> dict[str, str]:
+        """See `Problem.metadata`."""
+        described: dict[str, object] = {"size": list(self.physics.size)}
+        if isinstance(self.physics, HadamardSensing):
+            described |= {"kind": "hadamard", "measurements": len(self.physics.indices)}
+        else:
+            matrix = self.physics.matrix.numpy().astype("<f4")
+            described |= {"kind": "block", "rows": len(matrix), "matrix": base64.b64encode(matrix).decode()}
+        shape = list(self.example()[0].shape[2:])
+        described |= {"squared_norm": self.physics.squared_norm(), "measurement_shape": shape}
+        return {"problem": "cs", "physics": json.dumps(described)}
+
+
+def problem_in(metadata: Mapping[str, str], label: str) -> Problem:
+    """Build the problem that a file's metadata describe; messages call the file ``label``.
+
+    Raises:
+        InputError: they describe none.
+    """
+    if metadata.get("problem") == "deblur" and metadata.get("boundary") in ("valid", "circular"):
+        return Deblurring(metadata["boundary"])
+    try:
+        described = json.loads(metadata["physics"])
+        height, width = (int(length) for length in described["size"])
+        if described["kind"] == "hadamard":
+            return Sensing(HadamardSensing((height, width), int(described["measurements"])))
+        rows = int(described["rows"])
+        stored = np.frombuffer(base64.b64decode(described["matrix"], validate=True), "<f4").reshape(rows, -1)
+        return Sensing(BlockSensing(torch.from_numpy(stored.astype(np.float32)), (height, width)))
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise InputError(f"{label}: describes no problem that this gradprox knows") from error

@@ -1,0 +1,74 @@
+"""Matrices in ``.npy``, ``.npz`` and ``.mat`` files. Nothing in them is ever unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from numpy.typing import NDArray
+from scipy.io.matlab import MatReadError
+
+from gradprox.errors import InputError
+from gradprox.images import read_npy
+
+ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
+
+# What numpy and scipy raise on damaged files, found by feeding them some thousands.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    zlib.error,
+)
+_NPZ_ERRORS = (*_DAMAGED, NotImplementedError, zipfile.BadZipFile)
+_MAT_ERRORS = (*_DAMAGED, NotImplementedError, MatReadError)
+
+
+def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the two-dimensional arrays of a file, by name (the file's own for ``.npy``).
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or holds objects.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in ARRAY_SUFFIXES:
+        raise InputError(f"{path}: expected a file {', '.join(ARRAY_SUFFIXES)}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if suffix == ".npy":
+        arrays = {path.stem: read_npy(path)}
+    elif suffix == ".npz":
+        arrays = read_npz(path)
+    else:
+        try:
+            arrays = {k: v for k, v in scipy.io.loadmat(path).items() if isinstance(v, np.ndarray)}
+        except _MAT_ERRORS as error:
+            raise InputError(f"{path}: not a readable .mat file (MATLAB 4 to 7.2): {error}") from error
+    return {name: array for name, array in arrays.items() if array.ndim == 2}
+
+
+def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return every array of a ``.npz`` archive, by name.
+
+    Raises:
+        InputError: the file is missing, is not such an archive, is damaged, or holds objects.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: one array, not an archive of arrays")
+            return {name: archive[name] for name in archive.files}
+    except _NPZ_ERRORS as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable .npz archive: {error}") from error

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.batch import check_absent
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from gradprox.problems import BlockSensing, HadamardSensing
 
 
 def export(
@@ -21,8 +26,14 @@ def export(
         str | None,
         typer.Option(help="pgd or gd: export this solver with the model in it.", show_default=False),
     ] = None,
-    problem: Annotated[str, typer.Option(help="What the solver undoes: deblur.")] = "deblur",
+    problem: Annotated[str, typer.Option(help="What the solver undoes: deblur, or cs.")] = "deblur",
     boundary: options.Boundary = "valid",
+    size: Annotated[
+        str | None, typer.Option(help="cs: height and width of the pictures, as 256x256.", show_default=False)
+    ] = None,
+    sampling: options.Sampling = "hadamard",
+    ratio: options.Ratio = 0.25,
+    seed: options.Seed = 0,
     potential: Annotated[
         bool, typer.Option("--potential", help="Add the convex potential as an output of the model.")
     ] = False,
@@ -34,19 +45,35 @@ def export(
 
     The file runs anywhere ONNX Runtime does, without torch.
 
-    Examples: gradprox export gray denoiser.onnx; gradprox export gray deblur.onnx --solver pgd
+    Examples: gradprox export gray denoiser.onnx; gradprox export gray deblur.onnx --solver pgd;
+    gradprox export gray recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output}: exists already: add --overwrite to replace it")
+    check_absent(output, overwrite)
     if solver and potential:
         raise InputError("--potential is for models; a solver returns its objective anyway")
 
-    from gradprox.export import export_denoiser, export_solver
+    from gradprox.export import Report, export_denoiser, export_solver
 
-    if solver:
+    report: Report
+    if solver and problem == "cs":
+        report = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)
+    elif solver:
         report = export_solver(problem, solver, model, output, boundary=boundary)
     else:
         report = export_denoiser(model, output, potential=potential)
     print_report(output, report, quiet=quiet, json=json)
+
+
+def _measurements(size: str | None, sampling: str, ratio: float, seed: int) -> HadamardSensing | BlockSensing:
+    """Return the physics that options describe."""
+    from gradprox.problems import Sensing
+
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
+    if match is None:
+        raise InputError(
+            "--problem cs needs --size HEIGHTxWIDTH, as 256x256: the patterns become part of the file"
+        )
+    shape = int(match[1]), int(match[2])
+    return Sensing.described(sampling, ratio, shape, 1, seed, 0.0).physics()

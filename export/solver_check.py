@@ -184,14 +184,15 @@ def _expected(
     numbers: dict[str, float],
 ) -> tuple[Array, list[int], list[int], Array]:
     """Return picture, steps, reasons to stop and objectives of the torch solver; its start after no step."""
-    shared = {"max_steps": max(1, case.n_iter), "tol": numbers["tol"], "stepsize": numbers["stepsize"]}
+    budget, tol, stepsize = max(1, case.n_iter), numbers["tol"], numbers["stepsize"]
     solver: PGD | GD
     if algorithm == "pgd":
         # Rounded as the graph rounds it.
         sigma = float(np.float32(numbers["sigma"]) * np.float32(numbers["strength"]))
-        solver = PGD(sigma=sigma, **shared)
+        solver = PGD(sigma=sigma, max_steps=budget, tol=tol, stepsize=stepsize)
     else:
-        solver = GD(sigma=numbers["sigma"], strength=numbers["strength"], **shared)
+        sigma, weight = numbers["sigma"], numbers["strength"]
+        solver = GD(sigma=sigma, strength=weight, max_steps=budget, tol=tol, stepsize=stepsize)
     y64 = torch.from_numpy(y).double()
     if isinstance(problem, Sensing):
         physics = copy.deepcopy(problem.physics).double()

@@ -91,5 +91,5 @@ class OnnxDenoiser:
         for rows in spans(height, side, self.halo):
             for columns in spans(width, side, self.halo):
                 window = np.ascontiguousarray(plane[rows.read, columns.read])[None, None]
-                x = self._session.run({"y": window, "sigma": level[None]})[0]
+                x = self._session.run({"y": window, "sigma": np.array([level])})[0]
                 out[rows.kept, columns.kept] = finite("the result", x[0, 0, rows.inner, columns.inner])

@@ -128,7 +128,8 @@ class IdentityPath(GradientNetwork):
         kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
         coefficients = self._interior(z)
         out = crop(extended, self.radius) - self.bank.synthesise(coefficients - kept, filters)
-        return self._sum_over_period(coefficients.square() / 2 - density, out.shape[-2:]), out
+        size = out.shape[-2], out.shape[-1]
+        return self._sum_over_period(coefficients.square() / 2 - density, size), out
 
     def _interior(self, z: Tensor) -> Tensor:
         """Crop ``z`` to the coefficients whose filters touch the pixels inside."""

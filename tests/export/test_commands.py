@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,20 +24,31 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return int(stopped.value.code or 0)
 
 
-def test_export_a_model_file(
-    prior: LearnedProx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_export_a_model_file(prior: LearnedProx, denoiser_file: Path, tmp_path: Path) -> None:
     save_network(prior.network, tmp_path / "small.safetensors")
     out, report = tmp_path / "out.onnx", tmp_path / "report.json"
-    assert run(monkeypatch, "export", tmp_path / "small.safetensors", out, "--json", report) == 0
-    printed = capsys.readouterr().out
-    assert f"{out}: verified" in printed
-    assert "Jacobian, symmetry defect" in printed
+    arguments = ["export", tmp_path / "small.safetensors", out, "--json", report]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", "from gradprox.cli.app import main; main()", *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert f"{out}: verified" in done.stdout
+    assert "Jacobian, symmetry defect" in done.stdout
+    assert not done.stderr
     assert json.loads(report.read_text())["report"]["error"] <= 2e-6
-    before = out.read_bytes()
-    assert run(monkeypatch, "export", tmp_path / "small.safetensors", out) == 1
+    # Another process wrote the same bytes.
+    assert out.read_bytes() == denoiser_file.read_bytes()
+
+
+def test_an_existing_file_is_kept(
+    denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out.onnx").write_bytes(b"precious")
+    assert run(monkeypatch, "export", denoiser_file, tmp_path / "out.onnx") == 1
     assert "exists already" in capsys.readouterr().err
-    assert out.read_bytes() == before
+    assert (tmp_path / "out.onnx").read_bytes() == b"precious"
 
 
 def test_verify(
@@ -61,6 +73,8 @@ def test_verify(
         (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential is for models"),
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
+        (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
+        (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
 )
 def test_one_line_errors(

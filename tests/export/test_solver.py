@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from gradprox.export import Report, VerificationError, export_solver, verify
 from gradprox.export.blur import GraphBlur
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
 from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, ValidBlur
+from gradprox.problems import BlockSensing, CircularBlur, HadamardSensing, ValidBlur, gaussian_matrix
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_pictures
 
@@ -170,6 +171,34 @@ def test_illegal_calls(solver: OnnxSolver, changes: dict[str, object], message: 
     arguments = {"y": photo(1, 1, 12, 12), "kernel": box(3, 3), "sigma": 0.05} | changes
     with pytest.raises(InputError, match=message):
         solver(**arguments)
+
+
+@pytest.mark.parametrize(
+    "physics",
+    [
+        pytest.param(HadamardSensing((24, 20), 120), id="hadamard"),
+        pytest.param(BlockSensing(gaussian_matrix(12, 0, 6), (20, 15)), id="block"),
+    ],
+)
+def test_compressed_sensing(
+    physics: HadamardSensing | BlockSensing, prior: LearnedProx, tmp_path: Path
+) -> None:
+    path = tmp_path / "sensing.onnx"
+    report = export_solver(physics, "pgd", prior, path)
+    assert verify(path) == report
+    y = physics.A(torch.from_numpy(photo(2, 1, *physics.size)))
+    solver = OnnxSolver(path, threads=1)
+    restored = solver(y.numpy(), sigma=0.03, n_iter=50, tol=1e-3)
+    double = LearnedProx(type(prior.network)(prior.network.config).double())
+    double.network.load_state_dict(prior.network.state_dict())
+    settings = PGD(sigma=float(np.float32(0.03)), max_steps=50, tol=1e-3)
+    result = settings(y.double(), copy.deepcopy(physics).double(), double)
+    assert np.abs(restored.x - result.x.numpy()).max() <= 1e-5
+    assert restored.steps.tolist() == result.steps.tolist()
+    with pytest.raises(InputError, match="expected measurements"):
+        solver(y.numpy()[:, :, :-1], sigma=0.03)
+    with pytest.raises(InputError, match="expected measurements"):
+        solver(y.numpy(), box(3, 3), sigma=0.03)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from gradprox.export.runtime.tiling import spans
 # Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the picture, large
 # enough that the halo costs little.
 TILE = 256
+# Pixels of a picture from which it pays to prepare the model for its noise level.
+SPECIALISE = 192 * 192
 
 
 class OnnxDenoiser:
@@ -87,9 +89,13 @@ class OnnxDenoiser:
     def _denoise(self, plane: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
         """Write ``D`` of one plane ``(H, W)`` into ``out``."""
         height, width = plane.shape
+        sigma: dict[str, NDArray[Any]] = {"sigma": np.array([level])}
+        constants = None
+        if plane.size >= SPECIALISE:
+            sigma, constants = {}, {"sigma": float(level)}
         side = max(height, width) if self.tile is None else self.tile
         for rows in spans(height, side, self.halo):
             for columns in spans(width, side, self.halo):
                 window = np.ascontiguousarray(plane[rows.read, columns.read])[None, None]
-                x = self._session.run({"y": window, "sigma": np.array([level])})[0]
+                x = self._session.run({"y": window, **sigma}, constants)[0]
                 out[rows.kept, columns.kept] = finite("the result", x[0, 0, rows.inner, columns.inner])

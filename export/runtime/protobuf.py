@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 
-METADATA = 14  # ModelProto.metadata_props
+GRAPH, METADATA = 7, 14  # graph and metadata_props of ModelProto
+INITIALIZER, INPUT = 5, 11  # of GraphProto
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of TensorProto
 
 # Where tensors can hide: the fields of each kind of message that hold messages of another kind.
@@ -28,13 +30,20 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     Raises:
         ValueError: the bytes are no protobuf message, or end too early.
     """
+    for number, value, _ in _fields(message):
+        yield number, value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Yield what `fields` does, and the bytes of the whole field."""
     position = 0
     while position < len(message):
+        begin = position
         key, position = _varint(message, position)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
             value, position = _varint(message, position)
-            yield number, value
+            yield number, value, message[begin:position]
             continue
         if kind == DELIMITED:
             length, position = _varint(message, position)
@@ -44,7 +53,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"unknown wire type {kind}")
         if number == 0 or position + length > len(message):
             raise ValueError("a field reaches beyond the end")
-        yield number, message[position : position + length]
+        yield number, message[position : position + length], message[begin : position + length]
         position += length
 
 
@@ -80,9 +89,33 @@ def has_external_data(model: memoryview) -> bool:
     return False
 
 
+def with_constant(model: bytes, name: str, value: float) -> bytes:
+    """Return a model whose float32 input ``name``, of shape ``(1,)``, is a constant."""
+    tensor = b"\x08\x01" + b"\x10\x01" + delimited(8, name.encode()) + delimited(9, struct.pack("<f", value))
+    changed = b""
+    for number, message, whole in _fields(memoryview(model)):
+        if number != GRAPH or not isinstance(message, memoryview):
+            changed += whole
+            continue
+        kept = [
+            bytes(field)
+            for inner, content, field in _fields(message)
+            if not (inner == INPUT and isinstance(content, memoryview) and _name(content) == name)
+        ]
+        changed += delimited(GRAPH, b"".join(kept) + delimited(INITIALIZER, tensor))
+    return changed
+
+
 def delimited(number: int, content: bytes) -> bytes:
-    """Return a string or message field; both its number and its length below 128."""
-    return bytes([number << 3 | DELIMITED, len(content)]) + content
+    """Return a string or message field."""
+    size, length = b"", len(content)
+    while length > 127:
+        size, length = size + bytes([length & 127 | 128]), length >> 7
+    return bytes([number << 3 | DELIMITED]) + size + bytes([length]) + content
+
+
+def _name(value: memoryview) -> str:
+    return next((str(v, "utf-8") for n, v in fields(value) if n == 1 and isinstance(v, memoryview)), "")
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

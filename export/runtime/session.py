@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from gradprox.errors import InputError
-from gradprox.export.runtime import container
+from gradprox.export.runtime import container, protobuf
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -57,14 +57,15 @@ class Session:
     def __init__(
         self, path: str | Path, kind: str, provider: str, *, allow_fallback: bool, threads: int | None
     ) -> None:
-        content, self.metadata = container.read(path)
+        self._content, self.metadata = container.read(path)
         self.path = path
         found = self.metadata.get("kind")
         if found != kind:
             raise InputError(f"{path}: holds a {found}, not a {kind}")
-        self._session = open_session(
-            content, provider, allow_fallback=allow_fallback, threads=threads, label=str(path)
-        )
+        self._asked = (provider, allow_fallback, threads)
+        self._session = self._open(self._content)
+        self._constants: dict[str, float] = {}
+        self._specialised = self._session
 
     @property
     def provider(self) -> str:
@@ -83,16 +84,41 @@ class Session:
         except (KeyError, ValueError) as error:
             raise InputError(f"{self.path}: its metadata lacks a readable {key!r}") from error
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], constants: Mapping[str, float] | None = None
+    ) -> list[NDArray[Any]]:
         """Run the model.
 
+        Args:
+            inputs: by name.
+            constants: inputs of shape ``(1,)`` that stay the same for long. ONNX Runtime then folds all that
+                depends on them alone, and prepares convolutions with the filters that result: on a CPU a quarter
+                less time, for some hundredths of a second when they change.
+
         Raises:
-            InputError: ONNX Runtime cannot, as for want of memory; or a result is not finite.
+            InputError: ONNX Runtime cannot, as for want of memory.
         """
+        session = self._session
+        if constants and self.provider != "cpu":
+            # Elsewhere preparing a model can take minutes, and gains nothing.
+            inputs = {**inputs, **{name: np.array([v], np.float32) for name, v in constants.items()}}
+        elif constants:
+            if constants != self._constants:
+                content = self._content
+                for name, value in constants.items():
+                    content = protobuf.with_constant(content, name, value)
+                self._specialised, self._constants = self._open(content), dict(constants)
+            session = self._specialised
         try:
-            return list(self._session.run(None, dict(inputs)))
+            return list(session.run(None, dict(inputs)))
         except SESSION_ERRORS as error:
             raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+
+    def _open(self, content: bytes) -> onnxruntime.InferenceSession:
+        provider, allow_fallback, threads = self._asked
+        return open_session(
+            content, provider, allow_fallback=allow_fallback, threads=threads, label=str(self.path)
+        )
 
 
 def open_session(
@@ -141,7 +167,7 @@ def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
 def _refuse_or_warn(reason: str, provider: str, allow_fallback: bool) -> None:
     if not allow_fallback:
         raise InputError(f"provider {provider}: {reason}; use cpu, or allow the fallback to it")
-    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=5)
 
 
 def _line(error: BaseException) -> str:

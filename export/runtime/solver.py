@@ -145,14 +145,16 @@ class OnnxSolver:
             stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
         elif not 0 < stepsize < limit:
             raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
-        settings = {"sigma": sigma, "strength": strength, "stepsize": stepsize, "tol": tol}
+        # What the prior depends on is folded into the model, see `Session.run`.
         x, residual, objective, steps, status = self._session.run(
             {
                 "y": y,
                 **({} if kernel is None else {"kernel": kernel}),
                 "n_iter": np.array(n_iter, np.int64),
-                **{name: np.array([value], np.float32) for name, value in settings.items()},
-            }
+                "stepsize": np.array([stepsize], np.float32),
+                "tol": np.array([tol], np.float32),
+            },
+            {"sigma": sigma, "strength": strength},
         )
         reasons = [STATUS[index] for index in status.tolist()]
         return Restoration(finite("the result", x), reasons, steps, objective, residual)

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from gradprox.errors import InputError
-from gradprox.export.runtime import OnnxDenoiser
+from gradprox.export.runtime import OnnxDenoiser, protobuf
+from gradprox.export.runtime.denoiser import SPECIALISE
+from gradprox.export.runtime.session import PROVIDERS, Session
 from gradprox.export.runtime.tiling import spans
 from gradprox.operators import LearnedProx
 
@@ -67,6 +70,26 @@ def test_tiles_equal_the_whole_bit_for_bit(denoiser_file: Path, shape: tuple[int
             np.testing.assert_array_equal(OnnxDenoiser(denoiser_file, tile=tile)(y, 0.1), whole)
 
 
+def test_large_pictures_run_on_a_model_prepared_for_their_noise_level(denoiser_file: Path) -> None:
+    y = pictures(1, 1, 200, 195)
+    assert y.size >= SPECIALISE
+    session = Session(denoiser_file, "denoiser", "cpu", allow_fallback=False, threads=1)
+    whole, tiled = (OnnxDenoiser(denoiser_file, threads=1, tile=tile) for tile in (None, 64))
+    for sigma in (0.1, 0.02, 0.1, 0.0):
+        x = whole(y, sigma)
+        general = session.run({"y": y, "sigma": np.array([sigma], np.float32)})[0]
+        assert np.abs(x - general).max() <= 1e-6
+        np.testing.assert_array_equal(tiled(y, sigma), x)
+
+
+def test_an_input_becomes_a_constant(denoiser_file: Path) -> None:
+    model = onnx.load_model_from_string(protobuf.with_constant(denoiser_file.read_bytes(), "sigma", 0.25))
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["y"]
+    (constant,) = [tensor for tensor in model.graph.initializer if tensor.name == "sigma"]
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constant), np.array([0.25], np.float32))
+
+
 def test_a_halo_one_pixel_short_would_be_noticed(denoiser_file: Path) -> None:
     y = pictures(1, 1, 57, 83)
     denoiser = OnnxDenoiser(denoiser_file, tile=16)
@@ -96,8 +119,6 @@ def test_input_is_not_changed_and_any_layout_will_do(denoiser_file: Path) -> Non
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
 def test_another_provider_is_an_error_not_a_warning(denoiser_file: Path, provider: str) -> None:
-    from gradprox.export.runtime.session import PROVIDERS
-
     if PROVIDERS[provider] in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime has {provider}")
     with pytest.raises(InputError, match=f"provider {provider}: this onnxruntime was built without"):

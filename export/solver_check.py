@@ -52,11 +52,11 @@ CASES = (
     Case(2, 1, (23, 19), (5, 3), 0, 0.0),
     Case(1, 1, (1, 1), (1, 1), 5, 0.0),
 )
-# Pictures of the size that the physics was made for; the kernel is not used.
+# Pictures of the size that the physics was made for; kernels are not used.
 SENSING_CASES = (
-    Case(1, 1, (0, 0), (0, 0), 50, 0.0),
-    Case(3, 2, (0, 0), (0, 0), 30, 3e-3),
-    Case(2, 1, (0, 0), (0, 0), 0, 0.0),
+    Case(1, 1, (0, 0), (1, 1), 50, 0.0),
+    Case(3, 2, (0, 0), (1, 1), 30, 3e-3),
+    Case(2, 1, (0, 0), (1, 1), 0, 0.0),
 )
 
 
@@ -158,20 +158,24 @@ def examine_solver(
 
 
 def _measured(case: Case, seed: int, problem: Problem) -> tuple[Array, dict[str, Array]]:
-    """Return measurements, and a random kernel where the problem has one.
+    """Return measurements with a little noise, and a random kernel where the problem has one.
 
-    Pictures are blocks of gray with a little noise, each picture of another contrast.
+    Pictures are blocks of gray, each picture of another contrast. They are truly blurred: what is sharp already, a
+    deblurring solver only blows up, rounding errors and all.
     """
     generator = np.random.default_rng(seed)
     height, width = problem.physics.size if isinstance(problem, Sensing) else case.size
-    blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
-    y = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
-    y *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
-    y = (y + 0.02 * generator.standard_normal(y.shape)).astype(np.float32)
-    if isinstance(problem, Sensing):
-        return problem.physics.A(torch.from_numpy(y)).numpy(), {}
     kernel = generator.uniform(0, 1, (1, 1, *case.kernel))
-    return y, {"kernel": (kernel / kernel.sum()).astype(np.float32)}
+    kernel /= kernel.sum()
+    if isinstance(problem, Deblurring) and problem.name == "valid":
+        height, width = height + case.kernel[0] - 1, width + case.kernel[1] - 1
+    blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
+    pictures = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
+    pictures *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
+    blur = torch.from_numpy(kernel.astype(np.float32))
+    y = problem.operator(blur).A(torch.from_numpy(pictures.astype(np.float32))).numpy()
+    y = (y + 0.01 * generator.standard_normal(y.shape)).astype(np.float32)
+    return y, {"kernel": blur.numpy()} if isinstance(problem, Deblurring) else {}
 
 
 def _expected(

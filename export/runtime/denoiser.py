@@ -28,7 +28,7 @@ class OnnxDenoiser:
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
         tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
-            about 2 GB a megapixel. The model is local, with a halo that the file states, so windows are exact.
+            about 1.4 GB a megapixel. The model is local, with a halo that the file states, so windows are exact.
 
     Attributes:
         halo: how many pixels away an input can change an output.

@@ -53,6 +53,8 @@ def export(
     check_absent(output, overwrite)
     if solver and potential:
         raise InputError("--potential is for models; a solver returns its objective anyway")
+    if problem != "deblur" and not solver:
+        raise InputError(f"--problem {problem} needs --solver pgd or gd")
 
     from gradprox.export import Report, export_denoiser, export_solver
 

@@ -1,33 +1,18 @@
-"""A solver as three torch modules, before, in and after the loop, and the ONNX ``Loop`` they become."""
+"""The parts of a solver, put together as one ONNX model around a real ``Loop``."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, cast
 
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper
-from torch import Tensor, nn
 from torch.export import Dim
 
-from gradprox.export.blur import GraphBlur
-from gradprox.export.problem import Deblurring, Operator, Problem
+from gradprox.export.parts import MAX_STEPS, Body, Finish, Start
+from gradprox.export.problem import Deblurring, Problem
 from gradprox.export.tracing import OPSET, graphs, trace
 from gradprox.networks import IdentityPath
-from gradprox.networks.borders import extend
-from gradprox.operators import LearnedProx
-from gradprox.solvers.forward_backward import ForwardBackwardState
-from gradprox.solvers.gd import GD, GDState
-from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.pgd import PGD
-from gradprox.solvers.solver import Solver, relative_change
-
-ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[GDState | ForwardBackwardState]]] = {
-    "gd": (GD, GDState),
-    "pgd": (PGD, ForwardBackwardState),
-}
-MAX_STEPS, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
 
 # Inputs that every step reads.
 SETTINGS = ("y", "kernel", "sigma", "strength", "stepsize", "tol")
@@ -35,126 +20,6 @@ _KERNEL = {2: "kernel_height", 3: "kernel_width"}
 STATE = ("x", "gradient", "status", "steps")
 # What a step reports beside its new state: one row of each history.
 ROWS = ("objective", "residual")
-
-
-class GraphProx:
-    """The two methods of a `LearnedProx` that a step calls, without checks that depend on values.
-
-    Args:
-        network: the network.
-        filters: its filters.
-    """
-
-    def __init__(self, network: IdentityPath, filters: Tensor) -> None:
-        self.network = network
-        self.filters = filters
-
-    def prox_and_envelope(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LearnedProx.prox_and_envelope`."""
-        batch, channels, height, width = y.shape
-        extended = extend(y.reshape(batch * channels, 1, height, width), self.network.radius)
-        envelope, x = self.network.inside_with_envelope(extended, sigma, self.filters)
-        return x.view(batch, channels, height, width), envelope.view(batch, channels).sum(dim=1)
-
-    def weak_convexity(self) -> float:
-        """See `LearnedProx.weak_convexity`; only checks of settings ask for it, and graphs have none."""
-        return 0.0
-
-
-class Part(nn.Module):
-    """What the parts of a solver share.
-
-    Args:
-        network: the network.
-        algorithm: ``"pgd"`` or ``"gd"``.
-        problem: what is to be undone.
-    """
-
-    filters: Tensor
-
-    def __init__(self, network: IdentityPath, algorithm: str, problem: Problem) -> None:
-        super().__init__()
-        self.network = network
-        self.algorithm = algorithm
-        self.problem = problem
-        self.register_buffer("filters", network.bank.filters())
-
-    def pieces(self, y: Tensor, kernel: Tensor) -> tuple[LeastSquares, LearnedProx, Operator]:
-        """Return the data term, the prior and the forward operator, as the solvers expect them."""
-        operator = self.problem.operator(kernel)
-        # Both stand in for what they are cast to: a step calls nothing that they lack.
-        prior = cast("LearnedProx", GraphProx(self.network, self.filters))
-        return LeastSquares(y, cast("Any", operator), 1.0), prior, operator
-
-    def solver(self, sigma: Tensor, strength: Tensor, stepsize: Tensor | None) -> Solver[Any]:
-        """Return the solver itself, with tensors where it holds numbers.
-
-        Its own ``start`` and ``step`` are what is exported, not a copy of them. Its constructor, which compares
-        numbers, is left out.
-        """
-        kind, _ = ALGORITHMS[self.algorithm]
-        solver = object.__new__(kind)
-        if self.algorithm == "pgd":
-            # Its weight is tied to its step size: strength acts on the noise level, as in the presets.
-            sigma = sigma * strength
-        vars(solver).update(sigma=sigma, strength=strength, stepsize=stepsize)
-        return solver
-
-
-class Start(Part):
-    """Before the loop."""
-
-    def forward(self, y: Tensor, kernel: Tensor, sigma: Tensor, strength: Tensor) -> tuple[Tensor, ...]:
-        """Return the first state, and the objective there, ``(B,)``."""
-        data, prior, operator = self.pieces(y, kernel)
-        state = self.solver(sigma, strength, None).start(data, prior, operator.initial(y))
-        counters = torch.zeros(y.shape[0], dtype=torch.long)
-        return state.x, state.gradient, counters, counters.clone(), state.objective
-
-
-class Body(Part):
-    """One step, and what the driver of the solvers does with each picture after it."""
-
-    def forward(
-        self,
-        x: Tensor,
-        gradient: Tensor,
-        status: Tensor,
-        steps: Tensor,
-        y: Tensor,
-        kernel: Tensor,
-        sigma: Tensor,
-        strength: Tensor,
-        stepsize: Tensor,
-        tol: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """Return the next state, and one row of each history, ``(B,)``."""
-        data, prior, _ = self.pieces(y, kernel)
-        unknown = torch.full_like(x[:, 0, 0, 0], torch.nan)
-        _, state = ALGORITHMS[self.algorithm]
-        new = self.solver(sigma, strength, stepsize).step(data, prior, state(x, unknown, unknown, gradient))
-        residual = relative_change(new.x, x)
-        running = status == MAX_STEPS
-        finite = torch.isfinite(new.objective) & torch.isfinite(residual)
-        # A picture that has stopped stays as it is; so does one whose step was not finite.
-        accepted = (running & finite)[:, None, None, None]
-        stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_STEPS), NON_FINITE)
-        return (
-            torch.where(accepted, new.x, x),
-            torch.where(accepted, new.gradient, gradient),
-            torch.where(running, stopped, status),
-            steps + running.long(),
-            torch.where(running, new.objective, torch.nan),
-            torch.where(running, residual.to(new.objective), torch.nan),
-        )
-
-
-class Finish(Part):
-    """After the loop."""
-
-    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """Return the picture in the frame of the photo."""
-        return GraphBlur(kernel, self.problem.name).visible(x)
 
 
 def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> ModelProto:

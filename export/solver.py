@@ -7,7 +7,8 @@ from pathlib import Path
 from gradprox.errors import InputError
 from gradprox.export import artifact
 from gradprox.export.blur import BOUNDARIES
-from gradprox.export.loop import ALGORITHMS, solver_model
+from gradprox.export.loop import solver_model
+from gradprox.export.parts import ALGORITHMS
 from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.solver_check import SolverReport, examine_solver
 from gradprox.networks import IdentityPath
@@ -58,8 +59,12 @@ def export_solver(
         _choose("problem", problem, ("deblur",))
         _choose("boundary", boundary, BOUNDARIES)
         undone = Deblurring(boundary)
-    else:
+    elif isinstance(problem, HadamardSensing | BlockSensing):
         undone = Sensing(problem)
+    else:
+        raise InputError(
+            f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
+        )
     prior = artifact.resolve(model)
     network = prior.network
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one

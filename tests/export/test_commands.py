@@ -74,6 +74,7 @@ def test_verify(
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
+        (["gray", "out.onnx", "--problem", "cs"], "needs --solver"),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
 )

@@ -50,6 +50,20 @@ def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -
     np.testing.assert_array_equal(np.load(target), OnnxDenoiser(denoiser_file)(pictures(1, 1, 20, 30), 0.1))
 
 
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    picture = pictures(*shape)
+    np.save(tmp_path / "noisy.npy", picture)
+    files = [denoiser_file, tmp_path / "noisy.npy", tmp_path / "clean.npy"]
+    subprocess.run([sys.executable, script, *files, "--noise", "0.1"], check=True)  # noqa: S603
+    clean = np.load(tmp_path / "clean.npy")
+    assert clean.shape == shape
+    first = picture if picture.ndim == 2 else picture[..., 0]
+    expected = OnnxDenoiser(denoiser_file)(first[None, None], 0.1)[0, 0]
+    np.testing.assert_array_equal(clean if clean.ndim == 2 else clean[..., 0], expected)
+
+
 def test_equals_double_precision_torch_channel_by_channel(denoiser_file: Path, prior: LearnedProx) -> None:
     double = LearnedProx(type(prior.network)(prior.network.config).double())
     double.network.load_state_dict(prior.network.state_dict())

@@ -176,7 +176,7 @@ def test_illegal_calls(solver: OnnxSolver, changes: dict[str, object], message: 
 @pytest.mark.parametrize(
     "physics",
     [
-        pytest.param(HadamardSensing((24, 20), 120), id="hadamard"),
+        pytest.param(HadamardSensing((7, 6), 24), id="hadamard"),
         pytest.param(BlockSensing(gaussian_matrix(12, 0, 6), (20, 15)), id="block"),
     ],
 )

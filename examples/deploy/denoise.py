@@ -1,0 +1,37 @@
+"""Denoise a picture with numpy and onnxruntime alone: no torch, no deepinv.
+
+python denoise.py denoiser.onnx noisy.npy clean.npy --noise 0.098
+
+The picture is an array ``(H, W)`` or ``(H, W, C)`` on the scale [0, 1], in a .npy file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from gradprox.export.runtime import OnnxDenoiser
+
+
+def main() -> None:
+    """Read, denoise, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--noise", type=float, required=True, help="standard deviation of the noise")
+    parser.add_argument("--threads", type=int, default=None)
+    arguments = parser.parse_args()
+
+    picture = np.load(arguments.picture, allow_pickle=False)
+    planes = np.moveaxis(np.atleast_3d(picture), -1, 0)[None]
+    denoised = OnnxDenoiser(arguments.model, threads=arguments.threads)(planes, arguments.noise)
+    np.save(arguments.output, np.moveaxis(denoised[0], 0, -1).reshape(picture.shape))
+
+
+if __name__ == "__main__":
+    main()

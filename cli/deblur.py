@@ -18,7 +18,7 @@ def deblur(
     output: options.Output,
     noise: options.Noise = "0.01",
     boundary: options.Boundary = "valid",
-    solver: options.Solver = "pgd",
+    solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
@@ -40,7 +40,7 @@ def deblur(
     from gradprox.solvers.deblurring import deblur_pictures
     from gradprox.solvers.presets import Task, preset
 
-    algorithm = preset(solver, Task.DEBLUR, level, strength=strength, max_steps=steps, tol=tol)
+    algorithm = preset(Task.DEBLUR, level, solver=solver, strength=strength, max_steps=steps, tol=tol)
     blur = read_kernel(kernel)
     prior, place = options.open_model(model, device)
 

@@ -91,7 +91,7 @@ def _deblurring(clean: Tensor, prior: LearnedProx, generator: torch.Generator, s
     camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
     photo = camera.A(clean)
     photo = photo + gaussian_noise(photo, NOISE, generator)
-    restored, result = deblur_pictures(photo, kernel, prior, preset("pgd", Task.DEBLUR, NOISE), callback=show)
+    restored, result = deblur_pictures(photo, kernel, prior, preset(Task.DEBLUR, NOISE), callback=show)
     return Case("deblurring", "blurred", camera.visible(clean), photo, restored, result)
 
 
@@ -102,7 +102,7 @@ def _compressed_sensing(clean: Tensor, prior: LearnedProx, _: torch.Generator, s
     size = (clean.shape[-2], clean.shape[-1])
     physics = Sensing.described("block-gaussian", RATIO, size, 1, SEED, 0.0).physics().to(clean.device)
     y = physics.A(clean)
-    result = preset("pgd", Task.COMPRESSED_SENSING, 0.0)(y, physics, prior, callback=show)
+    result = preset(Task.COMPRESSED_SENSING, 0.0)(y, physics, prior, callback=show)
     return Case("compressed sensing", "linear", clean, initial_picture(y, physics), result.x, result)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.solvers import Callback
+    from gradprox.solvers.presets import Preset
 
 app = typer.Typer(
     no_args_is_help=True, help="Degrade each picture of a folder with a seed, restore it, report the figures."
@@ -80,7 +82,7 @@ def deblur(
     kernel: options.Kernel,
     noise: options.Noise = "2.55/255",
     boundary: options.Boundary = "circular",
-    solver: options.Solver = "pgd",
+    solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
@@ -103,7 +105,7 @@ def deblur(
     from gradprox.solvers.presets import Task, preset
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
-    algorithm = preset(solver, Task.DEBLUR, level, strength=strength, max_steps=steps, tol=tol)
+    algorithm = preset(Task.DEBLUR, level, solver=solver, strength=strength, max_steps=steps, tol=tol)
     kernels = read_kernels(kernel)
     prior, place = options.open_model(model, device)
 
@@ -157,7 +159,7 @@ def cs(
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
     noise: options.Noise = "0",
-    solver: options.Solver = "pgd",
+    solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
@@ -180,7 +182,9 @@ def cs(
     from gradprox.problems import Sensing, gaussian_noise, initial_picture
     from gradprox.solvers.presets import Task, preset
 
-    algorithm = preset(solver, Task.COMPRESSED_SENSING, level, strength=strength, max_steps=steps, tol=tol)
+    algorithm = preset(
+        Task.COMPRESSED_SENSING, level, solver=solver, strength=strength, max_steps=steps, tol=tol
+    )
     prior, place = options.open_model(model, device)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -195,7 +199,7 @@ def cs(
 
         return restore
 
-    settings = {"noise": level, "sampling": sampling, "ratio": ratio, "solver": solver, "strength": strength}
+    settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": strength}
     score_folder(
         data,
         {"": trial},
@@ -212,7 +216,6 @@ def cs(
     )
 
 
-def _common(algorithm: Any, **more: object) -> dict[str, Any]:
-    import dataclasses
-
-    return {"algorithm": dataclasses.asdict(algorithm), **more}
+def _common(preset: Preset, **more: object) -> dict[str, Any]:
+    solver = preset.solver
+    return {"solver": type(solver).__name__.lower(), **dataclasses.asdict(solver), **more}

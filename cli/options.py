@@ -41,13 +41,17 @@ Boundary = Annotated[
 Sampling = Annotated[
     str,
     typer.Option(
-        help="hadamard: whole picture, lowest sequency first. block-gaussian: 33x33 blocks. Or a matrix for square "
-        "blocks: a .npy, .npz or .mat file."
+        help="hadamard: whole picture, more of the lower sequencies. block-gaussian: 33x33 blocks. "
+        "Or a matrix for square blocks: a .npy, .npz or .mat file."
     ),
 ]
 Ratio = Annotated[float, typer.Option(help="Measurements per pixel; a matrix file has its own.")]
 Solver = Annotated[
-    str, typer.Option(help="pgd (proximal) or gd (gradient descent); both have exact objectives.")
+    str | None,
+    typer.Option(
+        help="hqs, fista, pgd or gd; each has an exact objective that never rises.",
+        show_default="hqs to deblur, fista for compressed sensing",
+    ),
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Step budget.", show_default="the preset's")]
 Tol = Annotated[float | None, typer.Option(help="Stop at this relative change.", show_default="the preset's")]

@@ -18,7 +18,7 @@ def recover(
         Path, typer.Argument(help="What gradprox sense wrote (.npz).", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.", show_default=False)],
-    solver: options.Solver = "pgd",
+    solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
@@ -41,7 +41,12 @@ def recover(
     check_picture_suffix(output)
     y, sensing = read_measurements(measurements)
     algorithm = preset(
-        solver, Task.COMPRESSED_SENSING, sensing.sampling.noise, strength=strength, max_steps=steps, tol=tol
+        Task.COMPRESSED_SENSING,
+        sensing.sampling.noise,
+        solver=solver,
+        strength=strength,
+        max_steps=steps,
+        tol=tol,
     )
     prior, place = options.open_model(model, device)
     began = time.perf_counter()

@@ -9,6 +9,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
 from gradprox.problems import CircularBlur, ValidBlur, check_kernel_fits
+from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Callback, Solver
 
@@ -19,7 +20,7 @@ def deblur_pictures(
     y: Tensor,
     kernel: Tensor,
     prior: LearnedProx,
-    solver: Solver[Any],
+    solver: Solver[Any] | Preset,
     *,
     boundary: str = "valid",
     callback: Callback | None = None,
@@ -30,7 +31,7 @@ def deblur_pictures(
         y: blurred pictures ``(B, C, H, W)``.
         kernel: ``(1, 1, h, w)``.
         prior: the learned prox.
-        solver: the algorithm and its settings.
+        solver: the algorithm and its settings, or a preset.
         boundary: ``"valid"`` for photos, whose border pixels received light from beyond the frame;
             ``"circular"`` for pictures that were blurred as if periodic.
         callback: called after every step.

@@ -1,14 +1,23 @@
-"""Settings that work: which noise level the prior should assume, how strongly, for how long."""
+"""Settings that work: which solver, which noise level the prior should assume, how strongly, from where, how long."""
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
 from gradprox.errors import InputError
+from gradprox.operators import LearnedProx
+from gradprox.solvers.fista import FISTA
 from gradprox.solvers.gd import GD
+from gradprox.solvers.hqs import HQS
 from gradprox.solvers.pgd import PGD
-from gradprox.solvers.solver import Solver
+from gradprox.solvers.result import Result
+from gradprox.solvers.solver import Callback, Solver, Step
 
 
 class Task(str, Enum):
@@ -18,41 +27,119 @@ class Task(str, Enum):
     COMPRESSED_SENSING = "cs"
 
 
-SOLVERS: tuple[str, ...] = ("pgd", "gd")
+SOLVERS: tuple[str, ...] = ("hqs", "fista", "pgd", "gd")
+DEFAULT_SOLVER = {Task.DEBLUR: "hqs", Task.COMPRESSED_SENSING: "fista"}
+
+# Below half a gray level of 255 noise is less than what rounding to 8 bits leaves.
+LEAST_NOISE = 0.5 / 255
+# A warm start begins at the noise level of a picture that is hardly recognisable.
+WARM_START = 50 / 255
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A solver, and the solvers that bring it a start.
+
+    The learned objectives are not convex, so the start matters: each solver of the warm start works at a lower noise
+    level than the one before. Each of them descends its own objective; only the last one's is the result's.
+
+    Attributes:
+        solver: the algorithm that gives the result.
+        warm_start: the ones before it, in order.
+    """
+
+    solver: Solver[Any]
+    warm_start: tuple[Solver[Any], ...]
+
+    @property
+    def max_steps(self) -> int:
+        """Return the step budget of all together."""
+        return self.solver.max_steps + sum(stage.max_steps for stage in self.warm_start)
+
+    def __call__(
+        self, y: Tensor, physics: LinearPhysics, prior: LearnedProx, *, callback: Callback | None = None
+    ) -> Result:
+        """Reconstruct; see `Solver.__call__`.
+
+        Returns:
+            The last solver's result, but with the steps and the objective increases of all together.
+        """
+        x, done, steps, increases = None, 0, 0, 0
+        for stage in (*self.warm_start, self.solver):
+            result = stage(y, physics, prior, x0=x, callback=_shifted(callback, done))
+            x, done = result.x, done + int(result.steps.max())
+            steps, increases = result.steps + steps, result.objective_increases + increases
+        return dataclasses.replace(result, steps=steps, objective_increases=increases)
 
 
 def preset(
-    solver: str,
     task: Task,
     noise: float,
     *,
+    solver: str | None = None,
     strength: float = 1.0,
     max_steps: int | None = None,
     tol: float | None = None,
-) -> Solver[Any]:
-    """Return a solver with settings chosen on natural pictures, for measurements with noise ``noise``.
+) -> Preset:
+    """Return settings chosen on natural pictures, for measurements with noise ``noise``.
 
     Args:
-        solver: ``"pgd"`` or ``"gd"``.
         task: the problem.
         noise: standard deviation of the measurement noise, on the scale of pictures in ``[0, 1]``.
-        strength: 1 is the preset; more is smoother. PGD multiplies the prior's noise level by it, as its weight
-            is tied to its step size; GD multiplies the weight ``lambda``.
-        max_steps: step budget; the preset's if not given.
+        solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given.
+        strength: 1 is the preset; more is smoother. For HQS and GD it multiplies ``lambda``, the weight of the prior;
+            for PGD and FISTA, whose weight is tied to their step size, the noise level the prior assumes.
+        max_steps: step budget after the warm start; the preset's if not given.
         tol: tolerance on the relative change; the preset's if not given.
 
     Raises:
         InputError: an unknown solver, a negative noise level, a strength that is not positive.
     """
-    if solver not in SOLVERS:
-        raise InputError(f"--solver {solver}: unknown; choose one of {', '.join(SOLVERS)}")
+    name = DEFAULT_SOLVER[task] if solver is None else solver
+    if name not in SOLVERS:
+        raise InputError(f"--solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
     if not 0 <= noise < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
     if not 0 < strength < float("inf"):
         raise InputError(f"the strength must be positive, got {strength:g}")
-    steps = 300 if max_steps is None else max_steps
-    tolerance = 1e-4 if tol is None else tol
-    sigma = 2 * noise + 2 / 255
-    if solver == "gd":
-        return GD(sigma=sigma, strength=0.5 * strength, max_steps=steps, tol=tolerance)
-    return PGD(sigma=sigma * strength, max_steps=steps, tol=tolerance)
+    level = max(noise, LEAST_NOISE)
+    common: dict[str, Any] = {
+        "max_steps": {"hqs": 30, "fista": 60, "pgd": 200, "gd": 200}[name]
+        if max_steps is None
+        else max_steps,
+        "tol": 3e-4 if tol is None else tol,
+    }
+    if task is Task.DEBLUR:
+        explicit, proximal = 2.3 * level, 1.1 * level
+        warm_start = tuple(_hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 7))
+    else:
+        explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 4 / 255)
+        warm_start = tuple(
+            FISTA(sigma=sigma * strength, max_steps=12) for sigma in _falling(WARM_START, proximal, 4)
+        )
+    final: Solver[Any]
+    if name == "hqs":
+        final = dataclasses.replace(_hqs(explicit, level, strength, 1), **common)
+    elif name == "gd":
+        final = GD(sigma=explicit, strength=_hqs(explicit, level, strength, 1).strength, **common)
+    else:
+        final = {"pgd": PGD, "fista": FISTA}[name](sigma=proximal * strength, **common)
+    return Preset(final, warm_start)
+
+
+def _hqs(sigma: float, noise: float, strength: float, steps: int) -> HQS:
+    """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.6 (noise / sigma)^2``."""
+    return HQS(sigma=sigma, strength=0.6 * strength * (noise / sigma) ** 2, max_steps=steps)
+
+
+def _falling(first: float, end: float, count: int) -> list[float]:
+    """Return ``count`` levels that fall geometrically from ``first`` to just above ``end``; none if it is higher."""
+    if end >= first:
+        return []
+    return [first * (end / first) ** (i / count) for i in range(count)]
+
+
+def _shifted(callback: Callback | None, done: int) -> Callback | None:
+    if callback is None or done == 0:
+        return callback
+    return lambda step: callback(Step(step.number + done, step.active, step.state, step.residual))

@@ -10,10 +10,12 @@ is a sum of gradients of convex functions: symmetric, monotone, hence the proxim
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from gradprox.networks.base import GradientNetwork, image_sum
@@ -48,7 +50,23 @@ class IdentityPathConfig(BaseModel):
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     window: int = Field(default=5, ge=1, le=31)
     components: int = Field(default=2, ge=1, le=16)
-    noise_levels: tuple[float, ...] = (1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255)
+    noise_levels: tuple[float, ...] = Field(
+        default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _odd(cls, window: int) -> int:
+        if window % 2 == 0:
+            raise ValueError(f"window must be odd, got {window}")
+        return window
+
+    @field_validator("noise_levels")
+    @classmethod
+    def _increasing(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
+            raise ValueError(f"noise levels must be positive and increasing, got {levels}")
+        return levels
 
 
 class IdentityPath(GradientNetwork):

@@ -169,8 +169,6 @@ class EnergyGate(Shrinkage):
         self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, window: int
     ) -> None:
         super().__init__()
-        if window < 1 or window % 2 == 0:
-            raise ValueError(f"window must be odd and positive, got {window}")
         self.radius = window - 1
         self.window = window
         self.noise_gain = noise_gain

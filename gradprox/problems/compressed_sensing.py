@@ -13,18 +13,23 @@ from torch.nn import functional as F
 from gradprox.errors import InputError
 
 BLOCK = 33
+HADAMARD_DECAY = 2.0
 
 
 class HadamardSensing(LinearPhysics):
-    r"""The ``m`` Walsh-Hadamard coefficients of lowest sequency, of the whole picture.
+    r"""``m`` Walsh-Hadamard coefficients of the whole picture, the denser the lower their sequency.
 
-    Sequency, the number of sign changes of a pattern, orders Walsh functions as frequency orders cosines; in two
-    dimensions coefficients are taken by growing ``(u/P)^2 + (v/Q)^2``. Pictures are padded with zeros to powers of
-    two ``P x Q``; the padding is known, not reconstructed.
+    Sequency, the number of sign changes of a pattern, orders Walsh functions as frequency orders cosines. With
+    ``rho = sqrt((u/P)^2 + (v/Q)^2)`` for sequencies ``u`` and ``v``, coefficients are drawn without replacement with
+    weights ``rho^-decay``; the constant pattern is always among them. Some high sequencies resolve detail that the
+    lowest ones alone lose. Pictures are padded with zeros to powers of two ``P x Q``; the padding is known, not
+    reconstructed.
 
     Args:
         size: ``(H, W)`` of the picture.
         measurements: ``m``, at most ``H W``.
+        seed: of the draw.
+        decay: how fast the density falls; ``math.inf`` takes the lowest sequencies, none drawn.
 
     Raises:
         InputError: ``m`` is not between 1 and ``H W``.
@@ -32,15 +37,26 @@ class HadamardSensing(LinearPhysics):
 
     indices: Tensor
 
-    def __init__(self, size: tuple[int, int], measurements: int) -> None:
+    def __init__(
+        self, size: tuple[int, int], measurements: int, seed: int = 0, decay: float = HADAMARD_DECAY
+    ) -> None:
         super().__init__()
         if not 1 <= measurements <= size[0] * size[1]:
             raise InputError(f"measurements must be between 1 and {size[0] * size[1]}, got {measurements}")
         self.size = size
         self.padded = tuple(1 << (length - 1).bit_length() for length in size)
         ranks = [_sequency_ranks(length) / length for length in self.padded]
-        distance = ranks[0][:, None] ** 2 + ranks[1] ** 2
-        self.register_buffer("indices", distance.flatten().argsort(stable=True)[:measurements])
+        distance = torch.hypot(ranks[0][:, None], ranks[1]).flatten()
+        if math.isinf(decay):
+            keys = distance
+        else:
+            # The m smallest of exponential variables with rates w are a draw without replacement with weights w
+            # (Efraimidis and Spirakis, Inf. Process. Lett. 2006).
+            uniform = torch.rand(
+                len(distance), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+            )
+            keys = -torch.log1p(-uniform) * distance**decay
+        self.register_buffer("indices", keys.argsort(stable=True)[:measurements])
 
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Measure ``(B, C, H, W)``, giving ``(B, C, m)``."""
@@ -61,6 +77,12 @@ class HadamardSensing(LinearPhysics):
         """Return ``A^T y``."""
         return self.A_adjoint(y)
 
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2`` where nothing is padded (``A A^T = I``), else None."""
+        if self.size != self.padded:
+            return None
+        return z + self.A_adjoint(y - self.A(z)) / (1 + weight)
+
 
 class BlockSensing(LinearPhysics):
     """The same matrix applied to every block of the picture, padded with zeros to whole blocks.
@@ -74,7 +96,9 @@ class BlockSensing(LinearPhysics):
     """
 
     matrix: Tensor
-    pseudo_inverse: Tensor
+    left: Tensor
+    singular_values: Tensor
+    right: Tensor
 
     def __init__(self, matrix: Tensor, size: tuple[int, int]) -> None:
         super().__init__()
@@ -83,24 +107,27 @@ class BlockSensing(LinearPhysics):
             raise InputError(f"a block matrix has b*b columns, got shape {tuple(matrix.shape)}")
         self.size = size
         self.blocks = tuple(math.ceil(length / self.block) for length in size)
-        self._squared_norm = float(torch.linalg.matrix_norm(matrix.double(), 2)) ** 2
+        left, singular_values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
+        self._squared_norm = float(singular_values[0]) ** 2
         self.register_buffer("matrix", matrix)
-        self.register_buffer("pseudo_inverse", torch.linalg.pinv(matrix.double()).to(matrix.dtype))
+        self.register_buffer("left", left.to(matrix.dtype))
+        self.register_buffer("singular_values", singular_values.to(matrix.dtype))
+        self.register_buffer("right", right.to(matrix.dtype))
 
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Measure ``(B, C, H, W)``, giving ``(B, C, blocks, m)``."""
-        b, (rows, columns) = self.block, self.blocks
-        padded = F.pad(x, (0, columns * b - self.size[1], 0, rows * b - self.size[0]))
-        blocks = padded.unflatten(3, (columns, b)).unflatten(2, (rows, b)).transpose(3, 4)
-        return blocks.flatten(4).flatten(2, 3) @ self.matrix.T
+        return self._cut(x) @ self.matrix.T
 
     def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
         """Apply ``A^T`` to ``(B, C, blocks, m)``."""
         return self._assemble(y @ self.matrix)
 
     def A_dagger(self, y: Tensor, **_: object) -> Tensor:
-        """Apply the pseudo-inverse of the matrix to each block."""
-        return self._assemble(y @ self.pseudo_inverse.T)
+        """Apply the pseudo-inverse of the matrix to each block; directions it barely sees count as unseen."""
+        values = self.singular_values
+        seen = values > values[0] * max(self.matrix.shape) * torch.finfo(values.dtype).eps
+        gains = torch.where(seen, 1 / values, 0.0)
+        return self._assemble(((y @ self.left) * gains) @ self.right)
 
     def squared_norm(self) -> float:
         """Return the squared largest singular value of the matrix: exact for whole blocks."""
@@ -109,6 +136,23 @@ class BlockSensing(LinearPhysics):
     def initial(self, y: Tensor) -> Tensor:
         """Return the pseudo-inverse of each block's measurements."""
         return self.A_dagger(y)
+
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2`` where nothing is padded, else None."""
+        if any(length % self.block for length in self.size):
+            return None
+        # With the matrix U S V^T only the components V^T x change, each by itself.
+        values = self.singular_values
+        seen = self._cut(z) @ self.right.T
+        gains = values / (values.square() + weight)
+        return z + self._assemble(((y @ self.left - values * seen) * gains) @ self.right)
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """Cut ``(B, C, H, W)`` into ``(B, C, blocks, b^2)``, padding with zeros."""
+        b, (rows, columns) = self.block, self.blocks
+        padded = F.pad(x, (0, columns * b - self.size[1], 0, rows * b - self.size[0]))
+        blocks = padded.unflatten(3, (columns, b)).unflatten(2, (rows, b)).transpose(3, 4)
+        return blocks.flatten(4).flatten(2, 3)
 
     def _assemble(self, blocks: Tensor) -> Tensor:
         b, (rows, columns) = self.block, self.blocks

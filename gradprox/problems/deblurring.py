@@ -33,6 +33,11 @@ class CircularBlur(BlurFFT):
         """Return ``y``, the blurred picture itself."""
         return y
 
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor:
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, by the Fourier transform."""
+        inverse: Tensor = self.prox_l2(z, y, 1 / weight)
+        return inverse
+
 
 class ValidBlur(Blur):
     """Convolution kept only where the kernel fits: ``(H, W)`` to ``(H - h + 1, W - w + 1)``.

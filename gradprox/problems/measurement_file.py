@@ -30,7 +30,7 @@ class Sampling(BaseModel):
         size: ``(H, W)`` of the picture.
         channels: channels of the picture, each measured alike.
         measurements: of the whole picture (Hadamard), or of each block.
-        seed: of the Gaussian matrix.
+        seed: of the draw of Hadamard patterns or of the Gaussian matrix.
         noise: standard deviation of the noise in the measurements.
     """
 
@@ -67,7 +67,7 @@ class Sensing:
             ratio: measurements per pixel, in (0, 1]; a matrix file has its own.
             size: ``(H, W)`` of the picture.
             channels: of the picture.
-            seed: of a Gaussian matrix.
+            seed: of Hadamard patterns or a Gaussian matrix.
             noise: standard deviation of the measurement noise.
 
         Raises:
@@ -92,7 +92,7 @@ class Sensing:
         """Return the operator."""
         sampling = self.sampling
         if sampling.kind == "hadamard":
-            return HadamardSensing(sampling.size, sampling.measurements)
+            return HadamardSensing(sampling.size, sampling.measurements, sampling.seed)
         if self.matrix is not None:
             return BlockSensing(self.matrix, sampling.size)
         return BlockSensing(gaussian_matrix(sampling.measurements, sampling.seed), sampling.size)

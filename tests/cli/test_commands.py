@@ -1,0 +1,301 @@
+"""The command line as people meet it: what it writes, what it refuses, with which exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradprox.cli.app import main
+from gradprox.cli.demo import PICTURE
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line in this process; return exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gradprox", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+            raise SystemExit(0)
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.open(PICTURE).convert("L").crop((60, 60, 124, 108)).save(path)
+    return path
+
+
+@pytest.fixture
+def clear(run, tmp_path):
+    """Check that a command fails in one line, with code 1, and leaves nothing behind."""
+
+    def clear(*arguments):
+        before = {p.name for p in tmp_path.rglob("*")}
+        code, out, err = run(*arguments)
+        assert code == 1
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in out + err
+        assert {p.name for p in tmp_path.rglob("*")} == before
+        return err
+
+    return clear
+
+
+def psnr(path, reference):
+    def pixels(p):
+        return np.asarray(Image.open(p), dtype=float) / 255
+
+    return -10 * np.log10(((pixels(path) - pixels(reference)) ** 2).mean())
+
+
+def test_help_answers_at_once():
+    def seconds():
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "gradprox.cli", "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "deblur" in done.stdout
+        assert " torch" not in done.stderr
+        assert " deepinv" not in done.stderr
+        return time.perf_counter() - began
+
+    assert seconds() < 30  # what matters is above: neither torch nor deepinv is imported
+
+
+@pytest.mark.parametrize("command", ["demo", "deblur", "denoise", "sense", "recover", "train", "models"])
+def test_every_command_explains_itself(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage: gradprox" in out
+
+
+def test_denoise_removes_noise(run, photo, tmp_path):
+    clean = np.asarray(Image.open(photo), dtype=float)
+    noisy = clean + 25 * np.random.default_rng(0).standard_normal(clean.shape)
+    Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8)).save(tmp_path / "noisy.png")
+    code, out, _ = run("denoise", tmp_path / "noisy.png", "--noise", "25/255", "-o", tmp_path / "out.png")
+    assert code == 0
+    assert "noisy.png ->" in out
+    assert psnr(tmp_path / "out.png", photo) > psnr(tmp_path / "noisy.png", photo) + 5
+
+
+@pytest.mark.parametrize("solver", [None, "hqs", "fista", "pgd", "gd"])
+def test_deblur_restores(run, photo, tmp_path, solver):
+    from gradprox.images import Picture, read_picture, write_picture
+    from gradprox.problems import CircularBlur, read_kernel
+
+    pixels = read_picture(photo).pixels
+    blurred = CircularBlur(read_kernel("gaussian:1.6"), tuple(pixels.shape[-2:])).A(pixels)
+    write_picture(tmp_path / "blurred.png", Picture(blurred))
+    more = () if solver is None else ("--solver", solver)
+    code, _, _ = run(
+        "deblur", tmp_path / "blurred.png", "--kernel", "gaussian:1.6", "--noise", "0.005", "--boundary", "circular",
+        "--steps", 10, "-o", tmp_path / "sharp.png", "--json", tmp_path / "report.json", *more,
+    )  # fmt: skip
+    assert code == 0
+    assert psnr(tmp_path / "sharp.png", photo) > psnr(tmp_path / "blurred.png", photo) + 1
+    (record,) = json.loads((tmp_path / "report.json").read_text())["images"]
+    assert record["objective_increases"] == 0
+    assert record["status"] in {"converged", "max_steps"}
+
+
+def test_several_photos_go_into_a_folder_and_a_bad_one_stops_no_other(run, photo, tmp_path):
+    (tmp_path / "text.png").write_text("not a picture")
+    code, _, err = run(
+        "denoise",
+        tmp_path / "text.png",
+        photo,
+        "--noise",
+        "0.05",
+        "-o",
+        tmp_path / "out",
+        "--json",
+        tmp_path / "r.json",
+    )
+    assert code == 1
+    assert "text.png: not a picture" in err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["photo.png"]
+    assert len(json.loads((tmp_path / "r.json").read_text())["images"]) == 2
+
+
+def test_outputs_are_replaced_only_when_asked(run, clear, photo, tmp_path):
+    target = tmp_path / "out.png"
+    target.write_text("precious")
+    assert "--overwrite" in clear("denoise", photo, "--noise", "0.05", "-o", target)
+    assert target.read_text() == "precious"
+    assert run("denoise", photo, "--noise", "0.05", "-o", target, "--overwrite")[0] == 0
+    assert Image.open(target).size == (64, 48)
+
+
+@pytest.mark.parametrize("sampling", ["hadamard", "block-gaussian", "file"])
+def test_sense_and_recover(run, photo, tmp_path, sampling):
+    from gradprox.problems import gaussian_matrix
+
+    if sampling == "file":
+        np.save(tmp_path / "matrix.npy", gaussian_matrix(100, seed=3, block=16).numpy())
+        sampling = tmp_path / "matrix.npy"
+    assert run("sense", photo, "--ratio", "0.4", "--sampling", sampling, "-o", tmp_path / "y.npz")[0] == 0
+    code, out, _ = run("recover", tmp_path / "y.npz", "-o", tmp_path / "back.png", "--steps", 20)
+    assert code == 0
+    assert "steps" in out
+    assert psnr(tmp_path / "back.png", photo) > 22
+
+
+def test_evaluate_reports_what_the_contract_says(run, photo, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    photo.rename(folder / "photo.png")
+    np.savez(tmp_path / "k.npz", k1=np.ones((3, 3)), k2=np.ones((1, 5)))
+    for arguments in (
+        ("denoise", "--noise", "15/255"),
+        ("deblur", "--kernel", tmp_path / "k.npz", "--steps", 3),
+        ("deblur", "--kernel", "disk:1.5", "--boundary", "valid", "--steps", 3),
+        ("cs", "--sampling", "block-gaussian", "--ratio", "0.25", "--steps", 3),
+    ):
+        report = tmp_path / "report.json"
+        code, out, _ = run("evaluate", *arguments, "--data", folder, "--json", report)
+        assert code == 0
+        assert "mean" in out
+        content = json.loads(report.read_text())
+        assert content.keys() == {"task", "model", "settings", "mean", "images"}
+        assert content["mean"].keys() == {"psnr", "psnr_input", "ssim", "seconds", "steps"}
+        assert len(content["images"]) == (2 if tmp_path / "k.npz" in arguments else 1)
+        for image in content["images"]:
+            assert image.keys() == {
+                "name", "psnr", "psnr_input", "ssim", "seconds", "steps", "status", "objective_increases",
+            }  # fmt: skip
+            assert image["psnr"] > image["psnr_input"]
+            assert image["objective_increases"] == 0
+
+
+def test_evaluate_is_repeatable(run, photo, tmp_path):
+    figures = []
+    for name in ("a.json", "b.json"):
+        run("evaluate", "denoise", "--data", photo.parent, "--json", tmp_path / name, "--quiet")
+        figures.append(json.loads((tmp_path / name).read_text())["mean"]["psnr"])
+    assert figures[0] == figures[1]
+
+
+def test_models_lists_the_zoo(run, tmp_path):
+    code, out, _ = run("models", "--json", tmp_path / "models.json")
+    assert code == 0
+    assert "gray" in out
+    assert "gray" in {card["name"] for card in json.loads((tmp_path / "models.json").read_text())["models"]}
+
+
+def test_demo_shows_the_main_job(run, tmp_path):
+    code, out, _ = run("demo", "--out", tmp_path / "demo", "--json", tmp_path / "demo.json")
+    assert code == 0
+    assert "deblurring" in out
+    assert "compressed sensing" in out
+    for name in ("pictures.png", "objective.png", "deblurring-before.png", "compressed-sensing-after.png"):
+        Image.open(tmp_path / "demo" / name).verify()
+    for case in json.loads((tmp_path / "demo.json").read_text())["cases"]:
+        assert case["psnr_after"] > case["psnr_before"] + 3
+        assert case["objective_increases"] == 0
+
+
+@pytest.mark.parametrize("noise", ["-1", "nan", "inf", "1/0", "much", "25//255"])
+def test_impossible_noise_levels(clear, photo, tmp_path, noise):
+    assert "--noise" in clear("denoise", photo, f"--noise={noise}", "-o", tmp_path / "out.png")
+
+
+def test_unusable_pictures(clear, tmp_path):
+    text, nan, cut, empty = (tmp_path / n for n in ("text.png", "nan.npy", "cut.png", "empty.jpg"))
+    text.write_text("hello")
+    np.save(nan, np.full((8, 8), np.nan))
+    cut.write_bytes(PICTURE.read_bytes()[:5000])
+    empty.write_bytes(b"")
+    for path, message in (
+        (tmp_path / "missing.png", "no such file"),
+        (text, "not a picture"),
+        (nan, "NaN"),
+        (cut, "damaged"),
+        (empty, "not a picture"),
+    ):
+        assert message in clear("denoise", path, "--noise", "0.1", "-o", tmp_path / "out.png")
+
+
+def test_unusable_kernels(clear, photo, tmp_path):
+    np.save(tmp_path / "large.npy", np.ones((99, 99)))
+    np.save(tmp_path / "negative.npy", -np.ones((3, 3)))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    for kernel, message in (
+        (tmp_path / "large.npy", "larger than the picture"),
+        (tmp_path / "negative.npy", "nonnegative"),
+        (tmp_path / "objects.npy", "not a readable"),
+        ("motion:15", "motion:LENGTH:ANGLE"),
+        ("gaussian:-1", "must be above 0"),
+        ("gaussian:wide", "with numbers"),
+        ("blurry", "not a kernel"),
+        ("missing.npz", "no such kernel file"),
+    ):
+        assert message in clear("deblur", photo, "--kernel", kernel, "-o", tmp_path / "out.png")
+
+
+def test_unusable_options(clear, photo, tmp_path):
+    for arguments, message in (
+        (("--model", "nobody"), "shipped are"),
+        (("--model", tmp_path / "none.safetensors"), "no such model file"),
+        (("--device", "abacus"), "choose one of auto"),
+    ):
+        assert message in clear("denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.png", *arguments)
+    for arguments, message in (
+        (("--solver", "magic"), "choose one of hqs"),
+        (("--boundary", "magic"), "choose one of valid"),
+        (("--strength", "-1"), "strength must be positive"),
+    ):
+        assert message in clear("deblur", photo, "--kernel", "disk:1", "-o", tmp_path / "out.png", *arguments)
+    assert "unknown picture format" in clear("denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif")
+    assert "ratio" in clear("sense", photo, "--ratio", "1.5", "-o", tmp_path / "y.npz")
+    assert "not a sampling" in clear("sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz")
+    assert ".npz" in clear("sense", photo, "-o", tmp_path / "y.png")
+
+
+def test_unusable_measurements(run, clear, photo, tmp_path):
+    run("sense", photo, "-o", tmp_path / "y.npz")
+    content = (tmp_path / "y.npz").read_bytes()
+    with np.load(tmp_path / "y.npz") as archive:
+        arrays = dict(archive)
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    np.savez(tmp_path / "short.npz", **{**arrays, "y": arrays["y"][..., :-1]})
+    np.savez(tmp_path / "nan.npz", **{**arrays, "y": arrays["y"] * np.nan})
+    huge = str(arrays["sampling"]).replace("48,64", "4800000,6400000")
+    np.savez(tmp_path / "huge.npz", **{**arrays, "sampling": np.array(huge)})
+    for name, message in (
+        ("cut.npz", "not a readable .npz"),
+        ("other.npz", "not a measurement file"),
+        ("short.npz", "do not fit"),
+        ("nan.npz", "finite"),
+        ("huge.npz", "out of range"),
+        ("missing.npz", "no such file"),
+    ):
+        assert message in clear("recover", tmp_path / name, "-o", tmp_path / "out.png"), name
+
+
+def test_wrong_usage_has_its_own_exit_code(run):
+    assert run("deblur")[0] == 2
+    assert run("fly")[0] == 2
+
+
+def test_an_unwritable_folder_is_an_error_of_one_line(clear, photo, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file" in clear("denoise", photo, "--noise", "0.1", "-o", Path(tmp_path / "file" / "out.png"))

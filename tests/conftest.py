@@ -1,0 +1,63 @@
+"""Fixtures that many tests share: networks with random weights, small pictures, the shipped model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gradprox import load_model
+from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.operators import LearnedProx
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def random_identity_path(form: str = "energy-gated", spread: float = 0.5, **config: object) -> IdentityPath:
+    """Return a float64 network whose every weight is off its start by ``spread`` standard deviations."""
+    network = IdentityPath(IdentityPathConfig(form=form, **{"kernel_size": 4, "window": 3} | config)).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += spread * torch.randn_like(parameter)
+    return network.requires_grad_(False)
+
+
+@pytest.fixture
+def make_network() -> Callable[..., IdentityPath]:
+    return random_identity_path
+
+
+@pytest.fixture
+def prox() -> LearnedProx:
+    return LearnedProx(random_identity_path())
+
+
+@pytest.fixture(scope="session")
+def shipped() -> LearnedProx:
+    return load_model("gray").double()
+
+
+@pytest.fixture
+def picture() -> Tensor:
+    return smooth_picture(32, 40)
+
+
+def smooth_picture(height: int, width: int, channels: int = 1) -> Tensor:
+    """Return a float64 picture ``(1, C, H, W)`` in [0, 1] with edges, flat parts and a ramp."""
+    rows, columns = torch.meshgrid(
+        torch.linspace(-1, 1, height, dtype=torch.float64),
+        torch.linspace(-1, 1, width, dtype=torch.float64),
+        indexing="ij",
+    )
+    base = 0.5 + 0.2 * columns + 0.25 * ((rows**2 + columns**2) < 0.4) - 0.2 * ((rows + columns) > 0.9)
+    return torch.stack([base.roll(3 * c, dims=1) for c in range(channels)])[None].clamp(0, 1)
+
+
+@pytest.fixture
+def make_picture() -> Callable[..., Tensor]:
+    return smooth_picture

@@ -1,0 +1,82 @@
+"""Gates and their primitives: nondecreasing, in [0, 1], with the proven slope bound."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradprox.networks.conditioning import NoiseKnots
+from gradprox.networks.shrinkage import EnergyGate, RampMixture, gate, gate_primitive
+
+LEVELS = (1 / 255, 10 / 255, 50 / 255)
+
+
+def random_mixture(spread=1.0):
+    mixture = RampMixture(knots=3, pairs=4, components=3).double()
+    with torch.no_grad():
+        for parameter in mixture.parameters():
+            parameter += spread * torch.randn_like(parameter)
+    return mixture
+
+
+@pytest.fixture
+def ramps():
+    return random_mixture().at(torch.tensor([[0.2, 0.8, 0.0]], dtype=torch.float64))
+
+
+def energies():
+    t = torch.linspace(0, 60, 4001, dtype=torch.float64)
+    return t, t.repeat(8, 1)[None, :, None, :]
+
+
+def test_gates_are_nondecreasing_between_zero_and_one(ramps):
+    s = gate(energies()[1], ramps)
+    assert (s.diff(dim=-1) >= 0).all()
+    assert s.min() >= 0
+    assert s.max() <= 1 + 1e-12
+
+
+def test_primitive_is_the_integral_of_the_gate(ramps):
+    t, many = energies()
+    integral = torch.cumulative_trapezoid(gate(many, ramps), t, dim=-1)
+    torch.testing.assert_close(gate_primitive(many, ramps)[..., 1:], integral, rtol=0, atol=1e-3)
+    assert gate_primitive(torch.zeros(1, 8, 1, 1, dtype=torch.float64), ramps).abs().max() == 0
+
+
+def test_slope_bound_holds_for_every_noise_level():
+    for _ in range(20):
+        mixture = random_mixture()
+        coordinates = torch.rand(16, 3, dtype=torch.float64)
+        coordinates /= coordinates.sum(1, keepdim=True)
+        t = torch.linspace(1e-3, 100, 20001, dtype=torch.float64)
+        s = gate(t.expand(16, 8, 1, -1), mixture.at(coordinates))
+        slope = s[..., :-1] + 2 * t[:-1] * s.diff(dim=-1) / t.diff()
+        assert slope.max() <= mixture.slope_bound()
+
+
+def test_mixing_and_windows_conserve_energy_and_mirror_each_other():
+    gates = EnergyGate(4, 0.25, NoiseKnots(LEVELS), 2, 5).double()
+    with torch.no_grad():
+        for parameter in gates.parameters():
+            parameter += torch.randn_like(parameter)
+    coordinates = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
+    mixing, windows = gates.mixing(coordinates), gates.windows(coordinates)
+    assert (mixing >= 0).all()
+    assert (windows >= 0).all()
+    torch.testing.assert_close(mixing.sum(1), torch.ones(1, 8, dtype=torch.float64))
+    torch.testing.assert_close(windows.sum((-1, -2)), torch.ones(1, 8, dtype=torch.float64))
+    swapped = torch.arange(8).roll(4)
+    torch.testing.assert_close(mixing[:, swapped][:, :, swapped], mixing)
+    torch.testing.assert_close(windows[:, swapped], windows.flip(-1))
+
+
+def test_knots_interpolate_and_clamp():
+    knots = NoiseKnots(LEVELS)
+    levels = torch.tensor([0.0, *LEVELS, 1.0], dtype=torch.float64)
+    table = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    values = knots.interpolate(table, knots.coordinates(levels))
+    torch.testing.assert_close(values, torch.tensor([1.0, 1.0, 2.0, 3.0, 3.0], dtype=torch.float64))
+    middle = torch.tensor([(LEVELS[0] * LEVELS[1]) ** 0.5], dtype=torch.float64)
+    torch.testing.assert_close(
+        knots.coordinates(middle), torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
+    )

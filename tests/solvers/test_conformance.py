@@ -1,0 +1,205 @@
+"""What every solver keeps: descent of the exact objective, fixed points, statuses, pictures that do not mix."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import deepinv
+import pytest
+import torch
+
+from gradprox import InputError
+from gradprox.operators import LearnedProx
+from gradprox.problems import (
+    BlockSensing,
+    CircularBlur,
+    HadamardSensing,
+    ValidBlur,
+    gaussian_kernel,
+    gaussian_matrix,
+    motion_kernel,
+)
+from gradprox.solvers import FISTA, GD, HQS, PGD, Status
+
+SIZE = (12, 15)
+SOLVERS: dict[str, Any] = {
+    "pgd": PGD(sigma=0.1, max_steps=15, tol=0),
+    "pgd, short steps": PGD(sigma=0.1, stepsize=0.6, max_steps=15, tol=0),
+    "fista": FISTA(sigma=0.1, max_steps=15, tol=0),
+    "gd": GD(sigma=0.1, strength=0.3, max_steps=15, tol=0),
+    "gd, long steps": GD(sigma=0.1, strength=0.3, stepsize=1.4, max_steps=15, tol=0),
+    "hqs": HQS(sigma=0.1, strength=0.05, max_steps=15, tol=0),
+}
+PROBLEMS = {
+    "circular blur": lambda: CircularBlur(motion_kernel(5, 30).double(), SIZE),
+    "valid blur": lambda: ValidBlur(gaussian_kernel(0.6).double(), SIZE),
+    "hadamard": lambda: HadamardSensing(SIZE, 60),
+    "blocks": lambda: BlockSensing(gaussian_matrix(6, seed=0, block=4).double(), SIZE),
+    "deepinv's inpainting": lambda: deepinv.physics.Inpainting(
+        (1, *SIZE), mask=(torch.rand(1, 1, *SIZE) > 0.4).double()
+    ),
+}
+
+
+@pytest.fixture(params=SOLVERS)
+def solver(request):
+    return SOLVERS[request.param]
+
+
+@pytest.fixture(params=PROBLEMS)
+def physics(request):
+    return PROBLEMS[request.param]().double()
+
+
+@pytest.fixture
+def noisy(physics, make_picture):
+    y = physics.A(make_picture(*SIZE))
+    return y + 0.05 * torch.randn_like(y)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 3.0])
+def test_exact_objective_never_rises(solver, physics, noisy, make_network, spread):
+    prox = LearnedProx(make_network(spread=spread))
+    result = solver(noisy, physics, prox)
+    objective = result.objective[0]
+    known = objective[~objective.isnan()]
+    assert len(known) >= 2
+    rises = known.diff() / known.abs().max()
+    assert rises.max() <= 1e-10
+    assert int(result.objective_increases[0]) == 0
+    assert known[0] - known[-1] > 1e-6 * known.abs().max()  # there was something to descend
+
+
+def test_objective_is_what_its_definition_says(solver, physics, noisy, prox):
+    def fidelity(x):
+        return (physics.A(x) - noisy).square().sum() / 2
+
+    states = []
+    result = solver(noisy, physics, prox, callback=lambda step: states.append(step.state))
+    before, last = states[-2], states[-1]
+    if isinstance(solver, GD | HQS):
+        expected = fidelity(last.x) + solver.strength * prox.regularizer(last.x, solver.sigma)
+    elif isinstance(solver, PGD):
+        tau = solver.stepsize or 1 / solver_lipschitz(physics)
+        v = before.x - tau * physics.A_adjoint(physics.A(before.x) - noisy)
+        expected = tau * fidelity(last.x) + prox.value(v, solver.sigma)
+    else:
+        pytest.skip("FISTA steps from points that its states do not hold; its descent is tested above")
+    torch.testing.assert_close(result.objective[0, -1], expected.squeeze())
+
+
+def solver_lipschitz(physics):
+    from gradprox.problems import squared_norm
+
+    return squared_norm(physics)
+
+
+def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, prox):
+    if isinstance(physics, ValidBlur):
+        pytest.skip("first-order steps take thousands, and conjugate gradients stop at a looser tolerance")
+    if isinstance(physics, CircularBlur) and not isinstance(solver, HQS):
+        pytest.skip("first-order steps take thousands on a blur; HQS covers it")
+    patient = dataclasses.replace(solver, max_steps=1500, tol=1e-7)
+    result = patient(noisy, physics, prox)
+    assert result.status == [Status.CONVERGED]
+    x = result.x
+    gradient = physics.A_adjoint(physics.A(x) - noisy)
+    if isinstance(solver, GD | HQS):
+        defect = gradient + solver.strength * (x - prox(x, solver.sigma))
+    else:
+        tau = solver.stepsize or 1 / solver_lipschitz(physics)
+        defect = x - prox(x - tau * gradient, solver.sigma)
+    assert defect.abs().max() <= 1e-5
+
+
+def test_pictures_of_a_batch_do_not_mix(solver, physics, noisy, prox):
+    batch = torch.cat([noisy, 0.3 * noisy, torch.zeros_like(noisy)])
+    finite = dataclasses.replace(solver, tol=1e-2, max_steps=40)
+    together = finite(batch, physics, prox)
+    for i in range(3):
+        alone = finite(batch[i : i + 1], physics, prox)
+        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0, atol=1e-7)
+        assert together.steps[i] == alone.steps[0]
+        assert together.status[i] is alone.status[0]
+
+
+def test_a_picture_that_has_converged_costs_nothing_more(solver, physics, noisy, prox):
+    batch = torch.cat([noisy, torch.zeros_like(noisy)])
+    sizes = []
+    dataclasses.replace(solver, tol=1e-6)(
+        batch, physics, prox, callback=lambda step: sizes.append(len(step.state.x))
+    )
+    assert sizes[0] == 2
+    assert sizes[-1] == 1
+
+
+def test_one_bad_picture_leaves_the_others_alone(solver, physics, noisy, prox):
+    x0 = torch.cat([physics.A_adjoint(noisy)] * 2)
+    x0[1, ..., 0, 0] = float("inf")
+    result = solver(torch.cat([noisy] * 2), physics, prox, x0=x0)
+    assert result.status[1] is Status.NON_FINITE
+    assert result.status[0] is Status.MAX_STEPS
+    torch.testing.assert_close(result.x[:1], solver(noisy, physics, prox, x0=x0[:1]).x)
+
+
+def test_measurements_that_are_not_finite_are_refused(solver, physics, noisy, prox):
+    noisy.flatten()[0] = float("nan")
+    with pytest.raises(InputError, match="NaN"):
+        solver(noisy, physics, prox)
+
+
+def test_inputs_are_not_changed(solver, physics, noisy, prox):
+    x0 = physics.A_adjoint(noisy)
+    before = noisy.clone(), x0.clone()
+    solver(noisy, physics, prox, x0=x0)
+    assert torch.equal(noisy, before[0])
+    assert torch.equal(x0, before[1])
+
+
+def test_an_increase_is_counted(solver, physics, noisy, make_network):
+    # The planted fault: a network that is not monotone, hence no prox, passed off as one.
+    class Dishonest(LearnedProx):
+        def prox_and_envelope(self, y, sigma):
+            x, envelope = super().prox_and_envelope(y, sigma)
+            return 2.5 * y - 1.5 * x, envelope
+
+    result = solver(noisy, physics, Dishonest(make_network()))
+    assert int(result.objective_increases[0]) > 0
+
+
+def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
+    class Unknown(deepinv.physics.LinearPhysics):
+        pass
+
+    y = torch.rand(1, 1, *SIZE, dtype=torch.float64)
+    unknown = Unknown(A=lambda x, **_: 2 * x, A_adjoint=lambda x, **_: 2 * x)
+    with pytest.raises(InputError, match="give the solver lipschitz"):
+        PGD(sigma=0.1)(y, unknown, prox)
+    result = PGD(sigma=0.1, lipschitz=4.0, max_steps=5)(y, unknown, prox)
+    assert int(result.objective_increases[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: PGD(sigma=-1), "sigma must be positive"),
+        (lambda: PGD(sigma=0.1, max_steps=0), "max_steps"),
+        (lambda: PGD(sigma=0.1, tol=2), "tol"),
+        (lambda: GD(sigma=0.1, strength=0), "strength"),
+        (lambda: HQS(sigma=0.1, strength=-1), "strength"),
+        (lambda: FISTA(sigma=0.1, inertia=1), "inertia"),
+    ],
+)
+def test_illegal_settings_are_refused_when_built(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    "illegal", [PGD(sigma=0.1, stepsize=2.0), FISTA(sigma=0.1, stepsize=2.0), GD(sigma=0.1, stepsize=1.9)]
+)
+def test_illegal_step_sizes_are_refused_with_the_legal_interval(illegal, prox, make_picture):
+    physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)
+    with pytest.raises(InputError, match="between 0 and"):
+        illegal(physics.A(make_picture(*SIZE)), physics, prox)

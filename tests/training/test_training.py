@@ -1,0 +1,174 @@
+"""Training: seeded, resumable to the same bits, refusing what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gradprox import InputError, load_model
+from gradprox.networks import IdentityPathConfig
+from gradprox.training import Recipe, read_recipe, train
+from gradprox.training.loop import MODEL_FILE, learning_rate
+from gradprox.training.patches import PatchSampler
+
+NETWORK = IdentityPathConfig(kernel_size=4, window=3, components=1)
+RECIPE = Recipe(
+    name="tiny", network=NETWORK, steps=12, batch_size=2, patch_size=16, checkpoint_every=4, validate_every=6
+)
+
+
+@pytest.fixture
+def data(tmp_path, make_picture):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(3):
+        texture = make_picture(40, 50)[0, 0].roll(5 * i, dims=0).numpy()
+        Image.fromarray((texture * 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def weights(folder):
+    return (folder / MODEL_FILE).read_bytes()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_path):
+    first = train(RECIPE, data, tmp_path / "a")
+    second = train(RECIPE, data, tmp_path / "b")
+    other = train(RECIPE.model_copy(update={"seed": 1}), data, tmp_path / "c")
+    assert first.read_bytes() == second.read_bytes() != other.read_bytes()
+
+
+def test_training_improves_denoising(data, tmp_path):
+    recipe = RECIPE.model_copy(update={"steps": 60, "validate_every": 20, "learning_rate": 0.02, "warmup": 5})
+    train(recipe, data, tmp_path / "run", validation=data)
+    history = json.loads((tmp_path / "run" / "run.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [20, 40, 60]
+    assert history[-1]["psnr"]["25"] > history[0]["psnr"]["25"]
+    prox = load_model(tmp_path / "run" / MODEL_FILE)
+    assert prox.network.config == NETWORK
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def stop(progress):
+        if progress.step == 7:
+            raise Interrupted
+
+    train(RECIPE, data, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(RECIPE, data, tmp_path / "cut", report=stop)
+    train(RECIPE, data, tmp_path / "cut", resume=True)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(data, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'name = "tiny"\nsteps = 80\nbatch_size = 2\npatch_size = 16\ncheckpoint_every = 5\n'
+        "[network]\nkernel_size = 4\nwindow = 3\ncomponents = 1\n"
+    )
+
+    def command(out, *more):
+        options = [
+            "--recipe",
+            recipe,
+            "--data",
+            data,
+            "--out",
+            out,
+            "--threads",
+            "1",
+            "--device",
+            "cpu",
+            *more,
+        ]
+        return [sys.executable, "-m", "gradprox.cli", "train", *map(str, options)]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    checkpoint, deadline = tmp_path / "cut" / "checkpoint.safetensors", time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    subprocess.run(command(tmp_path / "cut", "--resume"), check=True, capture_output=True)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_run_is_not_overwritten_nor_mixed_with_another(data, tmp_path):
+    train(RECIPE, data, tmp_path / "run")
+    with pytest.raises(InputError, match="--resume"):
+        train(RECIPE, data, tmp_path / "run")
+    with pytest.raises(InputError, match="another recipe"):
+        train(RECIPE.model_copy(update={"seed": 5}), data, tmp_path / "run", resume=True)
+    (data / "2.png").unlink()
+    with pytest.raises(InputError, match="other pictures"):
+        train(RECIPE, data, tmp_path / "run", resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path):
+    train(RECIPE, data, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cannot resume"):
+        train(RECIPE, data, tmp_path / "run", resume=True)
+
+
+def test_batches_follow_from_seed_and_step(data):
+    sampler = PatchSampler(sorted(data.iterdir()), RECIPE)
+    again = PatchSampler(sorted(data.iterdir()), RECIPE)
+    assert torch.equal(sampler.batch(3).noisy, again.batch(3).noisy)
+    assert not torch.equal(sampler.batch(3).noisy, sampler.batch(4).noisy)
+    low, high = RECIPE.noise_range
+    sigmas = torch.cat([sampler.batch(step).sigma for step in range(100)])
+    assert sigmas.min() >= low
+    assert sigmas.max() <= high
+    batch = sampler.batch(0)
+    spread = (batch.noisy - batch.clean).std(dim=(1, 2, 3))
+    torch.testing.assert_close(spread, batch.sigma, rtol=0.2, atol=0)
+
+
+def test_learning_rate_rises_then_falls():
+    recipe = RECIPE.model_copy(update={"steps": 100, "warmup": 10, "learning_rate": 1.0})
+    rates = [learning_rate(recipe, step) for step in range(100)]
+    assert rates.index(max(rates)) == 9
+    assert 0 < rates[-1] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "not a TOML file"),
+        ('name = "x"', "steps"),
+        ('name = "x"\nsteps = 1\nspeed = 3', "speed"),
+        ('name = "x"\nsteps = 1\nnoise_range = [0.2, 0.1]', "noise_range"),
+        ('name = "x"\nsteps = 1\n[network]\nwindow = 4', "window"),
+        ("\x00\xff", "not a TOML file"),
+    ],
+)
+def test_wrong_recipes_are_refused(tmp_path, text, message):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=message):
+        read_recipe(path)
+
+
+def test_unusable_pictures_are_named(data, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        train(RECIPE, tmp_path / "nowhere", tmp_path / "run")
+    with pytest.raises(InputError, match="smaller than a 64-pixel patch"):
+        train(RECIPE.model_copy(update={"patch_size": 64}), data, tmp_path / "run2")

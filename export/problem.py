@@ -6,13 +6,15 @@ import base64
 import binascii
 import copy
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradprox.errors import InputError
@@ -114,10 +116,11 @@ class Sensing(Problem):
         """See `Problem.metadata`."""
         described: dict[str, object] = {"size": list(self.physics.size)}
         if isinstance(self.physics, HadamardSensing):
-            described |= {"kind": "hadamard", "measurements": len(self.physics.indices)}
+            # The patterns themselves, not how they were drawn: that may change.
+            described |= {"kind": "hadamard", "indices": _text(self.physics.indices.numpy().astype("<i8"))}
         else:
             matrix = self.physics.matrix.numpy().astype("<f4")
-            described |= {"kind": "block", "rows": len(matrix), "matrix": base64.b64encode(matrix).decode()}
+            described |= {"kind": "block", "rows": len(matrix), "matrix": _text(matrix)}
         shape = list(self.example()[0].shape[2:])
         described |= {"squared_norm": self.physics.squared_norm(), "measurement_shape": shape}
         return {"problem": "cs", "physics": json.dumps(described)}
@@ -135,9 +138,21 @@ def problem_in(metadata: Mapping[str, str], label: str) -> Problem:
         described = json.loads(metadata["physics"])
         height, width = (int(length) for length in described["size"])
         if described["kind"] == "hadamard":
-            return Sensing(HadamardSensing((height, width), int(described["measurements"])))
-        rows = int(described["rows"])
-        stored = np.frombuffer(base64.b64decode(described["matrix"], validate=True), "<f4").reshape(rows, -1)
-        return Sensing(BlockSensing(torch.from_numpy(stored.astype(np.float32)), (height, width)))
+            indices = torch.from_numpy(_numbers(described["indices"], "<i8").astype(np.int64))
+            hadamard = HadamardSensing((height, width), len(indices))
+            if not bool(((indices >= 0) & (indices < math.prod(hadamard.padded))).all()):
+                raise InputError(f"{label}: describes patterns that do not exist")
+            hadamard.indices = indices
+            return Sensing(hadamard)
+        matrix = _numbers(described["matrix"], "<f4").astype(np.float32).reshape(int(described["rows"]), -1)
+        return Sensing(BlockSensing(torch.from_numpy(matrix), (height, width)))
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise InputError(f"{label}: describes no problem that this gradprox knows") from error
+
+
+def _text(array: NDArray[Any]) -> str:
+    return base64.b64encode(array.tobytes()).decode()
+
+
+def _numbers(text: str, kind: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text, validate=True), kind)

@@ -28,7 +28,9 @@ def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def symmetry_defect(jacobian: Tensor) -> float:
     """Return ``max |J - J^T| / |J|_2``: 0 for the gradient of a potential."""
-    return float((jacobian - jacobian.T).abs().max() / torch.linalg.matrix_norm(jacobian, 2))
+    # A saturated network's Jacobian may be all zeros, which is symmetric.
+    norm = torch.linalg.matrix_norm(jacobian, 2).clamp_min(torch.finfo(jacobian.dtype).tiny)
+    return float((jacobian - jacobian.T).abs().max() / norm)
 
 
 def eigenvalue_range(jacobian: Tensor) -> tuple[float, float]:

@@ -93,4 +93,5 @@ class Dense(AnalysisOperator):
         """Return the largest eigenvalue of the Gram matrix, raised by what rounding may have taken from it."""
         gram = self.weight.T @ (weights[:, None] * self.weight)
         slack = 10 * max(self.weight.shape) * torch.finfo(gram.dtype).eps
-        return torch.linalg.eigvalsh(gram)[-1] * (1 + slack)
+        largest: Tensor = torch.linalg.eigvalsh(gram)[-1]
+        return largest * (1 + slack)

@@ -62,6 +62,7 @@ def fourier_gram_bound(filters: Tensor, weights: Tensor) -> Tensor:
     # Lag zero goes back to the origin: without it the matrices carry a phase and are not Hermitian.
     centred = torch.roll(F.pad(correlation, room), (-height, -width), dims=(-2, -1))
     response = torch.fft.rfft2(centred)
+    largest: Tensor
     if filters.shape[1] == 1:
         largest = response.abs().max()
     else:

@@ -37,7 +37,7 @@ class GroupActivation(Activation):
 
     def _grouped(self, z: Tensor) -> Tensor:
         """Return ``(B, G, width / G, *sites)``."""
-        return z.unflatten(1, (self.groups, -1))
+        return z.reshape(z.shape[0], self.groups, -1, *z.shape[2:])
 
 
 class Softmax(GroupActivation):

@@ -23,7 +23,7 @@ Integrand = Callable[[Tensor, Tensor], Tensor]
 def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
     """Return the integral of function ``i`` from 0 to ``upper[i]``.
 
-    Adaptive Gauss-Legendre quadrature: panels are halved where the two halves disagree with the whole. The error
+    Adaptive Gauss-Lobatto quadrature: panels are halved where the two halves disagree with the whole. The error
     is about 100 units of rounding of the largest value met times ``|upper|``, or what the rounding of the functions
     themselves leaves possible.
 
@@ -76,8 +76,14 @@ def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
 
 
 def _rule(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Gauss-Legendre nodes and weights on ``[0, 1]``."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    """Return Gauss-Lobatto nodes and weights on ``[0, 1]``.
+
+    The ends belong to the nodes: a kink between an end and the outermost node of a Gauss rule would be seen neither
+    by the whole panel nor by its halves.
+    """
+    legendre = np.polynomial.Legendre.basis(NODES - 1)
+    nodes = np.concatenate([[-1.0], legendre.deriv().roots().real, [1.0]])
+    weights = 2 / (NODES * (NODES - 1) * legendre(nodes) ** 2)
     return (
         torch.as_tensor((nodes + 1) / 2, dtype=like.dtype, device=like.device),
         torch.as_tensor(weights / 2, dtype=like.dtype, device=like.device),

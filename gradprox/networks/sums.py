@@ -46,7 +46,7 @@ class WeightedSum(BlindGradientNetwork):
 
     def lipschitz_bound(self) -> float:
         """Return ``sum_i |c_i| L_i``."""
-        weights = self.weights().detach().abs().tolist()
+        weights: list[float] = self.weights().detach().abs().tolist()
         bounds = [network.lipschitz_bound() for network in self._members()]
         # A weight of zero silences even a network without a bound.
         return sum(weight * bound for weight, bound in zip(weights, bounds, strict=True) if weight)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gradprox import __version__
-from gradprox.cli import train
+from gradprox.cli import certify, train
 from gradprox.errors import InputError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train.train)
+app.command(name="certify")(certify.certify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -38,6 +38,7 @@ class LearnedProx(Denoiser):
     """
 
     network: GradientNetwork
+    monotone = True
 
     def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
         if not network.monotone:

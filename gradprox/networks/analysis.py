@@ -70,7 +70,10 @@ class Dense(AnalysisOperator):
         if min(dim, hidden) < 1:
             raise ValueError(f"dim and hidden must be positive, got {dim} and {hidden}")
         self.dim, self.hidden = dim, hidden
-        self.weight = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(dim))
+        # Between |W^T W| = 1, with coefficients too small to bend an activation, and coefficients of order one, with
+        # outputs that grow with their number: halfway trains fastest.
+        scale = min(1.0, dim / hidden) ** 0.25 / math.sqrt(dim)
+        self.weight = nn.Parameter(torch.randn(hidden, dim) * scale)
         # Spread biases let the activations bend in different places from the start.
         self.bias = nn.Parameter(torch.randn(hidden)) if bias else None
         self.output_bias = nn.Parameter(torch.zeros(dim))

@@ -20,7 +20,8 @@ class AnalysisNetwork(BlindGradientNetwork):
         nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
 
     Raises:
-        ValueError: a nonexpansive network is asked for, and no Lipschitz constant is proven.
+        ValueError: ``g`` does not fit the operator; or a nonexpansive network is asked for, and no Lipschitz
+            constant is proven.
     """
 
     operator: AnalysisOperator
@@ -32,6 +33,8 @@ class AnalysisNetwork(BlindGradientNetwork):
         super().__init__()
         if isinstance(inner, Activation) and inner.width != operator.hidden:
             raise ValueError(f"an activation of {inner.width} channels does not fit {operator.hidden}")
+        if inner.channels not in (None, operator.hidden):
+            raise ValueError(f"an inner network of {inner.channels} channels does not fit {operator.hidden}")
         self.operator = operator
         self.inner = inner
         self.monotone = inner.monotone

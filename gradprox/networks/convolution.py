@@ -61,7 +61,8 @@ class Conv2d(AnalysisOperator):
             raise ValueError(f"boundary must be 'circular' or 'symmetric', got {boundary!r}")
         self.channels, self.hidden, self.boundary = channels, filters, boundary
         self.margin = kernel_size // 2
-        scale = 1 / (kernel_size * math.sqrt(channels))
+        # As in `Dense`: between a norm of one and coefficients of order one.
+        scale = min(1.0, channels / filters) ** 0.25 / (kernel_size * math.sqrt(channels))
         self.weight = nn.Parameter(torch.randn(filters, channels, kernel_size, kernel_size) * scale)
         self.bias = nn.Parameter(torch.randn(filters) / 4) if bias else None
         self.output_bias = nn.Parameter(torch.zeros(channels))

@@ -76,12 +76,27 @@ class CascadedNetwork(AnalysisNetwork):
 
 
 class GradNetC(CascadedNetwork):
-    """The cascaded gradient network: ``alpha`` and ``beta`` of any sign, any elementwise activation."""
+    """The cascaded gradient network: ``alpha`` and ``beta`` of any sign, any elementwise activation.
+
+    Example:
+        >>> network = GradNetC.dense(dim=2, hidden=16, layers=3)
+        >>> network(torch.rand(5, 2)).shape, network.monotone
+        (torch.Size([5, 2]), False)
+    """
 
     keeps_monotone = False
 
 
 class MGradNetC(CascadedNetwork):
-    """The cascaded monotone gradient network: ``alpha, beta >= 0`` and nondecreasing activations."""
+    """The cascaded monotone gradient network: ``alpha, beta >= 0`` and nondecreasing activations.
+
+    Example:
+        >>> network = MGradNetC.conv(channels=3, filters=8, kernel_size=5, nonexpansive=True)
+        >>> y = torch.rand(1, 3, 16, 16)
+        >>> network(y).shape, network.potential(y).shape
+        (torch.Size([1, 3, 16, 16]), torch.Size([1]))
+        >>> network.lipschitz_bound() <= 1
+        True
+    """
 
     keeps_monotone = True

@@ -90,12 +90,24 @@ class ModularNetwork(AnalysisNetwork):
 
 
 class GradNetM(ModularNetwork):
-    """The modular gradient network: weights of any sign, any activation and transform."""
+    """The modular gradient network: weights of any sign, any activation and transform.
+
+    Example:
+        >>> network = GradNetM.dense(dim=8, hidden=6, modules=4, activation=SmoothedNorm, rho=TanhRho)
+        >>> network(torch.rand(5, 8)).shape
+        torch.Size([5, 8])
+    """
 
     keeps_monotone = False
 
 
 class MGradNetM(ModularNetwork):
-    """The modular monotone gradient network: weights, transforms and slopes never negative."""
+    """The modular monotone gradient network: weights, transforms and slopes never negative.
+
+    Example:
+        >>> network = MGradNetM.conv(channels=1, filters=6, kernel_size=3, rho=SigmoidRho, boundary="symmetric")
+        >>> network(torch.rand(1, 1, 12, 10)).shape, network.monotone
+        (torch.Size([1, 1, 12, 10]), True)
+    """
 
     keeps_monotone = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,12 +78,15 @@ def _rule(like: Tensor) -> tuple[Tensor, Tensor]:
     """Return Gauss-Lobatto nodes and weights on ``[0, 1]``.
 
     The ends belong to the nodes: a kink between an end and the outermost node of a Gauss rule would be seen neither
-    by the whole panel nor by its halves.
+    by the whole panel nor by its halves. The inner nodes are the eigenvalues of the Jacobi matrix of the polynomials
+    orthogonal under ``1 - t^2`` (Golub and Welsch, Math. Comp. 23, 1969).
     """
-    legendre = np.polynomial.Legendre.basis(NODES - 1)
-    nodes = np.concatenate([[-1.0], legendre.deriv().roots().real, [1.0]])
-    weights = 2 / (NODES * (NODES - 1) * legendre(nodes) ** 2)
-    return (
-        torch.as_tensor((nodes + 1) / 2, dtype=like.dtype, device=like.device),
-        torch.as_tensor(weights / 2, dtype=like.dtype, device=like.device),
-    )
+    k = torch.arange(1, NODES - 2, dtype=torch.float64)
+    beside = (k * (k + 2) / ((2 * k + 1) * (2 * k + 3))).sqrt()
+    inner = torch.linalg.eigvalsh(torch.diag(beside, 1) + torch.diag(beside, -1))
+    nodes = torch.cat([-torch.ones(1, dtype=torch.float64), inner, torch.ones(1, dtype=torch.float64)])
+    before, legendre = torch.ones_like(nodes), nodes
+    for degree in range(2, NODES):
+        before, legendre = legendre, ((2 * degree - 1) * nodes * legendre - (degree - 1) * before) / degree
+    weights = 2 / (NODES * (NODES - 1) * legendre.square())
+    return ((nodes + 1) / 2).to(like), (weights / 2).to(like)

@@ -106,7 +106,5 @@ def interval_product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tupl
 
     Ends may be infinite; zero times infinity counts as zero.
     """
-    corners = torch.stack(
-        [torch.nan_to_num(x * y, nan=0.0, posinf=torch.inf, neginf=-torch.inf) for x in a for y in b]
-    )
+    corners = torch.stack([torch.where((x == 0) | (y == 0), 0.0, x * y) for x in a for y in b])
     return corners.amin(dim=0), corners.amax(dim=0)

@@ -69,7 +69,8 @@ class AnalysisNetwork(BlindGradientNetwork):
                 self.operator.gram_bound(weight.new_ones(self.operator.hidden)) * self.inner.lipschitz_bound()
             )
         lo, hi = (slope.to(weight) for slope in self.inner.slope_range())
-        sides = [side.clamp_min(0) for side in (-lo, hi) if bool((side.detach() > 0).any())]
+        # Written so that slopes that are not numbers give no bound, rather than none to worry about.
+        sides = [side.clamp_min(0) for side in (-lo, hi) if not bool((side.detach() <= 0).all())]
         if not all(bool(torch.isfinite(side).all()) for side in sides):
             return weight.new_tensor(float("inf"))
         bounds = [self.operator.gram_bound(side) for side in sides]

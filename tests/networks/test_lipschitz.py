@@ -109,6 +109,15 @@ def test_no_bound_is_said_to_be_none():
         MGradNetM.dense(3, 4, activation=Softplus, rho=Squareplus, nonexpansive=True)
 
 
+@pytest.mark.parametrize("cls", [MGradNetC, MGradNetM, GradNetC, GradNetM])
+def test_weights_that_are_not_numbers_give_no_bound(cls):
+    network = cls.dense(3, 4, activation=TanhMixture)
+    with torch.no_grad():
+        for parameter in network.inner.parameters():
+            parameter.fill_(float("nan"))
+    assert network.lipschitz_bound() == float("inf")
+
+
 def test_composition_multiplies_bounds():
     torch.manual_seed(0)
     network = Composed(Dense(3, 4), MGradNetM.dense(4, 6)).double()

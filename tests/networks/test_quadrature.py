@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 
 import pytest
 import torch
@@ -28,6 +29,13 @@ def test_each_end_has_its_own_function():
     rates = torch.linspace(0.1, 50, 61, dtype=torch.float64)
     values = integrate(lambda t, owner: (rates[owner, None] * t).cos(), ENDS)
     torch.testing.assert_close(values, (rates * ENDS).sin() / rates, rtol=0, atol=1e-12)
+
+
+def test_bends_near_zero_are_seen_from_far_away():
+    ends = torch.tensor([10.0, 100.0, -100.0], dtype=torch.float64)
+    values = integrate(lambda t, owner: torch.exp(-((t - 1) ** 2) / 0.5), ends)
+    exact = math.sqrt(0.5 * math.pi) / 2 * (torch.erf((ends - 1) / 0.5**0.5) + math.erf(1 / 0.5**0.5))
+    torch.testing.assert_close(values, exact, rtol=0, atol=1e-11)
 
 
 def test_derivatives_of_all_orders():

@@ -11,8 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from contest import BASELINES, GENERAL, Field, Training, compete, lead, write
+from contest import BASELINES, GENERAL, Builder, Field, Training, compete, lead, write
 from torch import Tensor, nn
+
+from gradprox.networks import GradNetM, SigmoidRho, SmoothedNorm
+
+# P(sqrt(1 + |W_m x + b_m|^2)) with four rows: what depends on the distance of two bodies is of this form.
+NORMS: dict[str, Builder] = {
+    "GradNet-M (norms of 4)": lambda dim, modules: GradNetM.dense(
+        dim, 4, modules=modules, activation=SmoothedNorm, rho=SigmoidRho
+    )
+}
 
 # Of the Runge-Kutta rule of order 4 that rolls out every field, the true one included.
 STEP = 0.02
@@ -70,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--budget", type=int, default=2000, help="parameters of each network")
+    parser.add_argument("--budget", type=int, default=640, help="parameters of each network")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     starts = orbits(32, torch.Generator().manual_seed(99))
@@ -87,7 +96,7 @@ def main() -> None:
 
     settings = Training(steps=options.steps)
     results = compete(
-        GENERAL | BASELINES,
+        NORMS | GENERAL | BASELINES,
         8,
         energy_gradient,
         orbits,

@@ -42,8 +42,9 @@ DENSE = [
 ]
 
 
-def test_bound_is_never_below_the_measured_constant():
-    for seed in range(1000):
+@pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 1000), marks=pytest.mark.slow)])
+def test_bound_is_never_below_the_measured_constant(seeds):
+    for seed in seeds:
         torch.manual_seed(seed)
         network = DENSE[seed % len(DENSE)]().double()
         network = with_random_weights(network, 10 ** (seed % 4 - 1), seed)
@@ -70,15 +71,16 @@ def test_convolution_norm(boundary, channels, kernel_size):
         assert measured <= bound * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_circular_norm_is_tight(channels):
+# A small torus has few frequencies, and misses the maximum over all of them by more.
+@pytest.mark.parametrize(("channels", "size", "slack"), [(1, 24, 1.03), (3, 12, 1.2)])
+def test_circular_norm_is_tight(channels, size, slack):
     torch.manual_seed(0)
     operator = Conv2d(channels, 6, 5, bias=False).double()
-    x = torch.zeros(1, channels, 24, 24, dtype=torch.float64)
+    x = torch.zeros(1, channels, size, size, dtype=torch.float64)
     gram = dense_jacobian(lambda x: operator.synthesise(operator.analyse(x), x), x)
     measured = float(torch.linalg.matrix_norm(gram, 2))
     bound = float(operator.gram_bound(torch.ones(6, dtype=torch.float64)).detach())
-    assert measured <= bound <= 1.03 * measured
+    assert measured <= bound <= slack * measured
 
 
 @pytest.mark.parametrize("operator", [Dense(12, 5), Conv2d(1, 3, 5, boundary="symmetric"), Conv2d(1, 3, 5)])

@@ -39,7 +39,7 @@ def draw(path: Path, errors: dict[str, Tensor]) -> None:
     figure, axes = plt.subplots(2, 4, figsize=(12, 6), layout="constrained")
     for axis, (name, error) in zip(axes.flat, errors.items(), strict=False):
         image = axis.imshow(
-            error.log10(), origin="lower", extent=(0, 1, 0, 1), vmin=-5, vmax=-1, cmap="magma"
+            error.log10(), origin="lower", extent=(0, 1, 0, 1), vmin=-6, vmax=-2, cmap="magma"
         )
         axis.set_title(name, fontsize=9)
     for axis in axes.flat[len(errors) :]:
@@ -54,13 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--literal", action="store_true", help="the literal reading of the formula")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
     parser.add_argument("--budget", type=int, default=300, help="parameters of each network")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     field = literal_field if options.literal else convex_field
-    line = (torch.arange(100) + 0.5) / 100
+    line = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
     grid = torch.cartesian_prod(line, line)
     pictures: dict[str, Tensor] = {}
 
@@ -71,7 +71,7 @@ def main() -> None:
             pictures[name] = error.view(100, 100).T
         return {"largest_error": float(error.max())}
 
-    settings = Training(steps=options.steps)
+    settings = Training(lbfgs_steps=options.steps)
     results = compete(
         MONOTONE | CONVEX_BASELINES | BASELINES,
         2,

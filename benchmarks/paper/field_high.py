@@ -19,8 +19,8 @@ from torch import Tensor
 def piecewise_quadratic(dim: int) -> Field:
     """Return the gradient of ``sum_i max(0, a_i x + c_i)^2 / 2``, ``2 dim`` random ridges: convex."""
     generator = torch.Generator().manual_seed(7)
-    ridges = torch.randn(2 * dim, dim, generator=generator) / math.sqrt(dim)
-    offsets = torch.randn(2 * dim, generator=generator) / 2
+    ridges = torch.randn(2 * dim, dim, generator=generator, dtype=torch.float64) / math.sqrt(dim)
+    offsets = torch.randn(2 * dim, generator=generator, dtype=torch.float64) / 2
 
     def field(x: Tensor) -> Tensor:
         return (x @ ridges.T + offsets).relu() @ ridges
@@ -35,7 +35,7 @@ def distance_to_ball(dim: int) -> Field:
     depends on all entries.
     """
     generator = torch.Generator().manual_seed(7)
-    rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator))
+    rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
     radius = dim / 4
 
     def field(x: Tensor) -> Tensor:
@@ -53,8 +53,8 @@ def distance_to_ball(dim: int) -> Field:
 def waves(dim: int) -> Field:
     """Return the gradient of random plane waves and a Gaussian well: smooth and not convex."""
     generator = torch.Generator().manual_seed(7)
-    frequencies = 2 * torch.randn(dim, dim, generator=generator) / math.sqrt(dim)
-    phases = 2 * math.pi * torch.rand(dim, generator=generator)
+    frequencies = 2 * torch.randn(dim, dim, generator=generator, dtype=torch.float64) / math.sqrt(dim)
+    phases = 2 * math.pi * torch.rand(dim, generator=generator, dtype=torch.float64)
 
     def field(x: Tensor) -> Tensor:
         well = torch.exp(-x.square().sum(dim=1, keepdim=True) / (2 * dim / 3))
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--field", choices=FIELDS, default="ridges")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
     parser.add_argument(
         "--budget", type=int, help="parameters of each network; 6 dim^2 + 100 dim if not given"
     )
@@ -86,7 +86,7 @@ def main() -> None:
     field = FIELDS[options.field](dim)
     convex = options.field != "waves"
     builders = MONOTONE | CONVEX_BASELINES | BASELINES if convex else GENERAL | BASELINES
-    settings = Training(steps=options.steps)
+    settings = Training(lbfgs_steps=options.steps, samples=128 * dim)
     budget = options.budget or 6 * dim**2 + 100 * dim
     results = compete(builders, dim, field, sample, settings, budget=budget, seeds=options.seeds)
     print(f"best gradient network ahead of the best baseline by {lead(results):.2f} dB")  # noqa: T201

@@ -78,11 +78,11 @@ def main() -> None:
     """Run the experiment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
     parser.add_argument("--budget", type=int, default=640, help="parameters of each network")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    starts = orbits(32, torch.Generator().manual_seed(99))
+    starts = orbits(32, torch.Generator().manual_seed(99)).double()
     truth = roll_out(energy_gradient, starts)
 
     def follow(name: str, network: nn.Module, seed: int) -> dict[str, float]:  # noqa: ARG001
@@ -94,7 +94,7 @@ def main() -> None:
         figures = {f"distance_at_{t:g}": float(distances[round(t / STEP)].median()) for t in TIMES}
         return figures | {"energy_drift": float(drift.amax(dim=0).median())}
 
-    settings = Training(steps=options.steps)
+    settings = Training(lbfgs_steps=options.steps)
     results = compete(
         NORMS | GENERAL | BASELINES,
         8,

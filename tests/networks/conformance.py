@@ -86,7 +86,7 @@ class ConformanceSuite:
             for size in (1.0, 1 / scale):
                 assert_certified(network, size * case.inputs(seed=seed))
 
-    @pytest.mark.parametrize("scale", [1.0, 1e3])
+    @pytest.mark.parametrize("scale", [1.0, pytest.param(1e3, marks=pytest.mark.slow)])
     def test_forward_is_the_gradient_of_the_potential(self, case: Case, scale: float) -> None:
         network = with_random_weights(case.network(), scale, seed=3)
         x = case.inputs(batch=2).requires_grad_()

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from gradprox import __version__
-from gradprox.cli import deblur, demo, denoise, evaluate, export, models, recover, sense, train, verify
+from gradprox.cli import (
+    certify,
+    deblur,
+    demo,
+    denoise,
+    evaluate,
+    export,
+    models,
+    recover,
+    sense,
+    train,
+    verify,
+)
 from gradprox.errors import InputError
 
 app = typer.Typer(
@@ -28,6 +40,7 @@ for command in (
     models.models,
     export.export,
     verify.verify,
+    certify.certify,
 ):
     app.command()(command)
 app.add_typer(evaluate.app, name="evaluate")

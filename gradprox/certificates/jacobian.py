@@ -21,14 +21,22 @@ def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     def flat(v: Tensor) -> Tensor:
         return operator(v.view_as(x)).flatten()
 
-    jacobian = torch.autograd.functional.jacobian(flat, x.detach().flatten())
-    assert isinstance(jacobian, Tensor)  # noqa: S101  one tensor in, one tensor out
-    return jacobian
+    point = x.detach().flatten().requires_grad_()
+    value = flat(point)
+    # A value that does not depend on the input, such as a rounded one, has a zero Jacobian.
+    if not value.requires_grad:
+        return point.new_zeros(size, size)
+    rows = [
+        torch.autograd.grad(entry, point, retain_graph=True, materialize_grads=True)[0] for entry in value
+    ]
+    return torch.stack(rows)
 
 
 def symmetry_defect(jacobian: Tensor) -> float:
     """Return ``max |J - J^T| / |J|_2``: 0 for the gradient of a potential."""
-    return float((jacobian - jacobian.T).abs().max() / torch.linalg.matrix_norm(jacobian, 2))
+    # A saturated network's Jacobian may be all zeros, which is symmetric.
+    norm = torch.linalg.matrix_norm(jacobian, 2).clamp_min(torch.finfo(jacobian.dtype).tiny)
+    return float((jacobian - jacobian.T).abs().max() / norm)
 
 
 def eigenvalue_range(jacobian: Tensor) -> tuple[float, float]:

@@ -1,6 +1,58 @@
 """Gradient networks: maps with a symmetric Jacobian, monotone ones among them, by construction."""
 
+from gradprox.networks.activation import Activation
+from gradprox.networks.analysis import AnalysisOperator, Dense
 from gradprox.networks.base import GradientNetwork
+from gradprox.networks.blind import BlindGradientNetwork
+from gradprox.networks.cascade import Cascade
+from gradprox.networks.composed import Composed
+from gradprox.networks.convolution import Conv2d
+from gradprox.networks.elementwise import (
+    Elementwise,
+    Identity,
+    LinearSpline,
+    Sigmoid,
+    Softplus,
+    TanhMixture,
+)
+from gradprox.networks.gradnet_c import GradNetC, MGradNetC
+from gradprox.networks.gradnet_m import GradNetM, MGradNetM
+from gradprox.networks.group import EnergyGating, SmoothedNorm, Softmax
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
+from gradprox.networks.modules import Modules
+from gradprox.networks.sums import ConicSum, Sum
+from gradprox.networks.transforms import One, Rho, SigmoidRho, Squareplus, TanhRho
 
-__all__ = ["GradientNetwork", "IdentityPath", "IdentityPathConfig"]
+__all__ = [
+    "Activation",
+    "AnalysisOperator",
+    "BlindGradientNetwork",
+    "Cascade",
+    "Composed",
+    "ConicSum",
+    "Conv2d",
+    "Dense",
+    "Elementwise",
+    "EnergyGating",
+    "GradNetC",
+    "GradNetM",
+    "GradientNetwork",
+    "Identity",
+    "IdentityPath",
+    "IdentityPathConfig",
+    "LinearSpline",
+    "MGradNetC",
+    "MGradNetM",
+    "Modules",
+    "One",
+    "Rho",
+    "Sigmoid",
+    "SigmoidRho",
+    "SmoothedNorm",
+    "Softmax",
+    "Softplus",
+    "Squareplus",
+    "Sum",
+    "TanhMixture",
+    "TanhRho",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +25,12 @@ class GradientNetwork(nn.Module, ABC):
 
     Attributes:
         monotone: whether the Jacobian is positive semidefinite for *every* value of the weights: a fact of the
-            class, not of a training run.
+            architecture, known when it is built, not of a training run.
+        channels: of the pictures ``(B, channels, H, W)`` it takes; None if the network fits other shapes.
     """
 
-    monotone: ClassVar[bool]
+    monotone: bool
+    channels: int | None
 
     @abstractmethod
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

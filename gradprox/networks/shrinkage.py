@@ -79,20 +79,18 @@ def gate(t: Tensor, ramps: list[Ramp]) -> Tensor:
 
 
 def gate_primitive(t: Tensor, ramps: list[Ramp]) -> Tensor:
-    """Return ``S(t)``, the integral of the gate from 0 to ``t``.
-
-    ``p (r - p/2)`` with ``p = clip(r, 0, 1)`` is a primitive of ``clip(r, 0, 1)`` with respect to ``r``.
-    """
-
-    def primitive(r: Tensor) -> Tensor:
-        clipped = r.clamp(0, 1)
-        return clipped * (r - clipped / 2)
-
+    """Return ``S(t)``, the integral of the gate from 0 to ``t``."""
     total = torch.zeros_like(t)
     for ramp in ramps:
-        area = primitive(ramp.slope * t + ramp.start) - primitive(ramp.start)
+        area = ramp_primitive(ramp.slope * t + ramp.start) - ramp_primitive(ramp.start)
         total = total + ramp.weight / ramp.slope * area
     return total
+
+
+def ramp_primitive(r: Tensor) -> Tensor:
+    """Return ``p (r - p/2)`` with ``p = clip(r, 0, 1)``, the primitive of ``p`` that is 0 for negative ``r``."""
+    clipped = r.clamp(0, 1)
+    return clipped * (r - clipped / 2)
 
 
 class Shrinkage(nn.Module, ABC):

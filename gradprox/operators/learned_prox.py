@@ -27,7 +27,7 @@ class LearnedProx(Denoiser):
 
     Pictures are ``(B, C, H, W)`` tensors on the scale ``[0, 1]`` (values outside are fine: nothing is clipped).
     A network of one channel treats the channels of a picture one by one, which is again a prox, of a sum over
-    the channels.
+    the channels. A network that knows no noise level ignores ``sigma``.
 
     Args:
         network: a monotone gradient network.
@@ -38,6 +38,7 @@ class LearnedProx(Denoiser):
     """
 
     network: GradientNetwork
+    monotone = True
 
     def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
         if not network.monotone:
@@ -95,15 +96,20 @@ class LearnedProx(Denoiser):
 
     def _fold(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
         """Check the input; give each channel its own place in the batch of a one-channel network."""
+        channels = self.network.channels
         if y.ndim != 4 or not y.is_floating_point() or y.numel() == 0:
             raise ValueError(
                 f"expected a floating-point tensor (B, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
             )
+        if channels not in (None, 1, y.shape[1]):
+            raise ValueError(f"{self.name} takes pictures of {channels} channels, got {y.shape[1]}")
         levels = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
         if levels.numel() not in (1, y.shape[0]):
             raise ValueError(f"got {levels.numel()} noise levels for {y.shape[0]} pictures")
         if not bool(torch.all(levels >= 0) & torch.all(torch.isfinite(levels))):
             raise ValueError("noise levels must be finite and not negative")
+        if channels != 1:
+            return y, levels
         if levels.numel() > 1:
             levels = levels.repeat_interleave(y.shape[1])
         return y.reshape(-1, 1, *y.shape[2:]), levels

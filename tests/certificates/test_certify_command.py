@@ -1,0 +1,67 @@
+"""``gradprox certify``: what it prints, writes and exits with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from gradprox.cli.app import app
+from gradprox.errors import InputError
+from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks.filters import MirrorFilterBank
+from gradprox.operators import save_network
+
+CONFIG = IdentityPathConfig(kernel_size=4, window=3, components=1)
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small.safetensors"
+    torch.manual_seed(0)
+    save_network(IdentityPath(CONFIG), path)
+    return path
+
+
+def test_certifies_a_model_file(model, tmp_path):
+    report = tmp_path / "certificate.json"
+    command = [
+        "certify",
+        str(model),
+        "--size",
+        "8",
+        "--points",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+        str(report),
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "held to be a monotone gradient" in result.output
+    figures = json.loads(report.read_text())
+    assert figures["name"] == "small"
+    assert figures["symmetry_defect"] < 1e-10
+    assert figures["smallest_eigenvalue"] > -1e-10
+
+
+def test_a_model_that_fails_exits_with_an_error(model, monkeypatch):
+    # A build of the library whose synthesis is not the adjoint of its analysis.
+    right = MirrorFilterBank.synthesise
+    monkeypatch.setattr(
+        MirrorFilterBank, "synthesise", staticmethod(lambda z, filters: right(z, filters.flip(-1)))
+    )
+    result = CliRunner().invoke(
+        app, ["certify", str(model), "--size", "8", "--points", "1", "--device", "cpu"]
+    )
+    assert isinstance(result.exception, InputError)
+    assert "not symmetric" in str(result.exception)
+    assert "FAILED" in result.output
+
+
+def test_missing_model_is_an_input_error():
+    result = CliRunner().invoke(app, ["certify", "nowhere.safetensors"])
+    assert isinstance(result.exception, InputError)

@@ -74,7 +74,7 @@ def score_folder(
         quiet: print errors only.
         report: JSON file for the figures.
     """
-    records = []
+    records: list[dict[str, Any]] = []
     with progress_bar(quiet) as bar:
         cases = list(_cases(data, trials, color=color, seed=seed))
         overall = bar.add_task(task, total=len(cases), note="")
@@ -83,7 +83,11 @@ def score_folder(
             restore = trial(picture().to(device), generator, follow(bar, current))
             began = time.perf_counter()
             restored = restore()
-            record = {"name": name, **_compare(restored, clip=clip), "seconds": time.perf_counter() - began}
+            record: dict[str, Any] = {
+                "name": name,
+                **_compare(restored, clip=clip),
+                "seconds": time.perf_counter() - began,
+            }
             record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
             record.setdefault("objective_increases", 0)
             records.append(record)

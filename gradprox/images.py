@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,7 +106,7 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         if picture.alpha is not None and suffix not in (".jpg", ".jpeg", ".bmp"):
             samples = np.dstack([samples, picture.alpha])
         image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    options = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
+    options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
     with written_whole(path) as temporary:
         image.save(temporary, **options)
 
@@ -159,7 +160,8 @@ def _from_array(path: Path, array: NDArray[np.generic]) -> Picture:
     if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
         raise InputError(f"{path}: expected an array (H, W) or (H, W, 3), got shape {array.shape}")
     if array.dtype in (np.uint8, np.uint16):
-        return Picture(_tensor(array / np.iinfo(array.dtype).max), 8 * array.dtype.itemsize)
+        bits = 8 * array.dtype.itemsize
+        return Picture(_tensor(array.astype(np.float64) / (2**bits - 1)), bits)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"{path}: expected floats, uint8 or uint16, got {array.dtype}")
     if not np.isfinite(array).all():

@@ -11,7 +11,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators.learned_prox import image_sum
+from gradprox.networks.base import image_sum
 from gradprox.problems import squared_norm
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
@@ -64,12 +65,15 @@ class Preset:
         Returns:
             The last solver's result, but with the steps and the objective increases of all together.
         """
-        x, done, steps, increases = None, 0, 0, 0
+        x, done, results = None, 0, []
         for stage in (*self.warm_start, self.solver):
-            result = stage(y, physics, prior, x0=x, callback=_shifted(callback, done))
-            x, done = result.x, done + int(result.steps.max())
-            steps, increases = result.steps + steps, result.objective_increases + increases
-        return dataclasses.replace(result, steps=steps, objective_increases=increases)
+            results.append(stage(y, physics, prior, x0=x, callback=_shifted(callback, done)))
+            x, done = results[-1].x, done + int(results[-1].steps.max())
+        return dataclasses.replace(
+            results[-1],
+            steps=torch.stack([result.steps for result in results]).sum(dim=0),
+            objective_increases=torch.stack([result.objective_increases for result in results]).sum(dim=0),
+        )
 
 
 def preset(
@@ -111,7 +115,9 @@ def preset(
     }
     if task is Task.DEBLUR:
         explicit, proximal = 2.3 * level, 1.1 * level
-        warm_start = tuple(_hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 7))
+        warm_start: tuple[Solver[Any], ...] = tuple(
+            _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 7)
+        )
     else:
         explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 4 / 255)
         warm_start = tuple(

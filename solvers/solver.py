@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -140,7 +140,7 @@ def _run(
 ) -> Result:
     batch, budget = x0.shape[0], solver.max_steps
     state = solver.start(data, prior, x0)
-    kind = {"dtype": state.objective.dtype, "device": x0.device}
+    kind: dict[str, Any] = {"dtype": state.objective.dtype, "device": x0.device}
     final = x0.clone()
     status = [Status.MAX_STEPS] * batch
     steps = torch.full((batch,), budget, device=x0.device)

@@ -102,7 +102,7 @@ class IdentityPath(GradientNetwork):
         """Return ``D(x)``; see `GradientNetwork.forward`."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
         out = torch.empty_like(x)
-        for tile in tiles(x.shape[-2:], TILE):
+        for tile in tiles((x.shape[-2], x.shape[-1]), TILE):
             tile.of(out)[...] = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
         return out
 
@@ -133,7 +133,7 @@ class IdentityPath(GradientNetwork):
         """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
         envelope, out = image_sum(torch.zeros_like(x)), torch.empty_like(x)
-        for tile in tiles(x.shape[-2:], TILE):
+        for tile in tiles((x.shape[-2], x.shape[-1]), TILE):
             share, tile.of(out)[...] = self.inside_with_envelope(
                 tile.grown(self.radius).of(extended), sigma, filters
             )

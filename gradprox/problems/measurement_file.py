@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Sensing:
         Raises:
             InputError: the description is unknown, or the ratio is not in (0, 1].
         """
-        common = {"size": size, "channels": channels, "seed": seed, "noise": noise}
+        common: dict[str, Any] = {"size": size, "channels": channels, "seed": seed, "noise": noise}
         if Path(description).suffix.lower() in ARRAY_SUFFIXES:
             matrix = read_matrix(description)
             return cls(Sampling(kind="block-matrix", measurements=len(matrix), **common), matrix)
@@ -86,7 +86,7 @@ class Sensing:
                 f"({' '.join(ARRAY_SUFFIXES)})"
             )
         measurements = max(1, round(ratio * pixels[description]))
-        return cls(Sampling(kind=description, measurements=measurements, **common))
+        return cls(Sampling.model_validate({"kind": description, "measurements": measurements, **common}))
 
     def physics(self) -> HadamardSensing | BlockSensing:
         """Return the operator."""
@@ -129,7 +129,10 @@ def write_measurements(path: str | Path, y: Tensor, sensing: Sensing) -> None:
     """
     if Path(path).suffix.lower() != ".npz":
         raise InputError(f"{path}: measurements are written to a .npz file")
-    arrays = {"y": y[0].cpu().numpy(), "sampling": np.array(sensing.sampling.model_dump_json())}
+    arrays: dict[str, Any] = {
+        "y": y[0].cpu().numpy(),
+        "sampling": np.array(sensing.sampling.model_dump_json()),
+    }
     if sensing.matrix is not None:
         arrays["matrix"] = sensing.matrix.cpu().numpy()
     with written_whole(path) as temporary:

@@ -145,7 +145,7 @@ def _step(
     error = (network(noisy, sigma) - clean).square().mean(dim=(1, 2, 3))
     loss = (error / sigma**recipe.loss_power).mean()
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return float(loss.detach())
 

@@ -24,7 +24,6 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["gradprox", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
             main()
-            raise SystemExit(0)
         captured = capsys.readouterr()
         return exit_.value.code or 0, captured.out, captured.err
 

@@ -46,7 +46,7 @@ def pictures(*shape: int) -> np.ndarray:
 
 def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.npy"
-    subprocess.run([sys.executable, "-c", BLOCKED, str(denoiser_file), str(target)], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", BLOCKED, str(denoiser_file), str(target)], check=True)
     np.testing.assert_array_equal(np.load(target), OnnxDenoiser(denoiser_file)(pictures(1, 1, 20, 30), 0.1))
 
 
@@ -56,7 +56,7 @@ def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape:
     picture = pictures(*shape)
     np.save(tmp_path / "noisy.npy", picture)
     files = [denoiser_file, tmp_path / "noisy.npy", tmp_path / "clean.npy"]
-    subprocess.run([sys.executable, script, *files, "--noise", "0.1"], check=True)  # noqa: S603
+    subprocess.run([sys.executable, script, *files, "--noise", "0.1"], check=True)
     clean = np.load(tmp_path / "clean.npy")
     assert clean.shape == shape
     first = picture if picture.ndim == 2 else picture[..., 0]

@@ -58,15 +58,15 @@ def test_training_improves_denoising(data, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
-    class Interrupted(Exception):
+    class InterruptionError(Exception):
         pass
 
     def stop(progress):
         if progress.step == 7:
-            raise Interrupted
+            raise InterruptionError
 
     train(RECIPE, data, tmp_path / "whole")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         train(RECIPE, data, tmp_path / "cut", report=stop)
     train(RECIPE, data, tmp_path / "cut", resume=True)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")

@@ -1,0 +1,61 @@
+"""Ship a trained model: copy its weights into the zoo and write its card from measured figures.
+
+Usage, after `gradprox train --recipe NAME ... --out RUN` and, for each test set and noise level,
+`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors --json FIGURES/denoise-SET-LEVEL.json`:
+
+    python benchmarks/card.py NAME RUN FIGURES --summary "One line on what it is for."
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradprox.files import written_whole
+from gradprox.operators import load_network
+from gradprox.zoo.models import FOLDER, Card
+
+GUARANTEE = (
+    "The gradient of a convex function for every noise level, by construction, hence a proximal operator; "
+    "symmetric and monotone at image borders too."
+)
+
+
+def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Option()]) -> None:
+    """Copy the weights of a run into the zoo and write their card."""
+    log = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    weights = FOLDER / f"{name}.safetensors"
+    with written_whole(weights) as temporary:
+        shutil.copyfile(run / "model.safetensors", temporary)
+    network = load_network(weights)
+    psnr: dict[str, dict[str, float]] = {}
+    for path in sorted(figures.glob("denoise-*-*.json"), key=lambda p: int(p.stem.rsplit("-", 1)[1])):
+        _, test_set, level = path.stem.split("-")
+        mean = json.loads(path.read_text(encoding="utf-8"))["mean"]["psnr"]
+        psnr.setdefault(test_set, {})[level] = round(mean, 3)
+    low, high = log["recipe"]["noise_range"]
+    card = Card(
+        name=name,
+        summary=summary,
+        guarantee=GUARANTEE,
+        lipschitz_bound=network.lipschitz_bound(),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        noise_range=(round(255 * low, 6), round(255 * high, 6)),
+        psnr=psnr,
+        data=f"{log['pictures']['count']} photographs of BSDS500 (its train and test folders), gray",
+        hardware="{machine}, {threads} CPU thread(s), torch {torch}".format(**log["hardware"]),
+        training_seconds=round(log["seconds"]),
+        sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        licence="BSD-3-Clause; the training photographs are for non-commercial research",
+    )
+    with written_whole(FOLDER / f"{name}.json") as temporary:
+        temporary.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(ship)

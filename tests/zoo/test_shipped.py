@@ -1,0 +1,98 @@
+"""The shipped models are what their cards say, and proximal operators in double precision, at borders too."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from deepinv.loss.metric import PSNR
+from PIL import Image
+
+from gradprox import InputError, load_model, model_names
+from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
+from gradprox.cli.demo import PICTURE
+from gradprox.networks.base import image_sum
+from gradprox.problems import gaussian_noise
+from gradprox.training import read_recipe
+from gradprox.zoo import read_card, recipe_path
+from gradprox.zoo.models import FOLDER
+
+SIGMAS = [1 / 255, 5 / 255, 25 / 255, 50 / 255]
+MODELS = model_names()
+
+
+@pytest.fixture
+def patch():
+    """Return a 9x11 piece of a photo, around an edge."""
+    pixels = np.asarray(Image.open(PICTURE).convert("L"), dtype=np.float64)[80:89, 60:71] / 255
+    return torch.from_numpy(pixels)[None, None]
+
+
+def test_the_default_model_ships():
+    assert "gray" in MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cards_are_true(name):
+    card, prox = read_card(name), load_model(name)
+    weights = FOLDER / f"{name}.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == card.sha256
+    assert weights.stat().st_size < 4_000_000
+    assert prox.lipschitz_bound() == pytest.approx(card.lipschitz_bound)
+    assert sum(p.numel() for p in prox.parameters()) == card.parameters
+    assert read_recipe(recipe_path(name)).network == prox.network.config
+    assert {"5", "15", "25", "50"} <= set(card.psnr["Set12"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_shipped_weights_are_symmetric_and_monotone(name, sigma, patch):
+    prox = load_model(name).double()
+    noisy = patch + gaussian_noise(patch, sigma, torch.Generator().manual_seed(0))
+    for y in (patch, noisy):
+        J = dense_jacobian(lambda v: prox(v, sigma), y)
+        assert symmetry_defect(J) <= 1e-10
+        smallest, largest = eigenvalue_range(J)
+        assert smallest >= -1e-10
+        assert largest <= prox.lipschitz_bound()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_shipped_weights_are_the_gradient_of_their_potential(name, sigma, patch):
+    prox = load_model(name).double()
+    y = patch.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(prox.potential(y, sigma).sum(), y)
+    torch.testing.assert_close(gradient, prox(y, sigma), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_no_competitor_beats_the_shipped_prox(name, sigma, patch):
+    prox = load_model(name).double()
+    near = 10.0 ** -torch.randint(0, 6, (1000, 1, 1, 1)) * torch.randn(
+        1000, *patch.shape[1:], dtype=torch.float64
+    )
+    others = patch + near
+    x, rivals = prox(patch, sigma), prox(others, sigma)
+    own = prox.value(patch, sigma) + image_sum((x - patch).square()) / 2
+    theirs = prox.value(others, sigma) + image_sum((rivals - patch).square()) / 2
+    assert float((own - theirs).max()) <= 1e-12 * float(own.abs())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_denoise(name):
+    clean = torch.from_numpy(np.asarray(Image.open(PICTURE).convert("L"), dtype=np.float32) / 255)[None, None]
+    noisy = clean + gaussian_noise(clean, 25 / 255, torch.Generator().manual_seed(0))
+    psnr = PSNR()
+    with torch.no_grad():
+        assert float(psnr(load_model(name)(noisy, 25 / 255), clean)) > float(psnr(noisy, clean)) + 8
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="no such recipe"):
+        recipe_path("nobody")
+    with pytest.raises(InputError, match="no such model"):
+        read_card("nobody")

@@ -1,7 +1,8 @@
 """Ship a trained model: copy its weights into the zoo and write its card from measured figures.
 
 Usage, after `gradprox train --recipe NAME ... --out RUN` and, for each test set and noise level,
-`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors --json FIGURES/denoise-SET-LEVEL.json`:
+`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` with
+`--json FIGURES/denoise-SET-LEVEL.json`:
 
     python benchmarks/card.py NAME RUN FIGURES --summary "One line on what it is for."
 """

@@ -64,7 +64,8 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # numpy leaves a file open that it cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array, not an archive of arrays")
             return {name: archive[name] for name in archive.files}

@@ -56,7 +56,8 @@ def clear(run, tmp_path):
 
 def psnr(path, reference):
     def pixels(p):
-        return np.asarray(Image.open(p), dtype=float) / 255
+        with Image.open(p) as picture:
+            return np.asarray(picture, dtype=float) / 255
 
     return -10 * np.log10(((pixels(path) - pixels(reference)) ** 2).mean())
 
@@ -140,7 +141,8 @@ def test_outputs_are_replaced_only_when_asked(run, clear, photo, tmp_path):
     assert "--overwrite" in clear("denoise", photo, "--noise", "0.05", "-o", target)
     assert target.read_text() == "precious"
     assert run("denoise", photo, "--noise", "0.05", "-o", target, "--overwrite")[0] == 0
-    assert Image.open(target).size == (64, 48)
+    with Image.open(target) as replaced:
+        assert replaced.size == (64, 48)
 
 
 @pytest.mark.parametrize("sampling", ["hadamard", "block-gaussian", "file"])
@@ -205,7 +207,8 @@ def test_demo_shows_the_main_job(run, tmp_path):
     assert "deblurring" in out
     assert "compressed sensing" in out
     for name in ("pictures.png", "objective.png", "deblurring-before.png", "compressed-sensing-after.png"):
-        Image.open(tmp_path / "demo" / name).verify()
+        with Image.open(tmp_path / "demo" / name) as picture:
+            picture.load()
     for case in json.loads((tmp_path / "demo.json").read_text())["cases"]:
         assert case["psnr_after"] > case["psnr_before"] + 3
         assert case["objective_increases"] == 0

@@ -122,8 +122,9 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("case", "PSNR before", "PSNR after", "steps", "status", "objective increases"):
-        table.add_column(heading, justify="left" if heading in ("case", "status") else "right")
+    for heading in ("case", "PSNR before", "PSNR after", "steps", "status", "increases"):
+        text = heading in ("case", "status")
+        table.add_column(heading, justify="left" if text else "right", no_wrap=True)
     for record in records:
         table.add_row(
             record["name"],

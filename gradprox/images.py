@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,19 @@ from gradprox.files import written_whole
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 ARRAY_SUFFIXES = (".npy",)
+# What numpy raises on damaged files, found by feeding it some thousands.
+NUMPY_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 SIXTEEN_BIT_SUFFIXES = (".png", ".tif", ".tiff")
 
 
@@ -147,7 +161,7 @@ def read_npy(path: Path) -> NDArray[np.generic]:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except NUMPY_ERRORS as error:
         raise InputError(f"{path}: not a readable .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: an archive of arrays, not one .npy array")

@@ -12,24 +12,14 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from gradprox.errors import InputError
-from gradprox.images import read_npy
+from gradprox.images import NUMPY_ERRORS, read_npy
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
 
-# What numpy and scipy raise on damaged files, found by feeding them some thousands.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    SyntaxError,
-    MemoryError,
-    zlib.error,
-)
-_NPZ_ERRORS = (*_DAMAGED, NotImplementedError, zipfile.BadZipFile)
-_MAT_ERRORS = (*_DAMAGED, NotImplementedError, MatReadError)
+# What the two archive formats raise besides, found in the same way.
+# RuntimeError: an archive that says it is encrypted.
+_NPZ_ERRORS = (*NUMPY_ERRORS, RuntimeError, zipfile.BadZipFile, zlib.error)
+_MAT_ERRORS = (*NUMPY_ERRORS, NotImplementedError, MatReadError, zlib.error)
 
 
 def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -218,4 +218,4 @@ def cs(
 
 def _common(preset: Preset, **more: object) -> dict[str, Any]:
     solver = preset.solver
-    return {"solver": type(solver).__name__.lower(), **dataclasses.asdict(solver), **more}
+    return {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver), **more}

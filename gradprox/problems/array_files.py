@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
-from scipy.io.matlab import MatReadError
 
 from gradprox.errors import InputError
 from gradprox.images import NUMPY_ERRORS, read_npy
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
 
-# What the two archive formats raise besides, found in the same way.
-# RuntimeError: an archive that says it is encrypted.
+# What zip archives raise besides, found in the same way. RuntimeError: an archive that says it is encrypted.
 _NPZ_ERRORS = (*NUMPY_ERRORS, RuntimeError, zipfile.BadZipFile, zlib.error)
-_MAT_ERRORS = (*NUMPY_ERRORS, NotImplementedError, MatReadError, zlib.error)
+
+# What the child process of `_read_mat` runs.
+_MAT_TO_NPZ = """
+import sys, numpy, scipy.io
+stored = scipy.io.loadmat(sys.argv[1])
+arrays = {k: v for k, v in stored.items() if isinstance(v, numpy.ndarray) and v.dtype.kind in "fiub"}
+numpy.savez(sys.argv[2], **arrays)
+"""
 
 
 def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -38,10 +45,7 @@ def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
     elif suffix == ".npz":
         arrays = read_npz(path)
     else:
-        try:
-            arrays = {k: v for k, v in scipy.io.loadmat(path).items() if isinstance(v, np.ndarray)}
-        except _MAT_ERRORS as error:
-            raise InputError(f"{path}: not a readable .mat file (MATLAB 4 to 7.2): {error}") from error
+        arrays = _read_mat(path)
     return {name: array for name, array in arrays.items() if array.ndim == 2}
 
 
@@ -63,3 +67,19 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a readable .npz archive: {error}") from error
+
+
+def _read_mat(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Read a ``.mat`` file in a process of its own: scipy's reader can crash on a damaged one.
+
+    Raises:
+        InputError: that process could not read it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "arrays.npz"
+        command = [sys.executable, "-c", _MAT_TO_NPZ, str(path), str(copy)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["its reader crashed"])[-1]
+            raise InputError(f"{path}: not a readable .mat file (MATLAB 4 to 7.2): {reason}")
+        return read_npz(copy)

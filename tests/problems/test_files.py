@@ -13,6 +13,7 @@ import torch
 from gradprox import InputError
 from gradprox.problems import (
     Sensing,
+    array_files,
     disk_kernel,
     gaussian_kernel,
     motion_kernel,
@@ -75,6 +76,13 @@ def test_measurements_come_back(tmp_path, sampling):
     assert torch.equal(stored.physics().A(x), y)
 
 
+def test_a_mat_file_that_crashes_its_reader_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "k.mat").write_bytes(b"damaged")
+    monkeypatch.setattr(array_files, "_MAT_TO_NPZ", "import os; os.abort()")
+    with pytest.raises(InputError, match="its reader crashed"):
+        read_kernels(str(tmp_path / "k.mat"))
+
+
 def mutations(content, count, seed):
     generator = np.random.default_rng(seed)
     for _ in range(count):
@@ -85,17 +93,18 @@ def mutations(content, count, seed):
         yield bytes(mutated[:cut])
 
 
-# Not .mat: scipy's reader itself can crash the process on damaged files.
 @pytest.mark.filterwarnings("ignore")  # numpy warns about the damage in many words
-@pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_mutated_files_are_read_or_refused(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "count"), [(".npy", 400), (".npz", 400), (".mat", 15)])
+def test_mutated_files_are_read_or_refused(tmp_path, suffix, count):
     path = tmp_path / f"k{suffix}"
     kernel = np.ones((5, 5))
     if suffix == ".npy":
         np.save(path, kernel)
-    else:
+    elif suffix == ".npz":
         np.savez_compressed(path, k=kernel)
-    for content in mutations(path.read_bytes(), 400, seed=0):
+    else:
+        scipy.io.savemat(path, {"k": kernel})
+    for content in mutations(path.read_bytes(), count, seed=0):
         path.write_bytes(content)
         with contextlib.suppress(InputError):  # anything else fails the test
             read_kernels(str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from gradprox.errors import InputError
 from gradprox.files import written_whole
@@ -20,11 +20,8 @@ FORMAT = "gradprox-model-1"
 
 def save_network(network: IdentityPath, path: str | Path) -> None:
     """Write a network's configuration and weights to a ``.safetensors`` file, whole or not at all."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with written_whole(path) as temporary:
-        save_file(
-            weights, temporary, metadata={"format": FORMAT, "network": network.config.model_dump_json()}
-        )
+        temporary.write_bytes(network_bytes(network))
 
 
 def network_bytes(network: IdentityPath) -> bytes:
@@ -32,10 +29,8 @@ def network_bytes(network: IdentityPath) -> bytes:
 
     safetensors orders the metadata in its header by a hash that changes from process to process.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        save_network(network, path)
-        content = path.read_bytes()
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    content = save(weights, metadata={"format": FORMAT, "network": network.config.model_dump_json()})
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

@@ -33,7 +33,7 @@ class DenoiserGraph(nn.Module):
         self.register_buffer("filters", network.bank.filters())
 
     def forward(self, y: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return ``D(y)`` for ``y`` of ``(B, 1, H, W)``, and ``Phi(y)``, ``(B,)`` in double precision."""
+        """Return ``D(y)`` for ``y`` of ``(B, C, H, W)``, and ``Phi(y)``, ``(B,)`` in double precision."""
         extended = extend(y, self.network.radius)
         if not self.potential:
             return self.network.inside(extended, sigma, self.filters)
@@ -46,11 +46,12 @@ def export_denoiser(
 ) -> DenoiserReport:
     """Write a learned prox as a verified ONNX file.
 
-    The model has the inputs ``y``, float32 ``(batch, 1, height, width)`` of any size from 1x1, and ``sigma``,
-    float32 ``(1,)``, one noise level for the batch; and the output ``x`` of the shape of ``y``. Pictures of several
-    channels go through it channel by channel, as batches. One level, and not one for each picture, because
-    depthwise convolutions with different filters for each picture are much slower. Borders are continued inside the
-    model, by the rule that keeps its Jacobian symmetric. The file also carries the weights as they were trained
+    The model has the inputs ``y``, float32 ``(batch, channels, height, width)`` of any size from 1x1, and ``sigma``,
+    float32 ``(1,)``, one noise level for the batch; and the output ``x`` of the shape of ``y``. The channels are
+    those of the network, 1 or 3; colours go through a gray model channel by channel, as batches. One level, and not
+    one for each picture, because depthwise convolutions with different filters for each picture are much slower.
+    Borders are continued inside the model, by the rule that keeps its Jacobian symmetric. The file also carries the
+    weights as they were trained
     (`gradprox.load_model` reads them), its certificate, and the report of its verification.
 
     Args:
@@ -72,7 +73,7 @@ def export_denoiser(
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
     exported = trace(
         DenoiserGraph(network, potential),
-        (torch.zeros(2, 1, 12, 13), torch.full((1,), 0.1)),
+        (torch.zeros(2, network.channels, 12, 13), torch.full((1,), 0.1)),
         ("y", "sigma"),
         ("x", "potential") if potential else ("x",),
         {"y": {0: "batch", 2: "height", 3: "width"}},

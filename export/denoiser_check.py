@@ -98,7 +98,7 @@ def examine_denoiser(model: ModelProto, content: bytes, network: IdentityPath) -
     generator = np.random.default_rng(0)
     for shape in SHAPES:
         # Steps and noise; a quarter below and above the range of pictures.
-        y = generator.uniform(-0.25, 1.25, (shape[0], 1, *shape[1:])).astype(np.float32)
+        y = generator.uniform(-0.25, 1.25, (shape[0], network.channels, *shape[1:])).astype(np.float32)
         y[..., shape[2] // 2 :] *= np.float32(0.25)
         for level in NOISE_LEVELS:
             sigma = np.array([level], np.float32)
@@ -114,7 +114,8 @@ def examine_denoiser(model: ModelProto, content: bytes, network: IdentityPath) -
     demand(potential_error <= PARITY_TOLERANCE, f"its potential differs by {potential_error:.1e}")
 
     evaluator = ReferenceEvaluator(float64_copy(model))
-    figures = [_jacobian_figures(evaluator, level, has_potential) for level in JACOBIAN_LEVELS]
+    picture = (network.channels, *JACOBIAN_SHAPE)
+    figures = [_jacobian_figures(evaluator, picture, level, has_potential) for level in JACOBIAN_LEVELS]
     defect, smallest, gradient_error = (
         float(worst(column))
         for worst, column in zip((np.max, np.min, np.max), zip(*figures, strict=True), strict=True)
@@ -149,13 +150,13 @@ def _reference(
 
 
 def _jacobian_figures(
-    evaluator: ReferenceEvaluator, level: float, has_potential: bool
+    evaluator: ReferenceEvaluator, shape: tuple[int, int, int], level: float, has_potential: bool
 ) -> tuple[float, float, float]:
     """Return symmetry defect, relative smallest eigenvalue, and error of the gradient of the potential."""
     # Flat gray with noise of that level: where gates are half open and eigenvalues come closest to zero.
-    y = 0.5 + level * np.random.default_rng(1).standard_normal(JACOBIAN_SHAPE)
-    steps = DIFFERENCE * np.eye(y.size).reshape(y.size, 1, *y.shape)
-    batch = np.concatenate([y + steps, y - steps, y[None, None]])
+    y = 0.5 + level * np.random.default_rng(1).standard_normal(shape)
+    steps = DIFFERENCE * np.eye(y.size).reshape(y.size, *shape)
+    batch = np.concatenate([y + steps, y - steps, y[None]])
     outputs = evaluator.run(None, {"y": batch, "sigma": np.array([level])})
     assert isinstance(outputs, list)  # noqa: S101  of two shapes in onnx's annotations
     x = outputs[0].reshape(len(batch), -1)

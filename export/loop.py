@@ -26,6 +26,10 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
     """Return the ONNX model of a solver; its inputs and outputs are those of `export_solver`."""
     kernel, one = torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
     y, y_sizes = problem.example()
+    if network.channels != 1:
+        # The example has three channels already.
+        y_sizes.pop(1)
+    picture_sizes = [y_sizes.get(1, network.channels), *problem.picture_sizes()]
     x = problem.operator(kernel).initial(y)
     counters = torch.zeros(y.shape[0], dtype=torch.long)
     kernel_sizes = _KERNEL if isinstance(problem, Deblurring) else {}
@@ -52,7 +56,7 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
         inside | unnamed,
     )
     if problem.name != "valid":
-        return _assemble(start, body, None, problem)
+        return _assemble(start, body, None, problem, picture_sizes)
     finish = trace(
         Finish(network, algorithm, problem),
         (x, kernel),
@@ -60,10 +64,16 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
         ("picture",),
         {"x": inside["x"], "kernel": unnamed["kernel"]},
     )
-    return _assemble(start, body, finish, problem)
+    return _assemble(start, body, finish, problem, picture_sizes)
 
 
-def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto | None, problem: Problem) -> ModelProto:
+def _assemble(
+    start: ModelProto,
+    body: ModelProto,
+    finish: ModelProto | None,
+    problem: Problem,
+    picture_sizes: list[str | int],
+) -> ModelProto:
     """Put the parts together: start, a ``Loop`` around the body, finish, if there is any."""
     weights: dict[str, TensorProto] = {}
     nodes = _place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
@@ -124,7 +134,7 @@ def _assemble(start: ModelProto, body: ModelProto, finish: ModelProto | None, pr
     inputs += [typed(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
     inputs.append(typed("n_iter", TensorProto.INT64, []))
     outputs = [
-        typed("x", TensorProto.FLOAT, problem.picture_sizes()),
+        typed("x", TensorProto.FLOAT, ["batch", *picture_sizes]),
         typed("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
         typed("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
         typed("steps", TensorProto.INT64, ["batch"]),

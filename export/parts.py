@@ -40,9 +40,12 @@ class GraphProx:
     def prox_and_envelope(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `LearnedProx.prox_and_envelope`."""
         batch, channels, height, width = y.shape
-        extended = extend(y.reshape(batch * channels, 1, height, width), self.network.radius)
-        envelope, x = self.network.inside_with_envelope(extended, sigma, self.filters)
-        return x.view(batch, channels, height, width), envelope.view(batch, channels).sum(dim=1)
+        # A gray network takes colours one by one.
+        folded = y.reshape(batch * channels, 1, height, width) if self.network.channels == 1 else y
+        envelope, x = self.network.inside_with_envelope(
+            extend(folded, self.network.radius), sigma, self.filters
+        )
+        return x.view(batch, channels, height, width), envelope.view(batch, -1).sum(dim=1)
 
     def weak_convexity(self) -> float:
         """See `LearnedProx.weak_convexity`; only checks of settings ask for it, and graphs have none."""

@@ -50,11 +50,11 @@ class Problem(ABC):
 
     @abstractmethod
     def example(self) -> tuple[Tensor, dict[int, str]]:
-        """Return measurements to trace with, and the names of their open sizes."""
+        """Return measurements of pictures of three channels to trace with, and the names of their open sizes."""
 
     @abstractmethod
     def picture_sizes(self) -> list[str | int]:
-        """Return the shape of pictures: sizes, or names of open ones."""
+        """Return height and width of pictures: sizes, or names of open ones."""
 
     @abstractmethod
     def metadata(self) -> dict[str, str]:
@@ -81,7 +81,7 @@ class Deblurring(Problem):
 
     def picture_sizes(self) -> list[str | int]:
         """See `Problem.picture_sizes`."""
-        return ["batch", "channels", "height", "width"]
+        return ["height", "width"]
 
     def metadata(self) -> dict[str, str]:
         """See `Problem.metadata`."""
@@ -110,7 +110,7 @@ class Sensing(Problem):
 
     def picture_sizes(self) -> list[str | int]:
         """See `Problem.picture_sizes`."""
-        return ["batch", "channels", *self.physics.size]
+        return list(self.physics.size)
 
     def metadata(self) -> dict[str, str]:
         """See `Problem.metadata`."""

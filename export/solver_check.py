@@ -110,6 +110,8 @@ def examine_solver(
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
     cases = CASES if isinstance(problem, Deblurring) else SENSING_CASES
+    if network.channels != 1:
+        cases = tuple(case._replace(channels=network.channels) for case in cases)
     for number, case in enumerate(cases):
         y, kernel = _measured(case, number, problem)
         limit = 1.0 if algorithm == "pgd" else 2 / (1 + case.strength)

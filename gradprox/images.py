@@ -94,6 +94,11 @@ def read_gray(path: str | Path) -> Tensor:
     return torch.from_numpy(luma / np.float32(255))[None, None]
 
 
+def read_colour(path: str | Path) -> Tensor:
+    """Read a picture as red, green and blue, ``(1, 3, H, W)``; gray becomes three equal channels."""
+    return read_picture(path).pixels.expand(-1, 3, -1, -1)
+
+
 def write_picture(path: str | Path, picture: Picture) -> None:
     """Write a picture whole or not at all; values are clipped to ``[0, 1]`` except in ``.npy`` files.
 

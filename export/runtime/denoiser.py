@@ -31,6 +31,7 @@ class OnnxDenoiser:
             about 1.4 GB a megapixel. The model is local, with a halo that the file states, so windows are exact.
 
     Attributes:
+        channels: of the pictures it takes together: 1 or 3.
         halo: how many pixels away an input can change an output.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
@@ -54,15 +55,18 @@ class OnnxDenoiser:
         self.provider = self._session.provider
         self.metadata = self._session.metadata
         self.tile = tile
-        self.halo = self._session.entry("halo")
+        self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
+        if self.channels not in (1, 3):
+            raise InputError(f"{path}: its metadata says the pictures have {self.channels!r} channels")
         if not isinstance(self.halo, int) or self.halo < 0:
             raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
 
     def __call__(self, y: NDArray[Any], sigma: ArrayLike) -> NDArray[np.float32]:
-        """Return ``D(y)``, float32, channel by channel.
+        """Return ``D(y)``, float32; a gray model takes the channels one by one.
 
         Args:
             y: pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; nothing is clipped.
+                ``C`` is the model's ``channels``, or any number where those are 1.
             sigma: noise level on the scale of ``y``: one number, or one for each of the ``B`` pictures.
 
         Raises:
@@ -79,23 +83,28 @@ class OnnxDenoiser:
             raise InputError(
                 f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
             )
+        if self.channels not in (1, y.shape[1]):
+            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
         out = np.empty(y.shape, np.float32)
         for picture, result, level in zip(y, out, np.broadcast_to(levels, len(y)), strict=True):
-            # One plane at a time, so that memory does not grow with their number.
-            for plane, target in zip(picture, result, strict=True):
-                self._denoise(finite("the picture", plane.astype(np.float32)), level, target)
+            # No more at a time than the model needs together, so that memory does not grow with their number.
+            for first in range(0, len(picture), self.channels):
+                planes = slice(first, first + self.channels)
+                self._denoise(
+                    finite("the picture", picture[planes].astype(np.float32)), level, result[planes]
+                )
         return out
 
-    def _denoise(self, plane: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
-        """Write ``D`` of one plane ``(H, W)`` into ``out``."""
-        height, width = plane.shape
+    def _denoise(self, planes: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
+        """Write ``D`` of ``(channels, H, W)`` into ``out``."""
+        height, width = planes.shape[1:]
         sigma: dict[str, NDArray[Any]] = {"sigma": np.array([level])}
         constants = None
-        if plane.size >= SPECIALISE:
+        if height * width >= SPECIALISE:
             sigma, constants = {}, {"sigma": float(level)}
         side = max(height, width) if self.tile is None else self.tile
         for rows in spans(height, side, self.halo):
             for columns in spans(width, side, self.halo):
-                window = np.ascontiguousarray(plane[rows.read, columns.read])[None, None]
+                window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
                 x = self._session.run({"y": window, **sigma}, constants)[0]
-                out[rows.kept, columns.kept] = finite("the result", x[0, 0, rows.inner, columns.inner])
+                out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])

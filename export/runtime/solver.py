@@ -49,6 +49,7 @@ class OnnxSolver:
     Attributes:
         algorithm: ``"pgd"`` or ``"gd"``.
         problem: ``"deblur"`` or ``"cs"``.
+        channels: of the pictures it takes: 3, or 1, which stands for any number.
         boundary: of a blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
@@ -71,6 +72,7 @@ class OnnxSolver:
         self.algorithm, self.problem, self.boundary = (
             self.metadata.get(key, "") for key in ("algorithm", "problem", "boundary")
         )
+        self.channels = self._session.entry("channels")
         certificate = self._session.entry("certificate")
         physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:
@@ -125,6 +127,8 @@ class OnnxSolver:
                 f"expected floating-point pictures (B, C, ...), got {y.dtype} of shape {y.shape}"
             )
         y = np.ascontiguousarray(finite("y", y.astype(np.float32)))
+        if self.channels not in (1, y.shape[1]):
+            raise InputError(f"expected {self.channels} channels, got y of shape {y.shape}")
         if self.problem == "cs":
             if kernel is not None or y.shape[2:] != self._measurement_shape:
                 raise InputError(

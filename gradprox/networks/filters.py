@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gradprox.networks.colour import from_planes, to_planes
+
 # Points per dimension on which a filter bank's frequency response is sampled. With 8x8 filters the proven
 # bound then exceeds the true norm by at most 0.4 %.
 FREQUENCY_GRID = 256
@@ -104,56 +106,59 @@ class MirrorFilterBank(nn.Module):
 
     Each stored filter is even or odd under a turn by 180 degrees and comes with its horizontal mirror image, so
     the bank is closed, up to sign, under horizontal and vertical flips: what exact borders need (``borders``).
-    The first half of the ``channels`` are the stored filters, the second half their mirror images.
+    Every colour plane (``colour``) sees the same filters. Of a plane's coefficients the first half belong to the
+    stored filters, the second half to their mirror images.
 
     Args:
         kernel_size: taps a side; even.
+        planes: channels of the pictures, 1 or 3.
     """
 
     parities: Tensor
 
-    def __init__(self, kernel_size: int) -> None:
+    def __init__(self, kernel_size: int, planes: int = 1) -> None:
         super().__init__()
         if kernel_size < 2 or kernel_size % 2:
             raise ValueError(f"kernel_size must be even and at least 2, got {kernel_size}")
         self.kernel_size = kernel_size
+        self.planes = planes
         filters, parities = cosine_pairs(kernel_size)
         self.weight = nn.Parameter(filters)
         self.register_buffer("parities", parities[:, None, None], persistent=False)
 
     @property
     def pairs(self) -> int:
-        """Number of mirror pairs."""
+        """Number of mirror pairs of filters."""
         return self.weight.shape[0]
 
     @property
     def channels(self) -> int:
-        """Number of filters, mirror images included."""
-        return 2 * self.pairs
+        """Number of coefficients a pixel, of all planes, mirror images included."""
+        return self.planes * 2 * self.pairs
 
     def filters(self) -> Tensor:
-        """Return the filters ``(channels, 1, k, k)``, of analysis norm at most 1 on pictures of any size."""
+        """Return the filters ``(2 pairs, 1, k, k)``, of analysis norm at most 1 on pictures of any size."""
         turned = (self.weight + self.parities * self.weight.flip(-1, -2)) / 2
         centred = turned - turned.mean(dim=(-1, -2), keepdim=True)
         bank = torch.cat([centred, centred.flip(-1)])
         bound = fourier_norm_bound(bank).clamp_min(torch.finfo(bank.dtype).tiny)
         return (bank / bound)[:, None]
 
-    @staticmethod
-    def analyse(x: Tensor, filters: Tensor) -> Tensor:
-        """Apply ``W`` where the filters fit: ``(B, 1, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""
-        return F.conv2d(x, filters)
+    def analyse(self, x: Tensor, filters: Tensor) -> Tensor:
+        """Apply ``W`` where filters fit: ``(B, planes, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""
+        # Planes are folded into the batch: a view, where grouped convolutions would be slower.
+        z = F.conv2d(to_planes(x).flatten(0, 1)[:, None], filters)
+        return z.view(x.shape[0], -1, *z.shape[2:])
 
-    @staticmethod
-    def synthesise(z: Tensor, filters: Tensor) -> Tensor:
-        """Apply ``W^T`` where all coefficients are known: ``(B, channels, h, w)`` to ``(B, 1, h-k+1, w-k+1)``."""
-        # Summing over channels and rows first leaves k planes to shift and add: four times faster on a CPU than
+    def synthesise(self, z: Tensor, filters: Tensor) -> Tensor:
+        """Apply ``W^T`` where all is known: ``(B, channels, h, w)`` to ``(B, planes, h - k + 1, w - k + 1)``."""
+        # Summing over channels and rows first leaves k columns to shift and add: four times faster on a CPU than
         # one convolution onto a single channel.
-        columns = filters.flip(-2).squeeze(1).permute(2, 0, 1)[..., None]
-        planes = F.conv2d(z, columns)
+        turned = filters.flip(-2).squeeze(1).permute(2, 0, 1)[..., None]
+        columns = F.conv2d(z.reshape(-1, filters.shape[0], *z.shape[2:]), turned)
         k = filters.shape[-1]
         width = z.shape[-1] - k + 1
-        x = planes[:, :1, :, k - 1 : k - 1 + width]
+        x = columns[:, :1, :, k - 1 : k - 1 + width]
         for j in range(1, k):
-            x = x + planes[:, j : j + 1, :, k - 1 - j : k - 1 - j + width]
-        return x
+            x = x + columns[:, j : j + 1, :, k - 1 - j : k - 1 - j + width]
+        return from_planes(x.reshape(z.shape[0], self.planes, *x.shape[2:]))

@@ -36,6 +36,7 @@ class IdentityPathConfig(BaseModel):
 
     Attributes:
         kind: the architecture's name in files.
+        channels: of the pictures: 1, gray, or 3, red, green and blue, restored together.
         form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it.
         kernel_size: taps a side of the ``kernel_size^2`` filters, even.
         window: side of the energy windows, odd; the ridge form has none.
@@ -46,6 +47,7 @@ class IdentityPathConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["identity-path"] = "identity-path"
+    channels: Literal[1, 3] = 1
     form: Literal["ridge", "energy-gated"] = "energy-gated"
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     window: int = Field(default=5, ge=1, le=31)
@@ -70,27 +72,26 @@ class IdentityPathConfig(BaseModel):
 
 
 class IdentityPath(GradientNetwork):
-    """A convolutional mGradNet with identity path, for one channel, conditional on the noise level.
+    """A convolutional mGradNet with identity path, conditional on the noise level.
 
     Args:
         config: the architecture.
     """
 
     monotone = True
-    channels = 1
 
     def __init__(self, config: IdentityPathConfig) -> None:
         super().__init__()
         self.config = config
-        self.bank = MirrorFilterBank(config.kernel_size)
+        self.channels = planes = config.channels
+        self.bank = MirrorFilterBank(config.kernel_size, planes)
         knots = NoiseKnots(config.noise_levels)
+        pairs, noise_gain = planes * self.bank.pairs, 1 / config.kernel_size
         shrinkage: Shrinkage
         if config.form == "ridge":
-            shrinkage = RidgeShrinkage(self.bank.pairs, 1 / config.kernel_size, knots, config.components)
+            shrinkage = RidgeShrinkage(pairs, noise_gain, knots, config.components, planes)
         else:
-            shrinkage = EnergyGate(
-                self.bank.pairs, 1 / config.kernel_size, knots, config.components, config.window
-            )
+            shrinkage = EnergyGate(pairs, noise_gain, knots, config.components, config.window, planes)
         self.shrinkage = shrinkage
 
     @property
@@ -110,12 +111,12 @@ class IdentityPath(GradientNetwork):
         """Return ``D`` at the pixels that are `radius` or more from the border of ``extended``, in one piece.
 
         Args:
-            extended: ``(B, 1, H + 2 radius, W + 2 radius)``.
+            extended: ``(B, channels, H + 2 radius, W + 2 radius)``.
             sigma: noise levels, ``(1,)`` or ``(B,)``.
             filters: what ``bank.filters()`` returns.
 
         Returns:
-            ``(B, 1, H, W)``.
+            ``(B, channels, H, W)``.
         """
         z = self.bank.analyse(extended, filters)
         kept = self.shrinkage.gradient(z, sigma.clamp_min(SIGMA_FLOOR))

@@ -26,6 +26,12 @@ from gradprox.networks.borders import crop
 from gradprox.networks.conditioning import NoiseKnots
 
 
+def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Tensor:
+    """Put what belongs to stored filters and to their mirror images side by side, plane by plane, along ``dim``."""
+    parts = [part.unflatten(dim, (planes, -1)) for part in (stored, mirrored)]
+    return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
+
+
 class RampMixture(nn.Module):
     r"""Nondecreasing gates ``s(t) = sum_m w_m clip(r_m(t), 0, 1)``, ``r_m(t) = 1/2 + a_m (t/c_m - 1)``.
 
@@ -35,12 +41,14 @@ class RampMixture(nn.Module):
 
     Args:
         knots: number of noise-level knots.
-        pairs: number of mirror pairs of channels; both channels of a pair share their gate.
+        pairs: number of mirror pairs of channels, of all planes; both channels of a pair share their gate.
         components: number ``M`` of terms.
+        planes: colour planes.
     """
 
-    def __init__(self, knots: int, pairs: int, components: int) -> None:
+    def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
         super().__init__()
+        self.planes = planes
         # Pure noise has unit energy: the first gate opens around twice, the last around eight times that.
         centres = torch.linspace(1, 3, components) if components > 1 else torch.tensor([2.0])
         self.log_centres = nn.Parameter((centres * math.log(2))[:, None].repeat(knots, 1, pairs))
@@ -52,7 +60,10 @@ class RampMixture(nn.Module):
         centres = NoiseKnots.interpolate(self.log_centres, coordinates).exp()
         sharpness = NoiseKnots.interpolate(self.log_sharpness, coordinates).exp()
         weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
-        terms = (p.repeat(1, 1, 2)[..., None, None].unbind(dim=1) for p in (centres, sharpness, weights))
+        terms = (
+            with_mirrors(p, p, self.planes, dim=2)[..., None, None].unbind(dim=1)
+            for p in (centres, sharpness, weights)
+        )
         return [Ramp(a / c, 0.5 - a, w) for c, a, w in zip(*terms, strict=True)]
 
     def slope_bound(self) -> float:
@@ -119,19 +130,22 @@ class RidgeShrinkage(Shrinkage):
     """The ridge form: every coefficient is shrunk by its own energy, ``K = I``.
 
     Args:
-        pairs: number of mirror pairs of channels.
+        pairs: number of mirror pairs of channels, of all planes.
         noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
         knots: noise levels at which parameters are stored.
         components: terms of each gate.
+        planes: colour planes.
     """
 
     radius = 0
 
-    def __init__(self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int) -> None:
+    def __init__(
+        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, planes: int = 1
+    ) -> None:
         super().__init__()
         self.noise_gain = noise_gain
         self.knots = knots
-        self.gates = RampMixture(len(knots), pairs, components)
+        self.gates = RampMixture(len(knots), pairs, components, planes)
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
@@ -156,22 +170,24 @@ class EnergyGate(Shrinkage):
     The columns of ``K`` sum to 1, so gains stay in ``[0, 1]`` and strong coefficients pass unchanged.
 
     Args:
-        pairs: number of mirror pairs of channels.
+        pairs: number of mirror pairs of channels, of all planes.
         noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
         knots: noise levels at which parameters are stored.
         components: terms of each gate.
         window: side of the averaging windows, odd.
+        planes: colour planes; channels of all of them are mixed.
     """
 
     def __init__(
-        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, window: int
+        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, window: int, planes: int = 1
     ) -> None:
         super().__init__()
+        self.planes = planes
         self.radius = window - 1
         self.window = window
         self.noise_gain = noise_gain
         self.knots = knots
-        self.gates = RampMixture(len(knots), pairs, components)
+        self.gates = RampMixture(len(knots), pairs, components, planes)
         # At first a gate sees mostly its own channel, through a Gaussian window of standard deviation 1.
         mixing = torch.full((len(knots), 2, pairs, pairs), -4.0)
         mixing[:, 0] += 6.5 * torch.eye(pairs)
@@ -184,14 +200,16 @@ class EnergyGate(Shrinkage):
         """Return the channel mixing ``(S, C, C)``: nonnegative, columns summing to 1, alike for mirror images."""
         logits = NoiseKnots.interpolate(self.mixing_logits, coordinates)
         same, mirrored = logits.flatten(1, 2).softmax(dim=1).chunk(2, dim=1)
-        return torch.cat([torch.cat([same, mirrored], dim=2), torch.cat([mirrored, same], dim=2)], dim=1)
+        to_stored = with_mirrors(same, mirrored, self.planes, dim=2)
+        to_mirrored = with_mirrors(mirrored, same, self.planes, dim=2)
+        return with_mirrors(to_stored, to_mirrored, self.planes, dim=1)
 
     def windows(self, coordinates: Tensor) -> Tensor:
         """Return the windows ``(S, C, k, k)``: nonnegative, each summing to 1, mirrored for mirror images."""
         logits = NoiseKnots.interpolate(self.window_logits, coordinates)
         symmetric = (logits + logits.flip(-1, -2)) / 2
         windows = symmetric.flatten(2).softmax(dim=2).view_as(symmetric)
-        return torch.cat([windows, windows.flip(-1)], dim=1)
+        return with_mirrors(windows, windows.flip(-1), self.planes, dim=1)
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""

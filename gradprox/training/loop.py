@@ -16,12 +16,13 @@ from deepinv.loss.metric import PSNR
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.images import pictures_in, read_gray
+from gradprox.images import pictures_in
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
 from gradprox.training.checkpoint import read_log, restore_checkpoint, save_checkpoint, write_log
-from gradprox.training.patches import PatchSampler
+from gradprox.training.initial import initial_network
+from gradprox.training.patches import PatchSampler, picture_reader
 from gradprox.training.recipe import Recipe
 
 MODEL_FILE = "model.safetensors"
@@ -76,9 +77,10 @@ def train(
     paths = pictures_in(data)
     log = _open_log(folder, recipe, paths, resume)
     sampler = PatchSampler(paths, recipe)
-    held_out = [read_gray(path) for path in pictures_in(validation)] if validation else []
+    read = picture_reader(recipe)
+    held_out = [read(path) for path in pictures_in(validation)] if validation else []
 
-    network = IdentityPath(recipe.network).to(device)
+    network = initial_network(recipe).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     start = restore_checkpoint(folder, network, optimizer)
     # Whatever the log says of steps after the checkpoint will be measured again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.images import read_gray
+from gradprox.images import read_colour, read_gray
 from gradprox.training.recipe import Recipe
 
 
@@ -20,8 +20,8 @@ class Batch:
     """Noisy patches and what they should become.
 
     Attributes:
-        noisy: ``(B, 1, P, P)``.
-        clean: ``(B, 1, P, P)`` in ``[0, 1]``.
+        noisy: ``(B, C, P, P)``, ``C`` the channels of the network.
+        clean: ``(B, C, P, P)`` in ``[0, 1]``.
         sigma: ``(B,)`` noise levels.
     """
 
@@ -30,11 +30,16 @@ class Batch:
     sigma: Tensor
 
 
+def picture_reader(recipe: Recipe) -> Callable[[Path], Tensor]:
+    """Return what reads a picture with as many channels as the recipe's network has."""
+    return read_gray if recipe.network.channels == 1 else read_colour
+
+
 class PatchSampler:
-    """Draws patches from pictures held in memory, one byte a pixel.
+    """Draws patches from pictures held in memory, one byte a sample.
 
     Args:
-        paths: pictures; colour ones become gray.
+        paths: pictures; colour ones become gray for a gray network, gray ones get three equal channels otherwise.
         recipe: sizes, noise levels and seed.
 
     Raises:
@@ -43,11 +48,12 @@ class PatchSampler:
 
     def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
         self.recipe = recipe
-        self.pictures = [(read_gray(path)[0, 0] * 255).round().to(torch.uint8) for path in paths]
+        read = picture_reader(recipe)
+        self.pictures = [(read(path)[0] * 255).round().to(torch.uint8) for path in paths]
         for path, picture in zip(paths, self.pictures, strict=True):
-            if min(picture.shape) < recipe.patch_size:
+            if min(picture.shape[1:]) < recipe.patch_size:
                 raise InputError(
-                    f"{path}: {picture.shape[0]}x{picture.shape[1]} is smaller than a "
+                    f"{path}: {picture.shape[1]}x{picture.shape[2]} is smaller than a "
                     f"{recipe.patch_size}-pixel patch: remove it or choose a smaller patch_size"
                 )
 
@@ -57,7 +63,7 @@ class PatchSampler:
         (seed,) = np.random.SeedSequence([recipe.seed, step]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
         patches = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
-        clean = patches[:, None].float() / 255
+        clean = patches.float() / 255
         low, high = recipe.noise_range
         uniform = torch.rand(recipe.batch_size, generator=generator)
         sigma = low + (high - low) * uniform**recipe.noise_power
@@ -69,7 +75,7 @@ class PatchSampler:
             return int(torch.randint(count, (), generator=generator))
 
         picture, size = self.pictures[draw(len(self.pictures))], self.recipe.patch_size
-        top, left = draw(picture.shape[0] - size + 1), draw(picture.shape[1] - size + 1)
-        patch = picture[top : top + size, left : left + size]
+        top, left = draw(picture.shape[1] - size + 1), draw(picture.shape[2] - size + 1)
+        patch = picture[:, top : top + size, left : left + size]
         # The network commutes with flips already; transposing is what it can still learn from.
-        return patch.T if draw(2) else patch
+        return patch.mT if draw(2) else patch

@@ -22,6 +22,8 @@ class Recipe(BaseModel):
     Attributes:
         name: what the model is called.
         network: the architecture.
+        initial: the model, by name or file, whose weights the training starts from; none for a fresh start. A gray
+            one is spread over the colour planes.
         seed: from which patches, noise and noise levels follow.
         steps: optimiser steps.
         batch_size: patches a step, each with its own noise level.
@@ -40,6 +42,7 @@ class Recipe(BaseModel):
 
     name: str = Field(min_length=1, max_length=80)
     network: IdentityPathConfig = IdentityPathConfig()
+    initial: str = ""
     seed: int = Field(default=0, ge=0)
     steps: int = Field(ge=1)
     batch_size: int = Field(default=8, ge=1)

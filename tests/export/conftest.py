@@ -43,3 +43,15 @@ def with_potential(prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def denoiser_file(exported: tuple[Path, Report]) -> Path:
     return exported[0]
+
+
+@pytest.fixture(scope="session")
+def colour_prior() -> LearnedProx:
+    return perturbed(SMALL.model_copy(update={"channels": 3}))
+
+
+@pytest.fixture(scope="session")
+def colour_file(colour_prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "colour.onnx"
+    export_denoiser(colour_prior, path)
+    return path

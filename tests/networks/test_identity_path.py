@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path
+from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path, shrinkage
 from gradprox.networks.borders import extend
 
-FORMS = ["ridge", "energy-gated"]
+KINDS = [{"form": form, "channels": channels} for form in ("ridge", "energy-gated") for channels in (1, 3)]
 SIGMAS = [0.0, 1 / 255, 10 / 255, 50 / 255, 0.5]
 
 
@@ -17,43 +17,43 @@ def jacobian(network, x, sigma):
     return dense_jacobian(lambda v: network(v, torch.tensor([sigma], dtype=v.dtype)), x)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("sigma", SIGMAS)
 @pytest.mark.parametrize("size", [(9, 11), (1, 1), (1, 7), (4, 3)])
-def test_jacobian_is_symmetric_and_positive_semidefinite(make_network, form, sigma, size):
-    network = make_network(form)
-    J = jacobian(network, torch.rand(1, 1, *size, dtype=torch.float64), sigma)
+def test_jacobian_is_symmetric_and_positive_semidefinite(make_network, kind, sigma, size):
+    network = make_network(**kind)
+    J = jacobian(network, torch.rand(1, network.channels, *size, dtype=torch.float64), sigma)
     assert symmetry_defect(J) <= 1e-10
     smallest, largest = eigenvalue_range(J)
     assert smallest >= -1e-10 * largest
     assert largest <= network.lipschitz_bound() * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("spread", [3.0, 30.0])
-def test_certificate_survives_extreme_weights(make_network, form, spread):
-    network = make_network(form, spread=spread)
-    J = jacobian(network, torch.rand(1, 1, 8, 9, dtype=torch.float64), 20 / 255)
+def test_certificate_survives_extreme_weights(make_network, kind, spread):
+    network = make_network(**kind, spread=spread)
+    J = jacobian(network, torch.rand(1, network.channels, 8, 9, dtype=torch.float64), 20 / 255)
     assert torch.isfinite(J).all()
     assert symmetry_defect(J) <= 1e-10
     smallest, largest = eigenvalue_range(J)
     assert smallest >= -1e-10 * largest
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("size", [(9, 11), (1, 6), (16, 16)])
-def test_network_is_the_gradient_of_its_potential(make_network, form, size):
-    network = make_network(form)
-    x = torch.rand(3, 1, *size, dtype=torch.float64, requires_grad=True)
+def test_network_is_the_gradient_of_its_potential(make_network, kind, size):
+    network = make_network(**kind)
+    x = torch.rand(3, network.channels, *size, dtype=torch.float64, requires_grad=True)
     sigma = torch.tensor([1 / 255, 8 / 255, 60 / 255], dtype=torch.float64)
     (gradient,) = torch.autograd.grad(network.potential(x, sigma).sum(), x)
     torch.testing.assert_close(gradient, network(x, sigma), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_envelope_and_gradient_agree_with_their_parts(make_network, form):
-    network, sigma = make_network(form), torch.tensor([0.1], dtype=torch.float64)
-    x = torch.rand(2, 1, 13, 10, dtype=torch.float64)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_envelope_and_gradient_agree_with_their_parts(make_network, kind):
+    network, sigma = make_network(**kind), torch.tensor([0.1], dtype=torch.float64)
+    x = torch.rand(2, network.channels, 13, 10, dtype=torch.float64)
     envelope, gradient = network.envelope_and_gradient(x, sigma)
     torch.testing.assert_close(gradient, network(x, sigma))
     torch.testing.assert_close(envelope, x.square().sum((1, 2, 3)) / 2 - network.potential(x, sigma))
@@ -77,10 +77,29 @@ def test_untied_mirror_filters_would_break_symmetry(make_network, monkeypatch):
     assert symmetry_defect(jacobian(network, x, 0.1)) > 1e-3
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_whole_network_commutes_with_flips(make_network, form):
-    network, sigma = make_network(form), torch.tensor([0.1], dtype=torch.float64)
-    x = torch.rand(1, 1, 10, 13, dtype=torch.float64)
+def test_coefficients_taken_for_the_wrong_mirror_images_would_break_symmetry(make_network, monkeypatch):
+    # The planted fault: all stored filters first, then all mirror images, whatever their colour plane.
+    def one_after_the_other(stored, mirrored, planes, dim):
+        return torch.cat([stored, mirrored], dim)
+
+    network, x = make_network(channels=3), torch.rand(1, 3, 7, 8, dtype=torch.float64)
+    monkeypatch.setattr(shrinkage, "with_mirrors", one_after_the_other)
+    assert symmetry_defect(jacobian(network, x, 0.1)) > 1e-3
+
+
+def test_colours_are_restored_together(make_network):
+    network, sigma = make_network(channels=3), torch.tensor([0.1], dtype=torch.float64)
+    x = torch.rand(1, 3, 12, 9, dtype=torch.float64)
+    moved = x.clone()
+    moved[:, 0] += 0.1 * torch.rand(12, 9, dtype=torch.float64)
+    change = (network(moved, sigma) - network(x, sigma)).abs().amax(dim=(0, 2, 3))
+    assert (change > 1e-3).all()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_whole_network_commutes_with_flips(make_network, kind):
+    network, sigma = make_network(**kind), torch.tensor([0.1], dtype=torch.float64)
+    x = torch.rand(1, network.channels, 10, 13, dtype=torch.float64)
     for dims in ((-1,), (-2,), (-1, -2)):
         torch.testing.assert_close(network(x.flip(dims), sigma), network(x, sigma).flip(dims))
 
@@ -105,10 +124,10 @@ def test_outside_its_noise_levels_a_network_scales_with_the_noise(make_network):
             assert (scaled - network(x, torch.tensor([sigma], dtype=x.dtype))).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_tiles_change_nothing(make_network, form, monkeypatch):
-    network, sigma = make_network(form), torch.tensor([0.1], dtype=torch.float64)
-    x = torch.rand(2, 1, 37, 53, dtype=torch.float64)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_tiles_change_nothing(make_network, kind, monkeypatch):
+    network, sigma = make_network(**kind), torch.tensor([0.1], dtype=torch.float64)
+    x = torch.rand(2, network.channels, 37, 53, dtype=torch.float64)
     whole = network.envelope_and_gradient(x, sigma)
     monkeypatch.setattr(identity_path, "TILE", 16)
     tiled = network.envelope_and_gradient(x, sigma)

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
 from gradprox.networks import IdentityPathConfig
-from gradprox.training import Recipe, read_recipe, train
+from gradprox.operators import LearnedProx
+from gradprox.training import Recipe, initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
 from gradprox.training.patches import PatchSampler
 
@@ -57,6 +58,25 @@ def test_training_improves_denoising(data, tmp_path):
     assert history[-1]["psnr"]["25"] > history[0]["psnr"]["25"]
     prox = load_model(tmp_path / "run" / MODEL_FILE)
     assert prox.network.config == NETWORK
+
+
+def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    colour = NETWORK.model_copy(update={"channels": 3})
+    recipe = RECIPE.model_copy(update={"network": colour, "initial": str(gray)})
+    # At first the gray network shrinks every plane, as far as gates do not look at the others. The intensity plane
+    # of a gray picture is the picture times sqrt(3).
+    picture, scale = torch.rand(1, 1, 24, 24), 3**0.5
+    expected = load_model(gray)(scale * picture, 0.1) / scale
+    with monkeypatch.context() as patch:
+        patch.setattr(initial, "OTHER_PLANES", 1e-9)
+        start = LearnedProx(initial.initial_network(recipe))(picture.expand(-1, 3, -1, -1), 0.1)
+    torch.testing.assert_close(start, expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
+    model = load_model(train(recipe, data, tmp_path / "colour"))
+    assert model.network.config == colour
+    assert model(torch.rand(1, 3, 9, 9), 0.1).shape == (1, 3, 9, 9)
+    with pytest.raises(InputError, match="another architecture"):
+        initial.initial_network(recipe.model_copy(update={"initial": "gray"}))
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):

@@ -1,0 +1,61 @@
+"""The network a training starts from: fresh, or the weights of a trained one, spread over colour planes if need be."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.networks import IdentityPath
+from gradprox.training.recipe import Recipe
+from gradprox.zoo import load_model
+
+# Of what a gate sees, the share of the other colour planes when a gray network becomes one for colours.
+OTHER_PLANES = 0.1
+
+
+def initial_network(recipe: Recipe) -> IdentityPath:
+    """Return the network of a recipe before its first step.
+
+    Raises:
+        InputError: the recipe starts from a model that is missing or of another architecture.
+    """
+    network = IdentityPath(recipe.network)
+    if not recipe.initial:
+        return network
+    trained = load_model(recipe.initial).network
+    if not isinstance(trained, IdentityPath) or trained.config not in (
+        recipe.network,
+        recipe.network.model_copy(update={"channels": 1}),
+    ):
+        raise InputError(
+            f"{recipe.initial}: another architecture than the recipe's: it cannot start this training"
+        )
+    weights = trained.state_dict()
+    if trained.channels != network.channels:
+        weights = _spread(weights, network.channels)
+    network.load_state_dict(weights)
+    return network
+
+
+def _spread(weights: dict[str, Tensor], planes: int) -> dict[str, Tensor]:
+    """Give each plane the gates of the gray network, and let it see a little of the other planes."""
+    spread = dict(weights)
+    for name, table in weights.items():
+        if name.endswith("mixing_logits"):
+            # Columns are normalised together: what the other planes get in all is their share.
+            pairs = table.shape[-1]
+            total = table.flatten(1, 2).logsumexp(dim=1)
+            entries = 2 * pairs * (planes - 1)
+            others = total + math.log(OTHER_PLANES / (1 - OTHER_PLANES) / entries)
+            wide = others.repeat(1, planes)[:, None, None].repeat(1, 2, planes * pairs, 1)
+            for p in range(planes):
+                own = slice(p * pairs, (p + 1) * pairs)
+                wide[:, :, own, own] = table
+            spread[name] = wide
+        elif name.endswith("window_logits"):
+            spread[name] = table.repeat(1, planes, 1, 1)
+        elif ".gates." in name:
+            spread[name] = table.repeat(1, 1, planes)
+    return spread

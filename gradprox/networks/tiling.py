@@ -30,6 +30,21 @@ class Tile(NamedTuple):
         """Return this tile with ``margin`` pixels around it, in a picture that was extended by as many."""
         return Tile(self.top, self.bottom + 2 * margin, self.left, self.right + 2 * margin)
 
+    def within(self, size: tuple[int, int], margin: int) -> Tile:
+        """Return this tile with up to ``margin`` pixels around it, as far as a picture of that size goes."""
+        return Tile(
+            max(0, self.top - margin),
+            min(size[0], self.bottom + margin),
+            max(0, self.left - margin),
+            min(size[1], self.right + margin),
+        )
+
+    def relative_to(self, other: Tile) -> Tile:
+        """Return this tile in the coordinates of a tile that contains it."""
+        return Tile(
+            self.top - other.top, self.bottom - other.top, self.left - other.left, self.right - other.left
+        )
+
 
 def tiles(size: tuple[int, int], side: int) -> Iterator[Tile]:
     """Cut ``(height, width)`` into the fewest rectangles of at most ``side x side``, all of about one size."""

@@ -1,0 +1,38 @@
+// Denoise a picture with onnxruntime-web (WebAssembly), under Node or, with fetch in place of readFile, in a browser.
+//
+//   npm install
+//   node denoise.mjs denoiser.onnx noisy.f32 clean.f32 HEIGHT WIDTH NOISE
+//
+// Pictures are raw little-endian float32 samples on the scale [0, 1], row by row, one channel after the other:
+// what numpy's `array.astype("<f4").tofile(path)` writes of (C, H, W).
+
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { argv, exit } from "node:process";
+import * as ort from "onnxruntime-web";
+
+const [model, source, target, height, width, noise] = argv.slice(2);
+if (!noise) {
+  console.error("usage: node denoise.mjs denoiser.onnx noisy.f32 clean.f32 HEIGHT WIDTH NOISE");
+  exit(2);
+}
+
+// One thread needs no worker files, and a page no special headers.
+ort.env.wasm.numThreads = 1;
+const session = await ort.InferenceSession.create(new Uint8Array(await readFile(model)));
+
+const bytes = await readFile(source);
+const samples = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+const [rows, columns] = [Number(height), Number(width)];
+const channels = samples.length / (rows * columns);
+const taken = session.inputMetadata?.[0]?.shape?.[1] ?? 1;
+if (!Number.isInteger(channels) || channels % taken !== 0) {
+  console.error(`error: ${source} holds ${samples.length} samples: not ${taken} channels of ${rows}x${columns}`);
+  exit(1);
+}
+
+// A gray model takes the channels one by one, as a batch; a colour model takes three together.
+const y = new ort.Tensor("float32", samples, [channels / taken, taken, rows, columns]);
+const sigma = new ort.Tensor("float32", Float32Array.of(Number(noise)), [1]);
+const { x } = await session.run({ y, sigma });
+await writeFile(`${target}.part`, new Uint8Array(x.data.buffer, x.data.byteOffset, x.data.byteLength));
+await rename(`${target}.part`, target);

@@ -16,6 +16,9 @@ from gradprox.files import written_whole
 
 STATE_FILE = "checkpoint.safetensors"
 LOG_FILE = "run.json"
+CURVE_FILE = "curve.csv"
+# One row a step: step, learning rate, loss.
+Curve = list[tuple[int, float, float]]
 
 
 def save_checkpoint(folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Adam) -> None:
@@ -59,6 +62,31 @@ def write_log(folder: Path, log: dict[str, Any]) -> None:
     """Write ``run.json``: the recipe, the data, and what was measured at each validation."""
     with written_whole(folder / LOG_FILE) as temporary:
         temporary.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+
+
+def write_curve(folder: Path, curve: Curve) -> None:
+    """Write ``curve.csv``, what spreadsheets and plots read."""
+    rows = [f"{step},{rate:.6g},{loss:.6g}" for step, rate, loss in curve]
+    with written_whole(folder / CURVE_FILE) as temporary:
+        temporary.write_text("\n".join(["step,learning_rate,loss", *rows]) + "\n", encoding="utf-8")
+
+
+def read_curve(folder: Path) -> Curve:
+    """Read ``curve.csv``; empty where there is none.
+
+    Raises:
+        InputError: it is not what `write_curve` writes.
+    """
+    path = folder / CURVE_FILE
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()[1:]
+        return [
+            (int(step), float(rate), float(loss)) for step, rate, loss in (line.split(",") for line in lines)
+        ]
+    except ValueError as error:
+        raise InputError(f"{path}: not a training curve: {error}") from error
 
 
 def read_log(folder: Path) -> dict[str, Any] | None:

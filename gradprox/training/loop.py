@@ -20,10 +20,19 @@ from gradprox.images import pictures_in
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
-from gradprox.training.checkpoint import read_log, restore_checkpoint, save_checkpoint, write_log
+from gradprox.training.checkpoint import (
+    read_curve,
+    read_log,
+    restore_checkpoint,
+    save_checkpoint,
+    write_curve,
+    write_log,
+)
 from gradprox.training.initial import initial_network
+from gradprox.training.losses import picture_loss
 from gradprox.training.patches import PatchSampler, picture_reader
 from gradprox.training.recipe import Recipe
+from gradprox.training.workers import Workers, workers
 
 MODEL_FILE = "model.safetensors"
 
@@ -58,12 +67,14 @@ def train(
     """Train a network; return the model file.
 
     Every batch follows from the recipe's seed and the step, so a run that was killed and resumed ends, on the
-    same machine with the same number of threads, with the same bits as one that was not.
+    same machine with the same number of threads, with the same bits as one that was not. Under ``torchrun`` the
+    processes share each batch; the result is that of one process, but for rounding.
 
     Args:
         recipe: what to train and how.
         data: folder of training pictures.
-        out: folder for ``checkpoint.safetensors``, ``run.json`` and, at the end, ``model.safetensors``.
+        out: folder for ``checkpoint.safetensors``, ``run.json``, ``curve.csv`` (step, learning rate, loss) and, at
+            the end, ``model.safetensors``.
         validation: folder of held-out pictures, denoised whole at the recipe's validation levels.
         resume: go on from the checkpoint in ``out``; without one, start.
         device: where to train.
@@ -71,25 +82,42 @@ def train(
 
     Raises:
         InputError: unusable pictures; ``out`` holds a run and ``resume`` is off; or that run had another recipe
-            or other pictures; or the loss is no longer finite.
+            or other pictures; or the loss is no longer finite; or a batch cannot be shared evenly.
     """
-    folder = Path(out)
+    with workers(device) as group:
+        return _train(recipe, data, Path(out), validation, resume, device, report, group)
+
+
+def _train(
+    recipe: Recipe,
+    data: str | Path,
+    folder: Path,
+    validation: str | Path | None,
+    resume: bool,
+    device: torch.device | str,
+    report: Callable[[Progress], None] | None,
+    group: Workers,
+) -> Path:
+    first = group.rank == 0
     paths = pictures_in(data)
     log = _open_log(folder, recipe, paths, resume)
     sampler = PatchSampler(paths, recipe)
     read = picture_reader(recipe)
-    held_out = [read(path) for path in pictures_in(validation)] if validation else []
+    held_out = [read(path) for path in pictures_in(validation)] if validation and first else []
 
     network = initial_network(recipe).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     start = restore_checkpoint(folder, network, optimizer)
     # Whatever the log says of steps after the checkpoint will be measured again.
     log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
+    curve = read_curve(folder)[:start]
     seconds_before, began = float(log.get("seconds", 0.0)), time.monotonic()
-    write_log(folder, log)
+    if first:
+        write_log(folder, log)
 
     for step in range(start, recipe.steps):
-        loss = _step(network, optimizer, sampler, recipe, step, device)
+        loss = _step(network, optimizer, sampler, recipe, step, device, group)
+        curve.append((step + 1, learning_rate(recipe, step), loss))
         finished = step + 1
         last = finished == recipe.steps
         measured = None
@@ -100,11 +128,16 @@ def train(
             if not math.isfinite(loss):
                 raise InputError(f"the loss is {loss} at step {finished}: lower the learning rate")
             log["seconds"] = seconds_before + time.monotonic() - began
-            save_checkpoint(folder, finished, network, optimizer)
-            write_log(folder, log)
-        if report:
+            if first:
+                # The curve first: what it has beyond the checkpoint is dropped on resuming, a gap would stay.
+                write_curve(folder, curve)
+                save_checkpoint(folder, finished, network, optimizer)
+                write_log(folder, log)
+        if report and first:
             report(Progress(finished, recipe.steps, loss, measured))
-    save_network(network, folder / MODEL_FILE)
+    if first:
+        save_network(network, folder / MODEL_FILE)
+    group.wait()
     return folder / MODEL_FILE
 
 
@@ -139,17 +172,22 @@ def _step(
     recipe: Recipe,
     step: int,
     device: torch.device | str,
+    group: Workers,
 ) -> float:
-    batch = sampler.batch(step)
-    noisy, clean, sigma = batch.noisy.to(device), batch.clean.to(device), batch.sigma.to(device)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, step)
-    error = (network(noisy, sigma) - clean).square().mean(dim=(1, 2, 3))
-    loss = (error / sigma**recipe.loss_power).mean()
+    # Every process draws the whole batch, which costs little, and takes its share.
+    batch, share = sampler.batch(step), group.share(recipe.batch_size)
+    noisy, clean, sigma = (part[share].to(device) for part in (batch.noisy, batch.clean, batch.sigma))
+    for settings in optimizer.param_groups:
+        settings["lr"] = learning_rate(recipe, step)
+    mixed = recipe.precision == "bfloat16"
+    with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
+        error = network(noisy, sigma) - clean
+    loss = picture_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)(error.float(), sigma).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    group.average_gradients(network)
     optimizer.step()
-    return float(loss.detach())
+    return group.average(loss)
 
 
 def _open_log(folder: Path, recipe: Recipe, paths: Sequence[Path], resume: bool) -> dict[str, Any]:

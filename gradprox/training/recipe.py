@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gradprox.errors import InputError
 from gradprox.networks import IdentityPathConfig
+from gradprox.training.losses import LossName
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +32,10 @@ class Recipe(BaseModel):
         patch_size: side of the square patches, in pixels.
         noise_range: smallest and largest noise level, on the scale of pictures in ``[0, 1]``.
         noise_power: levels are ``low + (high - low) u^noise_power`` with ``u`` uniform: above 1 favours low ones.
+        loss: what is minimised, see `gradprox.training.losses`.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
+        loss_gamma: width of proximal matching, in noise levels.
+        precision: of the forward pass; weights and their updates stay in single precision.
         learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
         warmup: steps over which the learning rate rises.
         checkpoint_every: steps between checkpoints.
@@ -49,7 +54,10 @@ class Recipe(BaseModel):
     patch_size: int = Field(default=80, ge=8)
     noise_range: tuple[float, float] = (1 / 255, 50 / 255)
     noise_power: float = Field(default=1.5, gt=0)
+    loss: LossName = "mse"
     loss_power: float = 1.4
+    loss_gamma: float = Field(default=0.3, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
     learning_rate: float = Field(default=3e-3, gt=0)
     warmup: int = Field(default=50, ge=1)
     checkpoint_every: int = Field(default=200, ge=1)

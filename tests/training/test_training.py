@@ -16,11 +16,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPathConfig
+from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx
 from gradprox.training import Recipe, initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
+from gradprox.training.losses import picture_loss
 from gradprox.training.patches import PatchSampler
+from gradprox.training.workers import Workers
 
 NETWORK = IdentityPathConfig(kernel_size=4, window=3, components=1)
 RECIPE = Recipe(
@@ -79,6 +81,55 @@ def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch)
         initial.initial_network(recipe.model_copy(update={"initial": "gray"}))
 
 
+@pytest.mark.parametrize("loss", ["mse", "l1", "proximal-matching"])
+def test_losses_have_the_minimisers_they_are_named_for(loss):
+    # The posterior of one pixel: its mean is 1.1, its median 1, its mode 2.
+    values = torch.tensor([0.0] * 30 + [1.0] * 30 + [2.0] * 40, dtype=torch.float64)
+    guesses = torch.linspace(-0.5, 2.5, 301, dtype=torch.float64)
+    error = (guesses[:, None] - values).reshape(-1, 1, 1, 1)
+    sigma = torch.ones(len(error), dtype=torch.float64)
+    risk = picture_loss(loss, 1.4, 0.1)(error, sigma).view(len(guesses), -1).mean(dim=1)
+    expected = {"mse": 1.1, "l1": 1.0, "proximal-matching": 2.0}[loss]
+    assert abs(float(guesses[risk.argmin()]) - expected) < 0.011
+
+
+@pytest.mark.parametrize("change", [{"loss": "l1"}, {"loss": "proximal-matching"}, {"precision": "bfloat16"}])
+def test_other_losses_and_precisions_train_too(data, tmp_path, change):
+    recipe = RECIPE.model_copy(update={"steps": 60, "learning_rate": 0.02, "warmup": 5, **change})
+    model = load_model(train(recipe, data, tmp_path / "run"))
+    fresh = LearnedProx(IdentityPath(NETWORK))
+    batch = PatchSampler(sorted(data.iterdir()), recipe).batch(1000)
+    errors = [(prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, fresh)]
+    assert errors[0] < errors[1]
+    assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+def test_the_curve_has_every_step_once(data, tmp_path):
+    train(RECIPE, data, tmp_path / "run")
+    rows = (tmp_path / "run" / "curve.csv").read_text().splitlines()
+    assert rows[0] == "step,learning_rate,loss"
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(1, RECIPE.steps + 1))
+
+
+def test_two_processes_give_the_weights_of_one(data, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'name = "tiny"\nsteps = 10\nbatch_size = 4\npatch_size = 16\ncheckpoint_every = 4\n'
+        "[network]\nkernel_size = 4\nwindow = 3\ncomponents = 1\n"
+    )
+    options = ["--recipe", recipe, "--data", data, "--threads", "1", "--device", "cpu", "--quiet"]
+    command = ["-m", "gradprox.cli", "train", *map(str, options), "--out"]
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    subprocess.run([sys.executable, *command, str(alone)], check=True)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launcher, *command, str(shared)], check=True)
+    one, two = (load_file(folder / MODEL_FILE) for folder in (alone, shared))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-6)
+    with pytest.raises(InputError, match="evenly"):
+        Workers(count=3).share(4)
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
     class InterruptionError(Exception):
         pass
@@ -92,6 +143,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
         train(RECIPE, data, tmp_path / "cut", report=stop)
     train(RECIPE, data, tmp_path / "cut", resume=True)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    curves = [(tmp_path / name / "curve.csv").read_text() for name in ("cut", "whole")]
+    assert curves[0] == curves[1]
 
 
 def test_a_killed_process_goes_on_to_the_same_bits(data, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,12 @@ from torch import Tensor
 from gradprox import load_model
 from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that compete for cores with two threads each are slower than with one, commands they start included.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

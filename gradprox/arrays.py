@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tokenize
 import zipfile
 import zlib
@@ -48,7 +49,8 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     """Return every array of a ``.npz`` archive, by name.
 
     Raises:
-        InputError: the file is missing, is not such an archive, is damaged, or holds objects.
+        InputError: the file is missing, is not such an archive, is damaged, or holds objects, links or names of files
+            elsewhere.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -57,6 +59,16 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array, not an archive of arrays")
+            for member in archive.zip.infolist():
+                kind = member.external_attr >> 16
+                if (
+                    stat.S_ISLNK(kind)
+                    or ".." in Path(member.filename).parts
+                    or member.filename.startswith("/")
+                ):
+                    raise InputError(
+                        f"{path}: {member.filename!r} in it leads elsewhere: not an archive of arrays"
+                    )
             return {name: archive[name] for name in archive.files}
     except _NPZ_ERRORS as error:
         if isinstance(error, InputError):

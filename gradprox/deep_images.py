@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ DEEP_ERRORS = (
 )
 _TAGS = {"orientation": 274, "across": 282, "down": 283, "unit": 296, "xmp": 700, "icc": 34675}
 _CENTIMETRES = 3
+# What it can read past it would report on standard error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

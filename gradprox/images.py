@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ def read_picture(path: str | Path) -> Picture:
             path.open("rb") as stream,
             Image.open(stream, formats=_FORMATS) as opened,
         ):
-            # Pillow's own limit, an error, is twice the size at which it begins to warn.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of oddities that Pillow can read past. Its limit of size, an error, is twice that of its warning.
+            warnings.simplefilter("ignore")
             return _from_pillow(path, opened)
     except (UnidentifiedImageError, SyntaxError) as error:
         raise InputError(
@@ -152,8 +153,8 @@ def check_picture_suffix(path: str | Path) -> None:
         )
 
 
-def pictures_in(folder: str | Path) -> list[Path]:
-    """Return the pictures of a folder, sorted by name.
+def pictures_in(folder: str | Path, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> list[Path]:
+    """Return the pictures of a folder, or its files of other kinds, sorted by name.
 
     Raises:
         InputError: there is no such folder, or no picture in it.
@@ -165,10 +166,11 @@ def pictures_in(folder: str | Path) -> list[Path]:
     found = sorted(
         p
         for p in folder.iterdir()
-        if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".") and p.is_file()
+        if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()
     )
     if not found:
-        raise InputError(f"{folder}: no pictures in it (looked for {' '.join(PICTURE_SUFFIXES)})")
+        what = "pictures" if suffixes == PICTURE_SUFFIXES else "files"
+        raise InputError(f"{folder}: no {what} in it (looked for {' '.join(suffixes)})")
     return found
 
 

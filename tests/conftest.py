@@ -13,6 +13,12 @@ from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share", type=float, default=1.0, help="share of the repetitions of the tests marked reliability"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

@@ -9,18 +9,21 @@ import typer
 
 from gradprox import __version__
 from gradprox.cli import (
+    bench,
     certify,
     deblur,
     demo,
     denoise,
     evaluate,
     export,
+    kernel,
     models,
     recover,
     sense,
     train,
     verify,
 )
+from gradprox.cli.terminal import error_line
 from gradprox.errors import InputError
 
 app = typer.Typer(
@@ -41,6 +44,8 @@ for command in (
     export.export,
     verify.verify,
     certify.certify,
+    kernel.kernel,
+    bench.bench,
 ):
     app.command()(command)
 app.add_typer(evaluate.app, name="evaluate")
@@ -65,12 +70,6 @@ def main() -> None:
     """Run the command line: exit 0 when done, 1 after a one-line error, 2 for wrong usage."""
     try:
         app()
-    except InputError as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(1)
+    except (InputError, OSError) as error:
+        typer.echo(f"error: {error_line(error)}", err=True)
+        sys.exit(1)

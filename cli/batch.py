@@ -1,48 +1,167 @@
-"""Restoring several files: where outputs go, what goes on after an error, what is reported."""
+"""Many files through one job: what is read, where outputs go, what is skipped, what is reported."""
 
 from __future__ import annotations
 
+import glob
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from gradprox.cli.terminal import console, follow, progress_bar
+from gradprox.cli.terminal import console, error_line, follow, progress_bar
 from gradprox.errors import InputError
-from gradprox.files import written_whole
+from gradprox.files import remove_leftovers, written_whole
 
 if TYPE_CHECKING:
-    from gradprox.images import Picture
     from gradprox.solvers import Callback, Result
 
-# A restoration: the picture, and a callback for its steps, to the restored picture and its record (if any).
-Restore = Callable[["Picture", "Callback"], tuple["Picture", "Result | None"]]
+Record = dict[str, Any]
+# Reads the first file, writes the second, calls back after each step, and returns what there is to report.
+Work = Callable[[Path, Path, "Callback"], Record]
 
 
-def plan_outputs(images: Sequence[Path], output: Path, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Pair inputs with outputs.
+class Job(Protocol):
+    """What is done with each file; a description that other processes can be sent."""
 
-    One picture goes to the file ``output``, unless that is a folder; several go into the folder ``output`` under
-    their own names.
+    @property
+    def steps(self) -> int:
+        """How many steps one file takes at most."""
+
+    def open(self) -> Work:
+        """Load the model.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+
+
+def run_batch(
+    job: Job,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    read: Sequence[str],
+    write: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    workers: int = 1,
+    quiet: bool = False,
+    report: Path | None = None,
+) -> None:
+    """Put every input through a job; one that fails is reported and the rest go on.
+
+    Args:
+        job: what to do with each file.
+        inputs: files, folders, patterns (``*.png``).
+        output: file, or folder for several.
+        read: suffixes of the files that are taken from a folder.
+        write: suffix of the outputs; that of the input if not given.
+        overwrite: replace existing outputs.
+        resume: keep existing outputs, and do only what is missing.
+        workers: processes.
+        quiet: print errors only.
+        report: JSON file for the records.
 
     Raises:
-        InputError: several pictures for one file, two for one name, an output that exists already or that names
-            no known picture format.
+        InputError: nothing could be begun.
+        typer.Exit: with code 1, if any file failed.
+    """
+    if overwrite and resume:
+        raise InputError("--overwrite and --resume contradict each other: choose one")
+    pairs = plan_outputs(collect_inputs(inputs, read), output, write)
+    missing = [pair for pair in pairs if not pair[1].exists()]
+    if not resume:
+        for _, target in pairs:
+            check_absent(target, overwrite)
+        missing = pairs
+    remove_leftovers([target for _, target in missing] if resume else [])
+    work = (
+        job.open()
+    )  # in this process too where others do the work: what is unusable shows before they start
+
+    began, records, failed = time.perf_counter(), dict[Path, Record](), 0
+    with progress_bar(quiet) as bar:
+        overall = bar.add_task("files", total=len(missing), note="", visible=len(missing) > 1)
+
+        def serially() -> Iterator[Record]:
+            for source, target in missing:
+                task = bar.add_task(source.name, total=job.steps, note="")
+                yield process(work, source, target, follow(bar, task))
+                bar.remove_task(task)
+
+        for record in serially() if workers == 1 else _in_parallel(job, missing, workers):
+            bar.advance(overall)
+            records[Path(record["input"])] = record
+            if "error" in record:
+                failed += 1
+                typer.echo(f"error: {record['error']}", err=True)
+            elif not quiet:
+                console().print(f"{record['name']} -> {record['output']}  {describe(record)}", markup=False)
+    counts = {
+        "restored": len(missing) - failed,
+        "skipped": len(pairs) - len(missing),
+        "failed": failed,
+    }
+    if report:
+        # In the order of the inputs, whichever was done first.
+        images = [records.get(s, {"name": s.name, "output": str(t), "skipped": True}) for s, t in pairs]
+        write_json(report, {"images": images, **counts})
+    if not quiet and len(pairs) > 1:
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        console().print(f"{said} in {time.perf_counter() - began:.1f} s")
+    if failed:
+        raise typer.Exit(1)
+
+
+def collect_inputs(inputs: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the files that arguments stand for: themselves, those of a folder, or those a pattern matches.
+
+    Raises:
+        InputError: a folder has no file with one of the suffixes, or a pattern matches none.
+    """
+    from gradprox.images import pictures_in
+
+    found: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            found += pictures_in(path, suffixes)
+        elif path.exists() or not set("*?[") & set(str(path)):
+            found.append(path)
+        else:
+            matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+            if not matches:
+                raise InputError(f"{path}: matches no file")
+            found += [match for match in matches if match.is_file()]
+    return list(dict.fromkeys(found))
+
+
+def plan_outputs(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
+    """Pair inputs with outputs.
+
+    One file goes to the file ``output``, unless that is a folder; several go into the folder ``output`` under their
+    own names, with another suffix where one is given.
+
+    Raises:
+        InputError: several files for one, two for one name, or an output that names no known format.
     """
     from gradprox.images import check_picture_suffix
 
-    into_folder = output.is_dir() or len(images) > 1 or not output.suffix
-    if len(images) > 1 and output.suffix:
-        raise InputError(f"{output}: several pictures need a folder, not one file")
-    pairs = [(image, output / image.name if into_folder else output) for image in images]
+    into_folder = output.is_dir() or len(inputs) > 1 or not output.suffix
+    if len(inputs) > 1 and output.suffix and not output.is_dir():
+        raise InputError(f"{output}: several files need a folder, not one file")
+    pairs = []
+    for path in inputs:
+        name = path.name if suffix is None else path.with_suffix(suffix).name
+        pairs.append((path, output / name if into_folder else output))
     if len({target for _, target in pairs}) < len(pairs):
-        raise InputError(f"{output}: two of the pictures have the same name")
+        raise InputError(f"{output}: two of the files would have the same name")
     for _, target in pairs:
+        if suffix == ".npz" and target.suffix.lower() != suffix:
+            raise InputError(f"{target}: measurements are written to a .npz file")
         check_picture_suffix(target)
-        check_absent(target, overwrite)
     return pairs
 
 
@@ -56,52 +175,24 @@ def check_absent(target: Path, overwrite: bool) -> None:
         raise InputError(f"{target}: exists already: add --overwrite to replace it")
 
 
-def restore_files(
-    pairs: Sequence[tuple[Path, Path]], restore: Restore, steps: int, *, quiet: bool, report: Path | None
-) -> None:
-    """Restore every picture; one that fails is reported and the rest go on.
-
-    Args:
-        pairs: inputs and outputs.
-        restore: what to do with each picture.
-        steps: how many steps one picture takes at most.
-        quiet: print errors only.
-        report: JSON file for the records.
-
-    Raises:
-        typer.Exit: with code 1, if any picture failed.
-    """
-    from gradprox.images import read_picture, write_picture
-
-    records: list[dict[str, Any]] = []
-    failed = False
-    with progress_bar(quiet) as bar:
-        for source, target in pairs:
-            task = bar.add_task(source.name, total=steps, note="")
-            began = time.perf_counter()
-            try:
-                restored, result = restore(read_picture(source), follow(bar, task))
-                write_picture(target, restored)
-            except InputError as error:
-                failed = True
-                typer.echo(f"error: {error}", err=True)
-                records.append({"name": source.name, "error": str(error)})
-                continue
-            finally:
-                bar.remove_task(task)
-            record = {"name": source.name, "output": str(target), "seconds": time.perf_counter() - began}
-            if result is not None:
-                record |= outcome(result)
-            records.append(record)
-            if not quiet:
-                console().print(f"{source.name} -> {target}  {describe(record)}")
-    if report:
-        write_json(report, {"images": records})
-    if failed:
-        raise typer.Exit(1)
+def process(work: Work, source: Path, target: Path, show: Callback) -> Record:
+    """Do the work on one file; return what to report of it, failures included."""
+    began = time.perf_counter()
+    record: Record = {"name": source.name, "input": str(source)}
+    try:
+        found = work(source, target, show)
+    except (InputError, OSError) as error:
+        return record | {"error": error_line(error)}
+    return record | {"output": str(target), "seconds": time.perf_counter() - began} | found
 
 
-def outcome(result: Result) -> dict[str, Any]:
+def _in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: int) -> Iterator[Record]:
+    from gradprox.cli.workers import process_in_parallel
+
+    return process_in_parallel(job, pairs, workers)
+
+
+def outcome(result: Result) -> Record:
     """Return what a solver did with one picture, for a report."""
     return {
         "steps": int(result.steps[0]),
@@ -110,12 +201,14 @@ def outcome(result: Result) -> dict[str, Any]:
     }
 
 
-def describe(record: dict[str, Any]) -> str:
+def describe(record: Record) -> str:
     """Return a record as a short line for people."""
-    parts = [f"{record['seconds']:.1f} s"]
+    parts = [record["note"]] if "note" in record else []
+    if "estimated_noise" in record:
+        parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
     if "steps" in record:
-        parts = [f"{record['steps']} steps, {record['status']}", *parts]
-    return ", ".join(parts)
+        parts.append(f"{record['steps']} steps, {record['status']}")
+    return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -2,28 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.batch import plan_outputs, restore_files
+from gradprox.cli.batch import Record, Work, outcome, run_batch
 
 if TYPE_CHECKING:
-    from gradprox.images import Picture
-    from gradprox.solvers import Callback, Result
+    from gradprox.solvers import Callback
+    from gradprox.solvers.presets import Preset
+
+
+@dataclass(frozen=True)
+class Deblurring:
+    """Undoing the same blur in each picture.
+
+    Attributes:
+        kernel: as of ``--kernel``.
+        noise: standard deviation on the scale of the picture, of its light for ``linear_light``; estimated from each
+            picture if None.
+        boundary: one of `gradprox.solvers.deblurring.BOUNDARIES`.
+        linear_light: whether the blur was one of light, and the picture stores it by the sRGB curve.
+        solver: name of the solver; the preset's if None.
+        strength: of the prior.
+        max_steps: the preset's if None.
+        tol: the preset's if None.
+        model: as of ``--model``.
+        device: as of ``--device``.
+    """
+
+    kernel: str
+    noise: float | None = None
+    boundary: str = "valid"
+    linear_light: bool = False
+    solver: str | None = None
+    strength: float = 1.0
+    max_steps: int | None = None
+    tol: float | None = None
+    model: str = "gray"
+    device: str = "auto"
+
+    @property
+    def steps(self) -> int:
+        """The step budget; see `gradprox.cli.batch.Job`."""
+        return self.algorithm(self.noise or 0.0).max_steps
+
+    def algorithm(self, noise: float) -> Preset:
+        """Return the solver for a picture with that noise.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        from gradprox.solvers.presets import Task, preset
+
+        return preset(
+            Task.DEBLUR,
+            noise,
+            solver=self.solver,
+            strength=self.strength,
+            max_steps=self.max_steps,
+            tol=self.tol,
+        )
+
+    def open(self) -> Work:
+        """Load model and kernel; see `gradprox.cli.batch.Job`."""
+        from gradprox.images import read_picture, write_picture
+        from gradprox.light import to_display, to_linear_light
+        from gradprox.problems import read_kernel
+        from gradprox.solvers.deblurring import BOUNDARIES, deblur_pictures
+
+        options.check_choice("--boundary", self.boundary, BOUNDARIES)
+        self.algorithm(self.noise or 0.0)
+        blur = read_kernel(self.kernel)
+        prior, place = options.open_model(self.model, self.device)
+
+        def work(source: Path, target: Path, show: Callback) -> Record:
+            picture = read_picture(source)
+            pixels = to_linear_light(picture.pixels) if self.linear_light else picture.pixels
+            level, record = options.level_of(pixels, self.noise)
+            restored, result = deblur_pictures(
+                pixels.to(place),
+                blur.to(place),
+                prior,
+                self.algorithm(level),
+                boundary=self.boundary,
+                callback=show,
+            )
+            restored = to_display(restored) if self.linear_light else restored
+            write_picture(target, picture.with_pixels(restored.cpu()))
+            return record | outcome(result)
+
+        return work
 
 
 def deblur(
     images: options.Images,
     kernel: options.Kernel,
     output: options.Output,
-    noise: options.Noise = "0.01",
+    noise: options.EstimatedNoise = None,
     boundary: options.Boundary = "valid",
+    linear_light: options.LinearLight = False,
     solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = "gray",
     device: options.Device = "auto",
+    workers: options.Workers = 1,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
@@ -31,23 +118,21 @@ def deblur(
     """Undo a known blur.
 
     Examples: gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png;
-    gradprox deblur shots/*.png --kernel motion:15:45 -o restored
+    gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
-    level = options.parse_level(noise)
-    pairs = plan_outputs(images, output, overwrite)
+    level = options.parse_given_level(noise)
+    job = Deblurring(kernel, level, boundary, linear_light, solver, strength, steps, tol, model, device)
 
-    from gradprox.problems import read_kernel
-    from gradprox.solvers.deblurring import deblur_pictures
-    from gradprox.solvers.presets import Task, preset
+    from gradprox.images import PICTURE_SUFFIXES
 
-    algorithm = preset(Task.DEBLUR, level, solver=solver, strength=strength, max_steps=steps, tol=tol)
-    blur = read_kernel(kernel)
-    prior, place = options.open_model(model, device)
-
-    def restore(picture: Picture, show: Callback) -> tuple[Picture, Result]:
-        restored, result = deblur_pictures(
-            picture.pixels.to(place), blur.to(place), prior, algorithm, boundary=boundary, callback=show
-        )
-        return picture.with_pixels(restored.cpu()), result
-
-    restore_files(pairs, restore, algorithm.max_steps, quiet=quiet, report=json)
+    run_batch(
+        job,
+        images,
+        output,
+        read=PICTURE_SUFFIXES,
+        overwrite=overwrite,
+        resume=resume,
+        workers=workers,
+        quiet=quiet,
+        report=json,
+    )

@@ -51,6 +51,8 @@ def demo(
 
     Works on a picture that comes with gradprox and needs no network. Writes before/after pictures and a plot of the
     objective, which never goes up.
+
+    Example: gradprox demo --out gradprox-demo
     """
     import torch
 

@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.batch import plan_outputs, restore_files
+from gradprox.cli.batch import Record, Work, run_batch
 
 if TYPE_CHECKING:
-    from gradprox.images import Picture
     from gradprox.solvers import Callback
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """One pass of the learned prox over each picture.
+
+    Attributes:
+        noise: standard deviation on the scale of the picture; estimated from each picture if None.
+        model: as of ``--model``.
+        device: as of ``--device``.
+    """
+
+    noise: float | None = None
+    model: str = "gray"
+    device: str = "auto"
+    steps = 1
+
+    def open(self) -> Work:
+        """Load the model; see `gradprox.cli.batch.Job`."""
+        prior, place = options.open_model(self.model, self.device)
+
+        import torch
+
+        from gradprox.images import read_picture, write_picture
+
+        @torch.no_grad()
+        def work(source: Path, target: Path, _: Callback) -> Record:
+            picture = read_picture(source)
+            level, record = options.level_of(picture.pixels, self.noise)
+            write_picture(target, picture.with_pixels(prior(picture.pixels.to(place), level).cpu()))
+            return record
+
+        return work
 
 
 def denoise(
     images: options.Images,
-    noise: options.Noise,
     output: options.Output,
+    noise: options.EstimatedNoise = None,
     model: options.Model = "gray",
     device: options.Device = "auto",
+    workers: options.Workers = 1,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
     """Remove Gaussian noise: one pass of the learned prox.
 
-    Example: gradprox denoise noisy.png --noise 25/255 -o clean.png
+    Examples: gradprox denoise noisy.png --noise 25/255 -o clean.png;
+    gradprox denoise shots --workers 2 -o clean
     """
-    level = options.parse_level(noise)
-    pairs = plan_outputs(images, output, overwrite)
-    prior, place = options.open_model(model, device)
+    job = Denoising(options.parse_given_level(noise), model, device)
 
-    import torch
+    from gradprox.images import PICTURE_SUFFIXES
 
-    @torch.no_grad()
-    def restore(picture: Picture, _: Callback) -> tuple[Picture, None]:
-        return picture.with_pixels(prior(picture.pixels.to(place), level).cpu()), None
-
-    restore_files(pairs, restore, 1, quiet=quiet, report=json)
+    run_batch(
+        job,
+        images,
+        output,
+        read=PICTURE_SUFFIXES,
+        overwrite=overwrite,
+        resume=resume,
+        workers=workers,
+        quiet=quiet,
+        report=json,
+    )

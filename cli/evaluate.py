@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,65 @@ app = typer.Typer(
 Data = Annotated[Path, typer.Option(help="Folder of clean pictures.", show_default=False)]
 Color = Annotated[bool, typer.Option("--color", help="Keep colours; otherwise pictures become gray.")]
 Clip = Annotated[bool, typer.Option("--clip", help="Clip results to 0..1 before comparing.")]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the tasks have in common.
+
+    Attributes:
+        task: its name.
+        data: folder of clean pictures.
+        model: as of ``--model``.
+        color: keep colours.
+        clip: clip results before comparing.
+        seed: of the noise.
+        quiet: print errors only.
+        report: JSON file for the figures.
+    """
+
+    task: str
+    data: Path
+    model: str
+    color: bool
+    clip: bool
+    seed: int
+    quiet: bool
+    report: Path | None
+
+    def run(
+        self,
+        trials: dict[str, Trial],
+        settings: dict[str, Any],
+        device: torch.device,
+        algorithm: Preset | None = None,
+    ) -> None:
+        """Score every trial on every picture.
+
+        Args:
+            trials: by label, as of `score_folder`.
+            settings: the task's own, for the report.
+            device: where to compute.
+            algorithm: what restores, if it is a solver; its settings are reported too.
+        """
+        settings = settings | {"seed": self.seed, "color": self.color, "clip": self.clip}
+        if algorithm is not None:
+            solver = algorithm.solver
+            settings |= {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver)}
+        score_folder(
+            self.data,
+            trials,
+            task=self.task,
+            model=self.model,
+            settings=settings,
+            color=self.color,
+            clip=self.clip,
+            seed=self.seed,
+            steps=1 if algorithm is None else algorithm.max_steps,
+            device=device,
+            quiet=self.quiet,
+            report=self.report,
+        )
 
 
 @app.command()
@@ -60,20 +120,8 @@ def denoise(
 
         return restore
 
-    score_folder(
-        data,
-        {"": trial},
-        task="denoise",
-        model=model,
-        settings={"noise": level, "seed": seed, "color": color, "clip": clip},
-        color=color,
-        clip=clip,
-        seed=seed,
-        steps=1,
-        device=place,
-        quiet=quiet,
-        report=json,
-    )
+    scoring = Scoring("denoise", data, model, color, clip, seed, quiet, json)
+    scoring.run({"": trial}, {"noise": level}, place)
 
 
 @app.command()
@@ -130,27 +178,10 @@ def deblur(
 
         return trial
 
-    settings = {
-        "noise": level,
-        "kernel": kernel,
-        "boundary": boundary,
-        "solver": solver,
-        "strength": strength,
-    }
-    score_folder(
-        data,
-        {name: trial_with(blur.to(place)) for name, blur in kernels.items()},
-        task="deblur",
-        model=model,
-        settings=settings | _common(algorithm, seed=seed, color=color, clip=clip),
-        color=color,
-        clip=clip,
-        seed=seed,
-        steps=algorithm.max_steps,
-        device=place,
-        quiet=quiet,
-        report=json,
-    )
+    scoring = Scoring("deblur", data, model, color, clip, seed, quiet, json)
+    trials = {name: trial_with(blur.to(place)) for name, blur in kernels.items()}
+    settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": strength}
+    scoring.run(trials, settings, place, algorithm)
 
 
 @app.command()
@@ -200,22 +231,4 @@ def cs(
         return restore
 
     settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": strength}
-    score_folder(
-        data,
-        {"": trial},
-        task="cs",
-        model=model,
-        settings=settings | _common(algorithm, seed=seed, color=color, clip=clip),
-        color=color,
-        clip=clip,
-        seed=seed,
-        steps=algorithm.max_steps,
-        device=place,
-        quiet=quiet,
-        report=json,
-    )
-
-
-def _common(preset: Preset, **more: object) -> dict[str, Any]:
-    solver = preset.solver
-    return {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver), **more}
+    Scoring("cs", data, model, color, clip, seed, quiet, json).run({"": trial}, settings, place, algorithm)

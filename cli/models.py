@@ -8,7 +8,10 @@ from gradprox.cli.terminal import console
 
 
 def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
-    """List the shipped models with their figures."""
+    """List the shipped models with their figures.
+
+    Example: gradprox models --json models.json
+    """
     from gradprox.zoo import model_names, read_card
 
     cards = [read_card(name) for name in model_names()]

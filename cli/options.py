@@ -13,19 +13,41 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from gradprox.operators import LearnedProx
 
 Images = Annotated[
-    list[Path], typer.Argument(help="Pictures: PNG, JPEG, TIFF, WebP, BMP or .npy.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Pictures (PNG, JPEG, TIFF, WebP, BMP, .npy, .npz), folders of them, or quoted patterns ('*.png').",
+        show_default=False,
+    ),
 ]
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", help="File, or folder for several pictures.", show_default=False),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep outputs that exist, do only what is missing.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that share the machine's cores.")]
 Noise = Annotated[
     str, typer.Option(help="Standard deviation of the noise on the scale 0..1, as in 0.01 or 2.55/255.")
+]
+EstimatedNoise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        help="Standard deviation of the noise on the scale 0..1, as in 0.01 or 2.55/255.",
+        show_default="estimated from each picture",
+    ),
+]
+LinearLight = Annotated[
+    bool,
+    typer.Option(
+        "--linear-light",
+        help="Undo the blur of the light, not of the stored (sRGB) values; --noise is then that of the light.",
+    ),
 ]
 Kernel = Annotated[
     str,
@@ -81,6 +103,25 @@ def parse_level(text: str, option: str = "--noise") -> float:
     if not math.isfinite(value) or value < 0:
         raise InputError(f"{option} {text}: must be finite and not negative")
     return value
+
+
+def parse_given_level(text: str | None) -> float | None:
+    """Read a noise level where one is given, as `parse_level` does."""
+    return None if text is None else parse_level(text)
+
+
+def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:
+    """Return the noise level of a picture ``(1, C, H, W)``, and what to report of it where it had to be estimated.
+
+    Raises:
+        InputError: the picture is too small for an estimate.
+    """
+    if given is not None:
+        return given, {}
+    from gradprox.noise_level import estimate_noise
+
+    level = estimate_noise(pixels)
+    return level, {"estimated_noise": level}
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:

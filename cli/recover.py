@@ -2,65 +2,121 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import check_absent, describe, outcome, write_json
-from gradprox.cli.terminal import console, follow, progress_bar
+from gradprox.cli.batch import Record, Work, outcome, run_batch
+
+if TYPE_CHECKING:
+    from gradprox.solvers import Callback
+    from gradprox.solvers.presets import Preset
+
+
+@dataclass(frozen=True)
+class Recovering:
+    """Reconstruction from what `gradprox sense` wrote.
+
+    Attributes:
+        solver: name of the solver; the preset's if None.
+        strength: of the prior.
+        max_steps: the preset's if None.
+        tol: the preset's if None.
+        model: as of ``--model``.
+        device: as of ``--device``.
+    """
+
+    solver: str | None = None
+    strength: float = 1.0
+    max_steps: int | None = None
+    tol: float | None = None
+    model: str = "gray"
+    device: str = "auto"
+
+    @property
+    def steps(self) -> int:
+        """The step budget; see `gradprox.cli.batch.Job`."""
+        return self.algorithm(0.0).max_steps
+
+    def algorithm(self, noise: float) -> Preset:
+        """Return the solver for measurements with that noise.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        from gradprox.solvers.presets import Task, preset
+
+        return preset(
+            Task.COMPRESSED_SENSING,
+            noise,
+            solver=self.solver,
+            strength=self.strength,
+            max_steps=self.max_steps,
+            tol=self.tol,
+        )
+
+    def open(self) -> Work:
+        """Load the model; see `gradprox.cli.batch.Job`."""
+        from gradprox.images import Picture, write_picture
+        from gradprox.problems import read_measurements
+
+        self.algorithm(0.0)
+        prior, place = options.open_model(self.model, self.device)
+
+        def work(source: Path, target: Path, show: Callback) -> Record:
+            y, sensing = read_measurements(source)
+            algorithm = self.algorithm(sensing.sampling.noise)
+            result = algorithm(y.to(place), sensing.physics().to(place), prior, callback=show)
+            write_picture(target, Picture(result.x.cpu()))
+            return outcome(result)
+
+        return work
 
 
 def recover(
     measurements: Annotated[
-        Path, typer.Argument(help="What gradprox sense wrote (.npz).", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="What gradprox sense wrote: .npz files, folders of them, patterns.", show_default=False
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture to write, or folder for several (as .png).",
+            show_default=False,
+        ),
+    ],
     solver: options.Solver = None,
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = "gray",
     device: options.Device = "auto",
+    workers: options.Workers = 1,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
-    """Reconstruct a picture from compressed measurements.
+    """Reconstruct pictures from compressed measurements.
 
     Example: gradprox recover y.npz -o photo.png
     """
-    check_absent(output, overwrite)
-
-    from gradprox.images import Picture, check_picture_suffix, write_picture
-    from gradprox.problems import read_measurements
-    from gradprox.solvers.presets import Task, preset
-
-    check_picture_suffix(output)
-    y, sensing = read_measurements(measurements)
-    algorithm = preset(
-        Task.COMPRESSED_SENSING,
-        sensing.sampling.noise,
-        solver=solver,
-        strength=strength,
-        max_steps=steps,
-        tol=tol,
+    run_batch(
+        Recovering(solver, strength, steps, tol, model, device),
+        measurements,
+        output,
+        read=(".npz",),
+        write=".png",
+        overwrite=overwrite,
+        resume=resume,
+        workers=workers,
+        quiet=quiet,
+        report=json,
     )
-    prior, place = options.open_model(model, device)
-    began = time.perf_counter()
-    with progress_bar(quiet) as bar:
-        task = bar.add_task(measurements.name, total=algorithm.max_steps, note="")
-        result = algorithm(y.to(place), sensing.physics().to(place), prior, callback=follow(bar, task))
-    write_picture(output, Picture(result.x.cpu()))
-    record = {
-        "name": measurements.name,
-        "output": str(output),
-        "seconds": time.perf_counter() - began,
-        **outcome(result),
-    }
-    if not quiet:
-        console().print(f"{measurements} -> {output}  {describe(record)}")
-    if json:
-        write_json(json, record)

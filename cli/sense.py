@@ -2,51 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import check_absent, write_json
-from gradprox.cli.terminal import console
+from gradprox.cli.batch import Record, Work, run_batch
+
+if TYPE_CHECKING:
+    from gradprox.solvers import Callback
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The same sampling of each picture.
+
+    Attributes:
+        sampling: as of ``--sampling``.
+        ratio: measurements per pixel.
+        noise: standard deviation of the noise that is added to the measurements.
+        seed: of patterns and noise.
+    """
+
+    sampling: str
+    ratio: float
+    noise: float
+    seed: int
+    steps = 1
+
+    def open(self) -> Work:
+        """See `gradprox.cli.batch.Job`."""
+        import torch
+
+        from gradprox.images import read_picture
+        from gradprox.problems import Sensing, gaussian_noise, write_measurements
+
+        def work(source: Path, target: Path, _: Callback) -> Record:
+            pixels = read_picture(source).pixels
+            size = (pixels.shape[-2], pixels.shape[-1])
+            sensing = Sensing.described(
+                self.sampling, self.ratio, size, pixels.shape[1], self.seed, self.noise
+            )
+            y = sensing.physics().A(pixels)
+            y = y + gaussian_noise(y, self.noise, torch.Generator().manual_seed(self.seed))
+            write_measurements(target, y, sensing)
+            share = y.numel() / pixels.numel()
+            note = f"{y.numel()} numbers for {pixels.numel()} pixels ({share:.0%})"
+            return {"note": note, **sensing.sampling.model_dump(mode="json")}
+
+        return work
 
 
 def sense(
-    image: Annotated[Path, typer.Argument(help="The picture to measure.", show_default=False)],
+    images: options.Images,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .npz file of measurements.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", help="The .npz file of measurements, or folder for several.", show_default=False
+        ),
     ],
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
     noise: options.Noise = "0",
     seed: options.Seed = 0,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
-    """Measure a picture by compressed sensing.
+    """Measure pictures by compressed sensing.
 
-    The file holds the measurements and how they were made, not the picture: `gradprox recover` needs no more.
+    A file holds the measurements and how they were made, not the picture: `gradprox recover` needs no more.
 
     Example: gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
-    level = options.parse_level(noise)
-    check_absent(output, overwrite)
+    job = Measuring(sampling, ratio, options.parse_level(noise), seed)
 
-    import torch
+    from gradprox.images import PICTURE_SUFFIXES
 
-    from gradprox.images import read_picture
-    from gradprox.problems import Sensing, gaussian_noise, write_measurements
-
-    pixels = read_picture(image).pixels
-    size = (pixels.shape[-2], pixels.shape[-1])
-    sensing = Sensing.described(sampling, ratio, size, pixels.shape[1], seed, level)
-    y = sensing.physics().A(pixels)
-    y = y + gaussian_noise(y, level, torch.Generator().manual_seed(seed))
-    write_measurements(output, y, sensing)
-    if not quiet:
-        share = y.numel() / pixels.numel()
-        console().print(f"{image} -> {output}  {y.numel()} numbers for {pixels.numel()} pixels ({share:.0%})")
-    if json:
-        write_json(json, {"output": str(output), **sensing.sampling.model_dump(mode="json")})
+    run_batch(
+        job,
+        images,
+        output,
+        read=PICTURE_SUFFIXES,
+        write=".npz",
+        overwrite=overwrite,
+        resume=resume,
+        quiet=quiet,
+        report=json,
+    )

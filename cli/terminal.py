@@ -39,6 +39,14 @@ def progress_bar(quiet: bool) -> Progress:
     )
 
 
+def error_line(error: Exception) -> str:
+    """Return what an error of input or of the system says, in one line."""
+    said = str(error)
+    if isinstance(error, OSError) and error.filename:
+        said = f"{error.filename}: {error.strerror}"
+    return " ".join(said.split())
+
+
 def follow(bar: Progress, task: TaskID) -> Callback:
     """Return a solver's callback that moves a task of the bar and shows the change of the picture."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.batch import write_json
 from gradprox.cli.terminal import console, progress_bar
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def train(
     ] = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
+    json: options.Json = None,
 ) -> None:
     """Train a learned proximal operator.
 
@@ -49,10 +51,14 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
+    last: dict[str, object] = {}
     with progress_bar(quiet) as bar:
         task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
 
         def report(progress: Progress) -> None:
+            last.update(step=progress.step, loss=progress.loss)
+            if progress.validation:
+                last["validation"] = progress.validation
             bar.update(task, completed=progress.step, note=f"loss {progress.loss:.4g}")
             if progress.validation:
                 figures = "  ".join(f"{level}: {psnr:.2f} dB" for level, psnr in progress.validation.items())
@@ -69,3 +75,5 @@ def train(
         )
     if not quiet:
         console().print(f"model: {path}")
+    if json:
+        write_json(json, {"model": str(path), **last})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,3 +33,13 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Collection[Path]) -> None:
+    """Remove the temporary files that a killed process left beside ``paths``, which nobody may be writing now."""
+    wanted = set(paths)
+    for folder in {path.parent for path in paths}:
+        for found in folder.iterdir() if folder.is_dir() else ():
+            match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.part(\.\w+)?", found.name)
+            if match and found.with_name(match[1] + (match[2] or "")) in wanted:
+                found.unlink(missing_ok=True)

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import tokenize
+import struct
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from gradprox import deep_images
+from gradprox.arrays import read_npy, read_npz
 from gradprox.errors import InputError
 from gradprox.files import written_whole
+from gradprox.metadata import NO_METADATA, Metadata, read_metadata
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
-ARRAY_SUFFIXES = (".npy",)
-# What numpy raises on damaged files, found by feeding it some thousands.
-NUMPY_ERRORS = (
+ARRAY_SUFFIXES = (".npy", ".npz")
+# By content, whatever the name: formats that run other programs are not among them.
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+_WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
+# What Pillow raises on damaged files, found by feeding it some thousands.
+_DAMAGED = (
     OSError,
     ValueError,
-    EOFError,
+    TypeError,
     KeyError,
     IndexError,
-    TypeError,
+    AttributeError,
     OverflowError,
     MemoryError,
-    SyntaxError,
-    tokenize.TokenError,
+    struct.error,
 )
-SIXTEEN_BIT_SUFFIXES = (".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -40,45 +45,58 @@ class Picture:
     """A picture as read.
 
     Attributes:
-        pixels: ``(1, C, H, W)``, ``C`` 1 or 3, float32; in ``[0, 1]``, except that ``.npy`` files are not scaled.
+        pixels: ``(1, C, H, W)``, ``C`` 1 or 3, float32; in ``[0, 1]``, except that floating-point files are not scaled.
         bit_depth: 8 or 16 bits a sample, or 32 for floating point: what `write_picture` keeps.
         alpha: ``(H, W)`` opacity, kept untouched, or None.
+        metadata: colour profile, Exif and the like.
     """
 
     pixels: Tensor
     bit_depth: int = 8
-    alpha: NDArray[np.uint8] | None = None
+    alpha: NDArray[np.generic] | None = None
+    metadata: Metadata = NO_METADATA
 
     def with_pixels(self, pixels: Tensor) -> Picture:
         """Return the same picture with other pixels; a changed size loses the alpha channel."""
         same_size = pixels.shape[-2:] == self.pixels.shape[-2:]
-        return Picture(pixels, self.bit_depth, self.alpha if same_size else None)
+        return replace(self, pixels=pixels, alpha=self.alpha if same_size else None)
 
 
 def read_picture(path: str | Path) -> Picture:
-    """Read a gray or colour picture (PNG, JPEG, TIFF, WebP, BMP) or a ``.npy`` array.
+    """Read a gray or colour picture (PNG, JPEG, TIFF, WebP, BMP), or an array from a ``.npy`` or ``.npz`` file.
 
-    Camera orientation is applied; palettes become colours; a ``.npy`` holds ``(H, W)`` or ``(H, W, 3)``, unsigned
-    integers of full range or floats that are taken as they are.
+    Camera orientation is applied; palettes become colours. An array is ``(H, W)`` or ``(H, W, 3)``, of unsigned
+    integers of full range or of floats that are taken as they are, like those of a TIFF file; a ``.npz`` holds one.
 
     Raises:
-        InputError: the file is missing, is no picture, or holds values that are not finite.
+        InputError: the file is missing, is no picture, holds several, or holds values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        return _from_array(path, read_npy(path))
+        return _from_samples(path, _stored_array(path))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                return _from_pillow(path, ImageOps.exif_transpose(opened))
+        samples = deep_images.read_deep_tiff(path)
+        if samples is not None:
+            values = _upright(samples.values, samples.orientation)
+            return _from_samples(path, values, samples.metadata)
+        # A stream, not a path: files that Pillow maps into memory come out wrong if they are TIFF and turned.
+        with (
+            warnings.catch_warnings(),
+            path.open("rb") as stream,
+            Image.open(stream, formats=_FORMATS) as opened,
+        ):
+            # Of oddities that Pillow can read past. Its limit of size, an error, is twice that of its warning.
+            warnings.simplefilter("ignore")
+            return _from_pillow(path, opened)
     except (UnidentifiedImageError, SyntaxError) as error:
-        raise InputError(f"{path}: not a picture (expected PNG, JPEG, TIFF, WebP, BMP or .npy)") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"{path}: not a picture (expected PNG, JPEG, TIFF, WebP, BMP, .npy or .npz)"
+        ) from error
+    except Image.DecompressionBombError as error:
         raise InputError(f"{path}: too large: {error}") from error
-    except (OSError, ValueError) as error:
+    except _DAMAGED as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: damaged or unsupported picture: {error}") from error
@@ -100,9 +118,10 @@ def read_colour(path: str | Path) -> Tensor:
 
 
 def write_picture(path: str | Path, picture: Picture) -> None:
-    """Write a picture whole or not at all; values are clipped to ``[0, 1]`` except in ``.npy`` files.
+    """Write a picture whole or not at all; values are clipped to ``[0, 1]`` except in floating-point files.
 
-    Sixteen bits are kept where the format has them (gray PNG and TIFF), else eight are written.
+    The bit depth, the alpha channel and the metadata are kept where the format has a place for them: 16 bits in PNG
+    and TIFF, floating point in TIFF and arrays (16 bits in PNG), else 8 bits.
 
     Raises:
         InputError: the suffix names no known format.
@@ -112,22 +131,18 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     path = Path(path)
     suffix = path.suffix.lower()
     values = picture.pixels.detach()[0].permute(1, 2, 0).cpu().numpy()
-    if suffix in ARRAY_SUFFIXES:
-        with written_whole(path) as temporary:
-            np.save(temporary, values[..., 0] if values.shape[2] == 1 else values)
-        return
-    values = np.clip(values, 0, 1)
-    deep = picture.bit_depth == 16 and values.shape[2] == 1 and suffix in SIXTEEN_BIT_SUFFIXES
-    if deep:
-        image = Image.fromarray(np.round(values[..., 0] * 65535).astype(np.uint16))
-    else:
-        samples = np.round(values * 255).astype(np.uint8)
-        if picture.alpha is not None and suffix not in (".jpg", ".jpeg", ".bmp"):
-            samples = np.dstack([samples, picture.alpha])
-        image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
     with written_whole(path) as temporary:
-        image.save(temporary, **options)
+        if suffix in ARRAY_SUFFIXES:
+            array = _stored(picture, values, np.float32)
+            array = array[..., 0] if array.shape[2] == 1 else array
+            np.save(temporary, array) if suffix == ".npy" else np.savez(temporary, picture=array)
+        elif suffix in deep_images.TIFF_SUFFIXES and picture.bit_depth > 8:
+            kind = np.uint16 if picture.bit_depth == 16 else np.float32
+            deep_images.write_deep_tiff(temporary, _stored(picture, values, kind), picture.metadata)
+        elif suffix in deep_images.PNG_SUFFIXES and picture.bit_depth > 8:
+            deep_images.write_deep_png(temporary, _stored(picture, values, np.uint16), picture.metadata)
+        else:
+            _write_by_pillow(temporary, picture, values)
 
 
 def check_picture_suffix(path: str | Path) -> None:
@@ -143,8 +158,8 @@ def check_picture_suffix(path: str | Path) -> None:
         )
 
 
-def pictures_in(folder: str | Path) -> list[Path]:
-    """Return the pictures of a folder, sorted by name.
+def pictures_in(folder: str | Path, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> list[Path]:
+    """Return the pictures of a folder, or its files of other kinds, sorted by name.
 
     Raises:
         InputError: there is no such folder, or no picture in it.
@@ -152,54 +167,99 @@ def pictures_in(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+    # Hidden files are other programs' (and our temporary ones).
+    found = sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()
+    )
     if not found:
-        raise InputError(f"{folder}: no pictures in it (looked for {' '.join(PICTURE_SUFFIXES)})")
+        what = "pictures" if suffixes == PICTURE_SUFFIXES else "files"
+        raise InputError(f"{folder}: no {what} in it (looked for {' '.join(suffixes)})")
     return found
 
 
-def read_npy(path: Path) -> NDArray[np.generic]:
-    """Read a ``.npy`` file; objects in it are refused, never unpickled.
-
-    Raises:
-        InputError: the file is not a readable array.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except NUMPY_ERRORS as error:
-        raise InputError(f"{path}: not a readable .npy array: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: an archive of arrays, not one .npy array")
-    return array
+def _stored_array(path: Path) -> NDArray[np.generic]:
+    if path.suffix.lower() == ".npy":
+        return read_npy(path)
+    arrays = read_npz(path)
+    if len(arrays) != 1:
+        raise InputError(f"{path}: expected one array in it, found {len(arrays)}")
+    return next(iter(arrays.values()))
 
 
-def _from_array(path: Path, array: NDArray[np.generic]) -> Picture:
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
-        raise InputError(f"{path}: expected an array (H, W) or (H, W, 3), got shape {array.shape}")
-    if array.dtype in (np.uint8, np.uint16):
-        bits = 8 * array.dtype.itemsize
-        return Picture(_tensor(array.astype(np.float64) / (2**bits - 1)), bits)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{path}: expected floats, uint8 or uint16, got {array.dtype}")
-    if not np.isfinite(array).all():
+def _from_samples(path: Path, values: NDArray[np.generic], metadata: Metadata = NO_METADATA) -> Picture:
+    """Make a picture of samples ``(H, W)`` or ``(H, W, S)``, the last of 2 or 4 being alpha."""
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or 0 in values.shape:
+        raise InputError(f"{path}: expected an array (H, W) or (H, W, 3), got shape {values.shape}")
+    alpha = None
+    if values.shape[2] in (2, 4):
+        values, alpha = values[..., :-1], values[..., -1]
+    if values.dtype in (np.uint8, np.uint16):
+        bits = 8 * values.dtype.itemsize
+        return Picture(_tensor(values.astype(np.float64) / (2**bits - 1)), bits, alpha, metadata)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"{path}: expected floats, uint8 or uint16, got {values.dtype}")
+    if not np.isfinite(values).all():
         raise InputError(f"{path}: contains NaN or infinite values")
-    return Picture(_tensor(array), 32)
+    return Picture(_tensor(values), 32, alpha, metadata)
 
 
 def _from_pillow(path: Path, image: Image.Image) -> Picture:
-    if image.mode in ("I;16", "I;16B", "I"):
-        return Picture(_tensor(np.asarray(image)[..., None] / 65535.0), 16)
-    if image.mode == "F":
-        return _from_array(path, np.asarray(image))
-    alpha = None
-    if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
-        image = image.convert("LA" if image.mode in ("L", "LA") else "RGBA")
-        alpha = np.asarray(image.getchannel("A"))
-    gray = image.mode in ("1", "L", "LA")
-    samples = np.asarray(image.convert("L" if gray else "RGB"))
-    return Picture(_tensor((samples[..., None] if gray else samples) / np.float32(255)), 8, alpha)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # whose further frames belong to the first
+        raise InputError(f"{path}: holds {frames} pictures: give gradprox one a file")
+    image.load()  # by which a TIFF file is turned already
+    metadata, orientation = read_metadata(image)
+    if deep_images.is_deep_png(path):
+        return _from_samples(path, _upright(deep_images.read_deep_png(path), orientation), metadata)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise InputError(
+            f"{path}: samples of mode {image.mode} are not supported: use 8 or 16 bits or floats"
+        )
+    if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return _from_samples(path, _upright(np.asarray(image), orientation), metadata)
+
+
+def _upright(samples: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Undo an Exif orientation (Exif 2.32, tag 274) of samples ``(H, W, ...)``."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return np.ascontiguousarray(samples)
+
+
+def _stored(picture: Picture, values: NDArray[np.float32], kind: type[np.generic]) -> NDArray[Any]:
+    """Return what is stored of values ``(H, W, C)``, with alpha, as uint8, uint16 or float32."""
+    stored = _scaled(values, kind)
+    return stored if picture.alpha is None else np.dstack([stored, _scaled(picture.alpha, kind)])
+
+
+def _scaled(values: NDArray[np.generic], kind: type[np.generic]) -> NDArray[Any]:
+    if values.dtype == kind:
+        return values
+    unit = values if values.dtype.kind == "f" else values.astype(np.float64) / np.iinfo(values.dtype).max
+    if np.issubdtype(kind, np.floating):
+        return unit.astype(kind)
+    return np.round(np.clip(unit, 0, 1) * np.iinfo(kind).max).astype(kind)
+
+
+def _write_by_pillow(path: Path, picture: Picture, values: NDArray[np.float32]) -> None:
+    suffix = path.suffix.lower()
+    shown = replace(picture, alpha=None) if suffix in _WITHOUT_ALPHA else picture
+    samples = _stored(shown, values, np.uint8)
+    options = picture.metadata.save_options(suffix, values.shape[2])
+    if suffix in (".jpg", ".jpeg", ".webp"):
+        options["quality"] = 95
+    Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(path, **options)
 
 
 def _tensor(values: NDArray[np.generic]) -> Tensor:

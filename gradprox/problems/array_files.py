@@ -5,20 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprox.arrays import read_npy, read_npz
 from gradprox.errors import InputError
-from gradprox.images import NUMPY_ERRORS, read_npy
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
-
-# What zip archives raise besides, found in the same way. RuntimeError: an archive that says it is encrypted.
-_NPZ_ERRORS = (*NUMPY_ERRORS, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 # What the child process of `_read_mat` runs.
 _MAT_TO_NPZ = """
@@ -47,26 +42,6 @@ def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
     else:
         arrays = _read_mat(path)
     return {name: array for name, array in arrays.items() if array.ndim == 2}
-
-
-def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return every array of a ``.npz`` archive, by name.
-
-    Raises:
-        InputError: the file is missing, is not such an archive, is damaged, or holds objects.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        # numpy leaves a file open that it cannot read.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: one array, not an archive of arrays")
-            return {name: archive[name] for name in archive.files}
-    except _NPZ_ERRORS as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a readable .npz archive: {error}") from error
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[np.generic]]:

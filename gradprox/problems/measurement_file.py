@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from gradprox.arrays import read_npz
 from gradprox.errors import InputError
 from gradprox.files import written_whole
-from gradprox.problems.array_files import ARRAY_SUFFIXES, arrays_in, read_npz
+from gradprox.problems.array_files import ARRAY_SUFFIXES, arrays_in
 from gradprox.problems.compressed_sensing import BLOCK, BlockSensing, HadamardSensing, gaussian_matrix
 
 LARGEST_PICTURE = 1 << 26  # pixels

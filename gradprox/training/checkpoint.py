@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gradprox.errors import InputError
@@ -29,7 +29,7 @@ def save_checkpoint(folder: Path, step: int, network: nn.Module, optimizer: torc
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     with written_whole(folder / STATE_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"step": str(step)})
+        temporary.write_bytes(save(tensors, metadata={"step": str(step)}))
 
 
 def restore_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Adam) -> int:

@@ -12,29 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprox.cli.app import main
+import gradprox
+from gradprox.cli.app import app
 from gradprox.cli.demo import PICTURE
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command line in this process; return exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gradprox", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    Image.open(PICTURE).convert("L").crop((60, 60, 124, 108)).save(path)
-    return path
 
 
 @pytest.fixture
@@ -79,11 +59,31 @@ def test_help_answers_at_once():
     assert seconds() < 30  # what matters is above: neither torch nor deepinv is imported
 
 
-@pytest.mark.parametrize("command", ["demo", "deblur", "denoise", "sense", "recover", "train", "models"])
-def test_every_command_explains_itself(run, command):
-    code, out, _ = run(command, "--help")
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+
+
+@pytest.mark.parametrize(
+    "command", [(name,) for name in COMMANDS] + [("evaluate", task) for task in ("denoise", "deblur", "cs")]
+)
+def test_every_command_explains_itself(run, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run(*command, "--help")
     assert code == 0
     assert "Usage: gradprox" in out
+    assert f"gradprox {' '.join(command)} " in out.split("Example")[1]
+    assert "--json" in out
+    assert "--quiet" in out
+
+
+def test_version_and_completion(run):
+    assert run("--version")[:2] == (0, f"gradprox {gradprox.__version__}\n")
+    assert "--install-completion" in run("--help")[1]
+
+
+def test_no_colour_in_a_pipe(run):
+    for arguments in (("models",), ("--help",), ("denoise", "nothing.png", "-o", "x.png")):
+        _, out, err = run(*arguments)
+        assert "\x1b" not in out + err
 
 
 def test_denoise_removes_noise(run, photo, tmp_path):

@@ -1,0 +1,124 @@
+"""``gradprox bench``: how fast models are on this machine, with and without torch."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.batch import write_json
+from gradprox.cli.terminal import console, progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SIGMA = 25 / 255
+THREADS = (1, 2)
+
+
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Shipped models or model files; all shipped ones if none.", show_default=False),
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the gray picture.")] = 256,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes, of which the fastest counts.")] = 3,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
+) -> None:
+    """Time one denoising pass of models in torch and in ONNX Runtime, with one and two threads.
+
+    Models are exported to a temporary file, and verified, which takes longer than the timing.
+
+    Example: gradprox bench gray --size 512 --json speed.json
+    """
+    import numpy as np
+    import torch
+
+    from gradprox.zoo import model_names
+
+    names = models or model_names()
+    picture = np.random.default_rng(0).random((1, 1, size, size), dtype=np.float32)
+    rows: list[dict[str, Any]] = []
+    threads_before = torch.get_num_threads()
+    with progress_bar(quiet) as bar:
+        task = bar.add_task("timing", total=len(names) * 2 * len(THREADS), note="")
+        for name in names:
+            bar.update(task, note=f"{name}, exporting")
+            for backend, threads, run in _backends(name):
+                bar.update(task, note=f"{name}, {backend}")
+                seconds = _fastest(run, picture, repeats)
+                rows.append(
+                    {
+                        "model": name,
+                        "backend": backend,
+                        "threads": threads,
+                        "seconds": seconds,
+                        "ms_per_megapixel": 1e9 * seconds / size**2,
+                    }
+                )
+                bar.advance(task)
+    torch.set_num_threads(threads_before)
+    if not quiet:
+        _print_table(rows, size)
+    if json:
+        machine = {"machine": platform.machine(), "system": platform.system(), "torch": torch.__version__}
+        write_json(json, {**machine, "size": size, "repeats": repeats, "runs": rows})
+
+
+def _backends(model: str) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
+    """Yield name, number of threads and denoiser of each way to run a model; a denoiser is for now, not for later."""
+    import torch
+
+    from gradprox.export import export_denoiser
+    from gradprox.export.runtime import OnnxDenoiser
+    from gradprox.zoo import load_model
+
+    prior = load_model(model)
+
+    @torch.no_grad()
+    def eager(y: NDArray[np.float32]) -> object:
+        return prior(torch.from_numpy(y), SIGMA)
+
+    for threads in THREADS:
+        torch.set_num_threads(threads)
+        yield "torch", threads, eager
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_denoiser(model, path)
+        for threads in THREADS:
+            yield "onnxruntime", threads, partial(OnnxDenoiser(path, threads=threads), sigma=SIGMA)
+
+
+def _fastest(
+    run: Callable[[NDArray[np.float32]], object], picture: NDArray[np.float32], repeats: int
+) -> float:
+    run(picture)  # the first pass prepares what others reuse
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run(picture)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _print_table(rows: list[dict[str, Any]], size: int) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"one pass over {size}x{size} pixels, gray", title_justify="left")
+    table.add_column("model")
+    table.add_column("backend")
+    for heading in ("threads", "ms", "ms a megapixel"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        figures = (f"{1e3 * row['seconds']:.1f}", f"{row['ms_per_megapixel']:.0f}")
+        table.add_row(row["model"], row["backend"], str(row["threads"]), *figures)
+    console().print(table)

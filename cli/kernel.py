@@ -1,0 +1,97 @@
+"""``gradprox kernel``: look at a blur kernel, or keep it as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.batch import check_absent, write_json
+from gradprox.cli.terminal import console
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz")
+
+
+def kernel(
+    description: Annotated[
+        str,
+        typer.Argument(
+            help="gaussian:SIGMA, motion:LENGTH:ANGLE, disk:RADIUS, or a .npy, .npz, .mat or picture file.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .png or .tif picture (16 bits, brightest is white), or .npy or .npz numbers that sum to 1.",
+            show_default=False,
+        ),
+    ],
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    json: options.Json = None,
+) -> None:
+    """Write a blur kernel as a picture or as numbers, of odd sides and with sum 1.
+
+    Any of these files is a kernel for `gradprox deblur --kernel`.
+
+    Examples: gradprox kernel motion:15:45 -o k.png; gradprox kernel measured.mat:psf -o k.npy
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{output}: the name must end in one of {' '.join(SUFFIXES)}")
+    check_absent(output, overwrite)
+
+    from gradprox.images import ARRAY_SUFFIXES, Picture, write_picture
+    from gradprox.problems import read_kernel
+
+    given = read_kernel(description)
+    odd = odd_sides(given)
+    numbers = output.suffix.lower() in ARRAY_SUFFIXES
+    write_picture(output, Picture(odd, 32) if numbers else Picture(odd / odd.max(), 16))
+    figures = {"output": str(output), **_figures(odd)}
+    if not quiet:
+        height, width = odd.shape[-2:]
+        padded = "" if odd.shape == given.shape else ", padded to odd sides"
+        down, across = figures["centre"]
+        console().print(
+            f"{description} -> {output}  {height}x{width}{padded}, centre of mass {down:+.2f} down, "
+            f"{across:+.2f} right, standard deviations {figures['spread'][0]:.2f} and "
+            f"{figures['spread'][1]:.2f} pixels",
+            markup=False,
+        )
+    if json:
+        write_json(json, figures)
+
+
+def odd_sides(kernel: Tensor) -> Tensor:
+    """Return a kernel ``(1, 1, h, w)`` with zeros after even sides: the same blur, centred on a pixel.
+
+    An even side ``h`` is centred at ``h // 2``, which is the middle of ``h + 1``.
+    """
+    import torch
+
+    height, width = kernel.shape[-2:]
+    return torch.nn.functional.pad(kernel, (0, 1 - width % 2, 0, 1 - height % 2))
+
+
+def _figures(kernel: Tensor) -> dict[str, list[float]]:
+    """Return size, centre of mass and standard deviations, vertically and horizontally from the middle."""
+    import torch
+
+    density = kernel[0, 0].double()
+    centres, spreads = [], []
+    for axis, side in enumerate(density.shape):
+        weights = density.sum(dim=1 - axis)
+        offsets = torch.arange(side, dtype=torch.float64) - side // 2
+        centre = float(weights @ offsets)
+        centres.append(centre)
+        spreads.append(float((weights @ (offsets - centre).square()).sqrt()))
+    return {"size": list(density.shape), "centre": centres, "spread": spreads}

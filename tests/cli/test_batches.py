@@ -1,0 +1,208 @@
+"""Many files: what is read, where it goes, what a second run does, how several processes share the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradprox.cli.batch import collect_inputs, plan_outputs
+from gradprox.errors import InputError
+from gradprox.files import remove_leftovers
+
+
+@pytest.fixture
+def shots(photo):
+    """Return a folder of four pictures."""
+    folder = photo.parent / "shots"
+    folder.mkdir()
+    with Image.open(photo) as picture:
+        for i in range(4):
+            picture.crop((2 * i, i, 2 * i + 40, i + 36)).save(folder / f"{i}.png")
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_folders_and_patterns(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("a/2.png", "a/1.jpg", "a/notes.txt", "a/b/3.png", "[odd].png"):
+        (tmp_path / name).touch()
+
+    def found(*arguments):
+        paths = collect_inputs([tmp_path / argument for argument in arguments], (".png", ".jpg"))
+        return [str(path.relative_to(tmp_path)) for path in paths]
+
+    assert found("a") == ["a/1.jpg", "a/2.png"]
+    assert found("a/*.png", "a/2.png") == ["a/2.png"]
+    assert found("a/**/*.png") == ["a/2.png", "a/b/3.png"]
+    assert found("[odd].png", "missing.png") == ["[odd].png", "missing.png"]
+    with pytest.raises(InputError, match="matches no file"):
+        found("a/*.gif")
+    with pytest.raises(InputError, match="no pictures in it"):
+        collect_inputs([tmp_path / "a" / "b"], (".jpg",))
+
+
+def test_where_outputs_go(tmp_path):
+    one, several = [Path("x/a.png")], [Path("x/a.png"), Path("y/b.png")]
+    assert plan_outputs(one, tmp_path / "o.jpg") == [(one[0], tmp_path / "o.jpg")]
+    assert plan_outputs(one, tmp_path) == [(one[0], tmp_path / "a.png")]
+    assert plan_outputs(several, tmp_path / "new") == [(p, tmp_path / "new" / p.name) for p in several]
+    assert plan_outputs(several, tmp_path, ".npz")[0][1] == tmp_path / "a.npz"
+    for inputs, output, suffix, message in (
+        (several, tmp_path / "o.png", None, "need a folder"),
+        ([Path("x/a.png"), Path("y/a.png")], tmp_path, None, "same name"),
+        (one, tmp_path / "y.png", ".npz", r"\.npz"),
+        (one, tmp_path / "y.xyz", None, "unknown picture format"),
+    ):
+        with pytest.raises(InputError, match=message):
+            plan_outputs(inputs, output, suffix)
+
+
+def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    command = ("denoise", shots, "--noise", "0.05", "-o", out, "--json", report)
+    (shots / "3.png").rename(tmp_path / "3.png")
+    (shots / "2.png").write_text("not yet a picture")
+    code, said, err = run(*command)
+    assert code == 1
+    assert "2.png: not a picture" in err
+    assert "2 restored, 1 failed" in said
+    before = contents(out)
+    (out / "0.png").write_text("kept as it is")
+    (out / ".2.0123abcd.part.png").write_text("left by a killed run")
+    (out / ".other.0123abcd.part.png").write_text("not of this batch")
+
+    assert "exists already" in run(*command)[2]
+    Image.new("L", (40, 36)).save(shots / "2.png")
+    (tmp_path / "3.png").rename(shots / "3.png")
+    code, said, _ = run(*command, "--resume")
+    assert code == 0
+    assert "2 restored, 2 skipped" in said
+    content = json.loads(report.read_text())
+    assert [image.get("skipped", False) for image in content["images"]] == [True, True, False, False]
+    assert (content["restored"], content["skipped"], content["failed"]) == (2, 2, 0)
+    assert (out / "0.png").read_text() == "kept as it is"
+    assert (out / "1.png").read_bytes() == before["1.png"]
+    assert not (out / ".2.0123abcd.part.png").exists()
+    assert (out / ".other.0123abcd.part.png").exists()
+    assert "contradict" in run(*command, "--resume", "--overwrite")[2]
+
+
+def test_leftovers_are_told_from_other_files(tmp_path):
+    mine, others = (
+        [".a.00ff00ff.part.png", ".a.0123abcd.part.png"],
+        ["a.png", ".a.png", ".b.00ff00ff.part.png"],
+    )
+    for name in mine + others:
+        (tmp_path / name).touch()
+    remove_leftovers([tmp_path / "a.png", tmp_path / "nowhere" / "a.png"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_several_processes_give_the_same_files(run, shots, tmp_path):
+    (shots / "9.png").write_text("no picture")
+    said = {}
+    for workers in (1, 2):
+        arguments = ("--kernel", "disk:1.5", "--steps", 2, "-o", tmp_path / f"out{workers}")
+        report = tmp_path / f"{workers}.json"
+        code, _, err = run("deblur", shots, *arguments, "--workers", workers, "--json", report)
+        assert code == 1
+        assert err.count("\n") == 1
+        said[workers] = json.loads(report.read_text())["images"]
+    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+    for one, other in zip(said[1], said[2], strict=True):
+        for key in ("seconds", "output"):
+            one.pop(key, None), other.pop(key, None)
+        assert one == other
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
+    out = tmp_path / "out"
+    command = ["deblur", shots, "--kernel", "disk:1.5", "--noise", "0.01", "--tol", 0, "--steps", 3000]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradprox.cli", *map(str, command), "-o", out, "--workers", str(workers)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    # Nothing shows that the first picture has begun but the loaded libraries: a little later it has.
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        maps = Path(f"/proc/{process.pid}/maps")
+        if maps.exists() and "libtorch" in maps.read_text():
+            break
+        time.sleep(0.1)
+    time.sleep(6)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert not out.exists() or contents(out) == {}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_noise_is_estimated_and_said(run, photo, tmp_path):
+    clean = np.asarray(Image.open(photo), dtype=float)
+    noisy = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
+    np.save(tmp_path / "noisy.npy", noisy / 255)
+    report = tmp_path / "report.json"
+    code, out, _ = run("denoise", tmp_path / "noisy.npy", "-o", tmp_path / "clean.npy", "--json", report)
+    assert code == 0
+    (record,) = json.loads(report.read_text())["images"]
+    level = 255 * record["estimated_noise"]
+    assert level == pytest.approx(20, rel=0.1)
+    assert f"noise estimated at {level:.2f}/255" in out
+    restored = 255 * np.load(tmp_path / "clean.npy")
+    assert ((restored - clean) ** 2).mean() < ((noisy - clean) ** 2).mean() / 3
+
+
+def test_sixteen_bit_colour_with_alpha_stays_that(run, tmp_path):
+    values = np.random.default_rng(0).integers(0, 65535, (24, 26, 4)).astype(np.uint16)
+    (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(values))
+    assert run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png")[0] == 0
+    out = imagecodecs.png_decode((tmp_path / "out.png").read_bytes())
+    assert out.dtype == np.uint16
+    np.testing.assert_array_equal(out[..., 3], values[..., 3])
+    assert len(np.unique(out[..., 0] % 256)) > 100  # its lower bytes are in use
+
+
+def test_a_blur_of_light_is_undone_in_light(run, photo, tmp_path):
+    from gradprox.images import Picture, read_picture, write_picture
+    from gradprox.light import to_display, to_linear_light
+    from gradprox.problems import CircularBlur, read_kernel
+
+    sharp = read_picture(photo).pixels.double()
+    light = to_linear_light(sharp)
+    camera = CircularBlur(read_kernel("disk:2").double(), tuple(light.shape[-2:]))
+    write_picture(tmp_path / "in.npy", Picture(to_display(camera.A(light)), 32))
+    errors = {}
+    for option in ("--linear-light", "--quiet"):
+        target = tmp_path / f"out{option}.npy"
+        arguments = ("--kernel", "disk:2", "--noise", "0.002", "--boundary", "circular", "-o", target)
+        assert run("deblur", tmp_path / "in.npy", *arguments, option)[0] == 0
+        errors[option] = float((read_picture(target).pixels - sharp).square().mean())
+    assert errors["--linear-light"] < 0.8 * errors["--quiet"]
+
+
+def test_folders_of_measurements(run, shots, tmp_path):
+    assert run("sense", shots, "--ratio", "0.5", "-o", tmp_path / "y")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "y").iterdir()) == [f"{i}.npz" for i in range(4)]
+    code, said, _ = run("recover", tmp_path / "y", "-o", tmp_path / "back", "--steps", 2)
+    assert code == 0
+    assert "4 restored" in said
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [f"{i}.png" for i in range(4)]

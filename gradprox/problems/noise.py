@@ -1,7 +1,7 @@
 """Seeded measurement noise.
 
 Solvers fit by least squares, the likelihood of Gaussian noise. That of Poisson noise is
-`deepinv.optim.PoissonLikelihood` with ``gain=1 / gain``; with many photons a pixel, least squares at `poisson_level`
+`deepinv.optim.PoissonLikelihood` with the same gain; with many photons a pixel, least squares at `poisson_level`
 come close to it.
 """
 

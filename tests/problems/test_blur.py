@@ -16,13 +16,9 @@ from gradprox.problems import (
     squared_norm,
 )
 from gradprox.problems.reflective_blur import _bound
+from tests.problems.cases import kernels
 
 SIZE = (14, 15)
-
-
-def kernels(*shape):
-    kernel = torch.rand(*shape, dtype=torch.float64)
-    return kernel / kernel.sum(dim=(-2, -1), keepdim=True)
 
 
 def test_circular_blur_is_a_convolution():

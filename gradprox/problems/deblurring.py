@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from deepinv.physics import BlurFFT, LinearPhysics
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,7 +65,8 @@ class ValidBlur(LinearPhysics):
     What a camera records: light from beyond the frame reaches its border. The unknown picture is larger than the
     photo by the kernel, so nothing has to be assumed about the border and none of it rings.
 
-    It is computed as a part of the circular convolution: where the kernel fits, nothing wraps around.
+    It is computed as a part of a circular convolution: where the kernel fits, nothing wraps around. Its period is the
+    next length that suits the Fourier transform.
 
     Args:
         kernel: ``(1 or B, 1 or C, h, w)``, one for all, or for each picture or channel its own.
@@ -81,28 +83,30 @@ class ValidBlur(LinearPhysics):
         super().__init__()
         check_kernel_fits(kernel, size)
         self.size = size
+        self.period = (next_fast_len(size[0], real=True), next_fast_len(size[1], real=True))
         self.register_buffer("filter", kernel)
-        response = torch.fft.rfft2(kernel.double(), s=size)
+        response = torch.fft.rfft2(kernel.double(), s=self.period)
         self._squared_norm = float(response.abs().max()) ** 2
         # As pairs of reals: a module's `float()` and `double()` leave complex buffers alone.
         self.register_buffer("response", torch.view_as_real(response).to(kernel.dtype))
 
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Blur ``(B, C, H, W)``."""
-        spectrum = torch.fft.rfft2(x) * torch.view_as_complex(self.response)
-        height, width = self.filter.shape[-2:]
-        return torch.fft.irfft2(spectrum, s=self.size)[..., height - 1 :, width - 1 :]
+        spectrum = torch.fft.rfft2(x, s=self.period) * torch.view_as_complex(self.response)
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        return torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
 
     def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
         """Apply ``A^T`` to ``(B, C, H - h + 1, W - w + 1)``."""
-        height, width = self.filter.shape[-2:]
-        spectrum = torch.fft.rfft2(F.pad(y, (width - 1, 0, height - 1, 0)))
-        return torch.fft.irfft2(spectrum * torch.view_as_complex(self.response).conj(), s=self.size)
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        spectrum = torch.fft.rfft2(F.pad(y, (width - 1, 0, height - 1, 0)), s=self.period)
+        spectrum = spectrum * torch.view_as_complex(self.response).conj()
+        return torch.fft.irfft2(spectrum, s=self.period)[..., :bottom, :right]
 
     def squared_norm(self) -> float:
-        """Return ``max |k^|^2`` of the circular convolution on the same picture, of which this is a part.
+        """Return ``max |k^|^2`` of the circular convolution of which this is a part.
 
-        An upper bound: cropping has norm 1.
+        An upper bound: cropping and adding zeros have norm 1.
         """
         return self._squared_norm
 

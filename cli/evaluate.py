@@ -148,8 +148,8 @@ def deblur(
     """
     level = options.parse_level(noise)
 
-    from gradprox.problems import CircularBlur, ValidBlur, check_kernel_fits, gaussian_noise, read_kernels
-    from gradprox.solvers.deblurring import BOUNDARIES, deblur_pictures
+    from gradprox.problems import BOUNDARIES, blur_of_pictures, gaussian_noise, read_kernels
+    from gradprox.solvers.deblurring import deblur_pictures
     from gradprox.solvers.presets import Task, preset
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
@@ -159,12 +159,8 @@ def deblur(
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
-            size = (clean.shape[-2], clean.shape[-1])
-            check_kernel_fits(blur, size)
-            camera = (
-                CircularBlur(blur, size, clean.shape[1]) if boundary == "circular" else ValidBlur(blur, size)
-            )
-            sharp = clean if isinstance(camera, CircularBlur) else camera.visible(clean)
+            camera = blur_of_pictures(boundary, blur, (clean.shape[-2], clean.shape[-1]), clean.shape[1])
+            sharp = camera.visible(clean)
             blurred = camera.A(clean)
             blurred = blurred + gaussian_noise(blurred, level, generator)
 

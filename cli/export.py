@@ -14,7 +14,7 @@ from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.problems import BlockSensing, HadamardSensing
+    from gradprox.problems import BlockSensing, TransformSensing
 
 
 def export(
@@ -68,7 +68,9 @@ def export(
     print_report(output, report, quiet=quiet, json=json)
 
 
-def _measurements(size: str | None, sampling: str, ratio: float, seed: int) -> HadamardSensing | BlockSensing:
+def _measurements(
+    size: str | None, sampling: str, ratio: float, seed: int
+) -> TransformSensing | BlockSensing:
     """Return the physics that options describe."""
     from gradprox.problems import Sensing
 

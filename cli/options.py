@@ -58,13 +58,15 @@ Kernel = Annotated[
 ]
 Boundary = Annotated[
     str,
-    typer.Option(help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic."),
+    typer.Option(
+        help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic. reflect: mirrored."
+    ),
 ]
 Sampling = Annotated[
     str,
     typer.Option(
-        help="hadamard: whole picture, more of the lower sequencies. block-gaussian: 33x33 blocks. "
-        "Or a matrix for square blocks: a .npy, .npz or .mat file."
+        help="Of the whole picture: hadamard, dct or fourier, more of the lower frequencies; structured, random. "
+        "block-gaussian: 33x33 blocks. Or a matrix for square blocks: a .npy, .npz or .mat file."
     ),
 ]
 Ratio = Annotated[float, typer.Option(help="Measurements per pixel; a matrix file has its own.")]

@@ -3,35 +3,55 @@
 from __future__ import annotations
 
 import torch
-from deepinv.physics import Blur, BlurFFT
+from deepinv.physics import BlurFFT, LinearPhysics
+from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn import functional as F
 
 from gradprox.errors import InputError
+
+Size = tuple[int, int]
 
 
 class CircularBlur(BlurFFT):
     """Circular convolution ``y = k * x``, diagonal in Fourier space, with its exact norm.
 
     Args:
-        kernel: ``(1, 1, h, w)``, odd sizes are centred; even ones at ``size // 2``.
-        size: ``(H, W)`` of the picture.
-        channels: channels of the picture; all see the same kernel.
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or for each picture or channel its own; odd sizes are centred,
+            even ones at ``size // 2``.
+        size: ``(H, W)`` of the pictures.
+        channels: ``C``, channels of the pictures.
 
     Raises:
-        InputError: the kernel is larger than the picture.
+        InputError: the kernel is larger than the picture, or it has neither one channel nor ``C``.
     """
 
-    def __init__(self, kernel: Tensor, size: tuple[int, int], channels: int = 1) -> None:
+    def __init__(self, kernel: Tensor, size: Size, channels: int = 1) -> None:
         check_kernel_fits(kernel, size)
+        if kernel.shape[1] not in (1, channels):
+            raise InputError(f"the kernel has {kernel.shape[1]} channels, the picture {channels}")
         super().__init__(img_size=(channels, *size), filter=kernel, device=kernel.device)
 
+    # A module's `float()` and `double()` leave complex buffers alone, as deepinv's phases are.
+    def U(self, x: Tensor) -> Tensor:
+        """Turn the phases of Fourier coefficients and return to pictures; see `deepinv.physics.BlurFFT`."""
+        return super().U(x).to(x.dtype)
+
+    def U_adjoint(self, x: Tensor) -> Tensor:
+        """Apply the adjoint of `U`."""
+        return super().U_adjoint(x).to(x.dtype)
+
     def squared_norm(self) -> float:
-        """Return ``max |k^|^2`` over the frequencies of the picture: exact."""
+        """Return ``max |k^|^2`` over the frequencies of the pictures: exact (of several kernels, the largest)."""
         return float(self.mask.max()) ** 2
 
     def initial(self, y: Tensor) -> Tensor:
         """Return ``y``, the blurred picture itself."""
         return y
+
+    def visible(self, x: Tensor) -> Tensor:
+        """Return ``x``: nothing of it lies beyond the frame."""
+        return x
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, by the Fourier transform."""
@@ -39,56 +59,86 @@ class CircularBlur(BlurFFT):
         return inverse
 
 
-class ValidBlur(Blur):
+class ValidBlur(LinearPhysics):
     """Convolution kept only where the kernel fits: ``(H, W)`` to ``(H - h + 1, W - w + 1)``.
 
     What a camera records: light from beyond the frame reaches its border. The unknown picture is larger than the
     photo by the kernel, so nothing has to be assumed about the border and none of it rings.
 
+    It is computed as a part of a circular convolution: where the kernel fits, nothing wraps around. Its period is the
+    next length that suits the Fourier transform.
+
     Args:
-        kernel: ``(1, 1, h, w)``.
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or for each picture or channel its own.
         size: ``(H, W)`` of the unknown picture.
 
     Raises:
         InputError: the kernel is larger than the picture.
     """
 
-    def __init__(self, kernel: Tensor, size: tuple[int, int]) -> None:
+    filter: Tensor
+    response: Tensor
+
+    def __init__(self, kernel: Tensor, size: Size) -> None:
+        super().__init__()
         check_kernel_fits(kernel, size)
-        super().__init__(filter=kernel, padding="valid", use_fft=True, device=kernel.device)
         self.size = size
+        self.period = (next_fast_len(size[0], real=True), next_fast_len(size[1], real=True))
+        self.register_buffer("filter", kernel)
+        response = torch.fft.rfft2(kernel.double(), s=self.period)
+        self._squared_norm = float(response.abs().max()) ** 2
+        # As pairs of reals: a module's `float()` and `double()` leave complex buffers alone.
+        self.register_buffer("response", torch.view_as_real(response).to(kernel.dtype))
+
+    def A(self, x: Tensor, **_: object) -> Tensor:
+        """Blur ``(B, C, H, W)``."""
+        spectrum = torch.fft.rfft2(x, s=self.period) * torch.view_as_complex(self.response)
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        return torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
+
+    def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
+        """Apply ``A^T`` to ``(B, C, H - h + 1, W - w + 1)``."""
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        spectrum = torch.fft.rfft2(F.pad(y, (width - 1, 0, height - 1, 0)), s=self.period)
+        spectrum = spectrum * torch.view_as_complex(self.response).conj()
+        return torch.fft.irfft2(spectrum, s=self.period)[..., :bottom, :right]
 
     def squared_norm(self) -> float:
-        """Return ``max |k^|^2`` of the circular convolution on the same picture, of which this is a part.
+        """Return ``max |k^|^2`` of the circular convolution of which this is a part.
 
-        An upper bound: cropping has norm 1.
+        An upper bound: cropping and adding zeros have norm 1.
         """
-        response = torch.fft.rfft2(self.filter.double(), s=self.size).abs()
-        return float(response.max()) ** 2
+        return self._squared_norm
 
     def initial(self, y: Tensor) -> Tensor:
         """Return ``y`` continued by its edge pixels to the size of the unknown picture."""
-        height, width = self.filter.shape[-2:]
-        # A convolution looks back: the pixel y[i] is centred on x[i + (h - 1) - h // 2].
-        top, left = (height - 1) - height // 2, (width - 1) - width // 2
-        padding = (left, width - 1 - left, top, height - 1 - top)
-        return torch.nn.functional.pad(y, padding, mode="replicate")
+        top, bottom = margins(self.filter.shape[-2])
+        left, right = margins(self.filter.shape[-1])
+        return F.pad(y, (left, right, top, bottom), mode="replicate")
 
     def visible(self, x: Tensor) -> Tensor:
         """Crop a restored picture to the frame of the photo."""
-        height, width = self.filter.shape[-2:]
-        top, left = (height - 1) - height // 2, (width - 1) - width // 2
-        return x[..., top : top + self.size[0] - height + 1, left : left + self.size[1] - width + 1]
+        (top, bottom), (left, right) = (margins(length) for length in self.filter.shape[-2:])
+        return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
-def check_kernel_fits(kernel: Tensor, size: tuple[int, int]) -> None:
-    """Refuse a kernel that is no ``(1, 1, h, w)`` tensor or is larger than a picture of ``(H, W)``.
+def margins(length: int) -> tuple[int, int]:
+    """Return how far a kernel of this length reaches before and after a pixel of what it blurs.
+
+    A convolution looks back: the pixel ``y[i]`` of a valid one is centred on ``x[i + (h - 1) - h // 2]``.
+    """
+    after = length // 2
+    return length - 1 - after, after
+
+
+def check_kernel_fits(kernel: Tensor, size: Size) -> None:
+    """Refuse a kernel that is no ``(B, C, h, w)`` tensor or is larger than a picture of ``(H, W)``.
 
     Raises:
         InputError: it is one of these.
     """
-    if kernel.ndim != 4 or kernel.shape[:2] != (1, 1):
-        raise InputError(f"a kernel is (1, 1, h, w), got {tuple(kernel.shape)}")
+    if kernel.ndim != 4 or kernel.numel() == 0:
+        raise InputError(f"a kernel is (1 or B, 1 or C, h, w), got {tuple(kernel.shape)}")
     height, width = kernel.shape[-2:]
     if height > size[0] or width > size[1]:
         raise InputError(

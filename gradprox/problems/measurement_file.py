@@ -18,26 +18,38 @@ from gradprox.arrays import read_npz
 from gradprox.errors import InputError
 from gradprox.files import written_whole
 from gradprox.problems.array_files import ARRAY_SUFFIXES, arrays_in
-from gradprox.problems.compressed_sensing import BLOCK, BlockSensing, HadamardSensing, gaussian_matrix
+from gradprox.problems.block_sensing import BLOCK, BlockSensing, gaussian_matrix
+from gradprox.problems.patterns import CosineSensing, FourierSensing, HadamardSensing, StructuredSensing
+from gradprox.problems.transform_sensing import TransformSensing
 
 LARGEST_PICTURE = 1 << 26  # pixels
+
+# Samplings of the whole picture, each determined by its size, the number of measurements and a seed.
+WHOLE_PICTURE: dict[str, type[HadamardSensing | CosineSensing | FourierSensing | StructuredSensing]] = {
+    "hadamard": HadamardSensing,
+    "dct": CosineSensing,
+    "fourier": FourierSensing,
+    "structured": StructuredSensing,
+}
+SAMPLINGS = (*WHOLE_PICTURE, "block-gaussian")
 
 
 class Sampling(BaseModel):
     """What was measured: with the matrix, if there is one of its own, it determines the operator.
 
     Attributes:
-        kind: ``"hadamard"`` patterns of the whole picture, ``"block-gaussian"`` or ``"block-matrix"``.
+        kind: ``"hadamard"``, ``"dct"``, ``"fourier"`` or ``"structured"`` coefficients of the whole picture,
+            ``"block-gaussian"`` or ``"block-matrix"``.
         size: ``(H, W)`` of the picture.
         channels: channels of the picture, each measured alike.
-        measurements: of the whole picture (Hadamard), or of each block.
-        seed: of the draw of Hadamard patterns or of the Gaussian matrix.
+        measurements: of the whole picture, or of each block.
+        seed: of the draw of coefficients or of the Gaussian matrix.
         noise: standard deviation of the noise in the measurements.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["hadamard", "block-gaussian", "block-matrix"]
+    kind: Literal["hadamard", "dct", "fourier", "structured", "block-gaussian", "block-matrix"]
     size: tuple[int, int]
     channels: Literal[1, 3] = 1
     measurements: int = Field(ge=1)
@@ -61,14 +73,14 @@ class Sensing:
     def described(
         cls, description: str, ratio: float, size: tuple[int, int], channels: int, seed: int, noise: float
     ) -> Sensing:
-        """Read ``hadamard``, ``block-gaussian`` or a matrix file.
+        """Read one of `SAMPLINGS` or a matrix file.
 
         Args:
-            description: one of these.
+            description: its name or path.
             ratio: measurements per pixel, in (0, 1]; a matrix file has its own.
             size: ``(H, W)`` of the picture.
             channels: of the picture.
-            seed: of Hadamard patterns or a Gaussian matrix.
+            seed: of the draw of coefficients or of a Gaussian matrix.
             noise: standard deviation of the measurement noise.
 
         Raises:
@@ -80,20 +92,20 @@ class Sensing:
             return cls(Sampling(kind="block-matrix", measurements=len(matrix), **common), matrix)
         if not 0 < ratio <= 1:
             raise InputError(f"the ratio must be above 0 and at most 1, got {ratio:g}")
-        pixels = {"hadamard": math.prod(size), "block-gaussian": BLOCK**2}
-        if description not in pixels:
+        if description not in SAMPLINGS:
             raise InputError(
-                f"{description}: not a sampling: write hadamard, block-gaussian, or a matrix file "
+                f"{description}: not a sampling: write {', '.join(SAMPLINGS)}, or a matrix file "
                 f"({' '.join(ARRAY_SUFFIXES)})"
             )
-        measurements = max(1, round(ratio * pixels[description]))
+        pixels = math.prod(size) if description in WHOLE_PICTURE else BLOCK**2
+        measurements = max(1, round(ratio * pixels))
         return cls(Sampling.model_validate({"kind": description, "measurements": measurements, **common}))
 
-    def physics(self) -> HadamardSensing | BlockSensing:
+    def physics(self) -> TransformSensing | BlockSensing:
         """Return the operator."""
         sampling = self.sampling
-        if sampling.kind == "hadamard":
-            return HadamardSensing(sampling.size, sampling.measurements, sampling.seed)
+        if sampling.kind in WHOLE_PICTURE:
+            return WHOLE_PICTURE[sampling.kind](sampling.size, sampling.measurements, sampling.seed)
         if self.matrix is not None:
             return BlockSensing(self.matrix, sampling.size)
         return BlockSensing(gaussian_matrix(sampling.measurements, sampling.seed), sampling.size)
@@ -163,7 +175,8 @@ def read_measurements(path: str | Path) -> tuple[Tensor, Sensing]:
     matrix = _stored_matrix(path, arrays.get("matrix"), sampling)
     block = BLOCK if matrix is None else math.isqrt(matrix.shape[1])
     blocks = math.prod(math.ceil(side / block) for side in sampling.size)
-    per_channel = (sampling.measurements,) if sampling.kind == "hadamard" else (blocks, sampling.measurements)
+    whole = sampling.kind in WHOLE_PICTURE
+    per_channel = (sampling.measurements,) if whole else (blocks, sampling.measurements)
     if y.shape != (sampling.channels, *per_channel):
         raise InputError(f"{path}: {y.shape} measurements do not fit its sampling")
     return torch.from_numpy(y.astype(np.float32))[None], Sensing(sampling, matrix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from deepinv.physics import BlurFFT, Denoising, Inpainting, Physics
+from deepinv.physics import MRI, BlurFFT, Denoising, Inpainting, Physics
 
 from gradprox.errors import InputError
 
@@ -30,8 +30,8 @@ def squared_norm(physics: Physics) -> float:
         return float(physics.squared_norm())
     if isinstance(physics, Denoising):
         return 1.0
-    if isinstance(physics, BlurFFT | Inpainting):
-        # Both are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
+    if isinstance(physics, BlurFFT | Inpainting | MRI):
+        # All are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
         return float(physics.mask.abs().max()) ** 2
     raise InputError(
         f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of |A|^2"

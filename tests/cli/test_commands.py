@@ -145,7 +145,7 @@ def test_outputs_are_replaced_only_when_asked(run, clear, photo, tmp_path):
         assert replaced.size == (64, 48)
 
 
-@pytest.mark.parametrize("sampling", ["hadamard", "block-gaussian", "file"])
+@pytest.mark.parametrize("sampling", ["hadamard", "dct", "fourier", "structured", "block-gaussian", "file"])
 def test_sense_and_recover(run, photo, tmp_path, sampling):
     from gradprox.problems import gaussian_matrix
 

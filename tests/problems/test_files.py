@@ -61,7 +61,7 @@ def test_kernels_come_from_every_kind_of_file(tmp_path):
         read_kernel(str(tmp_path / "k.npz:c"))
 
 
-@pytest.mark.parametrize("sampling", ["hadamard", "block-gaussian", "matrix"])
+@pytest.mark.parametrize("sampling", ["hadamard", "dct", "fourier", "structured", "block-gaussian", "matrix"])
 def test_measurements_come_back(tmp_path, sampling):
     if sampling == "matrix":
         sampling = str(tmp_path / "m.npy")

@@ -6,120 +6,90 @@ import math
 
 import pytest
 import torch
-from deepinv.physics import SinglePixelCamera
-from scipy.linalg import hadamard
 
 from gradprox import InputError
 from gradprox.problems import (
     BlockSensing,
     CircularBlur,
+    FourierSensing,
     HadamardSensing,
-    ValidBlur,
+    Inpainting,
+    ReflectiveBlur,
+    SingleCoilMRI,
+    SuperResolution,
     gaussian_kernel,
     gaussian_matrix,
     initial_picture,
-    motion_kernel,
     squared_norm,
 )
-from gradprox.problems.compressed_sensing import _sequency_ranks
+from tests.problems.cases import CASES
 
-CASES = {
-    "circular": (lambda: CircularBlur(motion_kernel(5, 30).double(), (9, 12)), (9, 12), True),
-    "circular, even kernel": (
-        lambda: CircularBlur(torch.ones(1, 1, 2, 4).double() / 8, (8, 7)),
-        (8, 7),
-        True,
-    ),
-    "valid": (lambda: ValidBlur(motion_kernel(5, 70).double(), (13, 11)), (13, 11), False),
-    "hadamard": (lambda: HadamardSensing((8, 16), 40), (8, 16), True),
-    "hadamard, padded": (lambda: HadamardSensing((7, 11), 30), (7, 11), False),
-    "blocks": (lambda: BlockSensing(gaussian_matrix(5, 0, 4).double(), (8, 12)), (8, 12), True),
-    "blocks, any matrix": (lambda: BlockSensing(torch.randn(5, 16).double(), (8, 8)), (8, 8), True),
-    "blocks, padded": (lambda: BlockSensing(torch.randn(5, 16).double(), (7, 9)), (7, 9), False),
+# Where least squares have no closed form.
+WITHOUT_CLOSED_FORM = {
+    "valid",
+    "valid, even kernel",
+    "valid, a kernel a channel",
+    "reflect, asymmetric",
+    "reflect, even kernel",
+    "reflect, signed kernel",
+    "hadamard, padded",
+    "blocks, padded",
 }
 
 
 @pytest.fixture(params=CASES)
 def case(request):
-    build, size, exact = CASES[request.param]
-    return build().double(), size, exact
+    build, shape, exact = CASES[request.param]
+    return build().double(), shape, exact
 
 
-def dense(physics, size):
-    """Return the matrix of an operator, ``(m, H W)``."""
-    units = torch.eye(math.prod(size), dtype=torch.float64).view(-1, 1, *size)
+def dense(physics, shape):
+    """Return the matrix of an operator, ``(m, C H W)``."""
+    units = torch.eye(math.prod(shape), dtype=torch.float64).view(-1, *shape)
     return physics.A(units).flatten(1).T
 
 
 def test_adjoint_is_exact(case):
-    physics, size, _ = case
-    x = torch.randn(2, 1, *size, dtype=torch.float64)
+    physics, shape, _ = case
+    x = torch.randn(2, *shape, dtype=torch.float64)
     y = torch.randn_like(physics.A(x))
     torch.testing.assert_close((physics.A(x) * y).sum(), (x * physics.A_adjoint(y)).sum())
 
 
 def test_norm_is_never_below_the_truth_and_exact_where_it_says_so(case):
-    physics, size, exact = case
-    truth = float(torch.linalg.matrix_norm(dense(physics, size), 2)) ** 2
+    physics, shape, exact = case
+    truth = float(torch.linalg.matrix_norm(dense(physics, shape), 2)) ** 2
     assert squared_norm(physics) >= truth * (1 - 1e-6)
     if exact:
         assert squared_norm(physics) == pytest.approx(truth, rel=1e-6)
 
 
-def test_regularized_inverse_solves_its_equation(case):
-    physics, size, _ = case
-    if not hasattr(physics, "regularized_inverse"):
-        pytest.skip("a valid convolution has no closed form")
-    z = torch.randn(2, 1, *size, dtype=torch.float64)
+@pytest.mark.parametrize("name", CASES)
+def test_regularized_inverse_solves_its_equation(name):
+    build, shape, _ = CASES[name]
+    physics = build().double()
+    z = torch.randn(2, *shape, dtype=torch.float64)
     y = torch.randn_like(physics.A(z))
-    x = physics.regularized_inverse(z, y, 0.3)
-    if x is None:
-        assert size in {(7, 11), (7, 9)}  # only where the picture is padded
-        return
-    residual = physics.A_adjoint(physics.A(x) - y) + 0.3 * (x - z)
-    assert residual.abs().max() <= 1e-10
+    closed_form = getattr(physics, "regularized_inverse", lambda *_: None)
+    x = closed_form(z, y, 0.3)
+    assert (x is None) == (name in WITHOUT_CLOSED_FORM)
+    if x is not None:
+        residual = physics.A_adjoint(physics.A(x) - y) + 0.3 * (x - z)
+        assert residual.abs().max() <= 1e-10
 
 
 def test_start_has_the_shape_of_the_picture(case):
-    physics, size, _ = case
-    x = torch.rand(2, 1, *size, dtype=torch.float64)
+    physics, shape, _ = case
+    x = torch.rand(2, *shape, dtype=torch.float64)
     assert initial_picture(physics.A(x), physics).shape == x.shape
 
 
-def test_hadamard_agrees_with_its_matrix():
-    physics = HadamardSensing((8, 4), 32, decay=math.inf)
-    x = torch.randn(1, 1, 8, 4, dtype=torch.float64)
-    rows = torch.as_tensor(hadamard(8), dtype=torch.float64) / math.sqrt(8)
-    columns = torch.as_tensor(hadamard(4), dtype=torch.float64) / 2
-    coefficients = (rows @ x[0, 0] @ columns).flatten()
-    torch.testing.assert_close(physics.A(x)[0, 0], coefficients[physics.indices])
-    torch.testing.assert_close(physics.A_adjoint(physics.A(x)), x)
-
-
-def test_sequency_counts_sign_changes():
-    changes = (torch.as_tensor(hadamard(16)).diff(dim=1) != 0).sum(dim=1)
-    torch.testing.assert_close(_sequency_ranks(16), changes.double())
-
-
-def test_all_hadamard_coefficients_measure_what_deepinv_measures():
-    physics = HadamardSensing((8, 8), 64)
-    theirs = SinglePixelCamera(64, (1, 8, 8), fast=True)
-    x = torch.rand(1, 1, 8, 8)
-    # The same numbers in another order, up to deepinv's scaling.
-    ours, other = physics.A(x).flatten().sort().values, theirs.A(x).flatten().sort().values
-    torch.testing.assert_close(ours / ours.norm(), other / other.norm(), rtol=1e-4, atol=1e-5)
-
-
-def test_low_sequencies_are_denser_and_the_constant_is_there():
-    physics = HadamardSensing((64, 64), 1024, seed=3)
-    chosen = torch.zeros(64 * 64).index_fill(0, physics.indices, 1).view(64, 64)
-    order = _sequency_ranks(64).argsort()
-    chosen = chosen[order][:, order]
-    assert chosen[0, 0] == 1
-    assert chosen[:16, :16].mean() > 0.8 > 0.2 > chosen[48:, 48:].mean() > 0
-    assert len(physics.indices.unique()) == 1024
-    assert torch.equal(physics.indices, HadamardSensing((64, 64), 1024, seed=3).indices)
-    assert not torch.equal(physics.indices, HadamardSensing((64, 64), 1024, seed=4).indices)
+def test_single_precision_stays_single(case):
+    physics, shape, _ = case
+    x = torch.rand(1, *shape)
+    y = physics.float().A(x)
+    assert y.dtype == physics.A_adjoint(y).dtype == initial_picture(y, physics).dtype == torch.float32
+    torch.testing.assert_close(y, physics.double().A(x.double()).float(), rtol=0, atol=1e-5)
 
 
 def test_block_sensing_multiplies_each_block():
@@ -145,27 +115,19 @@ def test_gaussian_rows_are_orthonormal_and_seeded():
     assert not torch.equal(matrix, gaussian_matrix(20, seed=2, block=7))
 
 
-def test_circular_blur_is_a_convolution():
-    kernel = motion_kernel(3, 0).double()
-    x = torch.rand(1, 1, 6, 7, dtype=torch.float64)
-    expected = (x.roll(1, -1) + x + x.roll(-1, -1)) / 3
-    torch.testing.assert_close(CircularBlur(kernel, (6, 7)).A(x), expected, rtol=0, atol=1e-7)
-
-
-def test_valid_blur_is_the_inside_of_the_circular_one():
-    kernel = gaussian_kernel(0.8).double()
-    x = torch.rand(1, 1, 15, 14, dtype=torch.float64)
-    inside = ValidBlur(kernel, (15, 14))
-    circular = CircularBlur(kernel, (15, 14)).A(x)
-    torch.testing.assert_close(inside.A(x), inside.visible(circular), rtol=0, atol=1e-7)
-
-
 def test_impossible_operators_are_refused():
-    with pytest.raises(InputError, match="larger than the picture"):
-        CircularBlur(gaussian_kernel(2.0), (9, 9))
-    with pytest.raises(InputError, match="measurements must be between"):
-        HadamardSensing((4, 4), 17)
-    with pytest.raises(InputError, match=r"b\*b columns"):
-        BlockSensing(torch.zeros(2, 5), (4, 4))
-    with pytest.raises(InputError, match="measurements a block"):
-        gaussian_matrix(0, seed=0)
+    for build, message in (
+        (lambda: CircularBlur(gaussian_kernel(2.0), (9, 9)), "larger than the picture"),
+        (lambda: ReflectiveBlur(gaussian_kernel(2.0), (9, 9)), "larger than the picture"),
+        (lambda: CircularBlur(torch.ones(3, 3), (9, 9)), "a kernel is"),
+        (lambda: CircularBlur(torch.ones(1, 2, 3, 3), (9, 9), channels=3), "2 channels, the picture 3"),
+        (lambda: HadamardSensing((4, 4), 17), "measurements must be between"),
+        (lambda: FourierSensing((4, 4), 0), "measurements must be between"),
+        (lambda: BlockSensing(torch.zeros(2, 5), (4, 4)), r"b\*b columns"),
+        (lambda: gaussian_matrix(0, seed=0), "measurements a block"),
+        (lambda: SuperResolution((9, 9), 2), "multiple of the factor"),
+        (lambda: Inpainting(-torch.ones(1, 1, 4, 4)), "a mask is"),
+        (lambda: SingleCoilMRI(torch.full((4, 4), 0.5)), "zeros and ones"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build()

@@ -1,4 +1,4 @@
-"""Compressed sensing of whole pictures by Hadamard patterns, and block by block with a matrix."""
+"""Compressed sensing of a picture block by block with a matrix."""
 
 from __future__ import annotations
 
@@ -6,82 +6,12 @@ import math
 
 import torch
 from deepinv.physics import LinearPhysics
-from deepinv.physics.singlepixel import hadamard_2d, sequency_order
 from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
 
 BLOCK = 33
-HADAMARD_DECAY = 2.0
-
-
-class HadamardSensing(LinearPhysics):
-    r"""``m`` Walsh-Hadamard coefficients of the whole picture, the denser the lower their sequency.
-
-    Sequency, the number of sign changes of a pattern, orders Walsh functions as frequency orders cosines. With
-    ``rho = sqrt((u/P)^2 + (v/Q)^2)`` for sequencies ``u`` and ``v``, coefficients are drawn without replacement with
-    weights ``rho^-decay``; the constant pattern is always among them. Some high sequencies resolve detail that the
-    lowest ones alone lose. Pictures are padded with zeros to powers of two ``P x Q``; the padding is known, not
-    reconstructed.
-
-    Args:
-        size: ``(H, W)`` of the picture.
-        measurements: ``m``, at most ``H W``.
-        seed: of the draw.
-        decay: how fast the density falls; ``math.inf`` takes the lowest sequencies, none drawn.
-
-    Raises:
-        InputError: ``m`` is not between 1 and ``H W``.
-    """
-
-    indices: Tensor
-
-    def __init__(
-        self, size: tuple[int, int], measurements: int, seed: int = 0, decay: float = HADAMARD_DECAY
-    ) -> None:
-        super().__init__()
-        if not 1 <= measurements <= size[0] * size[1]:
-            raise InputError(f"measurements must be between 1 and {size[0] * size[1]}, got {measurements}")
-        self.size = size
-        self.padded = tuple(1 << (length - 1).bit_length() for length in size)
-        ranks = [_sequency_ranks(length) / length for length in self.padded]
-        distance = torch.hypot(ranks[0][:, None], ranks[1]).flatten()
-        if math.isinf(decay):
-            keys = distance
-        else:
-            # The m smallest of exponential variables with rates w are a draw without replacement with weights w
-            # (Efraimidis and Spirakis, Inf. Process. Lett. 2006).
-            uniform = torch.rand(
-                len(distance), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-            )
-            keys = -torch.log1p(-uniform) * distance**decay
-        self.register_buffer("indices", keys.argsort(stable=True)[:measurements])
-
-    def A(self, x: Tensor, **_: object) -> Tensor:
-        """Measure ``(B, C, H, W)``, giving ``(B, C, m)``."""
-        padding = (0, self.padded[1] - self.size[1], 0, self.padded[0] - self.size[0])
-        return hadamard_2d(F.pad(x, padding)).flatten(2)[..., self.indices]
-
-    def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
-        """Apply ``A^T`` to ``(B, C, m)``; where nothing is padded ``A A^T = I``, so it is the pseudo-inverse."""
-        coefficients = y.new_zeros(*y.shape[:2], self.padded[0] * self.padded[1])
-        coefficients[..., self.indices] = y
-        return hadamard_2d(coefficients.unflatten(2, self.padded))[..., : self.size[0], : self.size[1]]
-
-    def squared_norm(self) -> float:
-        """Return 1: rows of an orthonormal transform (exact; an upper bound where the picture is padded)."""
-        return 1.0
-
-    def initial(self, y: Tensor) -> Tensor:
-        """Return ``A^T y``."""
-        return self.A_adjoint(y)
-
-    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
-        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2`` where nothing is padded (``A A^T = I``), else None."""
-        if self.size != self.padded:
-            return None
-        return z + self.A_adjoint(y - self.A(z)) / (1 + weight)
 
 
 class BlockSensing(LinearPhysics):
@@ -173,10 +103,3 @@ def gaussian_matrix(measurements: int, seed: int, block: int = BLOCK) -> Tensor:
     orthonormal, triangular = torch.linalg.qr(gaussian.T)
     # The signs of a QR factorisation are the library's choice; fixed, the matrix is the same everywhere.
     return (orthonormal * triangular.diagonal().sign()).T.contiguous().float()
-
-
-def _sequency_ranks(length: int) -> Tensor:
-    """Return the sequency of each row of the Hadamard matrix in its natural order."""
-    ranks = torch.empty(length, dtype=torch.float64)
-    ranks[torch.as_tensor(sequency_order(length).copy())] = torch.arange(length, dtype=torch.float64)
-    return ranks

@@ -1,0 +1,72 @@
+"""What a photo's unknown border costs: each boundary's restoration of the same blurred photo, in dB.
+
+    python benchmarks/borders.py --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
+
+The photo is blurred beyond its frame. For comparison, "periodic" is a picture that really is, with the same noise, and
+restored as such. The interior is the frame without the pixels that the kernel reaches from outside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from deepinv.loss.metric import PSNR
+from torch import Tensor
+
+from gradprox import load_model
+from gradprox.cli.options import parse_level
+from gradprox.images import pictures_in, read_gray
+from gradprox.operators import LearnedProx
+from gradprox.problems import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, read_kernel
+from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.solvers.presets import Task, preset
+
+
+def psnr_by_boundary(
+    clean: Tensor, kernel: Tensor, noise: float, prior: LearnedProx
+) -> dict[str, tuple[float, ...]]:
+    """Return the PSNR of frame and interior, by boundary.
+
+    Args:
+        clean: the picture, ``(1, C, H, W)``, of which the photo's frame is the middle.
+        kernel: ``(1, 1, h, w)``.
+        noise: standard deviation.
+        prior: the learned prox.
+    """
+    size = (clean.shape[-2], clean.shape[-1])
+    camera = ValidBlur(kernel, size)
+    periodic = CircularBlur(kernel, size, clean.shape[1]).A(clean)
+    periodic = periodic + gaussian_noise(periodic, noise, torch.Generator().manual_seed(0))
+    photo = camera.visible(periodic)  # where the kernel fits, nothing wraps around
+    algorithm = preset(Task.DEBLUR, noise)
+    restored = {b: deblur_pictures(photo, kernel, prior, algorithm, boundary=b)[0] for b in BOUNDARIES}
+    whole, _ = deblur_pictures(periodic, kernel, prior, algorithm, boundary="circular")
+    restored["periodic"] = camera.visible(whole)
+    psnr, sharp = PSNR(), camera.visible(clean)
+    return {
+        name: tuple(float(psnr(part(x), part(sharp))) for part in (lambda x: x, camera.visible))
+        for name, x in restored.items()
+    }
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of clean pictures.")],
+    kernel: Annotated[str, typer.Option(help="As in gradprox deblur.")] = "motion:15:45",
+    noise: Annotated[str, typer.Option(help="As in gradprox deblur.")] = "2.55/255",
+    count: Annotated[int | None, typer.Option(help="Take so many pictures only.")] = None,
+) -> None:
+    """Print one line a picture."""
+    prior, blur = load_model("gray"), read_kernel(kernel)
+    for path in pictures_in(data)[:count]:
+        figures = psnr_by_boundary(read_gray(path), blur, parse_level(noise), prior)
+        texts = (
+            f"{name} {frame:.2f} (interior {interior:.2f})" for name, (frame, interior) in figures.items()
+        )
+        print(f"{path.name}: " + ", ".join(texts), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    typer.run(main)

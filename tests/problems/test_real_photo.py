@@ -1,0 +1,37 @@
+"""A photo blurred beyond its frame does not ring: its unknown border costs little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from deepinv.loss.metric import PSNR
+from PIL import Image
+
+from gradprox.cli.demo import PICTURE
+from gradprox.problems import CircularBlur, ValidBlur, gaussian_noise, motion_kernel
+from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.solvers.presets import Task, preset
+
+NOISE = 2.55 / 255
+
+
+@pytest.mark.slow
+def test_an_unknown_border_costs_less_than_a_third_of_a_decibel(shipped):
+    pixels = np.asarray(Image.open(PICTURE).convert("L"), dtype=np.float64)[40:200, 100:260] / 255
+    clean, kernel = torch.from_numpy(pixels)[None, None], motion_kernel(9, 30).double()
+    camera = ValidBlur(kernel, (160, 160))
+    periodic = CircularBlur(kernel, (160, 160)).A(clean)
+    periodic = periodic + gaussian_noise(periodic, NOISE, torch.Generator().manual_seed(0))
+    photo, sharp, algorithm = camera.visible(periodic), camera.visible(clean), preset(Task.DEBLUR, NOISE)
+
+    whole, _ = deblur_pictures(periodic, kernel, shipped, algorithm, boundary="circular")
+    restored, result = deblur_pictures(photo, kernel, shipped, algorithm, boundary="valid")
+    psnr, interior = PSNR(), camera.visible
+    periodic_inside = float(psnr(interior(camera.visible(whole)), interior(sharp)))
+    assert float(psnr(restored, sharp)) > periodic_inside - 0.3
+    assert float(psnr(interior(restored), interior(sharp))) > periodic_inside - 0.3
+    assert int(result.objective_increases) == 0
+    # That it is the boundary: taken for periodic, the same photo rings.
+    ringing, _ = deblur_pictures(photo, kernel, shipped, algorithm, boundary="circular")
+    assert float(psnr(ringing, sharp)) < periodic_inside - 1

@@ -12,14 +12,15 @@ from gradprox.export.problem import Operator, Problem
 from gradprox.networks import IdentityPath
 from gradprox.networks.borders import extend
 from gradprox.operators import LearnedProx
+from gradprox.solvers.explicit import SmoothState
 from gradprox.solvers.forward_backward import ForwardBackwardState
-from gradprox.solvers.gd import GD, GDState
+from gradprox.solvers.gd import GD
 from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.pgd import PGD
 from gradprox.solvers.solver import Solver, relative_change
 
-ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[GDState | ForwardBackwardState]]] = {
-    "gd": (GD, GDState),
+ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[SmoothState | ForwardBackwardState]]] = {
+    "gd": (GD, SmoothState),
     "pgd": (PGD, ForwardBackwardState),
 }
 MAX_STEPS, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`

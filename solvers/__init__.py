@@ -1,10 +1,37 @@
 """Plug-and-play solvers with exact objectives: ``Solver(**settings)(y, physics, prior) -> Result``."""
 
+from gradprox.solvers.admm import ADMM
+from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
 from gradprox.solvers.gd import GD
 from gradprox.solvers.hqs import HQS
+from gradprox.solvers.nmapg import NMAPG
 from gradprox.solvers.pgd import PGD
+from gradprox.solvers.primal_dual import PrimalDual
+from gradprox.solvers.reconstructor import SolverReconstructor
 from gradprox.solvers.result import Result, Status
+from gradprox.solvers.scheduled_hqs import ScheduledHQS
 from gradprox.solvers.solver import Callback, Solver, State, Step
+from gradprox.solvers.strength import Choice, best_strength, choose_strength
 
-__all__ = ["FISTA", "GD", "HQS", "PGD", "Callback", "Result", "Solver", "State", "Status", "Step"]
+__all__ = [
+    "ADMM",
+    "DRS",
+    "FISTA",
+    "GD",
+    "HQS",
+    "NMAPG",
+    "PGD",
+    "Callback",
+    "Choice",
+    "PrimalDual",
+    "Result",
+    "ScheduledHQS",
+    "Solver",
+    "SolverReconstructor",
+    "State",
+    "Status",
+    "Step",
+    "best_strength",
+    "choose_strength",
+]

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
+from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
     check_stepsize,
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.solver import Solver
+from gradprox.solvers.solver import Solver, choose, per_picture
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class FISTA(Solver[FISTAState]):
         if not 2 <= self.inertia < float("inf"):
             raise InputError(f"inertia must be at least 2, got {self.inertia:g}")
 
-    def start(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> FISTAState:
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> FISTAState:
         """See `Solver.start`."""
         check_stepsize(self.stepsize, data, prior)
         first = starting_state(data, x)
         momentum = torch.zeros_like(first.objective)
         return FISTAState(x, first.objective, first.magnitude, first.gradient, x, first.gradient, momentum)
 
-    def step(self, data: LeastSquares, prior: LearnedProx, state: FISTAState) -> FISTAState:
+    def step(self, data: DataTerm, prior: LearnedProx, state: FISTAState) -> FISTAState:
         """See `Solver.step`."""
         beta = per_picture(state.momentum / (state.momentum + 1 + self.inertia), state.x)
         # grad f is affine, so at the extrapolated point it is extrapolated too and costs nothing.
@@ -84,19 +84,8 @@ class FISTA(Solver[FISTAState]):
         worse = new.objective > state.objective
         if bool(worse.any()):
             plain = forward_backward(data, prior, self.sigma, self.stepsize, state.x, state.gradient)
-            new = ForwardBackwardState(
-                torch.where(per_picture(worse, new.x), plain.x, new.x),
-                torch.where(worse, plain.objective, new.objective),
-                torch.where(worse, plain.magnitude, new.magnitude),
-                torch.where(per_picture(worse, new.x), plain.gradient, new.gradient),
-            )
+            new = choose(worse, plain, new)
             momentum = torch.where(worse, 1.0, momentum)
         return FISTAState(
             new.x, new.objective, new.magnitude, new.gradient, state.x, state.gradient, momentum
         )
-
-
-def per_picture(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
-    shaped = values.view(-1, *[1] * (x.ndim - 1))
-    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)

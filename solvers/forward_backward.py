@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx, value_at_prox
-from gradprox.solvers.least_squares import LeastSquares
+from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.solver import State
 
 
@@ -35,7 +35,7 @@ class ForwardBackwardState(State):
     gradient: Tensor
 
 
-def check_stepsize(tau: float | None, data: LeastSquares, prior: LearnedProx) -> None:
+def check_stepsize(tau: float | None, data: DataTerm, prior: LearnedProx) -> None:
     """Refuse a step size for which descent is not proven.
 
     Raises:
@@ -49,7 +49,7 @@ def check_stepsize(tau: float | None, data: LeastSquares, prior: LearnedProx) ->
         )
 
 
-def starting_state(data: LeastSquares, x: Tensor) -> ForwardBackwardState:
+def starting_state(data: DataTerm, x: Tensor) -> ForwardBackwardState:
     """Return the state before the first step; the objective is unknown, as ``x`` is no output of ``D``."""
     value, gradient = data.value_and_gradient(x)
     unknown = torch.full_like(value, torch.nan)
@@ -57,7 +57,7 @@ def starting_state(data: LeastSquares, x: Tensor) -> ForwardBackwardState:
 
 
 def forward_backward(
-    data: LeastSquares, prior: LearnedProx, sigma: float, tau: float | None, x: Tensor, gradient: Tensor
+    data: DataTerm, prior: LearnedProx, sigma: float, tau: float | None, x: Tensor, gradient: Tensor
 ) -> ForwardBackwardState:
     """Return the state at ``D(x - tau gradient)``; ``tau`` is ``1/L_f`` if not given."""
     tau = 1 / data.lipschitz if tau is None else tau

@@ -5,7 +5,8 @@ r"""Gradient descent on an explicit objective: the gradient-step denoiser with a
 
     F(x+) <= F(x) - eta (1 - eta (L_f + lambda)/2) |grad F(x)|^2,
 
-a descent for every step ``eta < 2/(L_f + lambda)``.
+a descent for every step ``eta < 2/(L_f + lambda)``. Projected onto a box, ``F(x+) <= F(x) - (1/eta - (L_f +
+lambda)/2) |x+ - x|^2``: the same steps are legal.
 """
 
 from __future__ import annotations
@@ -16,39 +17,31 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
-from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.solver import Solver, State
-
-
-@dataclass(frozen=True)
-class GDState(State):
-    """Where gradient descent stands.
-
-    Attributes:
-        gradient: gradient of the whole objective at ``x``.
-    """
-
-    gradient: Tensor
+from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
+from gradprox.solvers.solver import Solver
 
 
 @dataclass(frozen=True, kw_only=True)
-class GD(Solver[GDState]):
-    """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``.
+class GD(Solver[SmoothState]):
+    """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``, projected onto the box if there is one.
 
     Attributes:
         strength: ``lambda``, the weight of the prior, free of the step size.
         stepsize: ``eta``; ``1/(L_f + lambda)`` if not given. Must be below ``2/(L_f + lambda)``.
+        box: the range of pixels, as ``(0, 1)``; any value if not given.
     """
 
     strength: float = 1.0
     stepsize: float | None = None
+    box: Box | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.strength < float("inf"):
-            raise InputError(f"strength must be positive, got {self.strength:g}")
+        check_strength(self.strength)
+        check_box(self.box)
 
-    def start(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> GDState:
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> SmoothState:
         """See `Solver.start`."""
         limit = 2 / (data.lipschitz + self.strength)
         if self.stepsize is not None and not 0 < self.stepsize < limit:
@@ -56,19 +49,10 @@ class GD(Solver[GDState]):
                 f"GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + strength), with this operator; "
                 f"got {self.stepsize:g}"
             )
-        return self._state(data, prior, x)
+        return smooth_state(data, prior, self.sigma, self.strength, project(x, self.box))
 
-    def step(self, data: LeastSquares, prior: LearnedProx, state: GDState) -> GDState:
+    def step(self, data: DataTerm, prior: LearnedProx, state: SmoothState) -> SmoothState:
         """See `Solver.step`."""
         eta = 1 / (data.lipschitz + self.strength) if self.stepsize is None else self.stepsize
-        return self._state(data, prior, state.x - eta * state.gradient)
-
-    def _state(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> GDState:
-        value, gradient = data.value_and_gradient(x)
-        denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
-        return GDState(
-            x,
-            value + self.strength * regularizer,
-            value + self.strength * regularizer.abs(),
-            gradient + self.strength * (x - denoised),
-        )
+        x = project(state.x - eta * state.gradient, self.box)
+        return smooth_state(data, prior, self.sigma, self.strength, x)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
-from gradprox.solvers.least_squares import LeastSquares
+from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.explicit import check_strength
 from gradprox.solvers.solver import Solver, State
 
 
@@ -46,14 +46,15 @@ class HQS(Solver[HQSState]):
         strength: ``lambda``, the weight of the prior.
     """
 
+    needs_norm = False
+
     strength: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.strength < float("inf"):
-            raise InputError(f"strength must be positive, got {self.strength:g}")
+        check_strength(self.strength)
 
-    def start(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> HQSState:
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> HQSState:
         """See `Solver.start`."""
         value = data.value(x)
         denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
@@ -64,6 +65,6 @@ class HQS(Solver[HQSState]):
             denoised,
         )
 
-    def step(self, data: LeastSquares, prior: LearnedProx, state: HQSState) -> HQSState:
+    def step(self, data: DataTerm, prior: LearnedProx, state: HQSState) -> HQSState:
         """See `Solver.step`."""
         return self.start(data, prior, data.fit(state.denoised, self.strength, state.x))

@@ -1,18 +1,16 @@
-"""The data term ``f(x) = |A x - y|^2 / 2``."""
+"""The data term ``f(x) = weight |A x - y|^2 / 2``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from deepinv.optim.linear import conjugate_gradient
-from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.errors import InputError
 from gradprox.networks.base import image_sum
-from gradprox.problems import squared_norm
+from gradprox.solvers.data_term import DataTerm
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
 FIT_TOLERANCE = 1e-6
@@ -28,41 +26,35 @@ class HasRegularizedInverse(Protocol):
 
 
 @dataclass(frozen=True)
-class LeastSquares:
-    """``f(x) = |A x - y|^2 / 2`` of each picture in a batch.
+class LeastSquares(DataTerm):
+    """``f(x) = weight |A x - y|^2 / 2`` of each picture in a batch.
 
     Attributes:
-        y: measurements, batch first.
-        physics: the linear operator ``A``.
-        lipschitz: a proven upper bound of ``|A|^2``, the Lipschitz constant of ``grad f``.
+        weight: 1 unless the data term is `deepinv.optim.L2` with a noise level.
     """
 
-    y: Tensor
-    physics: LinearPhysics
-    lipschitz: float
+    quadratic = True
 
-    @classmethod
-    def build(cls, y: Tensor, physics: LinearPhysics, lipschitz: float | None = None) -> LeastSquares:
-        """Check the measurements; look up the norm where none is given.
+    weight: float = 1.0
 
-        Raises:
-            InputError: measurements that are not finite, a norm that is unknown or not positive.
-        """
-        if not bool(torch.isfinite(y).all()):
-            raise InputError("the measurements contain NaN or infinite values")
-        bound = squared_norm(physics) if lipschitz is None else float(lipschitz)
-        if not 0 < bound < float("inf"):
-            raise InputError(f"the Lipschitz constant of the data term must be positive, got {bound:g}")
-        return cls(y, physics, bound)
+    @property
+    def squared_norm(self) -> float:
+        """See `DataTerm.squared_norm`."""
+        return self.lipschitz / self.weight
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``f(x)``, ``(B,)`` in double precision, and ``A^T (A x - y)``."""
+        """Return ``f(x)``, ``(B,)`` in double precision, and ``weight A^T (A x - y)``."""
         misfit = self.physics.A(x) - self.y
-        return image_sum(misfit.square()) / 2, self.physics.A_adjoint(misfit)
+        value = self.weight * image_sum(misfit.square()) / 2
+        return value, self.physics.A_adjoint(misfit if self.weight == 1 else self.weight * misfit)
 
-    def value(self, x: Tensor) -> Tensor:
-        """Return ``f(x)``, ``(B,)``."""
-        return image_sum((self.physics.A(x) - self.y).square()) / 2
+    def value_of_measurements(self, u: Tensor) -> Tensor:
+        """See `DataTerm.value_of_measurements`."""
+        return self.weight * image_sum((u - self.y).square()) / 2
+
+    def dual_prox(self, u: Tensor, step: float) -> Tensor:
+        """See `DataTerm.dual_prox`."""
+        return (u - step * self.y) / (1 + step / self.weight)
 
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
         """Return ``argmin_x f(x) + weight |x - z|^2/2``.
@@ -70,25 +62,17 @@ class LeastSquares:
         In closed form where the physics has one; else by conjugate gradients from ``start``, which lower this
         function from its value there whenever they stop.
         """
+        relative = weight / self.weight
         if isinstance(self.physics, HasRegularizedInverse):
-            closed = self.physics.regularized_inverse(z, self.y, weight)
+            closed = self.physics.regularized_inverse(z, self.y, relative)
             if closed is not None:
                 return closed
         return conjugate_gradient(
-            lambda x: self.physics.A_adjoint(self.physics.A(x)) + weight * x,
-            self.physics.A_adjoint(self.y) + weight * z,
+            lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
+            self.physics.A_adjoint(self.y) + relative * z,
             max_iter=FIT_ITERATIONS,
             tol=FIT_TOLERANCE,
+            # Only to divide zero by zero: the default would stall the iterations on small or dark pictures.
+            eps=torch.finfo(z.dtype).tiny,
             init=start,
         )
-
-    def splits(self) -> bool:
-        """Say whether the physics treats every picture of a batch alike, so that `select` may drop some."""
-        batch = self.y.shape[0]
-        return batch == 1 or all(
-            buffer.ndim < 4 or buffer.shape[0] != batch for buffer in self.physics.buffers()
-        )
-
-    def select(self, keep: Tensor) -> LeastSquares:
-        """Return the data term of the pictures at indices ``keep``."""
-        return replace(self, y=self.y[keep])

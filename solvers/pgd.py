@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.operators import LearnedProx
+from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
     check_stepsize,
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.solver import Solver
 
 
@@ -30,13 +30,11 @@ class PGD(Solver[ForwardBackwardState]):
 
     stepsize: float | None = None
 
-    def start(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> ForwardBackwardState:
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> ForwardBackwardState:
         """See `Solver.start`."""
         check_stepsize(self.stepsize, data, prior)
         return starting_state(data, x)
 
-    def step(
-        self, data: LeastSquares, prior: LearnedProx, state: ForwardBackwardState
-    ) -> ForwardBackwardState:
+    def step(self, data: DataTerm, prior: LearnedProx, state: ForwardBackwardState) -> ForwardBackwardState:
         """See `Solver.step`."""
         return forward_backward(data, prior, self.sigma, self.stepsize, state.x, state.gradient)

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
+from gradprox.solvers.admm import ADMM
+from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
 from gradprox.solvers.gd import GD
 from gradprox.solvers.hqs import HQS
+from gradprox.solvers.nmapg import NMAPG
 from gradprox.solvers.pgd import PGD
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Callback, Solver, Step
@@ -28,7 +31,11 @@ class Task(str, Enum):
     COMPRESSED_SENSING = "cs"
 
 
-SOLVERS: tuple[str, ...] = ("hqs", "fista", "pgd", "gd")
+# Those of f + lambda R, with a free weight, and those of tau f + phi, whose weight is tied to the step size.
+EXPLICIT: dict[str, type[Solver[Any]]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
+PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
+SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
+STEPS = {"hqs": 30, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200}
 DEFAULT_SOLVER = {Task.DEBLUR: "hqs", Task.COMPRESSED_SENSING: "fista"}
 
 # Below half a gray level of 255 noise is less than what rounding to 8 bits leaves.
@@ -91,8 +98,9 @@ def preset(
         task: the problem.
         noise: standard deviation of the measurement noise, on the scale of pictures in ``[0, 1]``.
         solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given.
-        strength: 1 is the preset; more is smoother. For HQS and GD it multiplies ``lambda``, the weight of the prior;
-            for PGD and FISTA, whose weight is tied to their step size, the noise level the prior assumes.
+        strength: 1 is the preset; more is smoother. For HQS, NMAPG and GD it multiplies ``lambda``, the weight of
+            the prior; for PGD, FISTA, ADMM and DRS, whose weight is tied to their step size, the noise level the
+            prior assumes.
         max_steps: step budget after the warm start; the preset's if not given.
         tol: tolerance on the relative change; the preset's if not given.
 
@@ -108,9 +116,7 @@ def preset(
         raise InputError(f"the strength must be positive, got {strength:g}")
     level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {
-        "max_steps": {"hqs": 30, "fista": 60, "pgd": 200, "gd": 200}[name]
-        if max_steps is None
-        else max_steps,
+        "max_steps": STEPS[name] if max_steps is None else max_steps,
         "tol": 3e-4 if tol is None else tol,
     }
     if task is Task.DEBLUR:
@@ -124,12 +130,11 @@ def preset(
             FISTA(sigma=sigma * strength, max_steps=12) for sigma in _falling(WARM_START, proximal, 4)
         )
     final: Solver[Any]
-    if name == "hqs":
-        final = dataclasses.replace(_hqs(explicit, level, strength, 1), **common)
-    elif name == "gd":
-        final = GD(sigma=explicit, strength=_hqs(explicit, level, strength, 1).strength, **common)
+    if name in EXPLICIT:
+        weight = _hqs(explicit, level, strength, 1).strength
+        final = EXPLICIT[name](sigma=explicit, strength=weight, **common)
     else:
-        final = {"pgd": PGD, "fista": FISTA}[name](sigma=proximal * strength, **common)
+        final = PROXIMAL[name](sigma=proximal * strength, **common)
     return Preset(final, warm_start)
 
 

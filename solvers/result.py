@@ -13,6 +13,8 @@ class Status(str, Enum):
 
     CONVERGED = "converged"
     MAX_STEPS = "max_steps"
+    SCHEDULE_DONE = "schedule_done"
+    DIVERGED = "diverged"
     NON_FINITE = "non_finite"
 
     @property
@@ -24,6 +26,11 @@ class Status(str, Enum):
 _ADVICE = {
     Status.CONVERGED: "The relative change of the picture fell below the tolerance.",
     Status.MAX_STEPS: "The step budget ran out before the tolerance was met: allow more steps or a larger tolerance.",
+    Status.SCHEDULE_DONE: "The schedule of noise levels ended: no objective belongs to it, nothing is certified.",
+    Status.DIVERGED: (
+        "The objective rose far above its start, which a true bound of the operator's norm rules out; the picture "
+        "before is returned: give the solver a larger lipschitz, and check that A_adjoint is the adjoint of A."
+    ),
     Status.NON_FINITE: "Values stopped being finite; the last finite picture is returned: check the measurements.",
 }
 
@@ -39,7 +46,10 @@ class Result:
         objective: exact objective ``(B, K + 1)`` before the first and after each of ``K`` steps; NaN where it is
             not known (before the first step of a proximal solver) and after a picture has stopped.
         residual: relative change ``|x+ - x| / |x+|`` of each step, ``(B, K)``; NaN after a picture has stopped.
-        objective_increases: steps, ``(B,)``, that raised the objective by more than rounding.
+        objective_increases: steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by more than
+            rounding.
+        certified: whether the solver proves that none does. Where it does not, as for `ScheduledHQS` and
+            `PrimalDual`, a count of zero says nothing.
     """
 
     x: Tensor
@@ -48,3 +58,4 @@ class Result:
     objective: Tensor
     residual: Tensor
     objective_increases: Tensor
+    certified: bool

@@ -6,20 +6,23 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
+from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.operators import LearnedProx
 from gradprox.problems import initial_picture
-from gradprox.solvers.least_squares import LeastSquares
+from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.fidelity import data_term
 from gradprox.solvers.result import Result, Status
 
 # An objective is a sum of a few terms, each accurate to some units in the last place of the picture's type.
 ROUNDING_UNITS = 4.0
+BLOW_UP = 1e3
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class State:
     objective: Tensor
     magnitude: Tensor
 
+    @property
+    def merit(self) -> Tensor:
+        """Return what the solver proves never to rise, ``(B,)``: the objective, unless it says otherwise."""
+        return self.objective
+
 
 S = TypeVar("S", bound=State)
 
@@ -45,6 +53,25 @@ def select(state: S, keep: Tensor) -> S:
     return dataclasses.replace(
         state, **{field.name: getattr(state, field.name)[keep] for field in dataclasses.fields(state)}
     )
+
+
+def choose(mask: Tensor, state: S, other: S) -> S:
+    """Return ``state`` for the pictures where ``mask``, ``(B,)``, holds, ``other`` for the rest."""
+    if bool(mask.all()):
+        return state
+    pairs = {
+        field.name: (getattr(state, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(state)
+    }
+    return dataclasses.replace(
+        state, **{name: torch.where(per_picture(mask, a), a, b) for name, (a, b) in pairs.items()}
+    )
+
+
+def per_picture(values: Tensor, x: Tensor) -> Tensor:
+    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
+    shaped = values.view(-1, *[1] * (x.ndim - 1))
+    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -77,7 +104,16 @@ class Solver(ABC, Generic[S]):
         max_steps: step budget.
         tol: a picture has converged when ``|x+ - x| <= tol |x+|``; 0 runs the whole budget.
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
+        certified: whether no step can raise the objective (more exactly, `State.merit`): a fact of the algorithm.
+        needs_norm: whether its step sizes come from ``|A|^2``.
+        needs_least_squares: whether it takes no other data term than ``|A x - y|^2 / 2``.
+        out_of_steps: the status of pictures that used up the budget.
     """
+
+    certified: ClassVar[bool] = True
+    needs_norm: ClassVar[bool] = True
+    needs_least_squares: ClassVar[bool] = True
+    out_of_steps: ClassVar[Status] = Status.MAX_STEPS
 
     sigma: float
     max_steps: int = 200
@@ -93,7 +129,7 @@ class Solver(ABC, Generic[S]):
             raise InputError(f"tol must be in [0, 1), got {self.tol:g}")
 
     @abstractmethod
-    def start(self, data: LeastSquares, prior: LearnedProx, x: Tensor) -> S:
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> S:
         """Return the state before the first step.
 
         Raises:
@@ -101,7 +137,7 @@ class Solver(ABC, Generic[S]):
         """
 
     @abstractmethod
-    def step(self, data: LeastSquares, prior: LearnedProx, state: S) -> S:
+    def step(self, data: DataTerm, prior: LearnedProx, state: S) -> S:
         """Return the next state; nothing is changed in place."""
 
     @torch.no_grad()
@@ -111,6 +147,7 @@ class Solver(ABC, Generic[S]):
         physics: LinearPhysics,
         prior: LearnedProx,
         *,
+        fidelity: DataFidelity | None = None,
         x0: Tensor | None = None,
         callback: Callback | None = None,
     ) -> Result:
@@ -120,67 +157,99 @@ class Solver(ABC, Generic[S]):
             y: measurements of a batch of pictures, batch first.
             physics: the operator that made them.
             prior: a learned prox (`gradprox.load_model`).
+            fidelity: the data term, of `deepinv.optim`; ``|A x - y|^2 / 2`` if not given.
             x0: where to start, ``(B, C, H, W)``; `gradprox.problems.initial_picture` if not given.
             callback: called after every step.
 
         Raises:
-            InputError: measurements that are not finite, an unknown norm, an illegal step size.
+            InputError: no picture's measurements are finite, an unknown norm, an illegal step size, a data term
+                that this solver does not take.
         """
-        data = LeastSquares.build(y, physics, self.lipschitz)
+        data = data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
+        if self.needs_least_squares and not data.quadratic:
+            raise InputError(
+                f"{type(self).__name__} takes least squares only, not {type(fidelity).__name__}: use NMAPG or "
+                "PrimalDual"
+            )
         x = initial_picture(y, physics) if x0 is None else x0
         return _run(self, data, prior, x, callback)
 
 
 def _run(
     solver: Solver[S],
-    data: LeastSquares,
+    data: DataTerm,
     prior: LearnedProx,
     x0: Tensor,
     callback: Callback | None,
 ) -> Result:
-    batch, budget = x0.shape[0], solver.max_steps
-    state = solver.start(data, prior, x0)
-    kind: dict[str, Any] = {"dtype": state.objective.dtype, "device": x0.device}
+    batch, budget, device = x0.shape[0], solver.max_steps, x0.device
+    # A picture that is not finite from the start is never touched; zeros take its place among the others.
+    active = torch.arange(batch, device=device)
+    running = all_finite(data.y) & all_finite(x0)
+    data = dataclasses.replace(data, y=torch.where(per_picture(running, data.y), data.y, 0))
+    state = solver.start(data, prior, torch.where(per_picture(running, x0), x0, 0))
+    kind: dict[str, Any] = {"dtype": state.objective.dtype, "device": device}
     final = x0.clone()
-    status = [Status.MAX_STEPS] * batch
-    steps = torch.full((batch,), budget, device=x0.device)
+    status = [solver.out_of_steps if usable else Status.NON_FINITE for usable in running.tolist()]
+    steps = torch.where(running, budget, 0)
     objective = torch.full((batch, budget + 1), torch.nan, **kind)
     residuals = torch.full((batch, budget), torch.nan, **kind)
-    increases = torch.zeros(batch, dtype=torch.long, device=x0.device)
-    objective[:, 0] = state.objective
-    active = torch.arange(batch, device=x0.device)
-    can_drop = data.splits()
+    increases = torch.zeros(batch, dtype=torch.long, device=device)
+    objective[running, 0] = state.objective[running]
+    # What no certified solver can exceed, whatever the picture: far more than the first known merit, and terms that
+    # blow up though their sum falls. Pictures have values around 1.
+    ceiling = state.merit + state.magnitude
+    largest = BLOW_UP * (state.magnitude + x0[0].numel())
+    splits = data.splits()
 
     for number in range(1, budget + 1):
-        new = solver.step(data, prior, state)
-        residual = relative_change(new.x, state.x)
-        finite = torch.isfinite(new.objective) & torch.isfinite(residual)
-        rounding = ROUNDING_UNITS * torch.finfo(x0.dtype).eps * (new.magnitude + state.magnitude)
-        running = status_is_open(status, active)
-        objective[active[running], number] = new.objective[running]
-        residuals[active[running], number - 1] = residual[running].to(residuals)
-        increases[active[running]] += (new.objective > state.objective + rounding)[running]
-        final[active[running & finite]] = new.x[running & finite]
-        if callback:
-            callback(Step(number, active[running], select(new, running.nonzero()[:, 0]), residual[running]))
-        for index in ((residual <= solver.tol) | ~finite).logical_and(running).nonzero()[:, 0].tolist():
-            picture = int(active[index])
-            status[picture] = Status.CONVERGED if finite[index] else Status.NON_FINITE
-            steps[picture] = number
-        running = status_is_open(status, active)
         if not bool(running.any()):
             break
-        state = new
-        if can_drop and not bool(running.all()):
+        if splits and not bool(running.all()):
             keep = running.nonzero()[:, 0]
-            state, data, active = select(state, keep), data.select(keep), active[keep]
+            state, data = select(state, keep), data.select(keep)
+            active, running = active[keep], running[keep]
+            ceiling, largest = ceiling[keep], largest[keep]
+        new = solver.step(data, prior, state)
+        residual = relative_change(new.x, state.x)
+        finite, diverged = torch.isfinite(residual), torch.zeros_like(running)
+        if solver.certified:
+            finite &= torch.isfinite(new.objective)
+            diverged = (new.merit > ceiling) | (new.magnitude > largest)
+            ceiling = torch.where(ceiling.isnan(), new.merit + new.magnitude, ceiling)
+            largest = torch.where(largest.isnan(), BLOW_UP * (new.magnitude + x0[0].numel()), largest)
+        now = active[running]
+        objective[now, number] = new.objective[running]
+        residuals[now, number - 1] = residual[running].to(residuals)
+        increases[now] += (new.merit > state.merit + rounding(state, new))[running]
+        if callback:
+            seen = new if bool(running.all()) else select(new, running.nonzero()[:, 0])
+            callback(Step(number, now, seen, residual[running]))
+        sound = running & finite & ~diverged
+        final[active[sound]] = new.x[sound]
+        stops = running & ((residual <= solver.tol) | ~sound)
+        for index in stops.nonzero()[:, 0].tolist():
+            picture = int(active[index])
+            steps[picture] = number
+            if not finite[index]:
+                status[picture] = Status.NON_FINITE
+            else:
+                status[picture] = Status.DIVERGED if diverged[index] else Status.CONVERGED
+        running, state = running & ~stops, new
     longest = int(steps.max())
-    return Result(final, status, steps, objective[:, : longest + 1], residuals[:, :longest], increases)
+    return Result(
+        final, status, steps, objective[:, : longest + 1], residuals[:, :longest], increases, solver.certified
+    )
 
 
-def status_is_open(status: list[Status], active: Tensor) -> Tensor:
-    """Return which of the ``active`` pictures are still running, as a mask."""
-    return torch.tensor([status[i] is Status.MAX_STEPS for i in active.tolist()], device=active.device)
+def rounding(state: State, new: State) -> Tensor:
+    """Return how far rounding may move the difference of two states' objectives, ``(B,)``."""
+    return ROUNDING_UNITS * torch.finfo(state.x.dtype).eps * (new.magnitude + state.magnitude)
+
+
+def all_finite(values: Tensor) -> Tensor:
+    """Return which entries of a batch hold finite values only, ``(B,)``."""
+    return torch.isfinite(values).flatten(1).all(dim=1)
 
 
 def relative_change(new: Tensor, old: Tensor) -> Tensor:

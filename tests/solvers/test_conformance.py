@@ -19,8 +19,9 @@ from gradprox.problems import (
     gaussian_kernel,
     gaussian_matrix,
     motion_kernel,
+    squared_norm,
 )
-from gradprox.solvers import FISTA, GD, HQS, PGD, Status
+from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status
 
 SIZE = (12, 15)
 SOLVERS: dict[str, Any] = {
@@ -30,7 +31,12 @@ SOLVERS: dict[str, Any] = {
     "gd": GD(sigma=0.1, strength=0.3, max_steps=15, tol=0),
     "gd, long steps": GD(sigma=0.1, strength=0.3, stepsize=1.4, max_steps=15, tol=0),
     "hqs": HQS(sigma=0.1, strength=0.05, max_steps=15, tol=0),
+    "admm": ADMM(sigma=0.1, max_steps=15, tol=0),
+    "drs, relaxed": DRS(sigma=0.1, relaxation=1.9, max_steps=15, tol=0),
+    "nmapg": NMAPG(sigma=0.1, strength=0.3, max_steps=15, tol=0),
 }
+EXPLICIT = GD | HQS | NMAPG
+SPLITTING = ADMM | DRS
 PROBLEMS = {
     "circular blur": lambda: CircularBlur(motion_kernel(5, 30).double(), SIZE),
     "valid blur": lambda: ValidBlur(gaussian_kernel(0.6).double(), SIZE),
@@ -61,9 +67,12 @@ def noisy(physics, make_picture):
 @pytest.mark.parametrize("spread", [0.0, 0.5, 3.0])
 def test_exact_objective_never_rises(solver, physics, noisy, make_network, spread):
     prox = LearnedProx(make_network(spread=spread))
-    result = solver(noisy, physics, prox)
+    merits = []
+    result = solver(noisy, physics, prox, callback=lambda step: merits.append(step.state.merit[0]))
     objective = result.objective[0]
-    known = objective[~objective.isnan()]
+    # The running mean is what falls where the algorithm is nonmonotone.
+    known = torch.stack(merits) if isinstance(solver, NMAPG) else objective[~objective.isnan()]
+    assert result.certified
     assert len(known) >= 2
     rises = known.diff() / known.abs().max()
     assert rises.max() <= 1e-10
@@ -78,21 +87,23 @@ def test_objective_is_what_its_definition_says(solver, physics, noisy, prox):
     states = []
     result = solver(noisy, physics, prox, callback=lambda step: states.append(step.state))
     before, last = states[-2], states[-1]
-    if isinstance(solver, GD | HQS):
+    if isinstance(solver, EXPLICIT):
         expected = fidelity(last.x) + solver.strength * prox.regularizer(last.x, solver.sigma)
+    elif isinstance(solver, SPLITTING):
+        tau = solver.stepsize or 0.95 / squared_norm(physics)
+        gradient = tau * physics.A_adjoint(physics.A(last.x) - noisy)
+        v = last.x - gradient
+        w = prox(v, solver.sigma)
+        # The augmented Lagrangian with the multiplier grad h(x), term by term.
+        expected = tau * fidelity(last.x) + prox.value(v, solver.sigma)
+        expected = expected + (gradient * (w - last.x)).sum() + (w - last.x).square().sum() / 2
     elif isinstance(solver, PGD):
-        tau = solver.stepsize or 1 / solver_lipschitz(physics)
+        tau = solver.stepsize or 1 / squared_norm(physics)
         v = before.x - tau * physics.A_adjoint(physics.A(before.x) - noisy)
         expected = tau * fidelity(last.x) + prox.value(v, solver.sigma)
     else:
         pytest.skip("FISTA steps from points that its states do not hold; its descent is tested above")
     torch.testing.assert_close(result.objective[0, -1], expected.squeeze())
-
-
-def solver_lipschitz(physics):
-    from gradprox.problems import squared_norm
-
-    return squared_norm(physics)
 
 
 def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, prox):
@@ -105,21 +116,24 @@ def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, p
     assert result.status == [Status.CONVERGED]
     x = result.x
     gradient = physics.A_adjoint(physics.A(x) - noisy)
-    if isinstance(solver, GD | HQS):
+    if isinstance(solver, EXPLICIT):
         defect = gradient + solver.strength * (x - prox(x, solver.sigma))
     else:
-        tau = solver.stepsize or 1 / solver_lipschitz(physics)
+        default = 0.95 if isinstance(solver, SPLITTING) else 1.0
+        tau = solver.stepsize or default / squared_norm(physics)
         defect = x - prox(x - tau * gradient, solver.sigma)
     assert defect.abs().max() <= 1e-5
 
 
 def test_pictures_of_a_batch_do_not_mix(solver, physics, noisy, prox):
     batch = torch.cat([noisy, 0.3 * noisy, torch.zeros_like(noisy)])
-    finite = dataclasses.replace(solver, tol=1e-2, max_steps=40)
+    finite = dataclasses.replace(solver, tol=1e-2, max_steps=20)
+    # Conjugate gradients stop for a whole batch at once; half-quadratic splitting forgets what they leave.
+    atol = 3e-6 if isinstance(solver, SPLITTING) else 1e-7
     together = finite(batch, physics, prox)
     for i in range(3):
         alone = finite(batch[i : i + 1], physics, prox)
-        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0, atol=1e-7)
+        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0, atol=atol)
         assert together.steps[i] == alone.steps[0]
         assert together.status[i] is alone.status[0]
 
@@ -189,6 +203,10 @@ def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
         (lambda: GD(sigma=0.1, strength=0), "strength"),
         (lambda: HQS(sigma=0.1, strength=-1), "strength"),
         (lambda: FISTA(sigma=0.1, inertia=1), "inertia"),
+        (lambda: DRS(sigma=0.1, relaxation=2), "relaxation"),
+        (lambda: NMAPG(sigma=0.1, memory=1), "memory"),
+        (lambda: NMAPG(sigma=0.1, strength=0), "strength"),
+        (lambda: GD(sigma=0.1, box=(1, 0)), "lowest < highest"),
     ],
 )
 def test_illegal_settings_are_refused_when_built(build, message):
@@ -197,7 +215,14 @@ def test_illegal_settings_are_refused_when_built(build, message):
 
 
 @pytest.mark.parametrize(
-    "illegal", [PGD(sigma=0.1, stepsize=2.0), FISTA(sigma=0.1, stepsize=2.0), GD(sigma=0.1, stepsize=1.9)]
+    "illegal",
+    [
+        PGD(sigma=0.1, stepsize=2.0),
+        FISTA(sigma=0.1, stepsize=2.0),
+        GD(sigma=0.1, stepsize=1.9),
+        ADMM(sigma=0.1, stepsize=1.01),
+        DRS(sigma=0.1, stepsize=1.01),
+    ],
 )
 def test_illegal_step_sizes_are_refused_with_the_legal_interval(illegal, prox, make_picture):
     physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)

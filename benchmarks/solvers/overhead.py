@@ -1,0 +1,126 @@
+"""What a solver's driver costs: milliseconds of one processor an iteration, against a hand-written loop and deepinv's.
+
+    python benchmarks/solvers/overhead.py --side 256 --json overhead.json
+
+Proximal gradient descent on a circular blur. The hand-written loop has ``A^T y`` at hand and computes nothing but its
+next picture; gradprox's also has the exact objective, the residual and the status of each picture. With the identity in
+the model's place everything but the loop is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import deepinv
+import torch
+import typer
+from torch import Tensor
+
+from gradprox import load_model
+from gradprox.cli.batch import write_json
+from gradprox.networks import GradientNetwork
+from gradprox.networks.base import image_sum
+from gradprox.operators import LearnedProx
+from gradprox.problems import CircularBlur, motion_kernel
+from gradprox.solvers import PGD
+
+SIGMA = 0.03
+Loop = Callable[[int], object]
+
+
+class Identity(GradientNetwork):
+    """``D(x) = x``."""
+
+    monotone = True
+    channels = None
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:  # noqa: ARG002
+        """See `GradientNetwork.forward`."""
+        return x
+
+    def potential(self, x: Tensor, sigma: Tensor) -> Tensor:  # noqa: ARG002
+        """See `GradientNetwork.potential`."""
+        return image_sum(x * x) / 2
+
+    def lipschitz_bound(self) -> float:
+        """See `GradientNetwork.lipschitz_bound`."""
+        return 1.0
+
+    def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Return zero and ``x``."""
+        return torch.zeros(x.shape[0], dtype=torch.float64), x
+
+
+def loops(prior: LearnedProx, side: int) -> dict[str, Loop]:
+    """Return the three loops, each a function of the number of iterations."""
+    physics = CircularBlur(motion_kernel(9, 30), (side, side))
+    y = physics.A(torch.rand(1, 1, side, side))
+
+    def by_hand(steps: int) -> Tensor:
+        start, x = physics.A_adjoint(y), y
+        for _ in range(steps):
+            x = prior(x - (physics.A_adjoint(physics.A(x)) - start), SIGMA)
+        return x
+
+    def ours(steps: int) -> object:
+        return PGD(sigma=SIGMA, stepsize=1.0, max_steps=steps, tol=0)(y, physics, prior)
+
+    def deepinvs(steps: int) -> object:
+        return deepinv.optim.optim_builder(
+            "PGD",
+            prior=deepinv.optim.PnP(denoiser=prior),
+            data_fidelity=deepinv.optim.L2(),
+            max_iter=steps,
+            params_algo={"stepsize": 1.0, "g_param": SIGMA},
+        )(y, physics)
+
+    return {"by hand": by_hand, "gradprox": ours, "deepinv": deepinvs}
+
+
+def milliseconds(loop: Loop, steps: int) -> float:
+    """Return what one more iteration costs, the start of the loop left out."""
+    times = []
+    for count in (steps, 2 * steps):
+        began = time.process_time()
+        loop(count)
+        times.append(time.process_time() - began)
+    return (times[1] - times[0]) / steps * 1e3
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure, print a table, write JSON where asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--side", type=int, default=256, help="pixels a side of the picture")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    priors = {"identity": (LearnedProx(Identity()), 100), "gray": (load_model("gray"), 2)}
+    figures: dict[str, dict[str, float]] = {}
+    for name, (prior, steps) in priors.items():
+        contestants = loops(prior, arguments.side)
+        # In turn, so that what else the machine does hits all alike; the median of ratios within a turn.
+        turns = [
+            {label: milliseconds(loop, steps) for label, loop in contestants.items()}
+            for _ in range(arguments.repeats)
+        ]
+        figures[name] = {label: median(turn[label] for turn in turns) for label in contestants}
+        for label in contestants:
+            ratio = median(turn[label] / turn["by hand"] for turn in turns)
+            figures[name][f"{label}, relative"] = ratio
+            typer.echo(
+                f"{name:<10}{label:<12}{figures[name][label]:9.3f} ms an iteration, {ratio:5.2f} times by hand"
+            )
+    if arguments.json:
+        write_json(arguments.json, {"side": arguments.side, "milliseconds": figures})
+
+
+if __name__ == "__main__":
+    main()

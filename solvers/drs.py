@@ -1,0 +1,43 @@
+"""Plug-and-play Douglas-Rachford splitting with an exact envelope (see `splitting` for its proof)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.operators import LearnedProx
+from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.splitting import SplittingState, check_stepsize, splitting_state, splitting_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class DRS(Solver[SplittingState]):
+    """Plug-and-play Douglas-Rachford splitting of ``tau f`` and ``phi``.
+
+    The prox stands for one function, so the strength of the prior is set by ``sigma`` (and tied to the step size), as
+    in `PGD`. The objective is the Douglas-Rachford envelope of ``tau f + phi``, which it equals at fixed points.
+
+    Attributes:
+        stepsize: ``tau``; ``0.95/L_f`` if not given. Must be below ``1/L_f``.
+        relaxation: between 0 and 2.
+    """
+
+    stepsize: float | None = None
+    relaxation: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.relaxation < 2:
+            raise InputError(f"relaxation must be between 0 and 2, got {self.relaxation:g}")
+
+    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> SplittingState:
+        """See `Solver.start`."""
+        check_stepsize(self.stepsize, data)
+        return splitting_state(data, prior, self.sigma, self.stepsize, x)
+
+    def step(self, data: DataTerm, prior: LearnedProx, state: SplittingState) -> SplittingState:
+        """See `Solver.step`."""
+        return splitting_step(data, prior, self.sigma, self.stepsize, self.relaxation, state)

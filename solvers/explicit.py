@@ -1,0 +1,63 @@
+"""The explicit objective ``F = f + lambda R``, optionally on a box, that smooth solvers descend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.operators import LearnedProx
+from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.solver import State
+
+# Lowest and highest value of a pixel.
+Box = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SmoothState(State):
+    """Where a descent of ``F`` stands.
+
+    Attributes:
+        gradient: ``grad F(x)``.
+    """
+
+    gradient: Tensor
+
+
+def smooth_state(data: DataTerm, prior: LearnedProx, sigma: float, strength: float, x: Tensor) -> SmoothState:
+    """Return ``F(x)`` and ``grad F(x) = grad f(x) + lambda (x - D(x))``."""
+    value, gradient = data.value_and_gradient(x)
+    denoised, regularizer = prior.prox_and_envelope(x, sigma)
+    return SmoothState(
+        x,
+        value + strength * regularizer,
+        value.abs() + strength * regularizer.abs(),
+        gradient + strength * (x - denoised),
+    )
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a weight ``lambda`` that is not positive.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not 0 < strength < float("inf"):
+        raise InputError(f"strength must be positive, got {strength:g}")
+
+
+def check_box(box: Box | None) -> None:
+    """Refuse a box that is empty.
+
+    Raises:
+        InputError: it is, or a bound is NaN.
+    """
+    if box is not None and not box[0] < box[1]:
+        raise InputError(f"a box is (lowest, highest) with lowest < highest, got {box}")
+
+
+def project(x: Tensor, box: Box | None) -> Tensor:
+    """Return the picture in the box that is nearest to ``x``."""
+    return x if box is None else x.clamp(*box)

@@ -1,7 +1,7 @@
 """Tables that are made, not written: solvers from their docstrings, figures from cards and benchmark files.
 
-A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are ``benchmarks/figures/MODEL/*.json``, as
-``gradprox evaluate --json`` writes them, named ``TASK-SET-ANYTHING.json``.
+A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
+``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them.
 """
 
 from __future__ import annotations
@@ -126,7 +126,16 @@ def benchmarks_table() -> str:
                 f"`{command}`",
             )
         )
-    columns = ("model", "what", "pictures", "input, dB", "restored, dB", "SSIM", "objective increases", "command")
+    columns = (
+        "model",
+        "what",
+        "pictures",
+        "input, dB",
+        "restored, dB",
+        "SSIM",
+        "objective increases",
+        "command",
+    )
     return _table(columns, rows)
 
 

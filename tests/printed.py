@@ -46,7 +46,9 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page, in order."""
     return [
-        Block(fence["language"], fence["title"], re.sub(rf"^{fence['indent']}", "", fence["code"], flags=re.M))
+        Block(
+            fence["language"], fence["title"], re.sub(rf"^{fence['indent']}", "", fence["code"], flags=re.M)
+        )
         for fence in _FENCE.finditer(page.read_text(encoding="utf-8"))
     ]
 
@@ -56,10 +58,10 @@ def setup_commands() -> list[str]:
     return [line for b in blocks(README) if b.language == "sh" for line in b.commands if "venv" in line]
 
 
-def lay_out_pictures(folder: Path) -> None:
-    """Make the files that pages suppose their reader to have, small ones."""
+def lay_out_pictures(folder: Path, side: int) -> None:
+    """Make the files that pages suppose their reader to have, ``side`` pixels a side."""
     with Image.open(PICTURE) as picture:
-        small = picture.crop((64, 64, 128, 128))
+        small = picture.crop((64, 64, 64 + side, 64 + side))
     for name in ("photo.png", "photo.jpg", "noisy.png"):
         small.save(folder / name)
     (folder / "FOLDER").mkdir()

@@ -12,7 +12,7 @@ from tests.printed import README, blocks, lay_out_pictures, run_command, run_pyt
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lay_out_pictures(tmp_path)
+    lay_out_pictures(tmp_path, 64)
     return tmp_path
 
 
@@ -32,7 +32,9 @@ def test_two_commands_do_all_the_set_up():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
     printed = blocks(README)
-    lines = [line for b in printed if b.language == "sh" for line in b.commands if line.startswith("gradprox ")]
+    lines = [
+        line for b in printed if b.language == "sh" for line in b.commands if line.startswith("gradprox ")
+    ]
     assert len(lines) >= 11
     for line in lines:
         if not line.startswith("gradprox train"):  # an hour; tests/training runs the command itself

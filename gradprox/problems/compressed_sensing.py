@@ -33,6 +33,12 @@ class HadamardSensing(LinearPhysics):
 
     Raises:
         InputError: ``m`` is not between 1 and ``H W``.
+
+    Example:
+        >>> physics = HadamardSensing((16, 16), measurements=64)
+        >>> y = physics(torch.rand(2, 1, 16, 16))
+        >>> y.shape, physics.A_adjoint(y).shape
+        (torch.Size([2, 1, 64]), torch.Size([2, 1, 16, 16]))
     """
 
     indices: Tensor
@@ -93,6 +99,11 @@ class BlockSensing(LinearPhysics):
 
     Raises:
         InputError: the number of columns is no square.
+
+    Example:
+        >>> physics = BlockSensing(gaussian_matrix(4, seed=0, block=4), (8, 12))
+        >>> physics(torch.rand(1, 1, 8, 12)).shape  # six blocks
+        torch.Size([1, 1, 6, 4])
     """
 
     matrix: Tensor

@@ -19,7 +19,7 @@ SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes: minutes
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 def test_what_a_page_prints_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    lay_out_pictures(tmp_path)
+    lay_out_pictures(tmp_path, 32)
     page, namespace = DOCS / name, {}
     for block in blocks(page):
         if block.title:

@@ -65,7 +65,7 @@ class ValidBlur(Blur):
         >>> physics = ValidBlur(motion_kernel(5, 0), (24, 20))
         >>> photo = physics(torch.rand(1, 1, 24, 20))
         >>> photo.shape, physics.visible(physics.initial(photo)).equal(photo)
-        (torch.Size([1, 1, 22, 16]), True)
+        (torch.Size([1, 1, 20, 16]), True)
     """
 
     def __init__(self, kernel: Tensor, size: tuple[int, int]) -> None:

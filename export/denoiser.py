@@ -67,6 +67,13 @@ def export_denoiser(
         VerificationError: the exported model is not the same function, or not a proximal operator. Nothing is
             written.
         OSError: the file cannot be written.
+
+    Example:
+        >>> from gradprox.networks import IdentityPathConfig
+        >>> small = LearnedProx(IdentityPath(IdentityPathConfig(form="ridge", kernel_size=2, components=1)))
+        >>> report = export_denoiser(small, "denoiser.onnx")
+        >>> Path("denoiser.onnx").exists()
+        True
     """
     prior = artifact.resolve(model)
     network = prior.network

@@ -51,6 +51,16 @@ class FISTA(Solver[FISTAState]):
     Attributes:
         stepsize: as in `PGD`; ``1/L_f`` if not given.
         inertia: ``a``, at least 2: the larger, the more slowly momentum builds up.
+
+    Example:
+        >>> import torch
+        >>> from gradprox import load_model
+        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
+        >>> y = physics(torch.rand(1, 1, 24, 20))
+        >>> result = FISTA(sigma=0.02, max_steps=5)(y, physics, load_model("gray"))
+        >>> result.x.shape, int(result.objective_increases[0])
+        (torch.Size([1, 1, 24, 20]), 0)
     """
 
     stepsize: float | None = None

@@ -30,6 +30,16 @@ class GD(Solver[SmoothState]):
         strength: ``lambda``, the weight of the prior, free of the step size.
         stepsize: ``eta``; ``1/(L_f + lambda)`` if not given. Must be below ``2/(L_f + lambda)``.
         box: the range of pixels, as ``(0, 1)``; any value if not given.
+
+    Example:
+        >>> import torch
+        >>> from gradprox import load_model
+        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
+        >>> y = physics(torch.rand(1, 1, 24, 20))
+        >>> result = GD(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray"))
+        >>> result.x.shape, int(result.objective_increases[0])
+        (torch.Size([1, 1, 24, 20]), 0)
     """
 
     strength: float = 1.0

@@ -2,61 +2,43 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from gradprox.cli.app import main
-from gradprox.cli.demo import PICTURE
-
-README = Path(__file__).parents[1] / "README.md"
-
-
-def blocks(language):
-    if not README.is_file():
-        pytest.skip("the tests run without their README")
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+from tests.printed import README, blocks, lay_out_pictures, run_command, run_python, setup_commands
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Image.open(PICTURE) as picture:
-        small = picture.crop((64, 64, 128, 128))
-    for name in ("photo.png", "photo.jpg", "noisy.png"):
-        small.save(name)
-    Path("FOLDER").mkdir()
-    shutil.copy("photo.png", "FOLDER/photo.png")
+    lay_out_pictures(tmp_path, 64)
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _readme():
+    if not README.is_file():
+        pytest.skip("the tests run without their README")
+
+
 def test_two_commands_do_all_the_set_up():
-    commands = [block.strip() for block in blocks("sh") if "venv" in block]
+    commands = setup_commands()
     assert len(commands) == 2
     assert commands[0].endswith("gradprox demo")
     assert commands[1].endswith("pytest")
 
 
-def command_lines():
-    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gradprox ")]
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
-    lines = command_lines()
+    printed = blocks(README)
+    lines = [
+        line for b in printed if b.language == "sh" for line in b.commands if line.startswith("gradprox ")
+    ]
     assert len(lines) >= 11
     for line in lines:
-        if line.startswith("gradprox train"):
-            continue  # an hour; tests/training runs the command itself
-        monkeypatch.setattr(sys, "argv", shlex.split(line))
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert not exit_.value.code, f"{line}: {capsys.readouterr().err}"
+        if not line.startswith("gradprox train"):  # an hour; tests/training runs the command itself
+            run_command(line, monkeypatch, capsys)
     for name in (
         "sharp.png",
         "clean.png",
@@ -69,5 +51,6 @@ def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
         assert Path(name).stat().st_size > 0
 
     # The Python examples, the second of which needs what was just exported.
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})  # noqa: S102  our own README
+    for block in printed:
+        if block.language == "python":
+            run_python(block.code, README, {})

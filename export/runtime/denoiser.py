@@ -38,6 +38,11 @@ class OnnxDenoiser:
 
     Raises:
         InputError: the file is no such model, or the provider cannot be used.
+
+    Example:
+        >>> D = OnnxDenoiser("denoiser.onnx")
+        >>> D(np.zeros((1, 3, 20, 30), np.float32), 25 / 255).shape
+        (1, 3, 20, 30)
     """
 
     def __init__(

@@ -74,6 +74,13 @@ def certify(
 
     Raises:
         ValueError: the points are not double precision, or there are none; or values are not finite.
+
+    Example:
+        >>> from gradprox.networks import MGradNetC
+        >>> network = MGradNetC.dense(dim=4, hidden=8).double()
+        >>> certificate = certify(network, torch.rand(3, 4, dtype=torch.float64))
+        >>> certificate.passed, certificate.smallest_eigenvalue >= 0
+        (True, True)
     """
     if points.dtype != torch.float64 or points.ndim < 2 or not len(points):
         raise ValueError(

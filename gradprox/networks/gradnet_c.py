@@ -79,6 +79,7 @@ class GradNetC(CascadedNetwork):
     """The cascaded gradient network: ``alpha`` and ``beta`` of any sign, any elementwise activation.
 
     Example:
+        >>> import torch
         >>> network = GradNetC.dense(dim=2, hidden=16, layers=3)
         >>> network(torch.rand(5, 2)).shape, network.monotone
         (torch.Size([5, 2]), False)
@@ -91,6 +92,7 @@ class MGradNetC(CascadedNetwork):
     """The cascaded monotone gradient network: ``alpha, beta >= 0`` and nondecreasing activations.
 
     Example:
+        >>> import torch
         >>> network = MGradNetC.conv(channels=3, filters=8, kernel_size=5, nonexpansive=True)
         >>> y = torch.rand(1, 3, 16, 16)
         >>> network(y).shape, network.potential(y).shape

@@ -93,6 +93,8 @@ class GradNetM(ModularNetwork):
     """The modular gradient network: weights of any sign, any activation and transform.
 
     Example:
+        >>> import torch
+        >>> from gradprox.networks import SmoothedNorm, TanhRho
         >>> network = GradNetM.dense(dim=8, hidden=6, modules=4, activation=SmoothedNorm, rho=TanhRho)
         >>> network(torch.rand(5, 8)).shape
         torch.Size([5, 8])
@@ -105,6 +107,8 @@ class MGradNetM(ModularNetwork):
     """The modular monotone gradient network: weights, transforms and slopes never negative.
 
     Example:
+        >>> import torch
+        >>> from gradprox.networks import SigmoidRho
         >>> network = MGradNetM.conv(channels=1, filters=6, kernel_size=3, rho=SigmoidRho, boundary="symmetric")
         >>> network(torch.rand(1, 1, 12, 10)).shape, network.monotone
         (torch.Size([1, 1, 12, 10]), True)

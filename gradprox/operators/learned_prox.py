@@ -35,6 +35,20 @@ class LearnedProx(Denoiser):
 
     Raises:
         ValueError: the network is not monotone, so it is no proximal operator.
+
+    Example:
+        >>> from gradprox.networks import IdentityPath, IdentityPathConfig
+        >>> D = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4)).double())
+        >>> y = torch.rand(2, 1, 12, 10, dtype=torch.float64)
+        >>> D(y, 0.1).shape, D.value(y, 0.1).shape
+        (torch.Size([2, 1, 12, 10]), torch.Size([2]))
+
+        ``D`` is the gradient of its potential:
+
+        >>> y = y.requires_grad_()
+        >>> (gradient,) = torch.autograd.grad(D.potential(y, 0.1).sum(), y)
+        >>> torch.allclose(gradient, D(y, 0.1))
+        True
     """
 
     network: GradientNetwork

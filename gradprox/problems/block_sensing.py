@@ -23,6 +23,11 @@ class BlockSensing(LinearPhysics):
 
     Raises:
         InputError: the number of columns is no square.
+
+    Example:
+        >>> physics = BlockSensing(gaussian_matrix(4, seed=0, block=4), (8, 12))
+        >>> physics(torch.rand(1, 1, 8, 12)).shape  # six blocks
+        torch.Size([1, 1, 6, 4])
     """
 
     matrix: Tensor

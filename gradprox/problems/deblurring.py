@@ -24,6 +24,14 @@ class CircularBlur(BlurFFT):
 
     Raises:
         InputError: the kernel is larger than the picture, or it has neither one channel nor ``C``.
+
+    Example:
+        >>> from gradprox.problems import motion_kernel
+        >>> physics = CircularBlur(motion_kernel(5, 0), (24, 20))
+        >>> physics(torch.rand(1, 1, 24, 20)).shape
+        torch.Size([1, 1, 24, 20])
+        >>> round(physics.squared_norm(), 5)
+        1.0
     """
 
     def __init__(self, kernel: Tensor, size: Size, channels: int = 1) -> None:
@@ -74,6 +82,13 @@ class ValidBlur(LinearPhysics):
 
     Raises:
         InputError: the kernel is larger than the picture.
+
+    Example:
+        >>> from gradprox.problems import motion_kernel
+        >>> physics = ValidBlur(motion_kernel(5, 0), (24, 20))
+        >>> photo = physics(torch.rand(1, 1, 24, 20))
+        >>> photo.shape, physics.visible(physics.initial(photo)).equal(photo)
+        (torch.Size([1, 1, 20, 16]), True)
     """
 
     filter: Tensor

@@ -37,6 +37,12 @@ class HadamardSensing(TransformSensing):
 
     Raises:
         InputError: ``m`` is not between 1 and ``H W``.
+
+    Example:
+        >>> physics = HadamardSensing((16, 16), measurements=64)
+        >>> y = physics(torch.rand(2, 1, 16, 16))
+        >>> y.shape, physics.A_adjoint(y).shape
+        (torch.Size([2, 1, 64]), torch.Size([2, 1, 16, 16]))
     """
 
     def __init__(self, size: Size, measurements: int, seed: int = 0, decay: float = HADAMARD_DECAY) -> None:

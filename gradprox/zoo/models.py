@@ -90,6 +90,12 @@ def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") 
 
     Raises:
         InputError: there is no such model, or the file is not a gradprox model.
+
+    Example:
+        >>> import torch
+        >>> D = load_model("gray")
+        >>> D(torch.rand(2, 3, 20, 30), 25 / 255).shape
+        torch.Size([2, 3, 20, 30])
     """
     # deepinv takes seconds to import: names and cards must not wait for it.
     from gradprox.operators import LearnedProx, load_network

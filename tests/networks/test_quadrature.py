@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 
 import pytest
 import torch
 
-import gradprox.networks
-from gradprox.networks import MGradNetC, TanhMixture, gradnet_c, gradnet_m
+from gradprox.networks import MGradNetC, TanhMixture
 from gradprox.networks.quadrature import integrate
 
 ENDS = torch.linspace(-3, 3, 61, dtype=torch.float64)
@@ -74,11 +72,3 @@ def test_one_layer_agrees_with_its_closed_form():
 
     expected = closed(u) - closed(torch.zeros_like(u))
     torch.testing.assert_close(cascade.potential(u), expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("module", [gradnet_c, gradnet_m])
-def test_examples_in_docstrings(module):
-    names = {"torch": torch} | {name: getattr(gradprox.networks, name) for name in gradprox.networks.__all__}
-    result = doctest.testmod(module, extraglobs=names)
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -1,0 +1,165 @@
+"""Tables that are made, not written: solvers from their docstrings, figures from cards and benchmark files.
+
+A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
+``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradprox.solvers
+from gradprox.zoo import model_names, read_card
+
+FIGURES = Path(__file__).parents[2] / "benchmarks" / "figures"
+_MARK = re.compile(r"<!-- table: (\w+) -->")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put each table in the place of its mark.
+
+    Raises:
+        KeyError: a page asks for a table that there is not; the build fails.
+    """
+    return _MARK.sub(lambda mark: TABLES[mark[1]](), markdown)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One benchmark file.
+
+    Attributes:
+        test_set: name of the folder of pictures.
+        report: what ``gradprox evaluate --json`` wrote.
+    """
+
+    test_set: str
+    report: dict[str, Any]
+
+    def describe(self) -> tuple[str, str]:
+        """Return what was done, in words, and the command that does it."""
+        task, settings = self.report["task"], self.report["settings"]
+        noise = f"{255 * settings['noise']:g}"
+        command = f"gradprox evaluate {task} --data {self.test_set} --model {self.report['model']}"
+        command += " --color" if settings["color"] else ""
+        if task == "denoise":
+            return f"denoising, noise {noise}", f"{command} --noise {noise}/255"
+        if task == "deblur":
+            kernel = Path(settings["kernel"]).name
+            words = f"deblurring, {kernel}, {settings['boundary']}, noise {noise}"
+            return words, (
+                f"{command} --kernel {kernel} --boundary {settings['boundary']} "
+                f"--solver {settings['solver']} --noise {noise}/255"
+            )
+        words = f"compressed sensing, {settings['sampling']}, {100 * settings['ratio']:g} %"
+        return words, (
+            f"{command} --sampling {settings['sampling']} --ratio {settings['ratio']:g} "
+            f"--solver {settings['solver']} --noise {noise}/255"
+        )
+
+
+def runs() -> list[Run]:
+    """Return the benchmark files, in the order of their tasks, settings and sets."""
+    found = [
+        Run(path.stem.split("-")[1], json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(FIGURES.glob("*/*.json"))
+    ]
+    return sorted(found, key=lambda run: (run.report["model"], run.report["task"], _numbers_last(run)))
+
+
+def _numbers_last(run: Run) -> tuple[str, float, str]:
+    settings = run.report["settings"]
+    return run.test_set, settings["noise"], str(settings.get("sampling", ""))
+
+
+def models_table() -> str:
+    """Return what the cards of the shipped models say."""
+    rows = []
+    for card in map(read_card, model_names()):
+        low, high = card.noise_range
+        rows.append(
+            (
+                f"`{card.name}`",
+                card.summary,
+                f"{card.parameters:,}",
+                f"{low:g} to {high:g}",
+                f"{card.lipschitz_bound:.1f}",
+                f"{card.training_seconds / 60:.0f} minutes, {card.hardware}",
+            )
+        )
+    columns = ("model", "for", "parameters", "noise, of 255", "Lipschitz constant at most", "trained in")
+    return _table(columns, rows)
+
+
+def denoising_table() -> str:
+    """Return the mean PSNR of the shipped models from their cards, a row a test set."""
+    cards = [read_card(name) for name in model_names()]
+    levels = sorted({level for card in cards for row in card.psnr.values() for level in row}, key=float)
+    rows = [
+        (f"`{card.name}`", test_set, *(f"{row[level]:.2f}" if level in row else "" for level in levels))
+        for card in cards
+        for test_set, row in card.psnr.items()
+    ]
+    return _table(("model", "pictures", *(f"noise {level}" for level in levels)), rows)
+
+
+def benchmarks_table() -> str:
+    """Return the means of the benchmark files, and how to make each again."""
+    rows = []
+    for run in runs():
+        words, command = run.describe()
+        mean, pictures = run.report["mean"], run.report["images"]
+        rows.append(
+            (
+                f"`{run.report['model']}`",
+                words,
+                f"{run.test_set} ({len(pictures)})",
+                f"{mean['psnr_input']:.2f}",
+                f"{mean['psnr']:.2f}",
+                f"{mean['ssim']:.4f}",
+                str(sum(picture["objective_increases"] for picture in pictures)),
+                f"`{command}`",
+            )
+        )
+    columns = (
+        "model",
+        "what",
+        "pictures",
+        "input, dB",
+        "restored, dB",
+        "SSIM",
+        "objective increases",
+        "command",
+    )
+    return _table(columns, rows)
+
+
+def solvers_table() -> str:
+    """Return every solver with the first line of its docstring."""
+    public = (getattr(gradprox.solvers, name) for name in gradprox.solvers.__all__)
+    rows = [
+        (f"`{solver.__name__}`", (solver.__doc__ or "").splitlines()[0].replace("``", "`"))
+        for solver in public
+        if isinstance(solver, type)
+        and issubclass(solver, gradprox.solvers.Solver)
+        and solver is not gradprox.solvers.Solver
+    ]
+    return _table(("solver", "one step"), sorted(rows))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "models": models_table,
+    "denoising": denoising_table,
+    "benchmarks": benchmarks_table,
+    "solvers": solvers_table,
+}

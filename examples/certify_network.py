@@ -1,0 +1,20 @@
+"""Certify a network of one's own: claims that hold by construction, a claim that does not, and what refutes it."""
+
+from __future__ import annotations
+
+import torch
+
+from gradprox.certificates import certify
+from gradprox.networks import GradNetM, MGradNetC
+
+torch.manual_seed(0)
+points = torch.randn(2, 6, dtype=torch.float64)
+monotone = MGradNetC.dense(dim=6, hidden=12).double()
+certificate = certify(monotone, points)
+print(certificate.table())
+assert certificate.passed
+
+# A gradient, but of a potential that is not convex: passed off as monotone, it is found out.
+refuted = certify(GradNetM.dense(dim=6, hidden=12).double(), points, monotone=True)
+print(f"\nclaimed to be monotone: {'; '.join(refuted.failures)}")
+assert not refuted.passed

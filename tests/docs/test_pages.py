@@ -1,0 +1,45 @@
+"""Every block of code and every command of the documentation runs, in the order of its page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.printed import ROOT, blocks, lay_out_pictures, run_command, run_python, setup_commands
+
+DOCS = ROOT / "docs"
+PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```" in page.read_text())
+SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes: minutes, as in tests/test_readme.py
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES]
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+def test_what_a_page_prints_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lay_out_pictures(tmp_path, 32)
+    page, namespace = DOCS / name, {}
+    for block in blocks(page):
+        if block.title:
+            (tmp_path / block.title).write_text(block.code, encoding="utf-8")
+        elif block.language == "python":
+            run_python(block.code, page, namespace)
+        elif block.language == "sh":
+            for line in block.commands:
+                if line not in setup_commands():  # `.ci/run` runs those
+                    run_command(line, monkeypatch, capsys)
+        else:
+            assert block.language == "text", f"{name}: a block of {block.language} is not run"
+
+
+def test_pictures_are_small():
+    pictures = [p for p in DOCS.rglob("*") if p.suffix in (".png", ".jpg")]
+    assert pictures
+    assert max(p.stat().st_size for p in pictures) < 200_000
+
+
+def test_every_page_is_in_the_navigation():
+    listed = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.M))
+    assert listed == {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}

@@ -1,0 +1,101 @@
+"""Wheel and source distribution hold what they need, and run in a fresh environment away from the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from gradprox.zoo import model_names
+from tests.printed import ROOT
+
+pytestmark = pytest.mark.slow
+
+IN_THE_PACKAGE = [
+    "gradprox/py.typed",
+    "gradprox/cli/demo.png",
+    *(f"gradprox/zoo/{name}.{end}" for name in model_names() for end in ("safetensors", "json", "toml")),
+]
+JUNK = ("__pycache__", ".pyc", ".git", ".venv", "gradprox-demo", "build/", "runs/", ".part", "_cache")
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """The folder with both, made as `python -m build` makes them: the wheel from the source distribution."""
+    folder = tmp_path_factory.mktemp("distributions")
+    source = folder / "source"
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", "build", "dist", "runs", "*.egg-info", "*_cache", "__pycache__"
+    )
+    shutil.copytree(ROOT, source, ignore=left_out)
+    # Without isolation nothing is fetched: setuptools is that of this environment.
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return folder / "dist"
+
+
+def one(folder, pattern):
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(distributions):
+    with zipfile.ZipFile(one(distributions, "*.whl")) as archive:
+        names = archive.namelist()
+    assert set(IN_THE_PACKAGE) <= set(names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"gradprox"}
+    assert not [name for name in names for junk in JUNK if junk in name]
+
+
+def test_the_source_distribution_can_be_tested_and_documented(distributions):
+    with tarfile.open(one(distributions, "*.tar.gz")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = ["pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "mkdocs.yml"]
+    assert {*tracked, "docs/index.md", "docs/demo.jpg", "docs/hooks/tables.py", "tests/conftest.py"} <= names
+    assert {"examples/deploy/Containerfile", "cli/demo.png", "gradprox/py.typed"} <= names
+    assert any(name.startswith("benchmarks/figures/") for name in names)
+    assert not [name for name in names for junk in JUNK if junk in name]
+
+
+@pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])
+def test_it_runs_in_a_fresh_environment(distributions, pattern, tmp_path):
+    environment, elsewhere = tmp_path / "venv", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    venv.create(environment, with_pip=True)
+    programs = environment / ("Scripts" if os.name == "nt" else "bin")
+    # The dependencies are those of this environment; gradprox is not: its own folder comes first.
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    inner = subprocess.run(
+        [programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    Path(inner, "dependencies.pth").write_text("\n".join(packages) + "\n")
+
+    def run(*command):
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=elsewhere, env=clean, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall")
+    run(programs / "python", "-m", "pip", "install", "--quiet", *options, one(distributions, pattern))
+    where = run(
+        programs / "python", "-c", "import gradprox.solvers; print(gradprox.solvers.__file__)"
+    ).strip()
+    assert Path(where).is_relative_to(inner)
+    for name in model_names():
+        assert name in run(programs / "gradprox", "models")
+    run(programs / "gradprox", "demo", "--quiet", "--json", "demo.json")
+    cases = json.loads((elsewhere / "demo.json").read_text())["cases"]
+    assert all(case["psnr_after"] > case["psnr_before"] + 3 for case in cases)
+    assert (elsewhere / "gradprox-demo" / "pictures.png").stat().st_size > 0

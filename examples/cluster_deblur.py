@@ -29,7 +29,7 @@ def main() -> None:
     missing = [pair for pair in pairs if not pair[1].exists()]
     records = process_on_cluster(Deblurring(arguments.kernel), missing, arguments.workers) if missing else []
     for record in records:
-        print(record["name"], record.get("error", record.get("status")))  # noqa: T201  a script for people
+        print(record["name"], record.get("error", record.get("status")))
     raise SystemExit(any("error" in record for record in records))
 
 

@@ -13,7 +13,6 @@ from gradprox import load_model
 from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx
 
-
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that compete for cores with two threads each are slower than with one, commands they start included.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -35,17 +35,22 @@ def certify(
     Example: gradprox certify gray --noise 25/255 --json certificate.json
     """
     level = options.parse_level(noise)
-    prior, place = options.open_model(model, device)
 
     import torch
 
     from gradprox.certificates import certify as measure
+    from gradprox.zoo import load_model
+
+    place = options.resolve_device(device)
+    prior = load_model(model, place)
+    channels = prior.network.channels or 1
 
     if place.type == "mps":
         raise InputError("--device mps: certificates need double precision; use --device cpu")
     generator = torch.Generator().manual_seed(seed)
     # Flat patches with edges and noise between them: every regime of a denoiser in one picture.
-    coarse = torch.rand(points, 1, -(-size // 8), -(-size // 8), generator=generator, dtype=torch.float64)
+    blocks = -(-size // 8)
+    coarse = torch.rand(points, channels, blocks, blocks, generator=generator, dtype=torch.float64)
     flat = coarse.repeat_interleave(8, dim=-1).repeat_interleave(8, dim=-2)[..., :size, :size]
     grain = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
     certificate = measure(prior.double(), (flat + level * grain).to(place), level, name=prior.name, seed=seed)

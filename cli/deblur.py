@@ -40,7 +40,7 @@ class Deblurring:
     strength: float = 1.0
     max_steps: int | None = None
     tol: float | None = None
-    model: str = "gray"
+    model: str | None = None
     device: str = "auto"
 
     @property
@@ -75,16 +75,16 @@ class Deblurring:
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
         self.algorithm(self.noise or 0.0)
         blur = read_kernel(self.kernel)
-        prior, place = options.open_model(self.model, self.device)
+        priors = options.Priors(self.model, self.device)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             picture = read_picture(source)
             pixels = to_linear_light(picture.pixels) if self.linear_light else picture.pixels
             level, record = options.level_of(pixels, self.noise)
             restored, result = deblur_pictures(
-                pixels.to(place),
-                blur.to(place),
-                prior,
+                pixels.to(priors.device),
+                blur.to(priors.device),
+                priors.of(pixels.shape[1]),
                 self.algorithm(level),
                 boundary=self.boundary,
                 callback=show,
@@ -107,7 +107,7 @@ def deblur(
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
-    model: options.Model = "gray",
+    model: options.Model = None,
     device: options.Device = "auto",
     workers: options.Workers = 1,
     resume: options.Resume = False,

@@ -42,7 +42,7 @@ class Case:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("gradprox-demo"),
-    model: options.Model = "gray",
+    model: options.Model = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
     json: options.Json = None,
@@ -58,7 +58,7 @@ def demo(
 
     from gradprox.images import Picture, read_gray, read_picture, write_picture
 
-    prior, place = options.open_model(model, device)
+    priors = options.Priors(model, device)
     generator = torch.Generator().manual_seed(SEED)
     cases = []
     with progress_bar(quiet) as bar:
@@ -67,7 +67,8 @@ def demo(
             ("compressed sensing", _compressed_sensing, read_gray(PICTURE)),
         ):
             task = bar.add_task(name, total=None, note="")
-            cases.append(run(picture.to(place), prior, generator, follow(bar, task)))
+            prior = priors.of(picture.shape[1])
+            cases.append(run(picture.to(priors.device), prior, generator, follow(bar, task)))
             bar.remove_task(task)
 
     for case in cases:

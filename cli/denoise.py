@@ -24,13 +24,13 @@ class Denoising:
     """
 
     noise: float | None = None
-    model: str = "gray"
+    model: str | None = None
     device: str = "auto"
     steps = 1
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.batch.Job`."""
-        prior, place = options.open_model(self.model, self.device)
+        priors = options.Priors(self.model, self.device)
 
         import torch
 
@@ -40,7 +40,8 @@ class Denoising:
         def work(source: Path, target: Path, _: Callback) -> Record:
             picture = read_picture(source)
             level, record = options.level_of(picture.pixels, self.noise)
-            write_picture(target, picture.with_pixels(prior(picture.pixels.to(place), level).cpu()))
+            prior = priors.of(picture.pixels.shape[1])
+            write_picture(target, picture.with_pixels(prior(picture.pixels.to(priors.device), level).cpu()))
             return record
 
         return work
@@ -50,7 +51,7 @@ def denoise(
     images: options.Images,
     output: options.Output,
     noise: options.EstimatedNoise = None,
-    model: options.Model = "gray",
+    model: options.Model = None,
     device: options.Device = "auto",
     workers: options.Workers = 1,
     resume: options.Resume = False,

@@ -46,7 +46,7 @@ class Scoring:
 
     task: str
     data: Path
-    model: str
+    model: str | None
     color: bool
     clip: bool
     seed: int
@@ -68,6 +68,8 @@ class Scoring:
             device: where to compute.
             algorithm: what restores, if it is a solver; its settings are reported too.
         """
+        from gradprox.zoo import default_model
+
         settings = settings | {"seed": self.seed, "color": self.color, "clip": self.clip}
         if algorithm is not None:
             solver = algorithm.solver
@@ -76,7 +78,7 @@ class Scoring:
             self.data,
             trials,
             task=self.task,
-            model=self.model,
+            model=self.model or default_model(3 if self.color else 1),
             settings=settings,
             color=self.color,
             clip=self.clip,
@@ -92,7 +94,7 @@ class Scoring:
 def denoise(
     data: Data,
     noise: options.Noise = "25/255",
-    model: options.Model = "gray",
+    model: options.Model = None,
     color: Color = False,
     clip: Clip = False,
     seed: options.Seed = 0,
@@ -105,7 +107,7 @@ def denoise(
     Example: gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """
     level = options.parse_level(noise)
-    prior, place = options.open_model(model, device)
+    priors = options.Priors(model, device)
 
     import torch
 
@@ -116,12 +118,12 @@ def denoise(
 
         @torch.no_grad()
         def restore() -> Restored:
-            return Restored(clean, noisy, prior(noisy, level))
+            return Restored(clean, noisy, priors.of(clean.shape[1])(noisy, level))
 
         return restore
 
     scoring = Scoring("denoise", data, model, color, clip, seed, quiet, json)
-    scoring.run({"": trial}, {"noise": level}, place)
+    scoring.run({"": trial}, {"noise": level}, priors.device)
 
 
 @app.command()
@@ -134,7 +136,7 @@ def deblur(
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
-    model: options.Model = "gray",
+    model: options.Model = None,
     color: Color = False,
     clip: Clip = False,
     seed: options.Seed = 0,
@@ -155,7 +157,7 @@ def deblur(
     options.check_choice("--boundary", boundary, BOUNDARIES)
     algorithm = preset(Task.DEBLUR, level, solver=solver, strength=strength, max_steps=steps, tol=tol)
     kernels = read_kernels(kernel)
-    prior, place = options.open_model(model, device)
+    priors = options.Priors(model, device)
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -166,7 +168,7 @@ def deblur(
 
             def restore() -> Restored:
                 picture, result = deblur_pictures(
-                    blurred, blur, prior, algorithm, boundary=boundary, callback=show
+                    blurred, blur, priors.of(clean.shape[1]), algorithm, boundary=boundary, callback=show
                 )
                 return Restored(sharp, blurred, picture, result)
 
@@ -175,9 +177,9 @@ def deblur(
         return trial
 
     scoring = Scoring("deblur", data, model, color, clip, seed, quiet, json)
-    trials = {name: trial_with(blur.to(place)) for name, blur in kernels.items()}
+    trials = {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()}
     settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": strength}
-    scoring.run(trials, settings, place, algorithm)
+    scoring.run(trials, settings, priors.device, algorithm)
 
 
 @app.command()
@@ -190,7 +192,7 @@ def cs(
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
-    model: options.Model = "gray",
+    model: options.Model = None,
     color: Color = False,
     clip: Clip = False,
     seed: options.Seed = 0,
@@ -212,19 +214,23 @@ def cs(
     algorithm = preset(
         Task.COMPRESSED_SENSING, level, solver=solver, strength=strength, max_steps=steps, tol=tol
     )
-    prior, place = options.open_model(model, device)
+    priors = options.Priors(model, device)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])
-        physics = Sensing.described(sampling, ratio, size, clean.shape[1], seed, level).physics().to(place)
+        physics = (
+            Sensing.described(sampling, ratio, size, clean.shape[1], seed, level).physics().to(priors.device)
+        )
         y = physics.A(clean)
         y = y + gaussian_noise(y, level, generator)
 
         def restore() -> Restored:
-            result = algorithm(y, physics, prior, callback=show)
+            result = algorithm(y, physics, priors.of(clean.shape[1]), callback=show)
             return Restored(clean, initial_picture(y, physics), result.x, result)
 
         return restore
 
     settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": strength}
-    Scoring("cs", data, model, color, clip, seed, quiet, json).run({"": trial}, settings, place, algorithm)
+    Scoring("cs", data, model, color, clip, seed, quiet, json).run(
+        {"": trial}, settings, priors.device, algorithm
+    )

@@ -82,7 +82,13 @@ Tol = Annotated[float | None, typer.Option(help="Stop at this relative change.",
 Strength = Annotated[
     float, typer.Option(help="Of the prior: more is smoother, less keeps more detail and noise.")
 ]
-Model = Annotated[str, typer.Option(help="A shipped model (see `gradprox models`) or a .safetensors file.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file.",
+        show_default="gray or color, as the picture is",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of noise and random patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -153,9 +159,46 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def open_model(name: str, device: str) -> tuple[LearnedProx, torch.device]:
-    """Load the model of ``--model`` onto the device of ``--device``."""
-    from gradprox.zoo import load_model
+class Priors:
+    """The models that ``--model`` stands for: the named one, or the default for each number of channels.
 
-    place = resolve_device(device)
-    return load_model(name, place), place
+    Args:
+        name: as of ``--model``.
+        device: as of ``--device``.
+
+    Attributes:
+        device: where they are.
+
+    Raises:
+        InputError: there is no such model or device.
+    """
+
+    def __init__(self, name: str | None, device: str) -> None:
+        self.device = resolve_device(device)
+        self._named = None if name is None else self._load(name)
+        self._defaults: dict[int, LearnedProx] = {}
+
+    def of(self, channels: int) -> LearnedProx:
+        """Return the model for pictures of so many channels.
+
+        Raises:
+            InputError: the named model is for another number.
+        """
+        from gradprox.zoo import default_model
+
+        if self._named is None:
+            if channels not in self._defaults:
+                self._defaults[channels] = self._load(default_model(channels))
+            return self._defaults[channels]
+        taken = self._named.network.channels
+        if taken not in (None, 1, channels):
+            raise InputError(
+                f"model {self._named.name}: restores {taken} channels together, the picture has {channels}: "
+                "leave --model out, or name a gray model"
+            )
+        return self._named
+
+    def _load(self, name: str) -> LearnedProx:
+        from gradprox.zoo import load_model
+
+        return load_model(name, self.device)

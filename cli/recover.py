@@ -33,7 +33,7 @@ class Recovering:
     strength: float = 1.0
     max_steps: int | None = None
     tol: float | None = None
-    model: str = "gray"
+    model: str | None = None
     device: str = "auto"
 
     @property
@@ -64,12 +64,14 @@ class Recovering:
         from gradprox.problems import read_measurements
 
         self.algorithm(0.0)
-        prior, place = options.open_model(self.model, self.device)
+        priors = options.Priors(self.model, self.device)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             y, sensing = read_measurements(source)
             algorithm = self.algorithm(sensing.sampling.noise)
-            result = algorithm(y.to(place), sensing.physics().to(place), prior, callback=show)
+            result = algorithm(
+                y.to(priors.device), sensing.physics().to(priors.device), priors.of(y.shape[1]), callback=show
+            )
             write_picture(target, Picture(result.x.cpu()))
             return outcome(result)
 
@@ -96,7 +98,7 @@ def recover(
     strength: options.Strength = 1.0,
     steps: options.Steps = None,
     tol: options.Tol = None,
-    model: options.Model = "gray",
+    model: options.Model = None,
     device: options.Device = "auto",
     workers: options.Workers = 1,
     resume: options.Resume = False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradprox.operators import LearnedProx
 
 FOLDER = Path(__file__).parent
-DEFAULT = "gray"
+DEFAULT, COLOUR = "gray", "color"
 
 
 class Card(BaseModel):
@@ -55,6 +55,11 @@ class Card(BaseModel):
 def model_names() -> list[str]:
     """Return the names of the shipped models."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def default_model(channels: int) -> str:
+    """Return the name of the shipped model for pictures of so many channels."""
+    return COLOUR if channels == 3 and COLOUR in model_names() else DEFAULT
 
 
 def recipe_path(name: str) -> Path:

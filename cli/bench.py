@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gradprox.operators import LearnedProx
+
 SIGMA = 25 / 255
 THREADS = (1, 2)
 
@@ -29,7 +31,7 @@ def bench(
         list[str] | None,
         typer.Argument(help="Shipped models or model files; all shipped ones if none.", show_default=False),
     ] = None,
-    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the gray picture.")] = 256,
+    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the picture.")] = 256,
     repeats: Annotated[int, typer.Option(min=1, help="Passes, of which the fastest counts.")] = 3,
     quiet: options.Quiet = False,
     json: options.Json = None,
@@ -43,17 +45,19 @@ def bench(
     import numpy as np
     import torch
 
-    from gradprox.zoo import model_names
+    from gradprox.zoo import load_model, model_names
 
     names = models or model_names()
-    picture = np.random.default_rng(0).random((1, 1, size, size), dtype=np.float32)
     rows: list[dict[str, Any]] = []
     threads_before = torch.get_num_threads()
     with progress_bar(quiet) as bar:
         task = bar.add_task("timing", total=len(names) * 2 * len(THREADS), note="")
         for name in names:
             bar.update(task, note=f"{name}, exporting")
-            for backend, threads, run in _backends(name):
+            prior = load_model(name)
+            shape = (1, prior.network.channels or 1, size, size)
+            picture = np.random.default_rng(0).random(shape, dtype=np.float32)
+            for backend, threads, run in _backends(prior):
                 bar.update(task, note=f"{name}, {backend}")
                 seconds = _fastest(run, picture, repeats)
                 rows.append(
@@ -74,15 +78,12 @@ def bench(
         write_json(json, {**machine, "size": size, "repeats": repeats, "runs": rows})
 
 
-def _backends(model: str) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
+def _backends(prior: LearnedProx) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
     """Yield name, number of threads and denoiser of each way to run a model; a denoiser is for now, not for later."""
     import torch
 
     from gradprox.export import export_denoiser
     from gradprox.export.runtime import OnnxDenoiser
-    from gradprox.zoo import load_model
-
-    prior = load_model(model)
 
     @torch.no_grad()
     def eager(y: NDArray[np.float32]) -> object:
@@ -93,7 +94,7 @@ def _backends(model: str) -> Iterator[tuple[str, int, Callable[[NDArray[np.float
         yield "torch", threads, eager
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_denoiser(model, path)
+        export_denoiser(prior, path)
         for threads in THREADS:
             yield "onnxruntime", threads, partial(OnnxDenoiser(path, threads=threads), sigma=SIGMA)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, run_batch
+from gradprox.cli.batch import Record, Work, check_absent, run_batch
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
@@ -21,11 +25,13 @@ class Denoising:
         noise: standard deviation on the scale of the picture; estimated from each picture if None.
         model: as of ``--model``.
         device: as of ``--device``.
+        uncertainty: where to draw how uncertain each pixel is: a file, or a folder for names like the outputs'.
     """
 
     noise: float | None = None
     model: str | None = None
     device: str = "auto"
+    uncertainty: Path | None = None
     steps = 1
 
     def open(self) -> Work:
@@ -34,14 +40,25 @@ class Denoising:
 
         import torch
 
-        from gradprox.images import read_picture, write_picture
+        from gradprox.images import Picture, read_picture, write_picture
+        from gradprox.operators import posterior_deviation
 
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
             picture = read_picture(source)
             level, record = options.level_of(picture.pixels, self.noise)
-            prior = priors.of(picture.pixels.shape[1])
-            write_picture(target, picture.with_pixels(prior(picture.pixels.to(priors.device), level).cpu()))
+            prior, noisy = priors.of(picture.pixels.shape[1]), picture.pixels.to(priors.device)
+            if self.uncertainty is not None:
+                sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
+                chart = self.uncertainty if self.uncertainty.suffix else self.uncertainty / target.name
+                # White is as uncertain as the noisy pixel itself.
+                write_picture(chart, Picture((sure.deviation / level).cpu()))
+                record |= {
+                    "uncertainty": str(chart),
+                    "mean_deviation": float(sure.deviation.mean()),
+                    "mean_deviation_error": float(sure.error.mean()),
+                }
+            write_picture(target, picture.with_pixels(prior(noisy, level).cpu()))
             return record
 
         return work
@@ -53,6 +70,14 @@ def denoise(
     noise: options.EstimatedNoise = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the posterior standard deviation of each pixel too, as a share of that of the noise, which is "
+            "white: a file, or a folder. Takes some 50 times as long.",
+            show_default=False,
+        ),
+    ] = None,
     workers: options.Workers = 1,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
@@ -62,9 +87,15 @@ def denoise(
     """Remove Gaussian noise: one pass of the learned prox.
 
     Examples: gradprox denoise noisy.png --noise 25/255 -o clean.png;
-    gradprox denoise shots --workers 2 -o clean
+    gradprox denoise shots --workers 2 -o clean;
+    gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    job = Denoising(options.parse_given_level(noise), model, device)
+    level = options.parse_given_level(noise)
+    if uncertainty is not None:
+        _check_chart(uncertainty, images, overwrite or resume)
+        if level == 0:
+            raise InputError("--uncertainty: without noise there is none; give the --noise of the picture")
+    job = Denoising(level, model, device, uncertainty)
 
     from gradprox.images import PICTURE_SUFFIXES
 
@@ -79,3 +110,18 @@ def denoise(
         quiet=quiet,
         report=json,
     )
+
+
+def _check_chart(chart: Path, images: Sequence[Path], replace: bool) -> None:
+    """Refuse a chart that could not be written.
+
+    Raises:
+        InputError: one file for several pictures, one that exists already, or no known format.
+    """
+    from gradprox.images import check_picture_suffix
+
+    if chart.suffix:
+        if len(images) > 1 or not images[0].is_file():
+            raise InputError(f"{chart}: several pictures need a folder, not one file")
+        check_picture_suffix(chart)
+        check_absent(chart, replace)

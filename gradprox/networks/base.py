@@ -32,6 +32,11 @@ class GradientNetwork(nn.Module, ABC):
     monotone: bool
     channels: int | None
 
+    @property
+    def radius(self) -> int | None:
+        """How many pixels away an input can change an output; None if nothing is known of it."""
+        return None
+
     @abstractmethod
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``grad Phi(x)``.

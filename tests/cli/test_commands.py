@@ -116,6 +116,44 @@ def test_deblur_restores(run, photo, tmp_path, solver):
     assert record["status"] in {"converged", "max_steps"}
 
 
+def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
+    generator = np.random.default_rng(0)
+    edge = np.where(np.arange(24) < 12, 60, 190) * np.ones((20, 1))
+    noisy, clean, chart = (tmp_path / f"{name}.png" for name in ("noisy", "clean", "chart"))
+    Image.fromarray((edge + 25 * generator.standard_normal(edge.shape)).clip(0, 255).astype(np.uint8)).save(
+        noisy
+    )
+    report = tmp_path / "report.json"
+    arguments = (
+        "denoise",
+        noisy,
+        "--noise",
+        "25/255",
+        "--model",
+        "gray",
+        "-o",
+        clean,
+        "--uncertainty",
+        chart,
+    )
+    assert run(*arguments, "--json", report)[0] == 0
+    with Image.open(chart) as picture:
+        drawn = np.asarray(picture)
+    assert drawn.shape == edge.shape
+    # Flat parts are sure, the edge is not.
+    assert drawn[:, 10:14].mean() > 1.5 * drawn[:, 2:6].mean()
+    (record,) = json.loads(report.read_text())["images"]
+    assert 0 < record["mean_deviation_error"] < record["mean_deviation"] < 25 / 255
+    clean.unlink()
+    assert "--overwrite" in clear(*arguments)
+    assert "folder" in clear(
+        "denoise", noisy, noisy, "--noise", "0.1", "-o", tmp_path, "--uncertainty", tmp_path / "x.png"
+    )
+    assert "without noise" in clear(
+        "denoise", noisy, "--noise", "0", "-o", clean, "--uncertainty", tmp_path / "u.png"
+    )
+
+
 def test_several_photos_go_into_a_folder_and_a_bad_one_stops_no_other(run, photo, tmp_path):
     (tmp_path / "text.png").write_text("not a picture")
     code, _, err = run(

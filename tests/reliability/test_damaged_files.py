@@ -90,8 +90,9 @@ def by_tifffile(pixels: np.ndarray, **options: object) -> bytes:
 
 
 def pictures(pixels: np.ndarray) -> dict[str, bytes]:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0112], exif[0x8769] = "Camera", 6, {0x8827: 100}
+    tags, exif = Image.Exif(), Image.Exif()
+    tags[0x010F], tags[0x0112], tags[0x8769] = "Camera", 6, {0x8827: 100}
+    exif.load(tags.tobytes())  # with offsets, which a TIFF file needs
     deep = pixels.astype(np.uint16) * 257
     return {
         "8.png": by_pillow("PNG", pixels, exif=exif, dpi=(72, 72)),

@@ -129,6 +129,7 @@ def test_several_processes_give_the_same_files(run, shots, tmp_path):
         assert one == other
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
     out = tmp_path / "out"
@@ -142,7 +143,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
         start_new_session=True,
         text=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400  # three processes that import torch, on a busy machine
     while process.poll() is None and not (out.exists() and contents(out)):
         assert time.monotonic() < deadline
         time.sleep(0.01)

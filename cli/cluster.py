@@ -43,5 +43,6 @@ def process_on_cluster(job: Job, pairs: Sequence[tuple[Path, Path]], workers: in
     rows = [{"source": str(source), "target": str(target)} for source, target in pairs]
     # One file a block: what is given to a worker, and given again, is one file.
     files = ray.data.from_items(rows, override_num_blocks=len(rows))
-    done = files.map(_Worker, fn_constructor_args=(job,), concurrency=workers)
+    worker: Any = _Worker  # a class is called once for each process, then its objects for each row
+    done = files.map(worker, fn_constructor_args=(job,), concurrency=workers)
     return [json.loads(row["record"]) for row in done.take_all()]

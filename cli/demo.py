@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,5 +179,7 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 def _save(figure: Figure, path: Path) -> None:
     from gradprox.files import written_whole
 
+    buffer = io.BytesIO()  # on a full disk the library's own writer can leave out the end without a word
+    figure.savefig(buffer, dpi=100)
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+        temporary.write_bytes(buffer.getbuffer())

@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -77,12 +77,12 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
     return values.reshape(*values.shape[:2], -1)
 
 
-def write_deep_png(path: Path, values: NDArray[np.uint16], metadata: Metadata) -> None:
+def write_deep_png(stream: BinaryIO, values: NDArray[np.uint16], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)``."""
     stored = values[..., 0] if values.shape[2] == 1 else values
     content = imagecodecs.png_encode(np.ascontiguousarray(stored))
     chunks = png_chunks(metadata, channels=1 if values.shape[2] <= 2 else 3)
-    path.write_bytes(content[:_PNG_HEADER] + chunks + content[_PNG_HEADER:])
+    stream.write(content[:_PNG_HEADER] + chunks + content[_PNG_HEADER:])
 
 
 def read_deep_tiff(path: Path) -> Samples | None:
@@ -144,7 +144,7 @@ def _read_page(path: Path, page: Any, pages: int) -> Samples:
     return Samples(values, metadata, orientation if 1 <= orientation <= 8 else 1)
 
 
-def write_deep_tiff(path: Path, values: NDArray[Any], metadata: Metadata) -> None:
+def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)``, uint16 or float32; of Exif only its texts, for want of its directories."""
     channels = 1 if values.shape[2] <= 2 else 3
     options = metadata.save_options(".tiff", channels)
@@ -157,7 +157,7 @@ def write_deep_tiff(path: Path, values: NDArray[Any], metadata: Metadata) -> Non
         tags.append((_TAGS["xmp"], "B", len(metadata.xmp), metadata.xmp, True))
     alpha = values.shape[2] in (2, 4)
     tifffile.imwrite(
-        path,
+        stream,
         values[..., 0] if values.shape[2] == 1 else values,
         photometric="rgb" if channels == 3 else "minisblack",
         planarconfig="contig" if values.shape[2] > 1 else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Sequence
@@ -81,15 +82,12 @@ def read_picture(path: str | Path) -> Picture:
         if samples is not None:
             values = _upright(samples.values, samples.orientation)
             return _from_samples(path, values, samples.metadata)
-        # A stream, not a path: files that Pillow maps into memory come out wrong if they are TIFF and turned.
-        with (
-            warnings.catch_warnings(),
-            path.open("rb") as stream,
-            Image.open(stream, formats=_FORMATS) as opened,
-        ):
+        with warnings.catch_warnings():
             # Of oddities that Pillow can read past. Its limit of size, an error, is twice that of its warning.
             warnings.simplefilter("ignore")
-            return _from_pillow(path, opened)
+            # A stream, not a path: files that Pillow maps into memory come out wrong if they are TIFF and turned.
+            with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as opened:
+                return _from_pillow(path, opened)
     except (UnidentifiedImageError, SyntaxError) as error:
         raise InputError(
             f"{path}: not a picture (expected PNG, JPEG, TIFF, WebP, BMP, .npy or .npz)"
@@ -131,18 +129,21 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     path = Path(path)
     suffix = path.suffix.lower()
     values = picture.pixels.detach()[0].permute(1, 2, 0).cpu().numpy()
+    # Made in memory first: on a full disk the libraries' own writers can leave out the end without a word.
+    buffer = io.BytesIO()
+    if suffix in ARRAY_SUFFIXES:
+        array = _stored(picture, values, np.float32)
+        array = array[..., 0] if array.shape[2] == 1 else array
+        np.save(buffer, array) if suffix == ".npy" else np.savez(buffer, picture=array)
+    elif suffix in deep_images.TIFF_SUFFIXES and picture.bit_depth > 8:
+        kind = np.uint16 if picture.bit_depth == 16 else np.float32
+        deep_images.write_deep_tiff(buffer, _stored(picture, values, kind), picture.metadata)
+    elif suffix in deep_images.PNG_SUFFIXES and picture.bit_depth > 8:
+        deep_images.write_deep_png(buffer, _stored(picture, values, np.uint16), picture.metadata)
+    else:
+        _write_by_pillow(buffer, suffix, picture, values)
     with written_whole(path) as temporary:
-        if suffix in ARRAY_SUFFIXES:
-            array = _stored(picture, values, np.float32)
-            array = array[..., 0] if array.shape[2] == 1 else array
-            np.save(temporary, array) if suffix == ".npy" else np.savez(temporary, picture=array)
-        elif suffix in deep_images.TIFF_SUFFIXES and picture.bit_depth > 8:
-            kind = np.uint16 if picture.bit_depth == 16 else np.float32
-            deep_images.write_deep_tiff(temporary, _stored(picture, values, kind), picture.metadata)
-        elif suffix in deep_images.PNG_SUFFIXES and picture.bit_depth > 8:
-            deep_images.write_deep_png(temporary, _stored(picture, values, np.uint16), picture.metadata)
-        else:
-            _write_by_pillow(temporary, picture, values)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def check_picture_suffix(path: str | Path) -> None:
@@ -246,20 +247,25 @@ def _stored(picture: Picture, values: NDArray[np.float32], kind: type[np.generic
 def _scaled(values: NDArray[np.generic], kind: type[np.generic]) -> NDArray[Any]:
     if values.dtype == kind:
         return values
-    unit = values if values.dtype.kind == "f" else values.astype(np.float64) / np.iinfo(values.dtype).max
+    unit = values if values.dtype.kind == "f" else values.astype(np.float64) / _full_scale(values.dtype)
     if np.issubdtype(kind, np.floating):
         return unit.astype(kind)
-    return np.round(np.clip(unit, 0, 1) * np.iinfo(kind).max).astype(kind)
+    return np.round(np.clip(unit, 0, 1) * _full_scale(np.dtype(kind))).astype(kind)
 
 
-def _write_by_pillow(path: Path, picture: Picture, values: NDArray[np.float32]) -> None:
-    suffix = path.suffix.lower()
+def _full_scale(kind: np.dtype[Any]) -> int:
+    """Return the largest value of an unsigned type."""
+    return 2 ** (8 * kind.itemsize) - 1
+
+
+def _write_by_pillow(stream: io.BytesIO, suffix: str, picture: Picture, values: NDArray[np.float32]) -> None:
     shown = replace(picture, alpha=None) if suffix in _WITHOUT_ALPHA else picture
     samples = _stored(shown, values, np.uint8)
     options = picture.metadata.save_options(suffix, values.shape[2])
     if suffix in (".jpg", ".jpeg", ".webp"):
         options["quality"] = 95
-    Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(path, **options)
+    image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    image.save(stream, Image.registered_extensions()[suffix], **options)
 
 
 def _tensor(values: NDArray[np.generic]) -> Tensor:

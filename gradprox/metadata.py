@@ -6,6 +6,7 @@ import io
 import math
 import re
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,8 +31,10 @@ _EXIF_ERRORS = (
     TypeError,
     KeyError,
     IndexError,
+    AttributeError,
     OverflowError,
     struct.error,
+    Warning,
 )
 
 
@@ -74,8 +77,7 @@ class Metadata:
 
     def exif_tags(self) -> dict[int, Any]:
         """Return the descriptive tags of the first directory of Exif."""
-        exif = Image.Exif()
-        exif.load(self.exif or b"")
+        exif = _loaded(self.exif)
         return {tag: exif[tag] for tag in DESCRIPTIVE_TAGS if tag in exif}
 
     def _png_texts(self) -> PngImagePlugin.PngInfo:
@@ -87,10 +89,8 @@ class Metadata:
         return texts
 
     def _tiff_tags(self) -> Image.Exif | None:
-        exif = Image.Exif()
-        exif.load(self.exif or b"")
-        tags = Image.Exif()
-        tags.load(_descriptive(exif).tobytes())  # directories must have offsets to be written to a TIFF file
+        # Directories must have offsets to be written to a TIFF file.
+        tags = _loaded(_descriptive(_loaded(self.exif)).tobytes())
         if self.xmp:
             tags[int(ExifTags.Base.XMLPacket)] = self.xmp
         return tags if len(tags) else None
@@ -103,11 +103,14 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     """Return the metadata of an opened picture, and the Exif orientation, 1 to 8, that is to be undone."""
     orientation, exif = 1, image.info.get("exif")
     try:
-        tags = image.getexif()
-        orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # half of damaged Exif would be read with a warning
+            tags = image.getexif()
+            orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+            described = _descriptive(tags).tobytes()
+            _descriptive(_loaded(exif)).tobytes()  # what writing a TIFF file will do
         if image.format == "TIFF":
-            described = _descriptive(tags)
-            exif = described.tobytes() if len(described) else None
+            exif = described if len(tags) else None
         elif exif and orientation != 1:
             exif = _upright_exif(exif)
     except _EXIF_ERRORS:
@@ -165,6 +168,12 @@ def png_chunks(metadata: Metadata, channels: int) -> bytes:
             chunks.append(content[position : position + length])
         position += length
     return b"".join(chunks)
+
+
+def _loaded(exif: bytes | None) -> Image.Exif:
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return tags
 
 
 def _descriptive(exif: Image.Exif) -> Image.Exif:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-import gradprox
+import gradprox.cli
+import gradprox.export
+import gradprox.solvers
 
 
 class Bomb:
@@ -54,13 +56,8 @@ def test_nothing_is_unpickled(run, photo, tmp_path):
 
 
 def test_nothing_in_the_source_could_unpickle():
-    for package in (
-        gradprox.__path__,
-        gradprox.cli.__path__,
-        gradprox.export.__path__,
-        gradprox.solvers.__path__,
-    ):
-        for path in Path(package[0]).rglob("*.py"):
+    for package in (gradprox, gradprox.cli, gradprox.export, gradprox.solvers):
+        for path in Path(package.__file__).parent.rglob("*.py"):
             found = re.search(
                 r"import (pickle|marshal|shelve|joblib|dill)\b|torch\.load\(|allow_pickle=True|\bexec\(|\beval\(",
                 path.read_text(encoding="utf-8"),

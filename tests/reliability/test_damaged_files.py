@@ -90,8 +90,9 @@ def by_tifffile(pixels: np.ndarray, **options: object) -> bytes:
 
 
 def pictures(pixels: np.ndarray) -> dict[str, bytes]:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0112], exif[0x8769] = "Camera", 6, {0x8827: 100}
+    tags, exif = Image.Exif(), Image.Exif()
+    tags[0x010F], tags[0x0112], tags[0x8769] = "Camera", 6, {0x8827: 100}
+    exif.load(tags.tobytes())  # with offsets, which a TIFF file needs
     deep = pixels.astype(np.uint16) * 257
     return {
         "8.png": by_pillow("PNG", pixels, exif=exif, dpi=(72, 72)),
@@ -122,8 +123,8 @@ def survive(run, tmp_path, times):
         output: str | None,
     ) -> None:
         chance = random.Random(name)  # noqa: S311  repeatable, not secret
-        folder = tmp_path / "damaged"
-        folder.mkdir(exist_ok=True)
+        folder = tmp_path / f"damaged {name}"
+        folder.mkdir()
         path, target = folder / name, folder / (output or "nothing")
         for number in range(times(count)):
             path.write_bytes(mutated(content, chance))
@@ -134,16 +135,18 @@ def survive(run, tmp_path, times):
                 signal.alarm(0)
             left = {found.name for found in folder.iterdir()} - {name}
             where = f"{name}, damage {number}: {out}{err}"
+            # libtiff says some things of its own before the one line of ours.
+            assert "Traceback" not in err, where
             if code == 0:
-                assert err == "", where
+                assert "error: " not in err, where
                 assert left == ({output} if output else set()), where
                 if output and output.endswith((".png", ".npy")):
                     read_picture(target)
                 target.unlink(missing_ok=True)
             else:
                 assert code == 1, where
-                assert err.startswith("error: "), where
-                assert err.count("\n") == 1, where
+                assert err.splitlines()[-1].startswith("error: "), where
+                assert err.count("error: ") == 1, where
                 assert left == set(), where
 
     def ring(*_: object) -> None:
@@ -230,8 +233,8 @@ def test_models(survive, model, pixels, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 def test_onnx_files(survive, model, pixels, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    export_denoiser(model, tmp_path / "model.onnx")
-    content = (tmp_path / "model.onnx").read_bytes()
+    export_denoiser(model, tmp_path / "whole.onnx")
+    content = (tmp_path / "whole.onnx").read_bytes()
 
     def denoise(path: Path, out: Path) -> list[object]:
         return ["denoise", tmp_path / "photo.png", "--noise", "0.1", "--model", path, "-o", out]

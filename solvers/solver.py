@@ -18,6 +18,7 @@ from gradprox.operators import LearnedProx
 from gradprox.problems import initial_picture
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.fidelity import data_term
+from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.result import Result, Status
 
 # An objective is a sum of a few terms, each accurate to some units in the last place of the picture's type.
@@ -66,12 +67,6 @@ def choose(mask: Tensor, state: S, other: S) -> S:
     return dataclasses.replace(
         state, **{name: torch.where(per_picture(mask, a), a, b) for name, (a, b) in pairs.items()}
     )
-
-
-def per_picture(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
-    shaped = values.view(-1, *[1] * (x.ndim - 1))
-    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
 
 
 @dataclass(frozen=True)

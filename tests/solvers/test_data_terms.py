@@ -9,7 +9,7 @@ import torch
 from gradprox.problems import CircularBlur, ValidBlur, gaussian_kernel, motion_kernel
 from gradprox.solvers.circular import CircularLeastSquares
 from gradprox.solvers.fidelity import data_term
-from gradprox.solvers.least_squares import LeastSquares
+from gradprox.solvers.least_squares import LeastSquares, conjugate_gradients
 
 
 @pytest.mark.parametrize("size", [(8, 9), (9, 8), (7, 6)])
@@ -57,3 +57,15 @@ def test_gradients_and_dual_steps_belong_to_the_value(fidelity, physics):
             rival
         )
         assert (other > best).all()
+
+
+def test_conjugate_gradients_solve_each_picture_by_itself():
+    matrix = torch.randn(6, 6, dtype=torch.float64)
+    matrix = matrix @ matrix.T + torch.eye(6)
+    right = torch.randn(3, 6, dtype=torch.float64)
+    right[1] = 0
+    start = torch.stack([torch.zeros(6), torch.zeros(6), torch.linalg.solve(matrix, right[2])]).double()
+    x = conjugate_gradients(lambda x: x @ matrix, right, start)
+    torch.testing.assert_close(x, torch.linalg.solve(matrix, right.T).T, rtol=0, atol=1e-5)
+    assert torch.equal(x[1:], start[1:])
+    assert torch.equal(x[:1], conjugate_gradients(lambda x: x @ matrix, right[:1], start[:1]))

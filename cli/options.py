@@ -73,7 +73,7 @@ Ratio = Annotated[float, typer.Option(help="Measurements per pixel; a matrix fil
 Solver = Annotated[
     str | None,
     typer.Option(
-        help="hqs, fista, pgd or gd; each has an exact objective that never rises.",
+        help="hqs, fista, nmapg, pgd, admm, drs or gd; each has an exact objective that never rises.",
         show_default="hqs to deblur, fista for compressed sensing",
     ),
 ]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from deepinv.optim import L2, DataFidelity
 from deepinv.optim.distance import Distance, PoissonLikelihoodDistance
-from deepinv.physics import LinearPhysics
+from deepinv.physics import BlurFFT, LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.networks.base import image_sum
 from gradprox.problems import squared_norm
+from gradprox.solvers.circular import CircularLeastSquares
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.least_squares import LeastSquares
 
@@ -26,20 +27,20 @@ class ExactPoisson(PoissonLikelihoodDistance):
 
     def fn(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the value, ``(B,)``."""
-        t, y = self._terms(x, y)
-        return image_sum(t - y - torch.xlogy(y, t))
+        t, counts = self._terms(x, y)
+        return image_sum(t - counts - torch.xlogy(counts, t))
 
     def grad(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the derivative."""
-        t, y = self._terms(x, y)
-        return (1 - y / t) / self.gain
+        t, counts = self._terms(x, y)
+        return (1 - counts / t) / self.gain
 
     def prox(self, x: Tensor, y: Tensor, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
         """Return ``argmin_u gamma d(u, y) + |u - x|^2/2``: the positive root of a quadratic equation in ``t``."""
-        _, y = self._terms(x, y)
+        _, counts = self._terms(x, y)
         square = self.gain**2
         half = (gamma - square * self.bkg - self.gain * x) / 2
-        t = ((half.square() + square * gamma * y).sqrt() - half) / square
+        t = ((half.square() + square * gamma * counts).sqrt() - half) / square
         return self.gain * (t - self.bkg)
 
     def _terms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +94,7 @@ def data_term(
     lipschitz: float | None = None,
     needs_norm: bool = True,
 ) -> DataTerm:
-    """Check the measurements; look up the norm of the operator where none is given.
+    """Return the data term; look up the norm of the operator where none is given.
 
     Args:
         y: measurements of a batch of pictures, batch first.
@@ -103,15 +104,13 @@ def data_term(
         needs_norm: refuse a physics of unknown norm.
 
     Raises:
-        InputError: measurements that are finite for no picture, a norm that is not positive, or unknown and needed.
+        InputError: a norm that is not positive, or unknown and needed.
     """
-    if not bool(torch.isfinite(y).flatten(1).all(dim=1).any()):
-        raise InputError("the measurements contain NaN or infinite values")
     bound = _norm_bound(physics, lipschitz, needs_norm)
-    if fidelity is None:
-        return LeastSquares(y, physics, bound)
-    if isinstance(fidelity, L2):
-        weight = float(fidelity.d.norm)
+    if fidelity is None or isinstance(fidelity, L2):
+        weight = 1.0 if fidelity is None else float(fidelity.d.norm)
+        if isinstance(physics, BlurFFT):
+            return CircularLeastSquares.of(y, physics, weight * bound, weight)
         return LeastSquares(y, physics, weight * bound, weight)
     distance = fidelity.d
     if isinstance(distance, PoissonLikelihoodDistance):

@@ -24,7 +24,8 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.solver import Solver, choose, per_picture
+from gradprox.solvers.pictures import per_picture
+from gradprox.solvers.solver import Solver, choose
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from deepinv.optim.linear import conjugate_gradient
 from torch import Tensor
 
 from gradprox.networks.base import image_sum
 from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.pictures import per_picture
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
 FIT_TOLERANCE = 1e-6
@@ -67,12 +68,28 @@ class LeastSquares(DataTerm):
             closed = self.physics.regularized_inverse(z, self.y, relative)
             if closed is not None:
                 return closed
-        return conjugate_gradient(
+        return conjugate_gradients(
             lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
             self.physics.A_adjoint(self.y) + relative * z,
-            max_iter=FIT_ITERATIONS,
-            tol=FIT_TOLERANCE,
-            # Only to divide zero by zero: the default would stall the iterations on small or dark pictures.
-            eps=torch.finfo(z.dtype).tiny,
-            init=start,
+            start,
         )
+
+
+def conjugate_gradients(operator: Callable[[Tensor], Tensor], right: Tensor, start: Tensor) -> Tensor:
+    """Solve ``operator(x) = right`` from ``start``, each picture until its own residual is small.
+
+    deepinv's `conjugate_gradient` stops when the whole batch has, so that pictures would depend on their neighbours.
+    """
+    x, residual = start, right - operator(start)
+    direction, energy = residual, image_sum(residual.square())
+    enough = FIT_TOLERANCE**2 * image_sum(right.square())
+    for _ in range(FIT_ITERATIONS):
+        moving = energy > enough
+        if not bool(moving.any()):
+            break
+        image = operator(direction)
+        length = per_picture(torch.where(moving, energy / image_sum(direction * image), 0), x)
+        x, residual = x + length * direction, residual - length * image
+        before, energy = energy, image_sum(residual.square())
+        direction = residual + per_picture(torch.where(moving, energy / before, 0), x) * direction
+    return x

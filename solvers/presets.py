@@ -32,7 +32,7 @@ class Task(str, Enum):
 
 
 # Those of f + lambda R, with a free weight, and those of tau f + phi, whose weight is tied to the step size.
-EXPLICIT: dict[str, type[Solver[Any]]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
+EXPLICIT: dict[str, type[HQS | GD | NMAPG]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
 PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 STEPS = {"hqs": 30, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200}
@@ -132,6 +132,10 @@ def preset(
     final: Solver[Any]
     if name in EXPLICIT:
         weight = _hqs(explicit, level, strength, 1).strength
+        if name == "nmapg":
+            common["memory"] = (
+                0.0  # whoever chooses by name is promised that the objective itself never rises
+            )
         final = EXPLICIT[name](sigma=explicit, strength=weight, **common)
     else:
         final = PROXIMAL[name](sigma=proximal * strength, **common)

@@ -18,6 +18,7 @@ from gradprox.operators import LearnedProx
 from gradprox.problems import initial_picture
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.fidelity import data_term
+from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.result import Result, Status
 
 # An objective is a sum of a few terms, each accurate to some units in the last place of the picture's type.
@@ -66,12 +67,6 @@ def choose(mask: Tensor, state: S, other: S) -> S:
     return dataclasses.replace(
         state, **{name: torch.where(per_picture(mask, a), a, b) for name, (a, b) in pairs.items()}
     )
-
-
-def per_picture(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
-    shaped = values.view(-1, *[1] * (x.ndim - 1))
-    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -165,14 +160,20 @@ class Solver(ABC, Generic[S]):
             InputError: no picture's measurements are finite, an unknown norm, an illegal step size, a data term
                 that this solver does not take.
         """
-        data = data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
+        usable = all_finite(y)
+        if not bool(usable.any()):
+            raise InputError("the measurements contain NaN or infinite values")
+        # A picture that is not finite from the start is never touched; zeros take its place among the others.
+        data = data_term(
+            zeros_unless(usable, y), physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm
+        )
         if self.needs_least_squares and not data.quadratic:
             raise InputError(
                 f"{type(self).__name__} takes least squares only, not {type(fidelity).__name__}: use NMAPG or "
                 "PrimalDual"
             )
         x = initial_picture(y, physics) if x0 is None else x0
-        return _run(self, data, prior, x, callback)
+        return _run(self, data, prior, x, usable & all_finite(x), callback)
 
 
 def _run(
@@ -180,14 +181,12 @@ def _run(
     data: DataTerm,
     prior: LearnedProx,
     x0: Tensor,
+    running: Tensor,
     callback: Callback | None,
 ) -> Result:
     batch, budget, device = x0.shape[0], solver.max_steps, x0.device
-    # A picture that is not finite from the start is never touched; zeros take its place among the others.
     active = torch.arange(batch, device=device)
-    running = all_finite(data.y) & all_finite(x0)
-    data = dataclasses.replace(data, y=torch.where(per_picture(running, data.y), data.y, 0))
-    state = solver.start(data, prior, torch.where(per_picture(running, x0), x0, 0))
+    state = solver.start(data, prior, zeros_unless(running, x0))
     kind: dict[str, Any] = {"dtype": state.objective.dtype, "device": device}
     final = x0.clone()
     status = [solver.out_of_steps if usable else Status.NON_FINITE for usable in running.tolist()]
@@ -225,17 +224,18 @@ def _run(
         if callback:
             seen = new if bool(running.all()) else select(new, running.nonzero()[:, 0])
             callback(Step(number, now, seen, residual[running]))
-        sound = running & finite & ~diverged
-        final[active[sound]] = new.x[sound]
+        sound = finite & ~diverged
         stops = running & ((residual <= solver.tol) | ~sound)
         for index in stops.nonzero()[:, 0].tolist():
             picture = int(active[index])
             steps[picture] = number
+            final[picture] = (new if sound[index] else state).x[index]
             if not finite[index]:
                 status[picture] = Status.NON_FINITE
             else:
                 status[picture] = Status.DIVERGED if diverged[index] else Status.CONVERGED
         running, state = running & ~stops, new
+    final[active[running]] = state.x[running]
     longest = int(steps.max())
     return Result(
         final, status, steps, objective[:, : longest + 1], residuals[:, :longest], increases, solver.certified
@@ -245,6 +245,11 @@ def _run(
 def rounding(state: State, new: State) -> Tensor:
     """Return how far rounding may move the difference of two states' objectives, ``(B,)``."""
     return ROUNDING_UNITS * torch.finfo(state.x.dtype).eps * (new.magnitude + state.magnitude)
+
+
+def zeros_unless(usable: Tensor, values: Tensor) -> Tensor:
+    """Return the batch ``values`` with zeros for the entries where ``usable``, ``(B,)``, does not hold."""
+    return values if bool(usable.all()) else torch.where(per_picture(usable, values), values, 0)
 
 
 def all_finite(values: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def test_denoise_removes_noise(run, photo, tmp_path):
     assert psnr(tmp_path / "out.png", photo) > psnr(tmp_path / "noisy.png", photo) + 5
 
 
-@pytest.mark.parametrize("solver", [None, "hqs", "fista", "pgd", "gd"])
+@pytest.mark.parametrize("solver", [None, "hqs", "fista", "pgd", "gd", "admm", "drs", "nmapg"])
 def test_deblur_restores(run, photo, tmp_path, solver):
     from gradprox.images import Picture, read_picture, write_picture
     from gradprox.problems import CircularBlur, read_kernel

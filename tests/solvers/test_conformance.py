@@ -128,12 +128,10 @@ def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, p
 def test_pictures_of_a_batch_do_not_mix(solver, physics, noisy, prox):
     batch = torch.cat([noisy, 0.3 * noisy, torch.zeros_like(noisy)])
     finite = dataclasses.replace(solver, tol=1e-2, max_steps=20)
-    # Conjugate gradients stop for a whole batch at once; half-quadratic splitting forgets what they leave.
-    atol = 3e-6 if isinstance(solver, SPLITTING) else 1e-7
     together = finite(batch, physics, prox)
     for i in range(3):
         alone = finite(batch[i : i + 1], physics, prox)
-        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0, atol=atol)
+        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0, atol=1e-7)
         assert together.steps[i] == alone.steps[0]
         assert together.status[i] is alone.status[0]
 

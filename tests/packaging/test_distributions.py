@@ -69,7 +69,7 @@ def test_the_source_distribution_can_be_tested_and_documented(distributions):
 def test_it_runs_in_a_fresh_environment(distributions, pattern, tmp_path):
     environment, elsewhere = tmp_path / "venv", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    venv.create(environment, with_pip=True)
+    venv.create(environment)  # without pip, and so without a setuptools of its own
     programs = environment / ("Scripts" if os.name == "nt" else "bin")
     # The dependencies are those of this environment; gradprox is not: its own folder comes first.
     packages = [path for path in sys.path if path.endswith("site-packages")]
@@ -88,7 +88,8 @@ def test_it_runs_in_a_fresh_environment(distributions, pattern, tmp_path):
         return done.stdout
 
     options = ("--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall")
-    run(programs / "python", "-m", "pip", "install", "--quiet", *options, one(distributions, pattern))
+    pip = (sys.executable, "-m", "pip", "--python", programs / "python")
+    run(*pip, "install", "--quiet", *options, one(distributions, pattern))
     where = run(
         programs / "python", "-c", "import gradprox.solvers; print(gradprox.solvers.__file__)"
     ).strip()

@@ -46,7 +46,8 @@ class Denoising:
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
             picture = read_picture(source)
-            level, record = options.level_of(picture.pixels, self.noise)
+            level, estimated = options.level_of(picture.pixels, self.noise)
+            record: Record = {**estimated}
             prior, noisy = priors.of(picture.pixels.shape[1]), picture.pixels.to(priors.device)
             if self.uncertainty is not None:
                 sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)

@@ -109,7 +109,7 @@ def examine_solver(
     prior = LearnedProx(reference)
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
-    cases = CASES if isinstance(problem, Deblurring) else SENSING_CASES
+    cases: tuple[Case, ...] = CASES if isinstance(problem, Deblurring) else SENSING_CASES
     if network.channels != 1:
         cases = tuple(case._replace(channels=network.channels) for case in cases)
     for number, case in enumerate(cases):

@@ -79,6 +79,7 @@ class IdentityPath(GradientNetwork):
     """
 
     monotone = True
+    channels: int
 
     def __init__(self, config: IdentityPathConfig) -> None:
         super().__init__()

@@ -77,12 +77,12 @@ def run_batch(
         for _, target in pairs:
             check_absent(target, overwrite)
         missing = pairs
-    remove_leftovers([target for _, target in missing] if resume else [])
-    work = (
-        job.open()
-    )  # in this process too where others do the work: what is unusable shows before they start
+    if resume:
+        remove_leftovers([target for _, target in missing])
+    # In this process too where others do the work: what is unusable shows before they start.
+    work = job.open()
 
-    began, records, failed = time.perf_counter(), dict[Path, Record](), 0
+    began, records = time.perf_counter(), dict[Path, Record]()
     with progress_bar(quiet) as bar:
         overall = bar.add_task("files", total=len(missing), note="", visible=len(missing) > 1)
 
@@ -96,15 +96,12 @@ def run_batch(
             bar.advance(overall)
             records[Path(record["input"])] = record
             if "error" in record:
-                failed += 1
                 typer.echo(f"error: {record['error']}", err=True)
             elif not quiet:
                 console().print(f"{record['name']} -> {record['output']}  {describe(record)}", markup=False)
-    counts = {
-        "restored": len(missing) - failed,
-        "skipped": len(pairs) - len(missing),
-        "failed": failed,
-    }
+
+    failed = sum("error" in record for record in records.values())
+    counts = {"done": len(records) - failed, "skipped": len(pairs) - len(missing), "failed": failed}
     if report:
         # In the order of the inputs, whichever was done first.
         images = [records.get(s, {"name": s.name, "output": str(t), "skipped": True}) for s, t in pairs]

@@ -59,7 +59,7 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array, not an archive of arrays")
-            for member in archive.zip.infolist():
+            for member in archive.zip.infolist() if archive.zip else ():
                 kind = member.external_attr >> 16
                 if (
                     stat.S_ISLNK(kind)

@@ -248,6 +248,25 @@ def test_planar_inverted_and_compressed_tiff(tmp_path):
     )
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp", ".npy", ".npz"])
+def test_a_disk_full_for_the_last_byte_is_noticed(tmp_path, suffix, bits):
+    resource = pytest.importorskip("resource", reason="this system has no limits of file size")
+    path = tmp_path / f"out{suffix}"
+    picture = Picture(torch.rand(1, 3, 60, 70), bits)
+    write_picture(path, picture)
+    size = path.stat().st_size
+    path.unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_picture(path, picture)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_kept_is_refused(tmp_path):
     frames = [Image.fromarray(samples(1, "u1") // (1 + i)) for i in range(2)]
     frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])

@@ -79,7 +79,7 @@ def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
     code, said, err = run(*command)
     assert code == 1
     assert "2.png: not a picture" in err
-    assert "2 restored, 1 failed" in said
+    assert "2 done, 1 failed" in said
     before = contents(out)
     (out / "0.png").write_text("kept as it is")
     (out / ".2.0123abcd.part.png").write_text("left by a killed run")
@@ -90,10 +90,10 @@ def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
     (tmp_path / "3.png").rename(shots / "3.png")
     code, said, _ = run(*command, "--resume")
     assert code == 0
-    assert "2 restored, 2 skipped" in said
+    assert "2 done, 2 skipped" in said
     content = json.loads(report.read_text())
     assert [image.get("skipped", False) for image in content["images"]] == [True, True, False, False]
-    assert (content["restored"], content["skipped"], content["failed"]) == (2, 2, 0)
+    assert (content["done"], content["skipped"], content["failed"]) == (2, 2, 0)
     assert (out / "0.png").read_text() == "kept as it is"
     assert (out / "1.png").read_bytes() == before["1.png"]
     assert not (out / ".2.0123abcd.part.png").exists()
@@ -204,5 +204,5 @@ def test_folders_of_measurements(run, shots, tmp_path):
     assert sorted(path.name for path in (tmp_path / "y").iterdir()) == [f"{i}.npz" for i in range(4)]
     code, said, _ = run("recover", tmp_path / "y", "-o", tmp_path / "back", "--steps", 2)
     assert code == 0
-    assert "4 restored" in said
+    assert "4 done" in said
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [f"{i}.png" for i in range(4)]

@@ -23,6 +23,7 @@ KILLED_ONCE = """
 import os, signal, sys
 from dataclasses import dataclass
 from pathlib import Path
+import ray
 from gradprox.cli.batch import plan_outputs
 from gradprox.cli.cluster import process_on_cluster
 from gradprox.cli.denoise import Denoising
@@ -45,6 +46,7 @@ class KilledOnce(Denoising):
 
         return dying
 
+ray.init(num_cpus=2, include_dashboard=False)
 records = process_on_cluster(KilledOnce(0.1), plan_outputs(pictures_in(photos), out), workers=2)
 print(sorted(record["name"] for record in records))
 """

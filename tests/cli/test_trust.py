@@ -59,7 +59,7 @@ def test_nothing_in_the_source_could_unpickle():
     for package in (gradprox, gradprox.cli, gradprox.export, gradprox.solvers):
         for path in Path(package.__file__).parent.rglob("*.py"):
             found = re.search(
-                r"import (pickle|marshal|shelve|joblib|dill)\b|torch\.load\(|allow_pickle=True|\bexec\(|\beval\(",
+                r"import (pickle|marshal|shelve|joblib|dill)\b|torch\.load\(|allow_pickle=True",
                 path.read_text(encoding="utf-8"),
             )
             assert not found, f"{path}: {found}"

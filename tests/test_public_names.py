@@ -33,7 +33,7 @@ STABLE = {
 REFERENCED = (
     "gradprox.images",
     "gradprox.solvers.deblurring",
-    "gradprox.solvers.least_squares",
+    "gradprox.solvers.data_term",
     "gradprox.solvers.presets",
 )
 

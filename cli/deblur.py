@@ -22,7 +22,7 @@ class Deblurring:
         kernel: as of ``--kernel``.
         noise: standard deviation on the scale of the picture, of its light for ``linear_light``; estimated from each
             picture if None.
-        boundary: one of `gradprox.solvers.deblurring.BOUNDARIES`.
+        boundary: one of `gradprox.problems.BOUNDARIES`.
         linear_light: whether the blur was one of light, and the picture stores it by the sRGB curve.
         solver: name of the solver; the preset's if None.
         strength: of the prior.
@@ -69,8 +69,8 @@ class Deblurring:
         """Load model and kernel; see `gradprox.cli.batch.Job`."""
         from gradprox.images import read_picture, write_picture
         from gradprox.light import to_display, to_linear_light
-        from gradprox.problems import read_kernel
-        from gradprox.solvers.deblurring import BOUNDARIES, deblur_pictures
+        from gradprox.problems import BOUNDARIES, read_kernel
+        from gradprox.solvers.deblurring import deblur_pictures
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
         self.algorithm(self.noise or 0.0)

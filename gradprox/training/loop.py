@@ -16,11 +16,19 @@ from deepinv.loss.metric import PSNR
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in, read_gray
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
-from gradprox.training.checkpoint import read_log, restore_checkpoint, save_checkpoint, write_log
+from gradprox.training.checkpoint import (
+    LOG_FILE,
+    STATE_FILE,
+    read_log,
+    restore_checkpoint,
+    save_checkpoint,
+    write_log,
+)
 from gradprox.training.patches import PatchSampler
 from gradprox.training.recipe import Recipe
 
@@ -75,6 +83,7 @@ def train(
     folder = Path(out)
     paths = pictures_in(data)
     log = _open_log(folder, recipe, paths, resume)
+    remove_leftovers([folder / name for name in (STATE_FILE, LOG_FILE, MODEL_FILE)])
     sampler = PatchSampler(paths, recipe)
     held_out = [read_gray(path) for path in pictures_in(validation)] if validation else []
 

@@ -16,11 +16,15 @@ from deepinv.loss.metric import PSNR
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
 from gradprox.training.checkpoint import (
+    CURVE_FILE,
+    LOG_FILE,
+    STATE_FILE,
     read_curve,
     read_log,
     restore_checkpoint,
@@ -101,6 +105,8 @@ def _train(
     first = group.rank == 0
     paths = pictures_in(data)
     log = _open_log(folder, recipe, paths, resume)
+    if first:
+        remove_leftovers([folder / name for name in (STATE_FILE, LOG_FILE, CURVE_FILE, MODEL_FILE)])
     sampler = PatchSampler(paths, recipe)
     read = picture_reader(recipe)
     held_out = [read(path) for path in pictures_in(validation)] if validation and first else []

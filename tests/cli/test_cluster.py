@@ -62,6 +62,12 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _not_last_in_line(monkeypatch):
+    """Ray's workers otherwise run at niceness 15, and wait for ever on a busy machine."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

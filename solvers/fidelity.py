@@ -37,7 +37,7 @@ class ExactPoisson(PoissonLikelihoodDistance):
 
     def prox(self, x: Tensor, y: Tensor, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
         """Return ``argmin_u gamma d(u, y) + |u - x|^2/2``: the positive root of a quadratic equation in ``t``."""
-        _, counts = self._terms(x, y)
+        counts = self._terms(x, y)[1]
         square = self.gain**2
         half = (gamma - square * self.bkg - self.gain * x) / 2
         t = ((half.square() + square * gamma * counts).sqrt() - half) / square

@@ -1,8 +1,8 @@
 """Ship a trained model: copy its weights into the zoo and write its card from measured figures.
 
 Usage, after `gradprox train --recipe NAME ... --out RUN` and, for each test set and noise level,
-`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` with
-`--json FIGURES/denoise-SET-LEVEL.json`:
+`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` (`--color` for a colour model)
+with `--json FIGURES/denoise-SET-LEVEL.json`:
 
     python benchmarks/card.py NAME RUN FIGURES --summary "One line on what it is for."
 """
@@ -40,6 +40,7 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         mean = json.loads(path.read_text(encoding="utf-8"))["mean"]["psnr"]
         psnr.setdefault(test_set, {})[level] = round(mean, 3)
     low, high = log["recipe"]["noise_range"]
+    colours = "gray" if network.channels == 1 else "in colour"
     card = Card(
         name=name,
         summary=summary,
@@ -48,7 +49,7 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),
         psnr=psnr,
-        data=f"{log['pictures']['count']} photographs of BSDS500 (its train and test folders), gray",
+        data=f"{log['pictures']['count']} photographs of BSDS500 (its train and test folders), {colours}",
         hardware="{machine}, {threads} CPU thread(s), torch {torch}".format(**log["hardware"]),
         training_seconds=round(log["seconds"]),
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),

@@ -84,7 +84,7 @@ def conjugate_gradients(operator: Callable[[Tensor], Tensor], right: Tensor, sta
     direction, energy = residual, image_sum(residual.square())
     enough = FIT_TOLERANCE**2 * image_sum(right.square())
     for _ in range(FIT_ITERATIONS):
-        moving = energy > enough
+        moving = ~(energy <= enough)  # what is not a number must show in x
         if not bool(moving.any()):
             break
         image = operator(direction)

@@ -52,7 +52,7 @@ def test_a_model_that_fails_exits_with_an_error(model, monkeypatch):
     # A build of the library whose synthesis is not the adjoint of its analysis.
     right = MirrorFilterBank.synthesise
     monkeypatch.setattr(
-        MirrorFilterBank, "synthesise", staticmethod(lambda z, filters: right(z, filters.flip(-1)))
+        MirrorFilterBank, "synthesise", lambda bank, z, filters: right(bank, z, filters.flip(-1))
     )
     result = CliRunner().invoke(
         app, ["certify", str(model), "--size", "8", "--points", "1", "--device", "cpu"]

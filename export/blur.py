@@ -50,7 +50,7 @@ class GraphBlur:
         for dim in (-2, -1):
             size = self.kernel.shape[dim]
             length = y.shape[dim]
-            last = torch.full((1,), length - 1, device=y.device)
+            last = torch.full((1,), length - 1, dtype=torch.long, device=y.device)
             position = torch.arange(-(size - 1 - size // 2), length + size // 2, device=y.device)
             y = y.index_select(dim, torch.minimum(position.clamp_min(0), last))
         return y
@@ -75,7 +75,7 @@ def _correlate(x: Tensor, kernel: Tensor) -> Tensor:
 def _wrap(x: Tensor, dim: int, before: int, after: int) -> Tensor:
     """Continue an axis periodically."""
     length = x.shape[dim]
-    period = torch.full((1,), length, device=x.device)
+    period = torch.full((1,), length, dtype=torch.long, device=x.device)
     return x.index_select(dim, torch.arange(-before, length + after, device=x.device) % period)
 
 

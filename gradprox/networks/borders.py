@@ -19,7 +19,7 @@ def mirrored_indices(length: int, margin: int, device: torch.device | None = Non
     mirroring, so a picture of one pixel works too.
     """
     # A tensor, not a number: exporters keep its value open when the picture's size is.
-    period = torch.full((1,), 2 * length, device=device)
+    period = torch.full((1,), 2 * length, dtype=torch.long, device=device)
     position = torch.arange(-margin, length + margin, device=device) % period
     return torch.minimum(position, period - 1 - position)
 

@@ -25,23 +25,28 @@ class Denoising:
         noise: standard deviation on the scale of the picture; estimated from each picture if None.
         model: as of ``--model``.
         device: as of ``--device``.
+        provider: of ONNX Runtime, which then runs the ``.onnx`` model; torch does if None.
         uncertainty: where to draw how uncertain each pixel is: a file, or a folder for names like the outputs'.
     """
 
     noise: float | None = None
     model: str | None = None
     device: str = "auto"
+    provider: str | None = None
     uncertainty: Path | None = None
     steps = 1
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.batch.Job`."""
-        priors = options.Priors(self.model, self.device)
+        if self.provider is not None:
+            return self._open_in_runtime()
 
         import torch
 
         from gradprox.images import Picture, read_picture, write_picture
         from gradprox.operators import posterior_deviation
+
+        priors = options.Priors(self.model, self.device)
 
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
@@ -64,6 +69,31 @@ class Denoising:
 
         return work
 
+    def _open_in_runtime(self) -> Work:
+        import torch
+
+        from gradprox.export.runtime import OnnxDenoiser
+        from gradprox.images import read_picture, write_picture
+
+        if self.model is None or Path(self.model).suffix.lower() != ".onnx":
+            raise InputError(
+                "--provider: runs .onnx models: write one with `gradprox export`, name it by --model"
+            )
+        if self.uncertainty is not None:
+            raise InputError(
+                "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
+            )
+        runtime = OnnxDenoiser(self.model, self.provider or "cpu", threads=torch.get_num_threads())
+
+        def work(source: Path, target: Path, _: Callback) -> Record:
+            picture = read_picture(source)
+            level, estimated = options.level_of(picture.pixels, self.noise)
+            restored = torch.from_numpy(runtime(picture.pixels.numpy(), level))
+            write_picture(target, picture.with_pixels(restored))
+            return {**estimated}
+
+        return work
+
 
 def denoise(
     images: options.Images,
@@ -71,6 +101,14 @@ def denoise(
     noise: options.EstimatedNoise = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="Run an .onnx model in ONNX Runtime by this provider: cpu, cuda, tensorrt, openvino, coreml or "
+            "directml. Torch runs the network it was made from otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     uncertainty: Annotated[
         Path | None,
         typer.Option(
@@ -96,7 +134,7 @@ def denoise(
         _check_chart(uncertainty, images, overwrite or resume)
         if level == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the picture")
-    job = Denoising(level, model, device, uncertainty)
+    job = Denoising(level, model, device, provider, uncertainty)
 
     from gradprox.images import PICTURE_SUFFIXES
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,3 +112,23 @@ def test_an_onnx_file_that_is_no_model(tmp_path: Path, denoiser_file: Path) -> N
     (tmp_path / "bad.onnx").write_bytes(content)
     with pytest.raises(InputError, match=r"weights it carries|not an ONNX file"):
         gradprox.load_model(tmp_path / "bad.onnx")
+
+
+def test_denoise_runs_an_onnx_file_by_a_provider(
+    denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "noisy.npy", np.random.default_rng(0).random((20, 24), dtype=np.float32))
+    given = ("denoise", tmp_path / "noisy.npy", "--noise", "0.1")
+    by_torch, by_runtime = tmp_path / "torch.npy", tmp_path / "runtime.npy"
+    assert run(monkeypatch, *given, "--model", denoiser_file, "-o", by_torch) == 0
+    assert run(monkeypatch, *given, "--model", denoiser_file, "--provider", "cpu", "-o", by_runtime) == 0
+    np.testing.assert_allclose(np.load(by_runtime), np.load(by_torch), atol=2e-6)
+    capsys.readouterr()
+    for more, message in (
+        (("--model", "gray", "--provider", "cpu"), "runs .onnx models"),
+        (("--model", denoiser_file, "--provider", "abacus"), "abacus"),
+        (("--model", denoiser_file, "--provider", "cpu", "--uncertainty", tmp_path / "u.png"), "derivatives"),
+    ):
+        assert run(monkeypatch, *given, *more, "-o", tmp_path / "none.npy") == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "none.npy").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +96,14 @@ def read_deep_tiff(path: Path) -> Samples | None:
         if stream.read(4) not in _TIFF_MAGIC:
             return None
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            if page.dtype is None or page.dtype == np.bool_ or page.dtype == np.uint8:
-                return None
-            return _read_page(path, page, len(file.pages))
+        with warnings.catch_warnings():
+            # Offsets in damaged files overflow numpy's integers; what matters is raised.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            with tifffile.TiffFile(path) as file:
+                page = file.pages[0]
+                if page.dtype is None or page.dtype == np.bool_ or page.dtype == np.uint8:
+                    return None
+                return _read_page(path, page, len(file.pages))
     except DEEP_ERRORS as error:
         if isinstance(error, InputError):
             raise

@@ -122,13 +122,17 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     and TIFF, floating point in TIFF and arrays (16 bits in PNG), else 8 bits.
 
     Raises:
-        InputError: the suffix names no known format.
+        InputError: the suffix names no known format, or values are not finite.
         OSError: the file cannot be written.
     """
     check_picture_suffix(path)
     path = Path(path)
     suffix = path.suffix.lower()
     values = picture.pixels.detach()[0].permute(1, 2, 0).cpu().numpy()
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{path}: not written: the result contains NaN or infinite values; is the model damaged?"
+        )
     # Made in memory first: on a full disk the libraries' own writers can leave out the end without a word.
     buffer = io.BytesIO()
     if suffix in ARRAY_SUFFIXES:

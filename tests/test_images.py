@@ -306,3 +306,12 @@ def test_hidden_files_are_not_in_a_folder(tmp_path):
     for name in ("b.png", "a.png", ".c.0123abcd.part.png", "._d.jpg"):
         Image.new("L", (4, 4)).save(tmp_path / name)
     assert [path.name for path in pictures_in(tmp_path)] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.tif", "out.npy"])
+def test_what_is_not_finite_is_not_written(tmp_path, name):
+    pixels = torch.rand(1, 3, 8, 9)
+    pixels[0, 1, 2, 3] = float("nan")
+    with pytest.raises(InputError, match="not written"):
+        write_picture(tmp_path / name, Picture(pixels))
+    assert list(tmp_path.iterdir()) == []

@@ -106,7 +106,12 @@ def test_a_training(start, photos, tmp_path, times):
             kills += 1
         finish(start, *command, "--resume", "--out", out, log=log)
         assert (out / "model.safetensors").read_bytes() == whole
-        assert sorted(contents(out)) == ["checkpoint.safetensors", "model.safetensors", "run.json"]
+        assert sorted(contents(out)) == [
+            "checkpoint.safetensors",
+            "curve.csv",
+            "model.safetensors",
+            "run.json",
+        ]
     assert "Traceback" not in log.read_text()
 
 

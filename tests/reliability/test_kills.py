@@ -42,7 +42,8 @@ def struck(
         time.sleep(0.0005)
     time.sleep(chance.uniform(0, 0.05))
     alive = process.is_alive()
-    os.kill(process.pid, signal_number)
+    if alive:  # one that has ended is gone, and its number may be another's
+        os.kill(process.pid, signal_number)
     process.join(SECONDS)
     assert process.exitcode is not None, "did not end"
     return alive and process.exitcode != 0

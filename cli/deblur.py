@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,7 @@ class Deblurring:
             picture if None.
         boundary: one of `gradprox.problems.BOUNDARIES`.
         linear_light: whether the blur was one of light, and the picture stores it by the sRGB curve.
-        solver: name of the solver; the preset's if None.
-        strength: of the prior.
-        max_steps: the preset's if None.
-        tol: the preset's if None.
+        tuning: of the solver.
         model: as of ``--model``.
         device: as of ``--device``.
     """
@@ -36,10 +33,7 @@ class Deblurring:
     noise: float | None = None
     boundary: str = "valid"
     linear_light: bool = False
-    solver: str | None = None
-    strength: float = 1.0
-    max_steps: int | None = None
-    tol: float | None = None
+    tuning: options.Tuning = field(default_factory=options.Tuning)
     model: str | None = None
     device: str = "auto"
 
@@ -49,21 +43,10 @@ class Deblurring:
         return self.algorithm(self.noise or 0.0).max_steps
 
     def algorithm(self, noise: float) -> Preset:
-        """Return the solver for a picture with that noise.
+        """Return the solver for a picture with that noise; see `gradprox.cli.options.Tuning`."""
+        from gradprox.solvers.presets import Task
 
-        Raises:
-            InputError: a setting is unusable.
-        """
-        from gradprox.solvers.presets import Task, preset
-
-        return preset(
-            Task.DEBLUR,
-            noise,
-            solver=self.solver,
-            strength=self.strength,
-            max_steps=self.max_steps,
-            tol=self.tol,
-        )
+        return self.tuning.preset(Task.DEBLUR, noise)
 
     def open(self) -> Work:
         """Load model and kernel; see `gradprox.cli.batch.Job`."""
@@ -121,7 +104,8 @@ def deblur(
     gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
     level = options.parse_given_level(noise)
-    job = Deblurring(kernel, level, boundary, linear_light, solver, strength, steps, tol, model, device)
+    tuning = options.Tuning(solver, strength, steps, tol)
+    job = Deblurring(kernel, level, boundary, linear_light, tuning, model, device)
 
     from gradprox.images import PICTURE_SUFFIXES
 

@@ -152,10 +152,10 @@ def deblur(
 
     from gradprox.problems import BOUNDARIES, blur_of_pictures, gaussian_noise, read_kernels
     from gradprox.solvers.deblurring import deblur_pictures
-    from gradprox.solvers.presets import Task, preset
+    from gradprox.solvers.presets import Task
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
-    algorithm = preset(Task.DEBLUR, level, solver=solver, strength=strength, max_steps=steps, tol=tol)
+    algorithm = options.Tuning(solver, strength, steps, tol).preset(Task.DEBLUR, level)
     kernels = read_kernels(kernel)
     priors = options.Priors(model, device)
 
@@ -209,11 +209,9 @@ def cs(
     level = options.parse_level(noise)
 
     from gradprox.problems import Sensing, gaussian_noise, initial_picture
-    from gradprox.solvers.presets import Task, preset
+    from gradprox.solvers.presets import Task
 
-    algorithm = preset(
-        Task.COMPRESSED_SENSING, level, solver=solver, strength=strength, max_steps=steps, tol=tol
-    )
+    algorithm = options.Tuning(solver, strength, steps, tol).preset(Task.COMPRESSED_SENSING, level)
     priors = options.Priors(model, device)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.operators import LearnedProx
+    from gradprox.solvers.presets import Preset, Task
 
 Images = Annotated[
     list[Path],
@@ -157,6 +159,40 @@ def resolve_device(name: str) -> torch.device:
     if not available[name]:
         raise InputError(f"--device {name}: this machine and this torch have none; use --device cpu")
     return torch.device(name)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What ``--solver``, ``--strength``, ``--steps`` and ``--tol`` say of a solver.
+
+    Attributes:
+        solver: its name; the preset's if None.
+        strength: of the prior.
+        max_steps: the preset's if None.
+        tol: the preset's if None.
+    """
+
+    solver: str | None = None
+    strength: float = 1.0
+    max_steps: int | None = None
+    tol: float | None = None
+
+    def preset(self, task: Task, noise: float) -> Preset:
+        """Return the solver for measurements with that noise.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        from gradprox.solvers.presets import preset
+
+        return preset(
+            task,
+            noise,
+            solver=self.solver,
+            strength=self.strength,
+            max_steps=self.max_steps,
+            tol=self.tol,
+        )
 
 
 class Priors:

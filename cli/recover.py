@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,18 +21,12 @@ class Recovering:
     """Reconstruction from what `gradprox sense` wrote.
 
     Attributes:
-        solver: name of the solver; the preset's if None.
-        strength: of the prior.
-        max_steps: the preset's if None.
-        tol: the preset's if None.
+        tuning: of the solver.
         model: as of ``--model``.
         device: as of ``--device``.
     """
 
-    solver: str | None = None
-    strength: float = 1.0
-    max_steps: int | None = None
-    tol: float | None = None
+    tuning: options.Tuning = field(default_factory=options.Tuning)
     model: str | None = None
     device: str = "auto"
 
@@ -42,21 +36,10 @@ class Recovering:
         return self.algorithm(0.0).max_steps
 
     def algorithm(self, noise: float) -> Preset:
-        """Return the solver for measurements with that noise.
+        """Return the solver for measurements with that noise; see `gradprox.cli.options.Tuning`."""
+        from gradprox.solvers.presets import Task
 
-        Raises:
-            InputError: a setting is unusable.
-        """
-        from gradprox.solvers.presets import Task, preset
-
-        return preset(
-            Task.COMPRESSED_SENSING,
-            noise,
-            solver=self.solver,
-            strength=self.strength,
-            max_steps=self.max_steps,
-            tol=self.tol,
-        )
+        return self.tuning.preset(Task.COMPRESSED_SENSING, noise)
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.batch.Job`."""
@@ -111,7 +94,7 @@ def recover(
     Example: gradprox recover y.npz -o photo.png
     """
     run_batch(
-        Recovering(solver, strength, steps, tol, model, device),
+        Recovering(options.Tuning(solver, strength, steps, tol), model, device),
         measurements,
         output,
         read=(".npz",),

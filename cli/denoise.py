@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, check_absent, run_batch
+from gradprox.cli.batch import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gradprox.solvers import Callback
+
+    # From pixels, noise level and the chart to draw, if any, to the restored pixels and what there is to report.
+    Restore = Callable[[Tensor, float, Path | None], tuple[Tensor, Record]]
 
 
 @dataclass(frozen=True)
@@ -26,73 +31,74 @@ class Denoising:
         model: as of ``--model``.
         device: as of ``--device``.
         provider: of ONNX Runtime, which then runs the ``.onnx`` model; torch does if None.
-        uncertainty: where to draw how uncertain each pixel is: a file, or a folder for names like the outputs'.
+        charts: where to draw how uncertain each pixel is, by picture; empty for nowhere.
     """
 
     noise: float | None = None
     model: str | None = None
     device: str = "auto"
     provider: str | None = None
-    uncertainty: Path | None = None
+    charts: Mapping[Path, Path] = field(default_factory=dict)
     steps = 1
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.batch.Job`."""
-        if self.provider is not None:
-            return self._open_in_runtime()
+        from gradprox.images import read_picture, write_picture
 
+        restore = self._in_torch() if self.provider is None else self._in_runtime(self.provider)
+
+        def work(source: Path, target: Path, _: Callback) -> Record:
+            picture = read_picture(source)
+            level, estimated = options.level_of(picture.pixels, self.noise)
+            restored, record = restore(picture.pixels, level, self.charts.get(source))
+            write_picture(target, picture.with_pixels(restored))
+            return estimated | record
+
+        return work
+
+    def _in_torch(self) -> Restore:
         import torch
 
-        from gradprox.images import Picture, read_picture, write_picture
+        from gradprox.images import Picture, write_picture
         from gradprox.operators import posterior_deviation
 
         priors = options.Priors(self.model, self.device)
 
         @torch.no_grad()
-        def work(source: Path, target: Path, _: Callback) -> Record:
-            picture = read_picture(source)
-            level, estimated = options.level_of(picture.pixels, self.noise)
-            record: Record = {**estimated}
-            prior, noisy = priors.of(picture.pixels.shape[1]), picture.pixels.to(priors.device)
-            if self.uncertainty is not None:
+        def restore(pixels: Tensor, level: float, chart: Path | None) -> tuple[Tensor, Record]:
+            prior, noisy, record = priors.of(pixels.shape[1]), pixels.to(priors.device), Record()
+            if chart is not None:
                 sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
-                chart = self.uncertainty if self.uncertainty.suffix else self.uncertainty / target.name
                 # White is as uncertain as the noisy pixel itself.
                 write_picture(chart, Picture((sure.deviation / level).cpu()))
-                record |= {
+                record = {
                     "uncertainty": str(chart),
                     "mean_deviation": float(sure.deviation.mean()),
                     "mean_deviation_error": float(sure.error.mean()),
                 }
-            write_picture(target, picture.with_pixels(prior(noisy, level).cpu()))
-            return record
+            return prior(noisy, level).cpu(), record
 
-        return work
+        return restore
 
-    def _open_in_runtime(self) -> Work:
+    def _in_runtime(self, provider: str) -> Restore:
         import torch
 
         from gradprox.export.runtime import OnnxDenoiser
-        from gradprox.images import read_picture, write_picture
 
         if self.model is None or Path(self.model).suffix.lower() != ".onnx":
             raise InputError(
                 "--provider: runs .onnx models: write one with `gradprox export`, name it by --model"
             )
-        if self.uncertainty is not None:
+        if self.charts:
             raise InputError(
                 "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
             )
-        runtime = OnnxDenoiser(self.model, self.provider or "cpu", threads=torch.get_num_threads())
+        runtime = OnnxDenoiser(self.model, provider, threads=torch.get_num_threads())
 
-        def work(source: Path, target: Path, _: Callback) -> Record:
-            picture = read_picture(source)
-            level, estimated = options.level_of(picture.pixels, self.noise)
-            restored = torch.from_numpy(runtime(picture.pixels.numpy(), level))
-            write_picture(target, picture.with_pixels(restored))
-            return {**estimated}
+        def restore(pixels: Tensor, level: float, _: Path | None) -> tuple[Tensor, Record]:
+            return torch.from_numpy(runtime(pixels.numpy(), level)), {}
 
-        return work
+        return restore
 
 
 def denoise(
@@ -129,17 +135,21 @@ def denoise(
     gradprox denoise shots --workers 2 -o clean;
     gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    level = options.parse_given_level(noise)
-    if uncertainty is not None:
-        _check_chart(uncertainty, images, overwrite or resume)
-        if level == 0:
-            raise InputError("--uncertainty: without noise there is none; give the --noise of the picture")
-    job = Denoising(level, model, device, provider, uncertainty)
-
     from gradprox.images import PICTURE_SUFFIXES
 
+    level = options.parse_given_level(noise)
+    charts: dict[Path, Path] = {}
+    if uncertainty is not None:
+        if level == 0:
+            raise InputError("--uncertainty: without noise there is none; give the --noise of the picture")
+        if uncertainty.suffix and len(images) > 1:
+            raise InputError(f"{uncertainty}: several pictures need a folder, not one file")
+        charts = dict(plan_outputs(collect_inputs(images, PICTURE_SUFFIXES), uncertainty))
+        for chart in charts.values():
+            check_absent(chart, overwrite or resume)
+
     run_batch(
-        job,
+        Denoising(level, model, device, provider, charts),
         images,
         output,
         read=PICTURE_SUFFIXES,
@@ -149,18 +159,3 @@ def denoise(
         quiet=quiet,
         report=json,
     )
-
-
-def _check_chart(chart: Path, images: Sequence[Path], replace: bool) -> None:
-    """Refuse a chart that could not be written.
-
-    Raises:
-        InputError: one file for several pictures, one that exists already, or no known format.
-    """
-    from gradprox.images import check_picture_suffix
-
-    if chart.suffix:
-        if len(images) > 1 or not images[0].is_file():
-            raise InputError(f"{chart}: several pictures need a folder, not one file")
-        check_picture_suffix(chart)
-        check_absent(chart, replace)

@@ -149,6 +149,12 @@ def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
     assert "folder" in clear(
         "denoise", noisy, noisy, "--noise", "0.1", "-o", tmp_path, "--uncertainty", tmp_path / "x.png"
     )
+    charts = tmp_path / "charts"
+    charts.mkdir()
+    (charts / "noisy.png").write_bytes(b"precious")
+    into_folder = ("denoise", noisy, "--noise", "0.1", "-o", clean, "--uncertainty", charts)
+    assert "--overwrite" in clear(*into_folder)
+    assert (charts / "noisy.png").read_bytes() == b"precious"
     assert "without noise" in clear(
         "denoise", noisy, "--noise", "0", "-o", clean, "--uncertainty", tmp_path / "u.png"
     )

@@ -40,11 +40,12 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         mean = json.loads(path.read_text(encoding="utf-8"))["mean"]["psnr"]
         psnr.setdefault(test_set, {})[level] = round(mean, 3)
     low, high = log["recipe"]["noise_range"]
+    convex = "It is nonexpansive: the prox of a convex function. " if network.config.nonexpansive else ""
     colours = "gray" if network.channels == 1 else "in colour"
     card = Card(
         name=name,
         summary=summary,
-        guarantee=GUARANTEE,
+        guarantee=convex + GUARANTEE,
         lipschitz_bound=network.lipschitz_bound(),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),

@@ -41,6 +41,10 @@ class IdentityPathConfig(BaseModel):
         kernel_size: taps a side of the ``kernel_size^2`` filters, even.
         window: side of the energy windows, odd; the ridge form has none.
         components: terms of each gate.
+        gates: mirror pairs of gates of the energy-gated form: fewer than filters are faster. None: one for each
+            pair of filters.
+        nonexpansive: gates that shorten norms, which make the network the prox of a *convex* function; the others
+            denoise better.
         noise_levels: knots between which parameters are interpolated, on the scale of images in ``[0, 1]``.
     """
 
@@ -52,6 +56,8 @@ class IdentityPathConfig(BaseModel):
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     window: int = Field(default=5, ge=1, le=31)
     components: int = Field(default=2, ge=1, le=16)
+    gates: int | None = Field(default=None, ge=1, le=1024)
+    nonexpansive: bool = False
     noise_levels: tuple[float, ...] = Field(
         default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
     )
@@ -90,9 +96,20 @@ class IdentityPath(GradientNetwork):
         pairs, noise_gain = planes * self.bank.pairs, 1 / config.kernel_size
         shrinkage: Shrinkage
         if config.form == "ridge":
-            shrinkage = RidgeShrinkage(pairs, noise_gain, knots, config.components, planes)
+            shrinkage = RidgeShrinkage(
+                pairs, noise_gain, knots, config.components, planes, nonexpansive=config.nonexpansive
+            )
         else:
-            shrinkage = EnergyGate(pairs, noise_gain, knots, config.components, config.window, planes)
+            shrinkage = EnergyGate(
+                pairs,
+                noise_gain,
+                knots,
+                config.components,
+                config.window,
+                planes,
+                gates=config.gates,
+                nonexpansive=config.nonexpansive,
+            )
         self.shrinkage = shrinkage
 
     @property
@@ -149,7 +166,8 @@ class IdentityPath(GradientNetwork):
         coefficients = self._interior(z)
         out = crop(extended, self.radius) - self.bank.synthesise(coefficients - kept, filters)
         size = out.shape[-2], out.shape[-1]
-        return self._sum_over_period(coefficients.square() / 2 - density, size), out
+        energy = self._sum_over_period(coefficients.square() / 2, size)
+        return energy - self._sum_over_period(density, size), out
 
     def _interior(self, z: Tensor) -> Tensor:
         """Crop ``z`` to the coefficients whose filters touch the pixels inside."""

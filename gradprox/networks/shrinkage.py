@@ -8,7 +8,8 @@ noise, a nonnegative coupling ``K`` and a nondecreasing ``s >= 0`` with primitiv
 
 ``S`` is convex and nondecreasing and ``K e`` is convex in ``z``, so ``G`` is convex. Its Hessian is
 ``diag(K^T s) + 2 diag(z/u) K^T diag(s') K diag(z/u)``, and by Cauchy-Schwarz at most
-``sup_t (s + 2 t s') * max column sum of K``.
+``sup_t (s + 2 t s') * max column sum of K``: with columns that sum to 1, at most 1 for gates
+``s = (1 - sqrt(c/t))_+``, which shrink groups of coefficients by their norm.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -32,12 +35,22 @@ def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Ten
     return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
 
 
-class RampMixture(nn.Module):
-    r"""Nondecreasing gates ``s(t) = sum_m w_m clip(r_m(t), 0, 1)``, ``r_m(t) = 1/2 + a_m (t/c_m - 1)``.
+class Term(ABC):
+    """One term of a gate, a nondecreasing function of the energy ``t >= 0`` with values in ``[0, 1]``."""
 
-    Each term rises linearly around the energy ``c_m``, the more sharply the larger ``a_m``; ``sum_m w_m = 1``.
-    Sharp gates that close completely separate noise from signal better than smooth ones, and cost no
-    transcendental function. Centres, sharpness and weights are per channel and follow the noise level.
+    @abstractmethod
+    def value(self, t: Tensor) -> Tensor:
+        """Return the term at energies of shape ``(B, channels, h, w)``."""
+
+    @abstractmethod
+    def primitive(self, t: Tensor) -> Tensor:
+        """Return the integral of the term from 0 to ``t``."""
+
+
+class GateMixture(nn.Module, ABC):
+    r"""Gates ``s(t) = sum_m w_m s_m(t)`` with ``sum_m w_m = 1``; term ``s_m`` opens around the energy ``c_m``.
+
+    Centres, weights and whatever else a term has are per channel and follow the noise level.
 
     Args:
         knots: number of noise-level knots.
@@ -52,22 +65,64 @@ class RampMixture(nn.Module):
         # Pure noise has unit energy: the first gate opens around twice, the last around eight times that.
         centres = torch.linspace(1, 3, components) if components > 1 else torch.tensor([2.0])
         self.log_centres = nn.Parameter((centres * math.log(2))[:, None].repeat(knots, 1, pairs))
-        self.log_sharpness = nn.Parameter(torch.zeros(knots, components, pairs))
         self.weight_logits = nn.Parameter(torch.zeros(knots, components, pairs))
 
-    def at(self, coordinates: Tensor) -> list[Ramp]:
-        """Return the terms at knot coordinates ``(S, J)``."""
-        centres = NoiseKnots.interpolate(self.log_centres, coordinates).exp()
-        sharpness = NoiseKnots.interpolate(self.log_sharpness, coordinates).exp()
+    def at(self, coordinates: Tensor) -> Gates:
+        """Return the gates at knot coordinates ``(S, J)``."""
         weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
-        terms = (
-            with_mirrors(p, p, self.planes, dim=2)[..., None, None].unbind(dim=1)
-            for p in (centres, sharpness, weights)
-        )
-        return [Ramp(a / c, 0.5 - a, w) for c, a, w in zip(*terms, strict=True)]
+        return Gates(self._terms(coordinates), self._by_term(weights))
+
+    @abstractmethod
+    def slope_bound(self) -> float:
+        """Return a bound, for every noise level, of ``s(t) + 2 t s'(t)``."""
+
+    @abstractmethod
+    def _terms(self, coordinates: Tensor) -> Sequence[Term]: ...
+
+    def _exponentials(self, table: Tensor, coordinates: Tensor) -> list[Tensor]:
+        """Interpolate logarithms; return one ``(S, channels, 1, 1)`` a term."""
+        return self._by_term(NoiseKnots.interpolate(table, coordinates).exp())
+
+    def _by_term(self, values: Tensor) -> list[Tensor]:
+        return list(with_mirrors(values, values, self.planes, dim=2)[..., None, None].unbind(dim=1))
+
+
+class Gates(NamedTuple):
+    """A mixture at given noise levels."""
+
+    terms: Sequence[Term]
+    weights: list[Tensor]
+
+    def value(self, t: Tensor) -> Tensor:
+        """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
+        parts = [w * term.value(t) for term, w in zip(self.terms, self.weights, strict=True)]
+        return functools.reduce(torch.add, parts)
+
+    def primitive(self, t: Tensor) -> Tensor:
+        """Return ``S(t)``, the integral of the gates from 0 to ``t``."""
+        parts = [w * term.primitive(t) for term, w in zip(self.terms, self.weights, strict=True)]
+        return functools.reduce(torch.add, parts)
+
+
+class RampMixture(GateMixture):
+    r"""Gates of terms ``clip(r_m(t), 0, 1)``, ``r_m(t) = 1/2 + a_m (t/c_m - 1)``.
+
+    Each rises linearly around the energy ``c_m``, the more sharply the larger ``a_m``. Sharp gates that close
+    completely separate noise from signal better than smooth ones, and cost no transcendental function.
+    Arguments as for `GateMixture`.
+    """
+
+    def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
+        super().__init__(knots, pairs, components, planes)
+        self.log_sharpness = nn.Parameter(torch.zeros(knots, components, pairs))
+
+    def _terms(self, coordinates: Tensor) -> Sequence[Term]:
+        centres = self._exponentials(self.log_centres, coordinates)
+        sharpness = self._exponentials(self.log_sharpness, coordinates)
+        return [Ramp(a / c, 0.5 - a) for c, a in zip(centres, sharpness, strict=True)]
 
     def slope_bound(self) -> float:
-        """Return a bound, for every noise level, of ``s(t) + 2 t s'(t)``.
+        """See `GateMixture.slope_bound`.
 
         While a term rises, ``clip(r) + 2 t r'(t) = r + 2 (r - 1/2 + a) <= 2 + 2 a``. The weights sum to one, and
         between knots the logarithm of ``a`` is interpolated, so its largest value is at a knot.
@@ -75,33 +130,62 @@ class RampMixture(nn.Module):
         return 2 + 2 * math.exp(float(self.log_sharpness.detach().max()))
 
 
-class Ramp(NamedTuple):
-    """One term ``w clip(r, 0, 1)`` with ``r = slope * t + start``; each field ``(S, channels, 1, 1)``."""
+@dataclass(frozen=True)
+class Ramp(Term):
+    """``clip(r, 0, 1)`` with ``r = slope * t + start``; each ``(S, channels, 1, 1)``."""
 
     slope: Tensor
     start: Tensor
-    weight: Tensor
 
+    def value(self, t: Tensor) -> Tensor:
+        """See `Term.value`."""
+        return (self.slope * t + self.start).clamp(0, 1)
 
-def gate(t: Tensor, ramps: list[Ramp]) -> Tensor:
-    """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
-    terms = [ramp.weight * (ramp.slope * t + ramp.start).clamp(0, 1) for ramp in ramps]
-    return functools.reduce(torch.add, terms)
-
-
-def gate_primitive(t: Tensor, ramps: list[Ramp]) -> Tensor:
-    """Return ``S(t)``, the integral of the gate from 0 to ``t``."""
-    total = torch.zeros_like(t)
-    for ramp in ramps:
-        area = ramp_primitive(ramp.slope * t + ramp.start) - ramp_primitive(ramp.start)
-        total = total + ramp.weight / ramp.slope * area
-    return total
+    def primitive(self, t: Tensor) -> Tensor:
+        """See `Term.primitive`."""
+        return (ramp_primitive(self.slope * t + self.start) - ramp_primitive(self.start)) / self.slope
 
 
 def ramp_primitive(r: Tensor) -> Tensor:
     """Return ``p (r - p/2)`` with ``p = clip(r, 0, 1)``, the primitive of ``p`` that is 0 for negative ``r``."""
     clipped = r.clamp(0, 1)
     return clipped * (r - clipped / 2)
+
+
+class NormMixture(GateMixture):
+    r"""Gates of terms ``(1 - sqrt(c_m / t))_+``, which shorten the norm ``sqrt(t)`` of a group by ``sqrt(c_m)``.
+
+    ``S(t) = (sqrt(t) - sqrt(c))_+^2``, so ``G`` sums halves of squared distances to balls: the network is
+    nonexpansive. Arguments as for `GateMixture`.
+    """
+
+    def _terms(self, coordinates: Tensor) -> Sequence[Term]:
+        return [NormShrinkage(c) for c in self._exponentials(self.log_centres, coordinates)]
+
+    def slope_bound(self) -> float:
+        """See `GateMixture.slope_bound`: ``s + 2 t s' = 1 - sqrt(c/t) + sqrt(c/t) = 1`` where a term is open."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class NormShrinkage(Term):
+    """``(1 - sqrt(c / t))_+``, with ``c`` of shape ``(S, channels, 1, 1)``."""
+
+    centre: Tensor
+
+    def value(self, t: Tensor) -> Tensor:
+        """See `Term.value`."""
+        return 1 - (self.centre / torch.maximum(t, self.centre)).sqrt()
+
+    def primitive(self, t: Tensor) -> Tensor:
+        """See `Term.primitive`."""
+        return (torch.maximum(t, self.centre).sqrt() - self.centre.sqrt()).square()
+
+
+def gate_mixture(nonexpansive: bool, knots: int, pairs: int, components: int, planes: int = 1) -> GateMixture:
+    """Return fresh gates; see `GateMixture`."""
+    kind = NormMixture if nonexpansive else RampMixture
+    return kind(knots, pairs, components, planes)
 
 
 class Shrinkage(nn.Module, ABC):
@@ -119,7 +203,7 @@ class Shrinkage(nn.Module, ABC):
 
     @abstractmethod
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``grad G(z)`` and, of the same shape, the terms whose sum is ``G(z)``."""
+        """Return ``grad G(z)`` and, at the same places, one for each gate, the terms whose sum is ``G(z)``."""
 
     @abstractmethod
     def slope_bound(self) -> float:
@@ -135,29 +219,37 @@ class RidgeShrinkage(Shrinkage):
         knots: noise levels at which parameters are stored.
         components: terms of each gate.
         planes: colour planes.
+        nonexpansive: whether the gates are those of `NormMixture`.
     """
 
     radius = 0
 
     def __init__(
-        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, planes: int = 1
+        self,
+        pairs: int,
+        noise_gain: float,
+        knots: NoiseKnots,
+        components: int,
+        planes: int = 1,
+        *,
+        nonexpansive: bool = False,
     ) -> None:
         super().__init__()
         self.noise_gain = noise_gain
         self.knots = knots
-        self.gates = RampMixture(len(knots), pairs, components, planes)
+        self.gates = gate_mixture(nonexpansive, len(knots), pairs, components, planes)
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
         unit = (self.noise_gain * sigma)[:, None, None, None]
-        return z * gate((z / unit).square(), self.gates.at(self.knots.coordinates(sigma)))
+        return z * self.gates.at(self.knots.coordinates(sigma)).value((z / unit).square())
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
         unit = (self.noise_gain * sigma)[:, None, None, None]
         energy = (z / unit).square()
-        ramps = self.gates.at(self.knots.coordinates(sigma))
-        return z * gate(energy, ramps), unit**2 / 2 * gate_primitive(energy, ramps)
+        gates = self.gates.at(self.knots.coordinates(sigma))
+        return z * gates.value(energy), unit**2 / 2 * gates.primitive(energy)
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""
@@ -176,57 +268,78 @@ class EnergyGate(Shrinkage):
         components: terms of each gate.
         window: side of the averaging windows, odd.
         planes: colour planes; channels of all of them are mixed.
+        gates: number of mirror pairs of gates, which all planes share; one for each pair of channels if None.
+        nonexpansive: whether the gates are those of `NormMixture`.
     """
 
     def __init__(
-        self, pairs: int, noise_gain: float, knots: NoiseKnots, components: int, window: int, planes: int = 1
+        self,
+        pairs: int,
+        noise_gain: float,
+        knots: NoiseKnots,
+        components: int,
+        window: int,
+        planes: int = 1,
+        *,
+        gates: int | None = None,
+        nonexpansive: bool = False,
     ) -> None:
         super().__init__()
         self.planes = planes
+        self.gate_planes = planes if gates is None else 1
         self.radius = window - 1
         self.window = window
         self.noise_gain = noise_gain
         self.knots = knots
-        self.gates = RampMixture(len(knots), pairs, components, planes)
-        # At first a gate sees mostly its own channel, through a Gaussian window of standard deviation 1.
-        mixing = torch.full((len(knots), 2, pairs, pairs), -4.0)
-        mixing[:, 0] += 6.5 * torch.eye(pairs)
+        count = gates or pairs
+        self.gates = gate_mixture(nonexpansive, len(knots), count, components, self.gate_planes)
+        # At first a gate sees mostly its own channel or, where gates are few, its share of neighbouring ones,
+        # through a Gaussian window of standard deviation 1.
+        own = torch.arange(pairs) * count // pairs
+        mixing = torch.full((len(knots), 2, count, pairs), -4.0)
+        mixing[:, 0, own, torch.arange(pairs)] += 6.5
         self.mixing_logits = nn.Parameter(mixing)
         offsets = torch.arange(window) - window // 2
         gaussian = -(offsets[:, None] ** 2 + offsets**2) / 2
-        self.window_logits = nn.Parameter(gaussian.repeat(len(knots), pairs, 1, 1))
+        self.window_logits = nn.Parameter(gaussian.repeat(len(knots), count, 1, 1))
 
     def mixing(self, coordinates: Tensor) -> Tensor:
-        """Return the channel mixing ``(S, C, C)``: nonnegative, columns summing to 1, alike for mirror images."""
+        """Return the mixing of channels into gates, ``(S, gates, C)``.
+
+        It is nonnegative, its columns sum to 1, and it is alike for mirror images.
+        """
         logits = NoiseKnots.interpolate(self.mixing_logits, coordinates)
         same, mirrored = logits.flatten(1, 2).softmax(dim=1).chunk(2, dim=1)
         to_stored = with_mirrors(same, mirrored, self.planes, dim=2)
         to_mirrored = with_mirrors(mirrored, same, self.planes, dim=2)
-        return with_mirrors(to_stored, to_mirrored, self.planes, dim=1)
+        return with_mirrors(to_stored, to_mirrored, self.gate_planes, dim=1)
 
     def windows(self, coordinates: Tensor) -> Tensor:
-        """Return the windows ``(S, C, k, k)``: nonnegative, each summing to 1, mirrored for mirror images."""
+        """Return the windows of the gates, ``(S, gates, k, k)``.
+
+        They are nonnegative, each sums to 1, and those of mirror images are mirrored.
+        """
         logits = NoiseKnots.interpolate(self.window_logits, coordinates)
         symmetric = (logits + logits.flip(-1, -2)) / 2
         windows = symmetric.flatten(2).softmax(dim=2).view_as(symmetric)
-        return with_mirrors(windows, windows.flip(-1), self.planes, dim=1)
+        return with_mirrors(windows, windows.flip(-1), self.gate_planes, dim=1)
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
         coordinates = self.knots.coordinates(sigma)
         mixing, windows = self.mixing(coordinates), self.windows(coordinates)
         pooled = self._pool(z, sigma, mixing, windows)
-        return self._gated(z, gate(pooled, self.gates.at(coordinates)), mixing, windows)
+        return self._gated(z, self.gates.at(coordinates).value(pooled), mixing, windows)
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
         coordinates = self.knots.coordinates(sigma)
         mixing, windows = self.mixing(coordinates), self.windows(coordinates)
         pooled = self._pool(z, sigma, mixing, windows)
-        ramps = self.gates.at(coordinates)
-        gradient = self._gated(z, gate(pooled, ramps), mixing, windows)
+        gates = self.gates.at(coordinates)
+        gradient = self._gated(z, gates.value(pooled), mixing, windows)
         unit = (self.noise_gain * sigma)[:, None, None, None]
-        return gradient, unit**2 / 2 * gate_primitive(crop(pooled, self.window // 2), ramps)
+        return gradient, unit**2 / 2 * gates.primitive(crop(pooled, self.window // 2))
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""
@@ -243,7 +356,7 @@ class EnergyGate(Shrinkage):
 
 
 def mix(x: Tensor, matrices: Tensor) -> Tensor:
-    """Multiply the channels of ``(B, C, h, w)`` by ``(C, C)`` matrices, one ``(1, C, C)`` or one each."""
+    """Multiply the channels of ``(B, C, h, w)`` by matrices, one ``(1, N, C)`` or one each."""
     return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
 
 

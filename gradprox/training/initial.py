@@ -1,4 +1,4 @@
-"""The network a training starts from: fresh, or the weights of a trained one, spread over colour planes if need be."""
+"""The network a training starts from: fresh, or the weights of a trained one as far as they fit."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ def initial_network(recipe: Recipe) -> IdentityPath:
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
-    if not isinstance(trained, IdentityPath) or trained.config not in (
-        recipe.network,
-        recipe.network.model_copy(update={"channels": 1}),
+    taken = {name: getattr(recipe.network, name) for name in ("channels", "gates", "nonexpansive")}
+    if not isinstance(trained, IdentityPath) or (
+        trained.config.model_copy(update=taken) != recipe.network
+        or trained.channels not in (1, network.channels)
+        or (trained.config.gates is not None and trained.config.gates != recipe.network.gates)
+        or (recipe.network.gates or 0) > network.channels * network.bank.pairs
     ):
         raise InputError(
             f"{recipe.initial}: another architecture than the recipe's: it cannot start this training"
@@ -35,8 +38,28 @@ def initial_network(recipe: Recipe) -> IdentityPath:
     weights = trained.state_dict()
     if trained.channels != network.channels:
         weights = _spread(weights, network.channels)
-    network.load_state_dict(weights)
+    if trained.config.gates != network.config.gates:
+        weights = _strongest_gates(weights, recipe.network.gates or 0)
+    if trained.config.nonexpansive != network.config.nonexpansive:
+        # The same coupling, but gates of another kind, which start afresh.
+        weights = {name: table for name, table in weights.items() if ".gates." not in name}
+    network.load_state_dict(network.state_dict() | weights)
     return network
+
+
+def _strongest_gates(weights: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Keep the gates to which channels give the most, on average over noise levels."""
+    kept = dict(weights)
+    for name, table in weights.items():
+        if name.endswith("mixing_logits"):
+            shares = table.flatten(1, 2).softmax(dim=1).view_as(table).sum(dim=(0, 1, 3))
+            strongest = shares.topk(count).indices.sort().values
+            prefix = name.removesuffix("mixing_logits")
+            kept[name] = table[:, :, strongest]
+            kept[f"{prefix}window_logits"] = weights[f"{prefix}window_logits"][:, strongest]
+            for gate in [other for other in weights if other.startswith(f"{prefix}gates.")]:
+                kept[gate] = weights[gate][..., strongest]
+    return kept
 
 
 def _spread(weights: dict[str, Tensor], planes: int) -> dict[str, Tensor]:

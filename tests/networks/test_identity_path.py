@@ -9,7 +9,13 @@ from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_def
 from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path, shrinkage
 from gradprox.networks.borders import extend
 
-KINDS = [{"form": form, "channels": channels} for form in ("ridge", "energy-gated") for channels in (1, 3)]
+KINDS = [
+    *({"form": form, "channels": channels} for form in ("ridge", "energy-gated") for channels in (1, 3)),
+    {"form": "ridge", "nonexpansive": True},
+    {"form": "energy-gated", "nonexpansive": True, "channels": 3},
+    {"form": "energy-gated", "gates": 3},
+    {"form": "energy-gated", "gates": 5, "channels": 3, "nonexpansive": True},
+]
 SIGMAS = [0.0, 1 / 255, 10 / 255, 50 / 255, 0.5]
 
 
@@ -27,6 +33,19 @@ def test_jacobian_is_symmetric_and_positive_semidefinite(make_network, kind, sig
     smallest, largest = eigenvalue_range(J)
     assert smallest >= -1e-10 * largest
     assert largest <= network.lipschitz_bound() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("form", ["ridge", "energy-gated"])
+@pytest.mark.parametrize("spread", [0.5, 3.0, 30.0])
+def test_nonexpansive_networks_have_no_eigenvalue_above_one(make_network, form, spread):
+    network = make_network(form, spread, nonexpansive=True)
+    assert network.lipschitz_bound() == 1
+    largest = [
+        eigenvalue_range(jacobian(network, torch.rand(1, 1, 8, 9, dtype=torch.float64), sigma))[1]
+        for sigma in SIGMAS
+    ]
+    assert max(largest) <= 1 + 1e-10
+    assert eigenvalue_range(jacobian(make_network(form), torch.rand(1, 1, 8, 9).double(), 0.1))[1] > 1.01
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

@@ -6,22 +6,25 @@ import pytest
 import torch
 
 from gradprox.networks.conditioning import NoiseKnots
-from gradprox.networks.shrinkage import EnergyGate, RampMixture, gate, gate_primitive
+from gradprox.networks.shrinkage import EnergyGate, GateMixture, NormMixture, RampMixture
 
 LEVELS = (1 / 255, 10 / 255, 50 / 255)
 
 
-def random_mixture(spread=1.0):
-    mixture = RampMixture(knots=3, pairs=4, components=3).double()
+KINDS = [RampMixture, NormMixture]
+
+
+def random_mixture(kind: type[GateMixture], spread: float = 1.0) -> GateMixture:
+    mixture = kind(knots=3, pairs=4, components=3).double()
     with torch.no_grad():
         for parameter in mixture.parameters():
             parameter += spread * torch.randn_like(parameter)
     return mixture
 
 
-@pytest.fixture
-def ramps():
-    return random_mixture().at(torch.tensor([[0.2, 0.8, 0.0]], dtype=torch.float64))
+@pytest.fixture(params=KINDS)
+def gates(request):
+    return random_mixture(request.param).at(torch.tensor([[0.2, 0.8, 0.0]], dtype=torch.float64))
 
 
 def energies():
@@ -29,27 +32,28 @@ def energies():
     return t, t.repeat(8, 1)[None, :, None, :]
 
 
-def test_gates_are_nondecreasing_between_zero_and_one(ramps):
-    s = gate(energies()[1], ramps)
+def test_gates_are_nondecreasing_between_zero_and_one(gates):
+    s = gates.value(energies()[1])
     assert (s.diff(dim=-1) >= 0).all()
     assert s.min() >= 0
     assert s.max() <= 1 + 1e-12
 
 
-def test_primitive_is_the_integral_of_the_gate(ramps):
+def test_primitive_is_the_integral_of_the_gate(gates):
     t, many = energies()
-    integral = torch.cumulative_trapezoid(gate(many, ramps), t, dim=-1)
-    torch.testing.assert_close(gate_primitive(many, ramps)[..., 1:], integral, rtol=0, atol=1e-3)
-    assert gate_primitive(torch.zeros(1, 8, 1, 1, dtype=torch.float64), ramps).abs().max() == 0
+    integral = torch.cumulative_trapezoid(gates.value(many), t, dim=-1)
+    torch.testing.assert_close(gates.primitive(many)[..., 1:], integral, rtol=0, atol=1e-3)
+    assert gates.primitive(torch.zeros(1, 8, 1, 1, dtype=torch.float64)).abs().max() == 0
 
 
-def test_slope_bound_holds_for_every_noise_level():
+@pytest.mark.parametrize("kind", KINDS)
+def test_slope_bound_holds_for_every_noise_level(kind):
     for _ in range(20):
-        mixture = random_mixture()
+        mixture = random_mixture(kind)
         coordinates = torch.rand(16, 3, dtype=torch.float64)
         coordinates /= coordinates.sum(1, keepdim=True)
         t = torch.linspace(1e-3, 100, 20001, dtype=torch.float64)
-        s = gate(t.expand(16, 8, 1, -1), mixture.at(coordinates))
+        s = mixture.at(coordinates).value(t.expand(16, 8, 1, -1))
         slope = s[..., :-1] + 2 * t[:-1] * s.diff(dim=-1) / t.diff()
         assert slope.max() <= mixture.slope_bound()
 

@@ -1,0 +1,178 @@
+"""What denoisers reach and what they cost: the noisy picture, total variation, BM3D and the shipped models.
+
+    python benchmarks/operators.py --data FOLDER --noise 25 --json operators.json
+    python benchmarks/operators.py --growth --models gray
+
+The first restores the gray pictures of a folder, with the same noise for all: mean PSNR and SSIM, seconds and peak
+memory a megapixel. Total variation (deepinv) has the weight that is best in the mean for these pictures, out of a
+grid: a bound that it could not reach without the originals. BM3D needs `pip install bm3d` and is left out without it.
+The second measures seconds and memory as a picture grows from 0.06 to 16 megapixels.
+
+Every operator has a process of its own, so that its peak memory is its own, and as many threads as asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+import typer
+from deepinv.loss.metric import PSNR, SSIM
+from torch import Tensor
+
+from gradprox import load_model, model_names
+from gradprox.cli.batch import write_json
+from gradprox.images import pictures_in, read_gray
+from gradprox.problems import gaussian_noise
+
+GROWTH = (256, 512, 1024, 2048, 4096)  # pixels a side: 0.07 to 16.8 megapixels
+TV_WEIGHTS = (0.6, 0.8, 1.0, 1.25, 1.6)  # times sigma
+
+Operator = Callable[[Tensor, float], Tensor]
+
+
+def operators(models: Sequence[str]) -> dict[str, Operator]:
+    """Return what competes, by name, each called with a picture ``(1, 1, H, W)`` and its noise level."""
+    found: dict[str, Operator] = {"noisy": unchanged}
+    found |= {f"tv {weight:g}": total_variation(weight) for weight in TV_WEIGHTS}
+    if importlib.util.find_spec("bm3d"):
+        found["bm3d"] = block_matching
+    return found | {name: learned(name) for name in models}
+
+
+def unchanged(y: Tensor, _: float) -> Tensor:
+    """Return the noisy picture."""
+    return y
+
+
+def total_variation(weight: float) -> Operator:
+    """Return the prox of ``weight * sigma`` times the total variation, by deepinv."""
+
+    def denoise(y: Tensor, sigma: float) -> Tensor:
+        from deepinv.models import TVDenoiser
+
+        return TVDenoiser(n_it_max=200)(y, ths=weight * sigma)
+
+    return denoise
+
+
+def block_matching(y: Tensor, sigma: float) -> Tensor:
+    """Denoise by the authors' BM3D."""
+    import bm3d
+
+    return torch.from_numpy(bm3d.bm3d(y[0, 0].numpy(), sigma))[None, None].to(y)
+
+
+def learned(name: str) -> Operator:
+    """Return a shipped model, loaded when first called."""
+    cache: list[Any] = []
+
+    def denoise(y: Tensor, sigma: float) -> Tensor:
+        if not cache:
+            cache.append(load_model(name))
+        result: Tensor = cache[0](y, sigma)
+        return result
+
+    return denoise
+
+
+@torch.no_grad()
+def measure(
+    name: str, models: Sequence[str], paths: Sequence[Path], sides: Sequence[int], sigma: float, threads: int
+) -> list[dict[str, float]]:
+    """Denoise every picture, of a file or of noise with so many pixels a side; return the figures of each."""
+    torch.set_num_threads(threads)
+    denoise, rows = operators(models)[name], []
+    # Whatever is loaded on first use is neither timed nor counted.
+    denoise(torch.rand(1, 1, 64, 64), sigma)
+    for index, source in enumerate([*paths, *sides]):
+        clean = read_gray(source) if isinstance(source, Path) else torch.rand(1, 1, source, source)
+        clean = clean.reshape(1, 1, *clean.shape[-2:])
+        y = clean + gaussian_noise(clean, sigma, torch.Generator().manual_seed(index))
+        before, began = memory("VmRSS"), time.perf_counter()
+        x = denoise(y, sigma)
+        seconds, megapixels = time.perf_counter() - began, clean.numel() / 1e6
+        rows.append(
+            {
+                "megapixels": megapixels,
+                "psnr": float(PSNR()(x, clean)),
+                "ssim": float(SSIM()(x, clean)),
+                "seconds_per_megapixel": seconds / megapixels,
+                "mb_per_megapixel": (memory("VmHWM") - before) / megapixels,
+            }
+        )
+    return rows
+
+
+def memory(figure: str) -> float:
+    """Return ``VmRSS``, the memory in use, or ``VmHWM``, its peak, of this process in MB; on Linux."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = [line for line in status.splitlines() if line.startswith(f"{figure}:")]
+    return float(line.split()[1]) / 1024
+
+
+def best_weight(results: dict[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """Keep the total variation whose mean PSNR is the highest."""
+    tv = {name: rows for name, rows in results.items() if name.startswith("tv ")}
+    best = max(tv, key=lambda name: fmean(row["psnr"] for row in tv[name]))
+    return {name: rows for name, rows in results.items() if name not in tv or name == best}
+
+
+def main() -> None:
+    """Measure, print a table, write JSON where asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="folder of pictures")
+    what.add_argument("--growth", action="store_true", help="pictures of growing size instead")
+    parser.add_argument("--first", type=int, default=None, help="only so many pictures, or sizes")
+    parser.add_argument("--noise", type=float, default=25, help="standard deviation, of 255")
+    parser.add_argument("--threads", type=int, default=1)
+    gray = [name for name in model_names() if not name.startswith("color")]
+    parser.add_argument("--models", nargs="*", default=gray, help="shipped models to compare")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    arguments = parser.parse_args()
+
+    paths = list(pictures_in(arguments.data))[: arguments.first] if arguments.data else []
+    sides = GROWTH[: arguments.first] if arguments.growth else ()
+    names = list(operators(arguments.models)) if arguments.data else arguments.models
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    results = {}
+    for name in names:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            results[name] = pool.apply(
+                measure, (name, arguments.models, paths, sides, arguments.noise / 255, arguments.threads)
+            )
+        typer.echo(f"measured {name}", err=True)
+    if arguments.data:
+        results = best_weight(results)
+        typer.echo(f"{'operator':<20}{'PSNR':>8}{'SSIM':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
+        for name, rows in results.items():
+            psnr, ssim, seconds, peak = (
+                fmean(row[key] for row in rows)
+                for key in ("psnr", "ssim", "seconds_per_megapixel", "mb_per_megapixel")
+            )
+            typer.echo(f"{name:<20}{psnr:8.2f}{ssim:8.4f}{seconds:9.2f}{peak:9.0f}")
+    else:
+        typer.echo(f"{'operator':<20}{'Mpx':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
+        for name, rows in results.items():
+            for row in rows:
+                typer.echo(
+                    f"{name:<20}{row['megapixels']:8.2f}{row['seconds_per_megapixel']:9.2f}"
+                    f"{row['mb_per_megapixel']:9.0f}"
+                )
+    if arguments.json:
+        write_json(arguments.json, {"noise": arguments.noise, "threads": arguments.threads, "rows": results})
+
+
+if __name__ == "__main__":
+    main()

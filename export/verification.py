@@ -37,7 +37,7 @@ def verify(path: str | Path) -> Report:
                 raise VerificationError(f"says that {precision} is certified, or that it is not")
             return examine_denoiser(model, content, network, precision)
         if metadata.get("kind") == "solver":
-            problem = problem_in(metadata, str(path))
+            problem = problem_in(metadata, model, str(path))
             return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
     except VerificationError as error:
         raise VerificationError(f"{path}: {error}") from error

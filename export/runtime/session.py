@@ -107,8 +107,8 @@ class Session:
             raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
 
     def to_device(self, array: NDArray[Any]) -> onnxruntime.OrtValue:
-        """Copy an array to where the provider computes."""
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array.copy(), self._device)
+        """Put an array where the provider computes; on the CPU it stays where it is."""
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device)
 
     def run_on_device(
         self,

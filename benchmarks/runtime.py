@@ -64,7 +64,9 @@ def denoiser(configuration: Configuration, model: str, exported: Path) -> tuple[
     if configuration.engine == "onnxruntime":
         from gradprox.export.runtime import OnnxDenoiser
 
-        runtime = OnnxDenoiser(exported, threads=configuration.threads, tile=configuration.tile)
+        runtime = OnnxDenoiser(
+            exported, threads=configuration.threads, tile=configuration.tile, allow_uncertified=True
+        )
         return lambda y: runtime(y, SIGMA), runtime.channels
     import torch
 
@@ -163,6 +165,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="pixels a side of the picture")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="only configurations whose description contains this")
+    parser.add_argument("--precision", default="float32", help="of the ONNX file: float32, float16 or int8")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
 
@@ -173,10 +176,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "denoiser.onnx"
-        report = export_denoiser(arguments.model, exported)
+        report = export_denoiser(arguments.model, exported, precision=arguments.precision)
         figures: dict[str, Any] = {
             "model": arguments.model,
             "side": arguments.side,
+            "precision": arguments.precision,
             "file_bytes": exported.stat().st_size,
             "import_seconds": {module: import_seconds(module) for module in IMPORTS},
             "verification": json.loads(report.to_json()),

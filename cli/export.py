@@ -37,6 +37,13 @@ def export(
     potential: Annotated[
         bool, typer.Option("--potential", help="Add the convex potential as an output of the model.")
     ] = False,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of a model: float32; float16, a rounded copy for GPUs; or int8, which is NOT certified to be a "
+            "proximal operator."
+        ),
+    ] = "float32",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
@@ -45,7 +52,8 @@ def export(
 
     The file runs anywhere ONNX Runtime does, without torch.
 
-    Examples: gradprox export gray denoiser.onnx; gradprox export gray deblur.onnx --solver pgd;
+    Examples: gradprox export gray denoiser.onnx; gradprox export gray half.onnx --precision float16;
+    gradprox export gray deblur.onnx --solver pgd;
     gradprox export gray recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
@@ -53,6 +61,8 @@ def export(
     check_absent(output, overwrite)
     if solver and potential:
         raise InputError("--potential is for models; a solver returns its objective anyway")
+    if solver and precision != "float32":
+        raise InputError(f"--precision {precision} is for models; solvers compute in float32")
     if problem != "deblur" and not solver:
         raise InputError(f"--problem {problem} needs --solver pgd or gd")
 
@@ -64,7 +74,7 @@ def export(
     elif solver:
         report = export_solver(problem, solver, model, output, boundary=boundary)
     else:
-        report = export_denoiser(model, output, potential=potential)
+        report = export_denoiser(model, output, potential=potential, precision=precision)
     print_report(output, report, quiet=quiet, json=json)
 
 

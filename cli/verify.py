@@ -21,6 +21,7 @@ def verify(
     """Verify an exported ONNX file by itself.
 
     Legal ONNX, the same function as the network it carries, its Jacobian symmetric and without negative eigenvalues.
+    An int8 file claims less: it is verified to be as near to its network as it should be, and said to be UNCERTIFIED.
 
     Example: gradprox verify denoiser.onnx
     """
@@ -37,5 +38,7 @@ def print_report(file: Path, report: Report, *, quiet: bool, json: Path | None) 
 
     if json:
         write_json(json, {"file": str(file), "verified": True, "report": codec.loads(report.to_json())})
+    if not report.certified:
+        typer.echo(f"{file}: UNCERTIFIED: no proximal operator, and refused as a prior", err=True)
     if not quiet:
-        typer.echo(f"{file}: verified\n{report}")
+        typer.echo(f"{file}: verified{'' if report.certified else ', but UNCERTIFIED'}\n{report}")

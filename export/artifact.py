@@ -11,6 +11,7 @@ from onnx import ModelProto
 
 from gradprox._version import __version__
 from gradprox.errors import InputError
+from gradprox.export.precision import CERTIFIED
 from gradprox.export.runtime import container
 from gradprox.export.tracing import OPSET
 from gradprox.files import written_whole
@@ -34,14 +35,20 @@ def resolve(model: str | Path | LearnedProx) -> LearnedProx:
     return LearnedProx(network, prior.name)
 
 
-def describe(prior: LearnedProx, kind: str) -> dict[str, str]:
+def describe(prior: LearnedProx, kind: str, precision: str = "float32") -> dict[str, str]:
     """Return the metadata of an export of ``prior``, but for the report of its verification.
 
     Every value is a string; those that are not plain text are JSON.
     """
     network = prior.network
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
-    levels = network.config.noise_levels
+    levels, certified = network.config.noise_levels, precision in CERTIFIED
+    certificate = {
+        "symmetric": True,
+        "monotone": network.monotone,
+        "lipschitz_bound": prior.lipschitz_bound(),
+        "weak_convexity": prior.weak_convexity(),
+    }
     return {
         "format": f"{container.FORMAT_NAME}-{container.FORMAT_VERSION}",
         "kind": kind,
@@ -54,15 +61,9 @@ def describe(prior: LearnedProx, kind: str) -> dict[str, str]:
         "value_range": "made for [0, 1]; others work and nothing is clipped",
         "noise_range": json.dumps([levels[0], levels[-1]]),
         "opset": str(OPSET),
-        "precision": "float32",
-        "certificate": json.dumps(
-            {
-                "symmetric": True,
-                "monotone": network.monotone,
-                "lipschitz_bound": prior.lipschitz_bound(),
-                "weak_convexity": prior.weak_convexity(),
-            }
-        ),
+        "precision": precision,
+        "certified": json.dumps(certified),
+        "certificate": json.dumps(certificate if certified else None),
     }
 
 

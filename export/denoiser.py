@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gradprox.errors import InputError
 from gradprox.export import artifact
 from gradprox.export.denoiser_check import DenoiserReport, examine_denoiser
+from gradprox.export.precision import PRECISIONS, lowered
 from gradprox.export.tracing import trace
 from gradprox.networks import IdentityPath
 from gradprox.networks.base import image_sum
@@ -42,7 +44,11 @@ class DenoiserGraph(nn.Module):
 
 
 def export_denoiser(
-    model: str | Path | LearnedProx, path: str | Path, *, potential: bool = False
+    model: str | Path | LearnedProx,
+    path: str | Path,
+    *,
+    potential: bool = False,
+    precision: str = "float32",
 ) -> DenoiserReport:
     """Write a learned prox as a verified ONNX file.
 
@@ -58,12 +64,16 @@ def export_denoiser(
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
         potential: add an output ``potential``, float64 ``(batch,)``: the convex ``Phi(y)`` whose gradient ``x`` is.
+        precision: what it computes in; its inputs and outputs are float32 anyway. ``"float16"``, for GPUs, is a
+            rounded copy: its certificate holds before rounding, and what rounding does was measured. ``"int8"`` is
+            not certified: no proximal operator, and refused as a prior.
 
     Returns:
         What was verified; the same is stored in the file.
 
     Raises:
-        InputError: there is no such model, or its architecture cannot be exported.
+        InputError: there is no such model or precision, its architecture cannot be exported, or a potential is
+            wanted in low precision.
         VerificationError: the exported model is not the same function, or not a proximal operator. Nothing is
             written.
         OSError: the file cannot be written.
@@ -75,6 +85,10 @@ def export_denoiser(
         >>> Path("denoiser.onnx").exists()
         True
     """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision}: unknown; choose one of {', '.join(PRECISIONS)}")
+    if potential and precision != "float32":
+        raise InputError(f"the potential is exact, and that of no {precision} model: leave one of them out")
     prior = artifact.resolve(model)
     network = prior.network
     assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
@@ -85,7 +99,8 @@ def export_denoiser(
         ("x", "potential") if potential else ("x",),
         {"y": {0: "batch", 2: "height", 3: "width"}},
     )
-    metadata = artifact.describe(prior, "denoiser")
-    report = examine_denoiser(exported, artifact.serialise(exported, metadata), network)
+    exported = lowered(exported, precision)
+    metadata = artifact.describe(prior, "denoiser", precision)
+    report = examine_denoiser(exported, artifact.serialise(exported, metadata), network, precision)
     artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
     return report

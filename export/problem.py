@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
@@ -15,6 +16,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnx import ModelProto
+from onnx.numpy_helper import to_array
 from torch import Tensor
 
 from gradprox.errors import InputError
@@ -119,15 +122,20 @@ class Sensing(Problem):
             # The patterns themselves, not how they were drawn: that may change.
             described |= {"kind": "hadamard", "indices": _text(self.physics.indices.numpy().astype("<i8"))}
         else:
-            matrix = self.physics.matrix.numpy().astype("<f4")
-            described |= {"kind": "block", "rows": len(matrix), "matrix": _text(matrix)}
+            # The graph holds it already.
+            described |= {"kind": "block", "matrix_sha256": _digest(self.physics.matrix.numpy())}
         shape = list(self.example()[0].shape[2:])
         described |= {"squared_norm": self.physics.squared_norm(), "measurement_shape": shape}
         return {"problem": "cs", "physics": json.dumps(described)}
 
 
-def problem_in(metadata: Mapping[str, str], label: str) -> Problem:
+def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Problem:
     """Build the problem that a file's metadata describe; messages call the file ``label``.
+
+    Args:
+        metadata: of the file.
+        model: the file's, among whose constants is the matrix of block measurements.
+        label: what to call the file.
 
     Raises:
         InputError: they describe none.
@@ -144,10 +152,18 @@ def problem_in(metadata: Mapping[str, str], label: str) -> Problem:
                 raise InputError(f"{label}: describes patterns that do not exist")
             hadamard.indices = indices
             return Sensing(hadamard)
-        matrix = _numbers(described["matrix"], "<f4").astype(np.float32).reshape(int(described["rows"]), -1)
-        return Sensing(BlockSensing(torch.from_numpy(matrix), (height, width)))
+        for tensor in model.graph.initializer:
+            if len(tensor.dims) == 2 and _digest(found := to_array(tensor)) == described["matrix_sha256"]:
+                return Sensing(BlockSensing(torch.from_numpy(found.copy()), (height, width)))
+        raise InputError(f"{label}: lacks the matrix of its measurements")
+    except InputError:  # a ValueError too, that says more
+        raise
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise InputError(f"{label}: describes no problem that this gradprox knows") from error
+
+
+def _digest(matrix: NDArray[Any]) -> str:
+    return hashlib.sha256(matrix.astype("<f4").tobytes()).hexdigest()
 
 
 def _text(array: NDArray[Any]) -> str:

@@ -32,6 +32,7 @@ class Report(ABC):
         error: largest difference of a picture, relative to the largest pixel of the input.
         error_at: the case it was found in.
         error_tolerance: what it may be.
+        certified: whether it is the proximal operator that its network is, but for rounding.
         made_with: versions of what was used.
     """
 
@@ -39,6 +40,7 @@ class Report(ABC):
     error: float
     error_at: str
     error_tolerance: float
+    certified: bool = True
     made_with: dict[str, str] = field(default_factory=versions)
 
     @abstractmethod

@@ -39,7 +39,7 @@ def export_solver(
 
     Args:
         problem: ``"deblur"``, or the physics of compressed sensing, whose picture size and patterns become part of
-            the file (a block matrix twice: in the graph, and in the metadata, for verification).
+            the file.
         solver: ``"pgd"`` or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.

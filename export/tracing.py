@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 # 17 and later run everywhere; from 20 on the exporter writes a DFT that ONNX Runtime cannot run.
 OPSET = 19
+NARROW = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 def trace(
@@ -46,7 +47,7 @@ def trace(
     if program is None:
         raise RuntimeError("the exporter returned nothing")
     model = program.model_proto
-    _strip(model)
+    strip(model)
     _multiply_squares(model.graph)
     return model
 
@@ -60,7 +61,7 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
                 yield from graphs(inner)
 
 
-def _strip(model: ModelProto) -> None:
+def strip(model: ModelProto) -> None:
     """Remove what is of no use to others: source lines, local paths, guessed shapes of intermediate values."""
     model.ClearField("metadata_props")
     model.ClearField("doc_string")
@@ -86,10 +87,10 @@ def _multiply_squares(graph: GraphProto) -> None:
 
 
 def float64_copy(model: ModelProto) -> ModelProto:
-    """Return the same computation in double precision."""
+    """Return the same computation in double precision, with the weights that it has."""
     copy = ModelProto()
     copy.CopyFrom(model)
-    single, double = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+    double = onnx.TensorProto.DOUBLE
     for graph in graphs(copy.graph):
         for tensor in graph.initializer:
             _widen(tensor)
@@ -97,10 +98,10 @@ def float64_copy(model: ModelProto) -> ModelProto:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     _widen(attribute.t)
-                elif _is_cast(node, attribute.name) and attribute.i == single:
+                elif _is_cast(node, attribute.name) and attribute.i in NARROW:
                     attribute.i = double
         for value in (*graph.input, *graph.output):
-            if value.type.tensor_type.elem_type == single:
+            if value.type.tensor_type.elem_type in NARROW:
                 value.type.tensor_type.elem_type = double
     return copy
 
@@ -110,5 +111,5 @@ def _is_cast(node: NodeProto, attribute: str) -> bool:
 
 
 def _widen(tensor: onnx.TensorProto) -> None:
-    if tensor.data_type == onnx.TensorProto.FLOAT:
+    if tensor.data_type in NARROW:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float64"), tensor.name))

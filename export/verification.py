@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx
 
 from gradprox.export.denoiser_check import examine_denoiser
+from gradprox.export.precision import CERTIFIED
 from gradprox.export.problem import problem_in
 from gradprox.export.report import Report, VerificationError
 from gradprox.export.runtime import container
@@ -18,7 +20,8 @@ def verify(path: str | Path) -> Report:
     """Verify a file; nothing else is needed.
 
     The reference is the torch network that the configuration and the weights in the file describe. That they are
-    *your* weights, their SHA-256 tells (`gradprox.operators.onnx_weights.weights_metadata`).
+    *your* weights, their SHA-256 tells (`gradprox.operators.onnx_weights.weights_metadata`). A file that says that it
+    is not certified is verified to be what it says: as near to its network as its precision allows.
 
     Raises:
         InputError: the file is no gradprox export (see `gradprox.export.runtime.container.read`).
@@ -29,9 +32,12 @@ def verify(path: str | Path) -> Report:
     model = onnx.load_model_from_string(content)
     try:
         if metadata.get("kind") == "denoiser":
-            return examine_denoiser(model, content, network)
+            precision = metadata.get("precision", "float32")
+            if metadata.get("certified", "true") != json.dumps(precision in CERTIFIED):
+                raise VerificationError(f"says that {precision} is certified, or that it is not")
+            return examine_denoiser(model, content, network, precision)
         if metadata.get("kind") == "solver":
-            problem = problem_in(metadata, str(path))
+            problem = problem_in(metadata, model, str(path))
             return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
     except VerificationError as error:
         raise VerificationError(f"{path}: {error}") from error

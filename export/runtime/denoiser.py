@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from onnxruntime import OrtValue
 
 from gradprox.errors import InputError
 from gradprox.export.runtime.session import Session, finite
@@ -28,16 +29,19 @@ class OnnxDenoiser:
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
         tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
-            about 1.4 GB a megapixel. The model is local, with a halo that the file states, so windows are exact.
+            about 1.4 GB a megapixel. The model is local, with a halo that the file states, so windows are exact; but
+            not of a quantised model, whose rounding depends on all of a window.
+        allow_uncertified: run a quantised model too, which is no certified proximal operator.
 
     Attributes:
+        certified: whether it is the proximal operator that its network is, but for rounding.
         channels: of the pictures it takes together: 1 or 3.
         halo: how many pixels away an input can change an output.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
 
     Raises:
-        InputError: the file is no such model, or the provider cannot be used.
+        InputError: the file is no such model, the provider cannot be used, or the model is not certified.
 
     Example:
         >>> D = OnnxDenoiser("denoiser.onnx")
@@ -53,6 +57,7 @@ class OnnxDenoiser:
         allow_fallback: bool = False,
         threads: int | None = None,
         tile: int | None = TILE,
+        allow_uncertified: bool = False,
     ) -> None:
         if tile is not None and tile < 1:
             raise InputError(f"tile must be at least 1, got {tile}")
@@ -60,6 +65,12 @@ class OnnxDenoiser:
         self.provider = self._session.provider
         self.metadata = self._session.metadata
         self.tile = tile
+        self.certified = self.metadata.get("certified", "true") == "true"
+        if not self.certified and not allow_uncertified:
+            raise InputError(
+                f"{path}: {self.metadata.get('precision')} is not certified to be a proximal operator, "
+                "only near one: allow_uncertified=True runs it anyway"
+            )
         self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
         if self.channels not in (1, 3):
             raise InputError(f"{path}: its metadata says the pictures have {self.channels!r} channels")
@@ -100,16 +111,54 @@ class OnnxDenoiser:
                 )
         return out
 
+    def to_device(self, y: NDArray[Any]) -> OrtValue:
+        """Copy pictures ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
+
+        Raises:
+            InputError: they contain NaN or infinite values.
+        """
+        return self._session.to_device(finite("the picture", y.astype(np.float32, order="C")))
+
+    def on_device(self, y: OrtValue, sigma: float, out: OrtValue | None = None) -> OrtValue:
+        """Return ``D(y)`` without moving it off the device, whole: for loops that run there.
+
+        What is bound to it can be read by ``numpy()``. Nothing looks at its values: NaN goes in and out.
+
+        Args:
+            y: float32 pictures ``(B, channels, H, W)`` from `to_device`, from here, or from another library by
+                ``onnxruntime.OrtValue.from_dlpack``. A gray model takes colours as a batch.
+            sigma: noise level.
+            out: of the shape of ``y``, to be written to, and not ``y`` itself; new memory if not given.
+
+        Raises:
+            InputError: ``y`` or ``out`` is not such a tensor; a noise level that is negative or not finite.
+        """
+        shape = y.shape()
+        if y.data_type() != "tensor(float)" or len(shape) != 4 or shape[1] != self.channels or 0 in shape:
+            raise InputError(
+                f"expected float32 pictures (B, {self.channels}, H, W), got {y.data_type()} of shape {shape}"
+            )
+        if out is not None and (out.data_type() != y.data_type() or out.shape() != shape or out is y):
+            raise InputError(f"expected another float32 tensor of shape {shape} to write to")
+        if not 0 <= sigma < float("inf"):
+            raise InputError(f"expected a noise level that is not negative, got {sigma:g}")
+        small, constants = _noise(np.float32(sigma), shape[2] * shape[3])
+        return self._session.run_on_device({"y": y}, small, constants, "x", out)
+
     def _denoise(self, planes: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
         """Write ``D`` of ``(channels, H, W)`` into ``out``."""
         height, width = planes.shape[1:]
-        sigma: dict[str, NDArray[Any]] = {"sigma": np.array([level])}
-        constants = None
-        if height * width >= SPECIALISE:
-            sigma, constants = {}, {"sigma": float(level)}
+        sigma, constants = _noise(level, height * width)
         side = max(height, width) if self.tile is None else self.tile
         for rows in spans(height, side, self.halo):
             for columns in spans(width, side, self.halo):
                 window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
                 x = self._session.run({"y": window, **sigma}, constants)[0]
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])
+
+
+def _noise(level: np.float32, pixels: int) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+    """Return the noise level as an input, or as a constant where it pays to prepare the model for it."""
+    if pixels >= SPECIALISE:
+        return {}, {"sigma": float(level)}
+    return {"sigma": np.array([level])}, {}

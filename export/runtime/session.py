@@ -24,6 +24,8 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
+# Where a provider keeps its tensors, if not in the memory of the CPU.
+DEVICES = {"cuda": "cuda", "tensorrt": "cuda", "directml": "dml"}
 # What ONNX Runtime raises; they share no base but Exception.
 SESSION_ERRORS = (
     ort_errors.EPFail,
@@ -98,21 +100,75 @@ class Session:
         Raises:
             InputError: ONNX Runtime cannot, as for want of memory.
         """
-        session = self._session
-        if constants and self.provider != "cpu":
-            # Elsewhere preparing a model can take minutes, and gains nothing.
-            inputs = {**inputs, **{name: np.array([v], np.float32) for name, v in constants.items()}}
-        elif constants:
-            if constants != self._constants:
-                content = self._content
-                for name, value in constants.items():
-                    content = protobuf.with_constant(content, name, value)
-                self._specialised, self._constants = self._open(content), dict(constants)
-            session = self._specialised
+        session, rest = self._prepared(constants or {})
         try:
-            return list(session.run(None, dict(inputs)))
+            return list(session.run(None, {**inputs, **rest}))
         except SESSION_ERRORS as error:
             raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+
+    def to_device(self, array: NDArray[Any]) -> onnxruntime.OrtValue:
+        """Put an array where the provider computes; on the CPU it stays where it is."""
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device)
+
+    def run_on_device(
+        self,
+        inputs: Mapping[str, onnxruntime.OrtValue],
+        small: Mapping[str, NDArray[Any]],
+        constants: Mapping[str, float],
+        output: str,
+        out: onnxruntime.OrtValue | None,
+    ) -> onnxruntime.OrtValue:
+        """Run the model on what is on the device already, and leave what it returns there.
+
+        Args:
+            inputs: by name.
+            small: inputs that are copied there, by name.
+            constants: as of `run`.
+            output: name of the one output that is wanted.
+            out: where to write it; new memory if not given.
+
+        Raises:
+            InputError: ONNX Runtime cannot, as for want of memory.
+        """
+        session, rest = self._prepared(constants)
+        try:
+            binding = session.io_binding()
+            for name, value in inputs.items():
+                binding.bind_ortvalue_input(name, value)
+            for name, array in {**small, **rest}.items():
+                binding.bind_cpu_input(name, array)
+            if out is None:
+                binding.bind_output(output, self._device)
+            else:
+                binding.bind_ortvalue_output(output, out)
+            # What an earlier call put on the device may still be on its way; so may this result.
+            binding.synchronize_inputs()
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+            (result,) = binding.get_outputs()
+        except SESSION_ERRORS as error:
+            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+        return result if out is None else out
+
+    @property
+    def _device(self) -> str:
+        return DEVICES.get(self.provider, "cpu")
+
+    def _prepared(
+        self, constants: Mapping[str, float]
+    ) -> tuple[onnxruntime.InferenceSession, dict[str, NDArray[Any]]]:
+        """Return a session for these constants, and those that it takes as inputs."""
+        if self.provider != "cpu":
+            # Elsewhere preparing a model can take minutes, and gains nothing.
+            return self._session, {name: np.array([v], np.float32) for name, v in constants.items()}
+        if not constants:
+            return self._session, {}
+        if constants != self._constants:
+            content = self._content
+            for name, value in constants.items():
+                content = protobuf.with_constant(content, name, value)
+            self._specialised, self._constants = self._open(content), dict(constants)
+        return self._specialised, {}
 
     def _open(self, content: bytes) -> onnxruntime.InferenceSession:
         provider, allow_fallback, threads = self._asked

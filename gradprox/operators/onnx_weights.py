@@ -47,7 +47,7 @@ def load_network_from_onnx(path: str | Path) -> IdentityPath:
     """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
 
     Raises:
-        InputError: the file is missing, not ONNX, or carries no network.
+        InputError: the file is missing, not ONNX, carries no network, or is not that network's equal.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -60,4 +60,9 @@ def load_network_from_onnx(path: str | Path) -> IdentityPath:
     except DecodeError as error:
         raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
     entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+    if entries.get("certified", "true") != "true":
+        raise InputError(
+            f"{path}: {entries.get('precision')} is not certified to be a proximal operator, and no prior: "
+            "use the model that it was made from"
+        )
     return network_from_metadata(entries, str(path))

@@ -195,3 +195,39 @@ def test_a_result_that_is_not_finite(denoiser_file: Path, tmp_path: Path) -> Non
 def test_illegal_calls(denoiser_file: Path, y: np.ndarray, sigma: object) -> None:
     with pytest.raises(InputError, match="expected"):
         OnnxDenoiser(denoiser_file)(y, sigma)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 9, 11), (3, 1, 30, 20), (1, 1, 200, 195)])
+def test_what_stays_on_the_device_is_the_same(denoiser_file: Path, shape: tuple[int, ...]) -> None:
+    denoise, y = OnnxDenoiser(denoiser_file, tile=None, threads=1), pictures(*shape)
+    kept = y.copy()
+    on_device = denoise.to_device(y)
+    once = denoise.on_device(on_device, 0.1)
+    np.testing.assert_array_equal(once.numpy(), denoise(y, 0.1))
+    # A loop whose values never leave: into new memory, and back and forth between two buffers.
+    twice = denoise.on_device(once, 0.05)
+    expected = denoise(denoise(y, 0.1), 0.05)
+    np.testing.assert_array_equal(twice.numpy(), expected)
+    buffer = denoise.to_device(np.zeros(shape))
+    assert denoise.on_device(once, 0.05, out=buffer) is buffer
+    np.testing.assert_array_equal(buffer.numpy(), expected)
+    np.testing.assert_array_equal(on_device.numpy(), kept)
+    # What was copied there is a copy.
+    y[:] = 0
+    np.testing.assert_array_equal(on_device.numpy(), kept)
+
+
+def test_illegal_tensors_on_the_device(denoiser_file: Path) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    y = denoise.to_device(pictures(1, 1, 9, 9))
+    with pytest.raises(InputError, match="picture contains NaN"):
+        denoise.to_device(np.full((1, 1, 3, 3), np.nan))
+    for wrong in (pictures(1, 3, 9, 9), pictures(9, 9), pictures(1, 1, 9, 9).astype(np.float64)):
+        with pytest.raises(InputError, match="expected float32 pictures"):
+            denoise.on_device(onnxruntime.OrtValue.ortvalue_from_numpy(wrong), 0.1)
+    for out in (y, denoise.to_device(pictures(1, 1, 9, 8))):
+        with pytest.raises(InputError, match="to write to"):
+            denoise.on_device(y, 0.1, out=out)
+    for sigma in (-0.1, np.inf, np.nan):
+        with pytest.raises(InputError, match="noise level"):
+            denoise.on_device(y, sigma)

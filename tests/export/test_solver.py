@@ -187,6 +187,8 @@ def test_compressed_sensing(
     report = export_solver(physics, "pgd", prior, path)
     assert verify(path) == report
     y = physics.A(torch.from_numpy(photo(2, 1, *physics.size)))
+    if isinstance(physics, BlockSensing):
+        _check_that_the_matrix_is_there_once(path, physics, tmp_path / "changed.onnx")
     solver = OnnxSolver(path, threads=1)
     restored = solver(y.numpy(), sigma=0.03, n_iter=50, tol=1e-3)
     double = LearnedProx(type(prior.network)(prior.network.config).double())
@@ -199,6 +201,20 @@ def test_compressed_sensing(
         solver(y.numpy()[:, :, :-1], sigma=0.03)
     with pytest.raises(InputError, match="expected measurements"):
         solver(y.numpy(), box(3, 3), sigma=0.03)
+
+
+def _check_that_the_matrix_is_there_once(path: Path, physics: BlockSensing, changed: Path) -> None:
+    model, matrix = onnx.load(path), physics.matrix.numpy()
+    (name,) = [t.name for t in model.graph.initializer if np.array_equal(numpy_helper.to_array(t), matrix)]
+    assert sum(len(entry.value) for entry in model.metadata_props if entry.key == "gradprox.physics") < 500
+
+    def change(model: ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if tensor.name == name:
+                tensor.CopyFrom(numpy_helper.from_array(matrix * np.float32(1.01), name))
+
+    with pytest.raises(InputError, match="lacks the matrix of its measurements"):
+        verify(tampered(path, changed, change))
 
 
 @pytest.mark.parametrize(

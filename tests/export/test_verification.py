@@ -69,7 +69,7 @@ def test_changed_weights_are_found(denoiser_file: Path, tmp_path: Path) -> None:
 def test_an_asymmetric_jacobian_is_found(
     denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denoiser_check, "PARITY_TOLERANCE", 1.0)
+    monkeypatch.setitem(denoiser_check.PARITY_TOLERANCE, "float32", 1.0)
     path = tampered(denoiser_file, tmp_path / "changed.onnx", change_a_filter)
     with pytest.raises(VerificationError, match="not symmetric"):
         verify(path)
@@ -78,7 +78,7 @@ def test_an_asymmetric_jacobian_is_found(
 def test_a_decreasing_map_is_found(
     denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denoiser_check, "PARITY_TOLERANCE", 10.0)
+    monkeypatch.setitem(denoiser_check.PARITY_TOLERANCE, "float32", 10.0)
     path = tampered(denoiser_file, tmp_path / "changed.onnx", followed_by("Neg", "x"))
     with pytest.raises(VerificationError, match="not monotone"):
         verify(path)
@@ -90,7 +90,7 @@ def test_a_wrong_potential_is_found(
     path = tampered(with_potential, tmp_path / "changed.onnx", followed_by("Neg", "potential"))
     with pytest.raises(VerificationError, match="potential differs"):
         verify(path)
-    monkeypatch.setattr(denoiser_check, "PARITY_TOLERANCE", 10.0)
+    monkeypatch.setitem(denoiser_check.PARITY_TOLERANCE, "float32", 10.0)
     with pytest.raises(VerificationError, match="not the gradient of its potential"):
         verify(path)
 

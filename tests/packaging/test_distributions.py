@@ -10,10 +10,17 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from packaging.requirements import Requirement
 
+from gradprox.export import export_denoiser
+from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.operators import LearnedProx
 from gradprox.zoo import model_names
 from tests.printed import ROOT
 
@@ -63,6 +70,55 @@ def test_the_source_distribution_can_be_tested_and_documented(distributions):
     assert {"examples/deploy/Containerfile", "cli/demo.png", "gradprox/py.typed"} <= names
     assert any(name.startswith("benchmarks/figures/") for name in names)
     assert not [name for name in names for junk in JUNK if junk in name]
+
+
+def requirements(name):
+    """Names of a distribution and of all that it needs, extras left out."""
+    found, waiting = set(), [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            needs = (Requirement(text) for text in metadata.requires(name) or ())
+            waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate()]
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distributions, tmp_path):
+    # The steps of examples/deploy/Containerfile, with the packages of this environment.
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in requirements("numpy") | requirements("onnxruntime"):
+        here = metadata.distribution(name)
+        tops = {file.parts[0] for file in here.files if file.parts[0] not in ("..", "__pycache__")}
+        for top in tops:
+            source, target = Path(here.locate_file(top)), site / top
+            if source.is_dir():
+                shutil.copytree(
+                    source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+                )
+            else:
+                shutil.copy(source, target)
+    options = ("--no-deps", "--no-index", "--quiet", "--target", str(site))
+    wheel = one(distributions, "*.whl")
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, wheel], check=True)
+    assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) <= 200e6
+
+    small = IdentityPath(IdentityPathConfig(form="ridge", kernel_size=2, components=1))
+    export_denoiser(LearnedProx(small), tmp_path / "denoiser.onnx")
+    noisy = np.random.default_rng(0).random((20, 30), dtype=np.float32)
+    np.save(tmp_path / "noisy.npy", noisy)
+    # -S: of installed packages only those.
+    alone = {"cwd": tmp_path, "env": {"PYTHONPATH": str(site), "PATH": os.environ["PATH"]}}
+    assert subprocess.run(
+        [sys.executable, "-S", "-c", "import torch"], capture_output=True, **alone
+    ).returncode
+    command = [sys.executable, "-S", ROOT / "examples" / "deploy" / "denoise.py"]
+    files = ["denoiser.onnx", "noisy.npy", "clean.npy"]
+    subprocess.run([*command, *files, "--noise", "0.1"], check=True, **alone)
+    expected = LearnedProx(small)(torch.from_numpy(noisy)[None, None], 0.1)[0, 0]
+    np.testing.assert_allclose(np.load(tmp_path / "clean.npy"), expected.detach(), atol=2e-6)
 
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])

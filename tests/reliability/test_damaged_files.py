@@ -236,8 +236,14 @@ def test_onnx_files(survive, model, pixels, tmp_path):
     export_denoiser(model, tmp_path / "whole.onnx")
     content = (tmp_path / "whole.onnx").read_bytes()
 
-    def denoise(path: Path, out: Path) -> list[object]:
-        return ["denoise", tmp_path / "photo.png", "--noise", "0.1", "--model", path, "-o", out]
+    def denoise(path: Path, out: Path, *more: object) -> list[object]:
+        return ["denoise", tmp_path / "photo.png", "--noise", "0.1", "--model", path, *more, "-o", out]
+
+    def by_runtime(path: Path, out: Path) -> list[object]:
+        return denoise(path, out, "--provider", "cpu")
 
     survive("model.onnx", content, 50, denoise, "out.png")
+    survive("runtime.onnx", content, 50, by_runtime, "out.png")
     survive("verified.onnx", content, 50, lambda path, _: ["verify", path], None)
+    # What cannot be read cannot be exported again; what still can be is verified, which takes seconds.
+    survive("source.onnx", content, 50, lambda path, out: ["export", path, out], "again.onnx")

@@ -38,7 +38,7 @@ SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Where much was not measured the budget is part of the prior: at low noise levels a longer descent fits patterns into
 # what no measurement sees, and the objective falls on while the picture gets worse.
 STEPS = {
-    Task.DEBLUR: {"hqs": 30, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
+    Task.DEBLUR: {"hqs": 8, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
     Task.COMPRESSED_SENSING: {
         "hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20,
     },
@@ -128,9 +128,9 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
     }
     if task is Task.DEBLUR:
-        explicit, proximal = 2.3 * level, 1.1 * level
+        explicit, proximal = level, 1.1 * level
         warm_start: tuple[Solver[Any], ...] = tuple(
-            _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 7)
+            _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 16)
         )
     else:
         explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 2 / 255)
@@ -152,8 +152,8 @@ def preset(
 
 
 def _hqs(sigma: float, noise: float, strength: float, steps: int) -> HQS:
-    """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.6 (noise / sigma)^2``."""
-    return HQS(sigma=sigma, strength=0.6 * strength * (noise / sigma) ** 2, max_steps=steps)
+    """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.45 (noise / sigma)^2``."""
+    return HQS(sigma=sigma, strength=0.45 * strength * (noise / sigma) ** 2, max_steps=steps)
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:

@@ -121,7 +121,7 @@ def main(
     kernels: Annotated[str, typer.Option(help="A .npz, .npy or .mat file of kernels.")],
     crop: Annotated[int, typer.Option(help="Pixels a side, at most.")] = 128,
     cases: Annotated[int, typer.Option(help="Cases a noise level.")] = 24,
-    tuning: Annotated[int, typer.Option(help="How many of them the rivals are tuned on.")] = 8,
+    tuning: Annotated[int, typer.Option(help="How many of them the rivals are tuned on.")] = 4,
     model: Annotated[str, typer.Option()] = "gray",
     report: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here; go on from there.")

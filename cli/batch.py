@@ -191,7 +191,12 @@ def _in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: int) -> 
 
 def outcome(result: Result) -> Record:
     """Return what a solver did with one picture, for a report."""
-    return {
+    from gradprox.solvers.balanced import BalancedResult
+
+    chosen = (
+        {"strength": result.strength, "misfit": result.misfit} if isinstance(result, BalancedResult) else {}
+    )
+    return chosen | {
         "steps": int(result.steps[0]),
         "status": result.status[0].value,
         "objective_increases": int(result.objective_increases[0]),
@@ -203,6 +208,10 @@ def describe(record: Record) -> str:
     parts = [record["note"]] if "note" in record else []
     if "estimated_noise" in record:
         parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
+    if "misfit" in record:
+        parts.append(
+            f"strength chosen {record['strength']:.2f}: misfit {record['misfit']:.2f} times that of the noise"
+        )
     if "steps" in record:
         parts.append(f"{record['steps']} steps, {record['status']}")
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])

@@ -11,6 +11,7 @@ from gradprox.cli.batch import Record, Work, outcome, run_batch
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
+    from gradprox.solvers.balanced import BalancedPreset
     from gradprox.solvers.presets import Preset
 
 
@@ -42,7 +43,7 @@ class Deblurring:
         """The step budget; see `gradprox.cli.batch.Job`."""
         return self.algorithm(self.noise or 0.0).max_steps
 
-    def algorithm(self, noise: float) -> Preset:
+    def algorithm(self, noise: float) -> Preset | BalancedPreset:
         """Return the solver for a picture with that noise; see `gradprox.cli.options.Tuning`."""
         from gradprox.solvers.presets import Task
 
@@ -87,7 +88,7 @@ def deblur(
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
     solver: options.Solver = None,
-    strength: options.Strength = 1.0,
+    strength: options.Strength = "1",
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = None,
@@ -104,7 +105,7 @@ def deblur(
     gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
     level = options.parse_given_level(noise)
-    tuning = options.Tuning(solver, strength, steps, tol)
+    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     job = Deblurring(kernel, level, boundary, linear_light, tuning, model, device)
 
     from gradprox.images import PICTURE_SUFFIXES

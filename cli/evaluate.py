@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.solvers import Callback
+    from gradprox.solvers.balanced import BalancedPreset
     from gradprox.solvers.presets import Preset
 
 app = typer.Typer(
@@ -58,7 +59,7 @@ class Scoring:
         trials: dict[str, Trial],
         settings: dict[str, Any],
         device: torch.device,
-        algorithm: Preset | None = None,
+        algorithm: Preset | BalancedPreset | None = None,
     ) -> None:
         """Score every trial on every picture.
 
@@ -133,7 +134,7 @@ def deblur(
     noise: options.Noise = "2.55/255",
     boundary: options.Boundary = "circular",
     solver: options.Solver = None,
-    strength: options.Strength = 1.0,
+    strength: options.Strength = "1",
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = None,
@@ -155,7 +156,8 @@ def deblur(
     from gradprox.solvers.presets import Task
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
-    algorithm = options.Tuning(solver, strength, steps, tol).preset(Task.DEBLUR, level)
+    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
+    algorithm = tuning.preset(Task.DEBLUR, level)
     kernels = read_kernels(kernel)
     priors = options.Priors(model, device)
 
@@ -178,7 +180,7 @@ def deblur(
 
     scoring = Scoring("deblur", data, model, color, clip, seed, quiet, json)
     trials = {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()}
-    settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": strength}
+    settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": tuning.strength or "auto"}
     scoring.run(trials, settings, priors.device, algorithm)
 
 
@@ -189,7 +191,7 @@ def cs(
     ratio: options.Ratio = 0.25,
     noise: options.Noise = "0",
     solver: options.Solver = None,
-    strength: options.Strength = 1.0,
+    strength: options.Strength = "1",
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = None,
@@ -211,7 +213,8 @@ def cs(
     from gradprox.problems import Sensing, gaussian_noise, initial_picture
     from gradprox.solvers.presets import Task
 
-    algorithm = options.Tuning(solver, strength, steps, tol).preset(Task.COMPRESSED_SENSING, level)
+    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
+    algorithm = tuning.preset(Task.COMPRESSED_SENSING, level)
     priors = options.Priors(model, device)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -228,7 +231,7 @@ def cs(
 
         return restore
 
-    settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": strength}
+    settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": tuning.strength or "auto"}
     Scoring("cs", data, model, color, clip, seed, quiet, json).run(
         {"": trial}, settings, priors.device, algorithm
     )

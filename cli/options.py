@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.operators import LearnedProx
+    from gradprox.solvers.balanced import BalancedPreset
     from gradprox.solvers.presets import Preset, Task
 
 Images = Annotated[
@@ -82,7 +84,11 @@ Solver = Annotated[
 Steps = Annotated[int | None, typer.Option(min=1, help="Step budget.", show_default="the preset's")]
 Tol = Annotated[float | None, typer.Option(help="Stop at this relative change.", show_default="the preset's")]
 Strength = Annotated[
-    float, typer.Option(help="Of the prior: more is smoother, less keeps more detail and noise.")
+    str,
+    typer.Option(
+        help="Of the prior: more than 1 is smoother, less keeps more detail and noise. auto: chosen for each picture "
+        "so that the misfit is that of the noise, in up to eight times the time."
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -118,6 +124,20 @@ def parse_level(text: str, option: str = "--noise") -> float:
 def parse_given_level(text: str | None) -> float | None:
     """Read a noise level where one is given, as `parse_level` does."""
     return None if text is None else parse_level(text)
+
+
+def parse_strength(text: str) -> float | None:
+    """Read a strength: a number, or None for ``auto``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--strength {text}: write a number, as 0.5, or auto") from error
 
 
 def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:
@@ -167,31 +187,34 @@ class Tuning:
 
     Attributes:
         solver: its name; the preset's if None.
-        strength: of the prior.
+        strength: of the prior; chosen for each picture from its noise if None.
         max_steps: the preset's if None.
         tol: the preset's if None.
     """
 
     solver: str | None = None
-    strength: float = 1.0
+    strength: float | None = 1.0
     max_steps: int | None = None
     tol: float | None = None
 
-    def preset(self, task: Task, noise: float) -> Preset:
+    def preset(self, task: Task, noise: float) -> Preset | BalancedPreset:
         """Return the solver for measurements with that noise.
 
         Raises:
             InputError: a setting is unusable.
         """
+        if self.strength is not None:
+            return self._preset(task, noise, self.strength)
+        from gradprox.solvers.balanced import BalancedPreset
+
+        self._preset(task, noise, 1.0)
+        return BalancedPreset(functools.partial(self._preset, task, noise), noise)
+
+    def _preset(self, task: Task, noise: float, strength: float) -> Preset:
         from gradprox.solvers.presets import preset
 
         return preset(
-            task,
-            noise,
-            solver=self.solver,
-            strength=self.strength,
-            max_steps=self.max_steps,
-            tol=self.tol,
+            task, noise, solver=self.solver, strength=strength, max_steps=self.max_steps, tol=self.tol
         )
 
 

@@ -13,6 +13,7 @@ from gradprox.cli.batch import Record, Work, outcome, run_batch
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
+    from gradprox.solvers.balanced import BalancedPreset
     from gradprox.solvers.presets import Preset
 
 
@@ -35,7 +36,7 @@ class Recovering:
         """The step budget; see `gradprox.cli.batch.Job`."""
         return self.algorithm(0.0).max_steps
 
-    def algorithm(self, noise: float) -> Preset:
+    def algorithm(self, noise: float) -> Preset | BalancedPreset:
         """Return the solver for measurements with that noise; see `gradprox.cli.options.Tuning`."""
         from gradprox.solvers.presets import Task
 
@@ -78,7 +79,7 @@ def recover(
         ),
     ],
     solver: options.Solver = None,
-    strength: options.Strength = 1.0,
+    strength: options.Strength = "1",
     steps: options.Steps = None,
     tol: options.Tol = None,
     model: options.Model = None,
@@ -94,7 +95,7 @@ def recover(
     Example: gradprox recover y.npz -o photo.png
     """
     run_batch(
-        Recovering(options.Tuning(solver, strength, steps, tol), model, device),
+        Recovering(options.Tuning(solver, options.parse_strength(strength), steps, tol), model, device),
         measurements,
         output,
         read=(".npz",),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gradprox.operators import LearnedProx
 from gradprox.problems import blur_of_photos
+from gradprox.solvers.balanced import BalancedPreset
 from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Callback, Solver
@@ -17,7 +18,7 @@ def deblur_pictures(
     y: Tensor,
     kernel: Tensor,
     prior: LearnedProx,
-    solver: Solver[Any] | Preset,
+    solver: Solver[Any] | Preset | BalancedPreset,
     *,
     boundary: str = "valid",
     callback: Callback | None = None,

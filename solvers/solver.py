@@ -21,8 +21,9 @@ from gradprox.solvers.fidelity import data_term
 from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.result import Result, Status
 
-# An objective is a sum of a few terms, each accurate to some units in the last place of the picture's type.
-ROUNDING_UNITS = 4.0
+# How accurate the terms of an objective are, in units in the last place of the picture's type. Within the envelope of a
+# network larger numbers cancel: over a thousand random problems that cost up to 17 units.
+ROUNDING_UNITS = 32.0
 BLOW_UP = 1e3
 
 
@@ -202,39 +203,47 @@ def _run(
     splits = data.splits()
 
     for number in range(1, budget + 1):
-        if not bool(running.any()):
-            break
-        if splits and not bool(running.all()):
-            keep = running.nonzero()[:, 0]
-            state, data = select(state, keep), data.select(keep)
-            active, running = active[keep], running[keep]
-            ceiling, largest = ceiling[keep], largest[keep]
+        everyone = bool(running.all())
+        if not everyone:
+            if not bool(running.any()):
+                break
+            if splits:
+                keep = running.nonzero()[:, 0]
+                state, data = select(state, keep), data.select(keep)
+                active, running = active[keep], running[keep]
+                ceiling, largest, everyone = ceiling[keep], largest[keep], True
         new = solver.step(data, prior, state)
         residual = relative_change(new.x, state.x)
         finite, diverged = torch.isfinite(residual), torch.zeros_like(running)
         if solver.certified:
             finite &= torch.isfinite(new.objective)
             diverged = (new.merit > ceiling) | (new.magnitude > largest)
-            ceiling = torch.where(ceiling.isnan(), new.merit + new.magnitude, ceiling)
-            largest = torch.where(largest.isnan(), BLOW_UP * (new.magnitude + x0[0].numel()), largest)
-        now = active[running]
-        objective[now, number] = new.objective[running]
-        residuals[now, number - 1] = residual[running].to(residuals)
-        increases[now] += (new.merit > state.merit + rounding(state, new))[running]
+            if number == 1:  # where the start has no objective
+                ceiling = torch.where(ceiling.isnan(), new.merit + new.magnitude, ceiling)
+                largest = torch.where(largest.isnan(), BLOW_UP * (new.magnitude + x0[0].numel()), largest)
+        who = slice(None) if everyone else running
+        now = active[who]
+        objective[now, number] = new.objective[who]
+        residuals[now, number - 1] = residual[who].to(residuals)
+        raised = new.merit > state.merit + rounding(state, new)
+        if bool(raised.any()):
+            increases[now] += raised[who]
         if callback:
-            seen = new if bool(running.all()) else select(new, running.nonzero()[:, 0])
-            callback(Step(number, now, seen, residual[running]))
+            seen = new if everyone else select(new, running.nonzero()[:, 0])
+            callback(Step(number, now, seen, residual[who]))
         sound = finite & ~diverged
         stops = running & ((residual <= solver.tol) | ~sound)
-        for index in stops.nonzero()[:, 0].tolist():
-            picture = int(active[index])
-            steps[picture] = number
-            final[picture] = (new if sound[index] else state).x[index]
-            if not finite[index]:
-                status[picture] = Status.NON_FINITE
-            else:
-                status[picture] = Status.DIVERGED if diverged[index] else Status.CONVERGED
-        running, state = running & ~stops, new
+        if bool(stops.any()):
+            for index in stops.nonzero()[:, 0].tolist():
+                picture = int(active[index])
+                steps[picture] = number
+                final[picture] = (new if sound[index] else state).x[index]
+                if not finite[index]:
+                    status[picture] = Status.NON_FINITE
+                else:
+                    status[picture] = Status.DIVERGED if diverged[index] else Status.CONVERGED
+            running = running & ~stops
+        state = new
     final[active[running]] = state.x[running]
     longest = int(steps.max())
     return Result(
@@ -261,4 +270,4 @@ def relative_change(new: Tensor, old: Tensor) -> Tensor:
     """Return ``|new - old| / |new|`` of each picture, ``(B,)``; 0 where nothing changed."""
     change = torch.linalg.vector_norm((new - old).flatten(1), dim=1)
     size = torch.linalg.vector_norm(new.flatten(1), dim=1)
-    return torch.where(change == 0, change, change / size.clamp_min(torch.finfo(new.dtype).tiny))
+    return change / size.clamp_min(torch.finfo(new.dtype).tiny)

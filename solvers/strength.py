@@ -19,6 +19,8 @@ from gradprox.errors import InputError
 from gradprox.networks.base import image_sum
 from gradprox.solvers.result import Result
 
+MAX_TRIALS = 8
+
 # A reconstruction as a function of the strength, as ``lambda s: preset(task, noise, strength=s)(y, physics, prior)``.
 Reconstruction = Callable[[float], Result]
 
@@ -50,7 +52,7 @@ def choose_strength(
     low: float = 0.1,
     high: float = 10.0,
     tol: float = 0.02,
-    max_trials: int = 8,
+    max_trials: int = MAX_TRIALS,
 ) -> Choice:
     """Choose the strength by the discrepancy principle, one for the whole batch.
 
@@ -70,7 +72,9 @@ def choose_strength(
         InputError: the noise level is not positive, or the range is empty.
     """
     if not 0 < noise < float("inf"):
-        raise InputError(f"the discrepancy principle needs a positive noise level, got {noise:g}")
+        raise InputError(
+            f"a strength can only be chosen from a positive noise level, got {noise:g}: give the strength instead"
+        )
     if not 0 < low < high < float("inf"):
         raise InputError(f"strengths are searched between two positive numbers, got {low:g} and {high:g}")
     expected = noise**2 * y.numel()

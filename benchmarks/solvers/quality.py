@@ -4,7 +4,8 @@
 
 Without a folder one small crop of the demo's picture is restored, which takes about a minute. Each solver runs with its
 preset; ``scheduled hqs`` is the uncertified form. ``close`` is the time to reach 0.1 dB of the final PSNR, warm start
-included.
+included. ``--plots FOLDER`` draws the first picture's PSNR against time, and, of the run after the warm start, the
+objective above its last value.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import torch
 import typer
 from deepinv.loss.metric import PSNR
 from deepinv.physics import LinearPhysics
+from matplotlib.figure import Figure
 from torch import Tensor
 
 import gradprox.cli
 from gradprox import load_model
 from gradprox.cli.batch import write_json
+from gradprox.files import written_whole
 from gradprox.images import pictures_in, read_gray
 from gradprox.operators import LearnedProx
 from gradprox.problems import CircularBlur, HadamardSensing, gaussian_noise, initial_picture, motion_kernel
@@ -37,6 +40,16 @@ NOISE = {Task.DEBLUR: 2.55 / 255, Task.COMPRESSED_SENSING: 0.0}
 CLOSE = 0.1
 
 Run = Callable[[Tensor, LinearPhysics, LearnedProx, Callback], Result]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run: seconds, PSNR and objective after each step, and where the certified run begins."""
+
+    seconds: list[float]
+    psnr: list[float]
+    objective: list[float]
+    start: int
 
 
 @dataclass(frozen=True)
@@ -71,23 +84,48 @@ def contestants(task: Task) -> dict[str, Run]:
     return runs
 
 
-def measure(run: Run, clean: Tensor, y: Tensor, physics: LinearPhysics, prior: LearnedProx) -> Row:
+def measure(
+    run: Run, clean: Tensor, y: Tensor, physics: LinearPhysics, prior: LearnedProx
+) -> tuple[Row, Curve]:
     """Run once; the PSNR after every step is computed off the clock."""
-    psnr, track, spent = PSNR(), [], 0.0
+    psnr, spent = PSNR(), 0.0
+    seconds, values, objective = list[float](), list[float](), list[float]()
     began = time.perf_counter()
 
     def show(step: Any) -> None:
         nonlocal began, spent
         spent += time.perf_counter() - began
-        track.append((spent, float(psnr(step.state.x, clean))))
+        seconds.append(spent)
+        values.append(float(psnr(step.state.x, clean)))
+        objective.append(float(step.state.objective[0]))
         began = time.perf_counter()
 
     result = run(y, physics, prior, show)
     spent += time.perf_counter() - began
     final = float(psnr(result.x, clean))
-    close = next((seconds for seconds, value in track if value >= final - CLOSE), spent)
+    close = next((at for at, value in zip(seconds, values, strict=True) if value >= final - CLOSE), spent)
     increases = float(result.objective_increases[0]) if result.certified else float("nan")
-    return Row(final, float(result.steps[0]), spent, close, increases)
+    curve = Curve(seconds, values, objective, len(seconds) - result.residual.shape[1])
+    return Row(final, float(result.steps[0]), spent, close, increases), curve
+
+
+def plot(path: Path, curves: dict[str, Curve]) -> None:
+    """Draw PSNR and objective against time."""
+    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    quality, descent = figure.subplots(1, 2)
+    for name, curve in curves.items():
+        (line,) = quality.plot(curve.seconds, curve.psnr, label=name)
+        last = slice(curve.start, -1)
+        above = [value - curve.objective[-1] for value in curve.objective[last]]
+        descent.semilogy(curve.seconds[last], above, color=line.get_color())
+    quality.set_ylabel("PSNR, dB")
+    descent.set_ylabel("objective - last objective")
+    for axes in (quality, descent):
+        axes.set_xlabel("seconds")
+        axes.grid(alpha=0.3)
+    quality.legend(fontsize="small")
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
 
 
 def pictures(data: Path | None, size: int) -> list[Tensor]:
@@ -107,6 +145,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of pictures")
     parser.add_argument("--crop", type=int, default=CROP, help="pixels a side of the demo's crop")
     parser.add_argument("--model", default="gray")
+    parser.add_argument("--plots", type=Path, help="draw into this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     prior = load_model(arguments.model)
@@ -121,15 +160,18 @@ def main() -> None:
         start = fmean(float(PSNR()(initial_picture(y, physics), clean)) for clean, y, physics in cases)
         typer.echo(f"{task.value}: {len(cases)} pictures, start {start:.2f} dB, model {arguments.model}")
         typer.echo(f"  {'solver':<15}{'PSNR':>8}{'steps':>8}{'seconds':>9}{'close':>8}{'increases':>11}")
-        figures[task.value] = {}
+        figures[task.value], curves = {}, dict[str, Curve]()
         for name, run in contestants(task).items():
-            rows = [asdict(measure(run, clean, y, physics, prior)) for clean, y, physics in cases]
+            measured = [measure(run, clean, y, physics, prior) for clean, y, physics in cases]
+            curves[name], rows = measured[0][1], [asdict(row) for row, _ in measured]
             mean = {column: fmean(row[column] for row in rows) for column in rows[0]}
             figures[task.value][name] = mean
             typer.echo(
                 f"  {name:<15}{mean['psnr']:>8.2f}{mean['steps']:>8.0f}{mean['seconds']:>9.2f}{mean['close']:>8.2f}"
                 f"{mean['increases']:>11.1f}"
             )
+        if arguments.plots:
+            plot(arguments.plots / f"{task.value}.png", curves)
     if arguments.json:
         write_json(arguments.json, figures)
 

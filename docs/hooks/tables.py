@@ -72,9 +72,9 @@ def runs() -> list[Run]:
     return sorted(found, key=lambda run: (run.report["model"], run.report["task"], _numbers_last(run)))
 
 
-def _numbers_last(run: Run) -> tuple[str, float, str]:
+def _numbers_last(run: Run) -> tuple[str, float, str, float]:
     settings = run.report["settings"]
-    return run.test_set, settings["noise"], str(settings.get("sampling", ""))
+    return run.test_set, settings["noise"], str(settings.get("sampling", "")), settings.get("ratio", 0.0)
 
 
 def models_table() -> str:

@@ -345,3 +345,24 @@ def test_wrong_usage_has_its_own_exit_code(run):
 def test_an_unwritable_folder_is_an_error_of_one_line(clear, photo, tmp_path):
     (tmp_path / "file").write_text("")
     assert "file" in clear("denoise", photo, "--noise", "0.1", "-o", Path(tmp_path / "file" / "out.png"))
+
+
+def test_the_strength_is_chosen_from_the_noise(run, clear, photo, tmp_path):
+    folder, report = tmp_path / "data", tmp_path / "report.json"
+    folder.mkdir()
+    photo.rename(folder / "photo.png")
+    case = ("--data", folder, "--kernel", "gaussian:1.2", "--noise", "0.03", "--json", report)
+    misfits = {}
+    for strength in ("0.1", "auto", "10"):
+        assert run("evaluate", "deblur", *case, "--strength", strength)[0] == 0
+        content = json.loads(report.read_text())
+        misfits[strength] = content["images"][0]
+    assert content["settings"]["strength"] == 10
+    chosen = misfits["auto"]
+    assert 0.1 < chosen["strength"] < 10
+    assert chosen["misfit"] == pytest.approx(1, abs=0.02)
+    assert chosen["psnr"] > max(misfits["0.1"]["psnr"], misfits["10"]["psnr"])
+    run("sense", folder / "photo.png", "-o", tmp_path / "y.npz")
+    said = clear("recover", tmp_path / "y.npz", "-o", tmp_path / "out.png", "--strength", "auto")
+    assert "positive noise level, got 0: give the strength instead" in said
+    assert "a number, as 0.5, or auto" in clear("evaluate", "deblur", *case, "--strength", "much")

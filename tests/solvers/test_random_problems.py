@@ -80,7 +80,7 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     merits = []
     result = solver(y, physics, prox, x0=start, callback=lambda step: merits.append(step.state.merit[0]))
     known = torch.stack(merits)
-    rise = float(known.diff().max() / known.abs().max())
+    rise = float(known.diff().clamp_min(0).sum() / known.abs().max())  # 0 of a picture that stays as it is
     assert rise <= RISE, f"seed {seed}: {solver} raised the objective by {rise:.1e}"
     assert int(result.objective_increases) == 0, f"seed {seed}: {solver}"
 
@@ -103,6 +103,7 @@ def test_fifty_random_problems(make_network):
 
 
 @pytest.mark.slow
-def test_a_thousand_random_problems(make_network):
-    converged = sum(check(seed, make_network, fixed_point=True) for seed in range(1000, 2000))
-    assert converged >= 150
+@pytest.mark.parametrize("hundred", range(1000, 2000, 100))
+def test_a_thousand_random_problems(make_network, hundred):
+    converged = sum(check(seed, make_network, fixed_point=True) for seed in range(hundred, hundred + 100))
+    assert converged >= 10

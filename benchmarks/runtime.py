@@ -145,6 +145,14 @@ def memory(figure: str) -> float:
     return float(line.split()[1]) / 1024
 
 
+def processor() -> str:
+    """Return the processor's name; on Linux."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
+
+
 def import_seconds(module: str) -> float:
     """Return the best of five times that a fresh interpreter needs to import a module, less its own start."""
 
@@ -181,6 +189,9 @@ def main() -> None:
             "model": arguments.model,
             "side": arguments.side,
             "precision": arguments.precision,
+            "repeats": arguments.repeats,
+            "only": arguments.only,
+            "processor": processor(),
             "file_bytes": exported.stat().st_size,
             "import_seconds": {module: import_seconds(module) for module in IMPORTS},
             "verification": json.loads(report.to_json()),

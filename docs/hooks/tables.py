@@ -1,7 +1,8 @@
 """Tables that are made, not written: solvers from their docstrings, figures from cards and benchmark files.
 
 A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
-``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them.
+``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them, and
+``benchmarks/figures/runtime-ANYTHING.json``, as ``benchmarks/runtime.py --json`` does.
 """
 
 from __future__ import annotations
@@ -139,6 +140,31 @@ def benchmarks_table() -> str:
     return _table(columns, rows)
 
 
+def runtime_table() -> str:
+    """Return what denoising costs in torch and in ONNX Runtime, and how to measure each again."""
+    rows = []
+    for path in sorted(FIGURES.glob("runtime-*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        command = f"python benchmarks/runtime.py {found['model']} --side {found['side']} --repeats {found['repeats']}"
+        command += f' --precision {found["precision"]} --only "{found["only"]}"'
+        for run in found["runs"]:
+            tiles = f", tiles of {run['tile']}" if run["tile"] else ""
+            in_runtime = run["engine"] == "onnxruntime"
+            rows.append(
+                (
+                    f"`{found['model']}`",
+                    f"{run['engine']}{tiles}" + (f", {found['precision']}" if in_runtime else ""),
+                    str(run["threads"]),
+                    f"{run['ms_per_megapixel']:.0f}",
+                    f"{run['mb_per_megapixel']:.0f}",
+                    f"{found['file_bytes'] / 1e3:.0f}" if in_runtime else "",
+                    f"`{command}`",
+                )
+            )
+    columns = ("model", "in", "threads", "ms/Mpx", "MB/Mpx", "file, kB", "command")
+    return _table(columns, rows)
+
+
 def solvers_table() -> str:
     """Return every solver with the first line of its docstring."""
     public = (getattr(gradprox.solvers, name) for name in gradprox.solvers.__all__)
@@ -161,5 +187,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": models_table,
     "denoising": denoising_table,
     "benchmarks": benchmarks_table,
+    "runtime": runtime_table,
     "solvers": solvers_table,
 }

@@ -50,5 +50,6 @@ def test_pages_load_nothing_from_elsewhere(site):
 def test_tables_are_made(site):
     assert not [name for name, page in site.items() if "<!-- table" in page or "<!-- commands" in page]
     assert "gradprox evaluate deblur" in site["figures/index.html"]
+    assert "benchmarks/runtime.py" in site["figures/index.html"]
     assert "gradprox certify" in site["commands/index.html"]
     assert "PGD" in site["solvers/index.html"]

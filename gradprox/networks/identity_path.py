@@ -165,9 +165,9 @@ class IdentityPath(GradientNetwork):
         kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
         coefficients = self._interior(z)
         out = crop(extended, self.radius) - self.bank.synthesise(coefficients - kept, filters)
-        size = out.shape[-2], out.shape[-1]
-        energy = self._sum_over_period(coefficients.square() / 2, size)
-        return energy - self._sum_over_period(density, size), out
+        # Subtracted pixel by pixel: whole sums would cancel, and leave their rounding errors.
+        terms = coefficients.square().sum(dim=1, keepdim=True) / 2 - density.sum(dim=1, keepdim=True)
+        return self._sum_over_period(terms, (out.shape[-2], out.shape[-1])), out
 
     def _interior(self, z: Tensor) -> Tensor:
         """Crop ``z`` to the coefficients whose filters touch the pixels inside."""

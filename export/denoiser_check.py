@@ -41,7 +41,7 @@ PARITY_TOLERANCE = {"float32": 2e-6, "float16": 2e-3, "int8": 3e-2}
 # Of central differences with step DIFFERENCE in double precision: rounding, curvature, and the odd kink of a gate
 # inside the step. An error in the border rule shows at 1e-2, quantised weights at 1e-1.
 JACOBIAN_TOLERANCE = 1e-6
-DIFFERENCE = 1e-5
+DIFFERENCE = 1e-7
 
 # (batch, height, width): one pixel, one line, odd, prime, no powers of two, larger than a tile of the network.
 SHAPES = ((1, 1, 1), (3, 1, 1), (2, 1, 64), (3, 7, 13), (1, 31, 37), (1, 48, 60), (3, 97, 101), (1, 193, 64))

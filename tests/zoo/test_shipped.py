@@ -64,7 +64,7 @@ def test_shipped_weights_are_symmetric_and_monotone(name, sigma, patch):
         assert symmetry_defect(J) <= 1e-10
         smallest, largest = eigenvalue_range(J)
         assert smallest >= -1e-10
-        assert largest <= prox.lipschitz_bound()
+        assert largest <= prox.lipschitz_bound() * (1 + 1e-12)  # reached exactly where it is 1
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -207,7 +207,7 @@ class Tuning:
             return self._preset(task, noise, self.strength)
         from gradprox.solvers.balanced import BalancedPreset
 
-        self._preset(task, noise, 1.0)
+        self._preset(task, noise, 1.0)  # refuses what is unusable before any picture is read
         return BalancedPreset(functools.partial(self._preset, task, noise), noise)
 
     def _preset(self, task: Task, noise: float, strength: float) -> Preset:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from gradprox.certificates import eigenvalue_range, symmetry_defect
+from gradprox.export.differences import jacobian_figures, neighbours
 from gradprox.export.precision import CERTIFIED, PRECISIONS
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.rounding import Rounding, measure_rounding
@@ -207,15 +207,13 @@ def _jacobian_figures(
     """Return symmetry defect, relative smallest eigenvalue, and error of the gradient of the potential."""
     # Flat gray with noise of that level: where gates are half open and eigenvalues come closest to zero.
     y = 0.5 + level * np.random.default_rng(1).standard_normal(shape)
-    steps = DIFFERENCE * np.eye(y.size).reshape(y.size, *shape)
-    batch = np.concatenate([y + steps, y - steps, y[None]])
+    batch = np.concatenate([neighbours(y, DIFFERENCE), y[None]])
     outputs = evaluator.run(None, {"y": batch, "sigma": np.array([level])})
     assert isinstance(outputs, list)  # noqa: S101  of two shapes in onnx's annotations
-    x = outputs[0].reshape(len(batch), -1)
-    jacobian = torch.from_numpy((x[: y.size] - x[y.size : -1]).T / (2 * DIFFERENCE))
-    lowest, highest = eigenvalue_range(jacobian)
+    x = outputs[0]
     gradient_error = 0.0
     if has_potential:
-        ahead, behind = outputs[1][: y.size], outputs[1][y.size : -1]
-        gradient_error = float(np.abs((ahead - behind) / (2 * DIFFERENCE) - x[-1]).max() / np.abs(y).max())
-    return symmetry_defect(jacobian), lowest / max(abs(lowest), abs(highest)), gradient_error
+        ahead, behind = np.split(outputs[1][:-1], 2)
+        slopes = ((ahead - behind) / (2 * DIFFERENCE)).reshape(shape)
+        gradient_error = float(np.abs(slopes - x[-1]).max() / np.abs(y).max())
+    return *jacobian_figures(x[:-1], DIFFERENCE), gradient_error

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gradprox.certificates import eigenvalue_range, symmetry_defect
+from gradprox.export.differences import jacobian_figures, neighbours
 
 STEP = 1 / 255
 
@@ -69,7 +68,10 @@ def measure_rounding(
 ) -> Rounding:
     """Measure two maps of pictures ``(B, *shape)``, float32, side by side at noise ``level``."""
     y = 0.5 + level / 4 * np.random.default_rng(1).standard_normal(shape)
-    (defect, smallest), (own_defect, own_smallest) = (figures(f, y) for f in (rounded, network))
+    pictures = neighbours(y, STEP).astype(np.float32)
+    (defect, smallest), (own_defect, own_smallest) = (
+        jacobian_figures(operator(pictures), STEP) for operator in (rounded, network)
+    )
     return Rounding(
         psnr=psnr,
         step=STEP,
@@ -78,12 +80,3 @@ def measure_rounding(
         network_symmetry_defect=own_defect,
         network_smallest_eigenvalue=own_smallest,
     )
-
-
-def figures(operator: Callable[[NDArray[Any]], NDArray[Any]], y: NDArray[Any]) -> tuple[float, float]:
-    """Return symmetry defect and relative smallest eigenvalue of the differences of an operator at ``y``."""
-    steps = STEP * np.eye(y.size).reshape(y.size, *y.shape)
-    x = operator(np.concatenate([y + steps, y - steps]).astype(np.float32)).reshape(2 * y.size, -1)
-    jacobian = torch.from_numpy((x[: y.size] - x[y.size :]).T / (2 * STEP)).double()
-    lowest, highest = eigenvalue_range(jacobian)
-    return symmetry_defect(jacobian), lowest / max(abs(lowest), abs(highest))

@@ -15,8 +15,9 @@ import gradprox
 from gradprox.errors import InputError
 from gradprox.export import VerificationError, denoiser_check, export_denoiser, verify
 from gradprox.export.denoiser_check import DenoiserReport
+from gradprox.export.differences import jacobian_figures, neighbours
 from gradprox.export.precision import tolerant
-from gradprox.export.rounding import STEP, figures
+from gradprox.export.rounding import STEP
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.operators import LearnedProx
 
@@ -115,7 +116,8 @@ def test_a_quantised_copy_is_asymmetric(
     assert report.symmetry_defect is report.smallest_eigenvalue is None
     y = 0.5 + LEVEL / 4 * np.random.default_rng(1).standard_normal((1, 4, 5))
     denoisers = [OnnxDenoiser(file, allow_uncertified=True) for file in (path, denoiser_file)]
-    integers, floats = (figures(lambda y, denoise=d: denoise(y, LEVEL), y) for d in denoisers)
+    pictures = neighbours(y, STEP).astype(np.float32)
+    integers, floats = (jacobian_figures(denoise(pictures, LEVEL), STEP) for denoise in denoisers)
     # Far above what rounding to single precision explains; and steps backwards.
     assert floats[0] <= 1e-6 / STEP
     for defect, smallest in (

@@ -12,27 +12,43 @@ from torch import Tensor
 from gradprox.operators import LearnedProx
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Solver
+from gradprox.solvers.unrolled import unrolled
 
 
 class SolverReconstructor(Reconstructor):
     """Reconstructs by a solver: ``model(y, physics)``.
 
-    Nothing is differentiated: what comes out has no gradient.
+    In evaluation the solver runs to its end and nothing is differentiated. With ``training_steps``, in training mode
+    (``model.train()``), it is so many steps long and differentiable in the weights of the prior (see `unrolled`):
+    what `deepinv.Trainer` needs.
 
     Args:
         solver: the algorithm and its settings.
         prior: the learned prox, a submodule, so that ``model.to(device)`` moves it.
         fidelity: the data term; ``|A x - y|^2 / 2`` if not given.
+        training_steps: the length in training mode; none for the same as in evaluation.
     """
 
-    def __init__(self, solver: Solver[Any], prior: LearnedProx, fidelity: DataFidelity | None = None) -> None:
+    def __init__(
+        self,
+        solver: Solver[Any],
+        prior: LearnedProx,
+        fidelity: DataFidelity | None = None,
+        *,
+        training_steps: int | None = None,
+    ) -> None:
         super().__init__()
         self.solver = solver
         self.prior = prior
         self.fidelity = fidelity
+        self.training_steps = training_steps
 
     def forward(self, y: Tensor, physics: LinearPhysics, **_: object) -> Tensor:
         """Return the pictures, ``(B, C, H, W)``; see `Solver.__call__`."""
+        if self.training and self.training_steps is not None:
+            return unrolled(
+                self.solver, y, physics, self.prior, steps=self.training_steps, fidelity=self.fidelity
+            )
         return self.reconstruct(y, physics).x
 
     def reconstruct(self, y: Tensor, physics: LinearPhysics) -> Result:

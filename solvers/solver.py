@@ -165,16 +165,23 @@ class Solver(ABC, Generic[S]):
         if not bool(usable.any()):
             raise InputError("the measurements contain NaN or infinite values")
         # A picture that is not finite from the start is never touched; zeros take its place among the others.
-        data = data_term(
-            zeros_unless(usable, y), physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm
-        )
+        data = self.data_term(zeros_unless(usable, y), physics, fidelity)
+        x = initial_picture(y, physics) if x0 is None else x0
+        return _run(self, data, prior, x, usable & all_finite(x), callback)
+
+    def data_term(self, y: Tensor, physics: LinearPhysics, fidelity: DataFidelity | None) -> DataTerm:
+        """Return the data term as this solver needs it.
+
+        Raises:
+            InputError: an unknown norm, or a data term that this solver does not take.
+        """
+        data = data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
         if self.needs_least_squares and not data.quadratic:
             raise InputError(
                 f"{type(self).__name__} takes least squares only, not {type(fidelity).__name__}: use NMAPG or "
                 "PrimalDual"
             )
-        x = initial_picture(y, physics) if x0 is None else x0
-        return _run(self, data, prior, x, usable & all_finite(x), callback)
+        return data
 
 
 def _run(

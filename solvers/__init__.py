@@ -13,7 +13,7 @@ from gradprox.solvers.result import Result, Status
 from gradprox.solvers.scheduled_hqs import ScheduledHQS
 from gradprox.solvers.solver import Callback, Solver, State, Step
 from gradprox.solvers.strength import Choice, best_strength, choose_strength
-from gradprox.solvers.unrolled import unrolled
+from gradprox.solvers.unrolling import unrolled
 
 __all__ = [
     "ADMM",

@@ -12,7 +12,7 @@ from torch import Tensor
 from gradprox.operators import LearnedProx
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Solver
-from gradprox.solvers.unrolled import unrolled
+from gradprox.solvers.unrolling import unrolled
 
 
 class SolverReconstructor(Reconstructor):

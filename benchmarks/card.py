@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from gradprox.cli.batch import write_json
 from gradprox.files import written_whole
 from gradprox.operators import load_network
 from gradprox.zoo.models import FOLDER, Card
@@ -28,7 +29,7 @@ GUARANTEE = (
 
 
 def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Option()]) -> None:
-    """Copy the weights of a run into the zoo and write their card."""
+    """Copy the weights of a run into the zoo and write their card; name the model in its figures."""
     log = json.loads((run / "run.json").read_text(encoding="utf-8"))
     weights = FOLDER / f"{name}.safetensors"
     with written_whole(weights) as temporary:
@@ -37,8 +38,10 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
     psnr: dict[str, dict[str, float]] = {}
     for path in sorted(figures.glob("denoise-*-*.json"), key=lambda p: int(p.stem.rsplit("-", 1)[1])):
         _, test_set, level = path.stem.split("-")
-        mean = json.loads(path.read_text(encoding="utf-8"))["mean"]["psnr"]
-        psnr.setdefault(test_set, {})[level] = round(mean, 3)
+        report = json.loads(path.read_text(encoding="utf-8"))
+        psnr.setdefault(test_set, {})[level] = round(report["mean"]["psnr"], 3)
+        # Measured with a file of the run, from now on the figures of the shipped model.
+        write_json(path, report | {"model": name})
     low, high = log["recipe"]["noise_range"]
     convex = "It is nonexpansive: the prox of a convex function. " if network.config.nonexpansive else ""
     colours = "gray" if network.channels == 1 else "in colour"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from gradprox.zoo import model_names, read_card
 from tests.printed import README, blocks, lay_out_pictures, run_command, run_python, setup_commands
 
 
@@ -54,3 +56,12 @@ def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
     for block in printed:
         if block.language == "python":
             run_python(block.code, README, {})
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_figures_of_models_are_those_of_their_cards(name):
+    psnr = read_card(name).psnr["BSDS32"]
+    quads = re.findall(r"([\d.]+) / ([\d.]+) / ([\d.]+) / ([\d.]+)", README.read_text(encoding="utf-8"))
+    # Two decimals there, three on the card.
+    expected = pytest.approx([psnr[level] for level in ("5", "15", "25", "50")], rel=0, abs=0.0056)
+    assert any([float(value) for value in quad] == expected for quad in quads)

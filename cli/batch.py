@@ -179,7 +179,9 @@ def process(work: Work, source: Path, target: Path, show: Callback) -> Record:
     try:
         found = work(source, target, show)
     except (InputError, OSError) as error:
-        return record | {"error": error_line(error)}
+        said = error_line(error)
+        # Among many files it must be said which one.
+        return record | {"error": said if str(source) in said else f"{source}: {said}"}
     return record | {"output": str(target), "seconds": time.perf_counter() - began} | found
 
 

@@ -182,6 +182,16 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     assert ((restored - clean) ** 2).mean() < ((noisy - clean) ** 2).mean() / 3
 
 
+def test_pictures_too_small_for_an_estimate_are_named(run, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("L", (3, 3)).save(tmp_path / name)
+    code, _, err = run("denoise", tmp_path, "-o", tmp_path / "out")
+    assert code == 1
+    assert [line.split("3x3 pixels")[0] for line in err.splitlines()] == [
+        f"error: {tmp_path / name}: " for name in ("a.png", "b.png")
+    ]
+
+
 def test_sixteen_bit_colour_with_alpha_stays_that(run, tmp_path):
     values = np.random.default_rng(0).integers(0, 65535, (24, 26, 4)).astype(np.uint16)
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(values))

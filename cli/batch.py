@@ -215,7 +215,15 @@ def describe(record: Record) -> str:
             f"strength chosen {record['strength']:.2f}: misfit {record['misfit']:.2f} times that of the noise"
         )
     if "steps" in record:
-        parts.append(f"{record['steps']} steps, {record['status']}")
+        from gradprox.solvers import Status
+
+        status = Status(record["status"])
+        parts.append(f"{record['steps']} steps")
+        # The budget of a preset is a setting like others: using it up is no news, failing is.
+        if status is Status.CONVERGED:
+            parts.append(status.value)
+        elif status is not Status.MAX_STEPS:
+            parts.append(f"{status.value}: {status.advice}")
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 

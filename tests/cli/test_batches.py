@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprox.cli.batch import collect_inputs, plan_outputs
+from gradprox.cli.batch import collect_inputs, describe, plan_outputs
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 
@@ -180,6 +181,18 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     assert f"noise estimated at {level:.2f}/255" in out
     restored = 255 * np.load(tmp_path / "clean.npy")
     assert ((restored - clean) ** 2).mean() < ((noisy - clean) ** 2).mean() / 3
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("max_steps", "7 steps, 1.0 s"),
+        ("converged", "7 steps, converged, 1.0 s"),
+        ("diverged", "7 steps, diverged: The objective rose .* 1.0 s"),
+    ],
+)
+def test_only_a_failure_is_explained(status, said):
+    assert re.fullmatch(said, describe({"steps": 7, "status": status, "seconds": 1.0}))
 
 
 def test_pictures_too_small_for_an_estimate_are_named(run, tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from gradprox.cli.terminal import console, error_line, follow, progress_bar
+from gradprox.cli.terminal import console, error_line, follow, progress_bar, stopping
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers, written_whole
 
@@ -83,7 +83,8 @@ def run_batch(
     work = job.open()
 
     began, records = time.perf_counter(), dict[Path, Record]()
-    with progress_bar(quiet) as bar:
+    unharmed = "no output is half written; --resume does what is missing"
+    with stopping(unharmed), progress_bar(quiet) as bar:
         overall = bar.add_task("files", total=len(missing), note="", visible=len(missing) > 1)
 
         def serially() -> Iterator[Record]:
@@ -218,7 +219,7 @@ def describe(record: Record) -> str:
         from gradprox.solvers import Status
 
         status = Status(record["status"])
-        parts.append(f"{record['steps']} steps")
+        parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         # The budget of a preset is a setting like others: using it up is no news, failing is.
         if status is Status.CONVERGED:
             parts.append(status.value)

@@ -28,7 +28,7 @@ from gradprox.errors import InputError
 
 app = typer.Typer(
     name="gradprox",
-    help="Restore images with learned proximal operators that carry proofs.",
+    help="Restore images with learned proximal operators that carry proofs. Begin with `gradprox demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

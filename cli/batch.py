@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from gradprox.cli.terminal import console, error_line, follow, progress_bar
+from gradprox.cli.terminal import console, error_line, follow, progress_bar, stopping
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers, written_whole
 
@@ -83,7 +83,8 @@ def run_batch(
     work = job.open()
 
     began, records = time.perf_counter(), dict[Path, Record]()
-    with progress_bar(quiet) as bar:
+    unharmed = "no output is half written; --resume does what is missing"
+    with stopping(unharmed), progress_bar(quiet) as bar:
         overall = bar.add_task("files", total=len(missing), note="", visible=len(missing) > 1)
 
         def serially() -> Iterator[Record]:
@@ -179,7 +180,9 @@ def process(work: Work, source: Path, target: Path, show: Callback) -> Record:
     try:
         found = work(source, target, show)
     except (InputError, OSError) as error:
-        return record | {"error": error_line(error)}
+        said = error_line(error)
+        # Among many files it must be said which one.
+        return record | {"error": said if str(source) in said else f"{source}: {said}"}
     return record | {"output": str(target), "seconds": time.perf_counter() - began} | found
 
 
@@ -213,7 +216,15 @@ def describe(record: Record) -> str:
             f"strength chosen {record['strength']:.2f}: misfit {record['misfit']:.2f} times that of the noise"
         )
     if "steps" in record:
-        parts.append(f"{record['steps']} steps, {record['status']}")
+        from gradprox.solvers import Status
+
+        status = Status(record["status"])
+        parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
+        # The budget of a preset is a setting like others: using it up is no news, failing is.
+        if status is Status.CONVERGED:
+            parts.append(status.value)
+        elif status is not Status.MAX_STEPS:
+            parts.append(f"{status.value}: {status.advice}")
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 

@@ -50,8 +50,8 @@ def demo(
 ) -> None:
     """Deblur a photo and recover it from a quarter of the measurements.
 
-    Works on a picture that comes with gradprox and needs no network. Writes before/after pictures and a plot of the
-    objective, which never goes up.
+    Works on a picture that comes with gradprox and needs no network.
+    Writes before/after pictures and a plot of the objective, which never goes up.
 
     Example: gradprox demo --out gradprox-demo
     """

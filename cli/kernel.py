@@ -19,13 +19,7 @@ SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz")
 
 
 def kernel(
-    description: Annotated[
-        str,
-        typer.Argument(
-            help="gaussian:SIGMA, motion:LENGTH:ANGLE, disk:RADIUS, or a .npy, .npz, .mat or picture file.",
-            show_default=False,
-        ),
-    ],
+    description: Annotated[str, typer.Argument(help=options.KERNELS, show_default=False)],
     output: Annotated[
         Path,
         typer.Option(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[Path],
     typer.Argument(
-        help="Pictures (PNG, JPEG, TIFF, WebP, BMP, .npy, .npz), folders of them, or quoted patterns ('*.png').",
+        help="Pictures (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of pictures, or quoted patterns "
+        "('*.npy').",
         show_default=False,
     ),
 ]
@@ -53,13 +54,11 @@ LinearLight = Annotated[
         help="Undo the blur of the light, not of the stored (sRGB) values; --noise is then that of the light.",
     ),
 ]
-Kernel = Annotated[
-    str,
-    typer.Option(
-        help="gaussian:SIGMA, motion:LENGTH:ANGLE, disk:RADIUS, or a .npy, .npz, .mat or picture file.",
-        show_default=False,
-    ),
-]
+KERNELS = (
+    "In pixels gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or disk:RADIUS; or a "
+    ".npy, .npz, .mat or picture file, or FILE:NAME for one of several in it."
+)
+Kernel = Annotated[str, typer.Option(help=KERNELS, show_default=False)]
 Boundary = Annotated[
     str,
     typer.Option(
@@ -97,6 +96,9 @@ Model = Annotated[
         show_default="gray or color, as the picture is",
     ),
 ]
+# Floats are taken as they are and may pass 1, white, as highlights do; so far beyond, they are gray levels of 255.
+BRIGHTEST = 20.0
+
 Seed = Annotated[int, typer.Option(min=0, help="Seed of noise and random patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -109,7 +111,7 @@ def parse_level(text: str, option: str = "--noise") -> float:
     """Read a noise level written as a number or a fraction: ``0.1`` or ``25/255``.
 
     Raises:
-        InputError: it is neither, or is negative or not finite.
+        InputError: it is neither, is negative or not finite, or is above 1, where pictures have no room for noise.
     """
     numerator, slash, denominator = text.partition("/")
     try:
@@ -118,6 +120,8 @@ def parse_level(text: str, option: str = "--noise") -> float:
         raise InputError(f"{option} {text}: write a number, as 0.1 or 25/255") from error
     if not math.isfinite(value) or value < 0:
         raise InputError(f"{option} {text}: must be finite and not negative")
+    if value > 1:
+        raise InputError(f"{option} {text}: black is 0 and white is 1: write gray levels as {numerator}/255")
     return value
 
 
@@ -144,8 +148,11 @@ def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, floa
     """Return the noise level of a picture ``(1, C, H, W)``, and what to report of it where it had to be estimated.
 
     Raises:
-        InputError: the picture is too small for an estimate.
+        InputError: the picture is too small for an estimate, or on another scale than 0 to 1.
     """
+    brightest = float(pixels.max())
+    if brightest > BRIGHTEST:
+        raise InputError(f"values reach {brightest:g}, but white is 1: divide them by their white, as 255")
     if given is not None:
         return given, {}
     from gradprox.noise_level import estimate_noise

@@ -65,7 +65,12 @@ def sense(
     ],
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
-    noise: options.Noise = "0",
+    noise: Annotated[
+        str,
+        typer.Option(
+            help="Add Gaussian noise of this standard deviation to the measurements, as 0.01 or 2.55/255."
+        ),
+    ] = "0",
     seed: options.Seed = 0,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +49,16 @@ def error_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         said = f"{error.filename}: {error.strerror}"
     return " ".join(said.split())
+
+
+@contextmanager
+def stopping(advice: str) -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"stopped: {advice}", err=True)
+        raise
 
 
 def follow(bar: Progress, task: TaskID) -> Callback:

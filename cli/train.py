@@ -9,7 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.batch import write_json
-from gradprox.cli.terminal import console, progress_bar
+from gradprox.cli.terminal import console, progress_bar, stopping
 
 if TYPE_CHECKING:
     from gradprox.training import Progress
@@ -52,7 +52,7 @@ def train(
         torch.set_num_threads(threads)
     chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
     last: dict[str, object] = {}
-    with progress_bar(quiet) as bar:
+    with stopping("--resume goes on from the last checkpoint"), progress_bar(quiet) as bar:
         task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
 
         def report(progress: Progress) -> None:

@@ -158,9 +158,10 @@ class Solver(ABC, Generic[S]):
             callback: called after every step.
 
         Raises:
-            InputError: no picture's measurements are finite, an unknown norm, an illegal step size, a data term
-                that this solver does not take.
+            InputError: an argument is of another type, no picture's measurements are finite, an unknown norm, an
+                illegal step size, a data term that this solver does not take.
         """
+        _check_types(y, physics, prior, fidelity, x0)
         usable = all_finite(y)
         if not bool(usable.any()):
             raise InputError("the measurements contain NaN or infinite values")
@@ -182,6 +183,32 @@ class Solver(ABC, Generic[S]):
                 "PrimalDual"
             )
         return data
+
+
+def _check_types(y: object, physics: object, prior: object, fidelity: object, x0: object) -> None:
+    """Refuse what only resembles an argument of a solver.
+
+    Raises:
+        InputError: it is of another type, or ``x0`` is no batch of as many pictures as ``y``.
+    """
+    for name, value, kind, advice in (
+        ("y", y, Tensor, "a tensor of measurements, batch first"),
+        ("physics", physics, LinearPhysics, "a deepinv.physics.LinearPhysics"),
+        (
+            "prior",
+            prior,
+            LearnedProx,
+            "a learned prox, as of gradprox.load_model; deepinv.optim takes others",
+        ),
+        ("fidelity", fidelity, DataFidelity | None, "a deepinv.optim.DataFidelity"),
+        ("x0", x0, Tensor | None, "a tensor of pictures"),
+    ):
+        if not isinstance(value, kind):
+            raise InputError(f"{name}: expected {advice}, got {type(value).__name__}")
+    if isinstance(y, Tensor) and isinstance(x0, Tensor) and (x0.ndim != 4 or len(x0) != len(y)):
+        raise InputError(
+            f"x0: expected pictures (B, C, H, W), one for each of the {len(y)} measurements, got {tuple(x0.shape)}"
+        )
 
 
 def _run(

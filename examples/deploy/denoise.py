@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gradprox.errors import InputError
 from gradprox.export.runtime import OnnxDenoiser
 
 
@@ -23,13 +24,18 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--noise", type=float, required=True, help="standard deviation of the noise")
+    parser.add_argument(
+        "--noise", type=float, required=True, help="standard deviation of the noise, on the same scale"
+    )
     parser.add_argument("--threads", type=int, default=None)
     arguments = parser.parse_args()
 
     picture = np.load(arguments.picture, allow_pickle=False)
     planes = np.moveaxis(np.atleast_3d(picture), -1, 0)[None]
-    denoised = OnnxDenoiser(arguments.model, threads=arguments.threads)(planes, arguments.noise)
+    try:
+        denoised = OnnxDenoiser(arguments.model, threads=arguments.threads)(planes, arguments.noise)
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
     np.save(arguments.output, np.moveaxis(denoised[0], 0, -1).reshape(picture.shape))
 
 

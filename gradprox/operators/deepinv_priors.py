@@ -47,8 +47,13 @@ class ProximalPrior(Prior):
     def __init__(self, operator: LearnedProx) -> None:
         super().__init__()
         self.operator = operator
-        # phi is known at outputs of D only, so deepinv must not ask for it at arbitrary pictures.
-        self.explicit_prior = False
+        self.explicit_prior = False  # so that deepinv does not ask for `fn`
+
+    def fn(self, *_: object, **__: object) -> Tensor:
+        """Raise: ``phi`` is known at outputs of ``D`` only."""
+        raise ValueError(
+            "phi is known at outputs of D only, as D.value(y, sigma) at D(y): GradientStepPrior has a value everywhere"
+        )
 
     def prox(self, x: Tensor, sigma_denoiser: Sigma, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
         """Return ``D(x)``.

@@ -111,9 +111,17 @@ class LearnedProx(Denoiser):
     def _fold(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
         """Check the input; give each channel its own place in the batch of a one-channel network."""
         channels = self.network.channels
+        if not isinstance(y, Tensor):
+            raise ValueError(f"expected a tensor (B, C, H, W), got {type(y).__name__}")
         if y.ndim != 4 or not y.is_floating_point() or y.numel() == 0:
             raise ValueError(
                 f"expected a floating-point tensor (B, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            )
+        weight = next(self.network.parameters(), y)
+        if (weight.dtype, weight.device) != (y.dtype, y.device):
+            raise ValueError(
+                f"{self.name} is of {weight.dtype} on {weight.device}, the picture of {y.dtype} on {y.device}: "
+                "move one of them, as by model.to(y)"
             )
         if channels not in (None, 1, y.shape[1]):
             raise ValueError(f"{self.name} takes pictures of {channels} channels, got {y.shape[1]}")

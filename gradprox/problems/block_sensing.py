@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
+from gradprox.problems.sizes import Size, check_size
 
 BLOCK = 33
 
@@ -35,11 +36,12 @@ class BlockSensing(LinearPhysics):
     singular_values: Tensor
     right: Tensor
 
-    def __init__(self, matrix: Tensor, size: tuple[int, int]) -> None:
+    def __init__(self, matrix: Tensor, size: Size) -> None:
         super().__init__()
         self.block = math.isqrt(matrix.shape[1])
         if matrix.ndim != 2 or self.block**2 != matrix.shape[1]:
             raise InputError(f"a block matrix has b*b columns, got shape {tuple(matrix.shape)}")
+        check_size(size)
         self.size = size
         self.blocks = tuple(math.ceil(length / self.block) for length in size)
         left, singular_values, right = torch.linalg.svd(matrix.double(), full_matrices=False)

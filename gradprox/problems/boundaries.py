@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.problems.deblurring import CircularBlur, Size, ValidBlur, check_kernel_fits
+from gradprox.problems.deblurring import CircularBlur, ValidBlur, check_kernel_fits
 from gradprox.problems.reflective_blur import ReflectiveBlur
+from gradprox.problems.sizes import Size
 
 BOUNDARIES = ("valid", "circular", "reflect")
 AnyBlur = CircularBlur | ValidBlur | ReflectiveBlur

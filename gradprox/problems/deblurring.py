@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
-
-Size = tuple[int, int]
+from gradprox.problems.sizes import Size, check_size
 
 
 class CircularBlur(BlurFFT):
@@ -152,8 +151,10 @@ def check_kernel_fits(kernel: Tensor, size: Size) -> None:
     Raises:
         InputError: it is one of these.
     """
-    if kernel.ndim != 4 or kernel.numel() == 0:
-        raise InputError(f"a kernel is (1 or B, 1 or C, h, w), got {tuple(kernel.shape)}")
+    check_size(size)
+    if not isinstance(kernel, Tensor) or kernel.ndim != 4 or kernel.numel() == 0:
+        got = tuple(kernel.shape) if isinstance(kernel, Tensor) else type(kernel).__name__
+        raise InputError(f"a kernel is a tensor (1 or B, 1 or C, h, w), got {got}")
     height, width = kernel.shape[-2:]
     if height > size[0] or width > size[1]:
         raise InputError(

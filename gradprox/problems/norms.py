@@ -34,5 +34,6 @@ def squared_norm(physics: Physics) -> float:
         # All are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
         return float(physics.mask.abs().max()) ** 2
     raise InputError(
-        f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of |A|^2"
+        f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of "
+        "|A|^2, or use HQS or NMAPG, which need none"
     )

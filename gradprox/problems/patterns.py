@@ -7,8 +7,8 @@ from deepinv.physics.singlepixel import hadamard_2d, sequency_order
 from torch import Tensor
 
 from gradprox.problems.cosine_transform import cosine_transform, inverse_cosine_transform
+from gradprox.problems.sizes import Size
 from gradprox.problems.transform_sensing import (
-    Size,
     TransformSensing,
     check_measurements,
     draw_keys,

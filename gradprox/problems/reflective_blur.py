@@ -11,7 +11,8 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.problems.cosine_transform import cosine_transform, inverse_cosine_transform
-from gradprox.problems.deblurring import Size, ValidBlur, check_kernel_fits, margins
+from gradprox.problems.deblurring import ValidBlur, check_kernel_fits, margins
+from gradprox.problems.sizes import Size
 
 # Proven bounds of the norm that are tried, and how small a weight in them may be.
 BOUNDS = 10

@@ -8,7 +8,8 @@ from deepinv.physics.functional import bicubic_filter
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.problems.deblurring import CircularBlur, Size
+from gradprox.problems.deblurring import CircularBlur
+from gradprox.problems.sizes import Size, check_size
 
 
 class SuperResolution(LinearPhysics):
@@ -33,6 +34,7 @@ class SuperResolution(LinearPhysics):
 
     def __init__(self, size: Size, factor: int, kernel: Tensor | None = None, channels: int = 1) -> None:
         super().__init__()
+        check_size(size)
         if factor < 1 or any(length % factor for length in size):
             raise InputError(
                 f"the size must be a multiple of the factor, got {size[0]}x{size[1]} and {factor}"

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
-
-Size = tuple[int, int]
+from gradprox.problems.sizes import Size, check_size
 
 
 class TransformSensing(LinearPhysics):
@@ -72,11 +71,12 @@ class TransformSensing(LinearPhysics):
 
 
 def check_measurements(measurements: int, size: Size) -> None:
-    """Refuse a number of measurements that is not between 1 and the number of pixels.
+    """Refuse a number of measurements that is not between 1 and the number of pixels of a picture of ``(H, W)``.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or that is no size.
     """
+    check_size(size)
     if not 1 <= measurements <= math.prod(size):
         raise InputError(f"measurements must be between 1 and {math.prod(size)}, got {measurements}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprox.cli.batch import collect_inputs, plan_outputs
+from gradprox.cli.batch import collect_inputs, describe, plan_outputs
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 
@@ -151,6 +152,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert "stopped: no output is half written; --resume" in err
     assert not [name for name in contents(out) if name.startswith(".")]
     # Workers and what multiprocessing starts beside them end when their parent has, not before.
     deadline = time.monotonic() + 60
@@ -180,6 +182,28 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     assert f"noise estimated at {level:.2f}/255" in out
     restored = 255 * np.load(tmp_path / "clean.npy")
     assert ((restored - clean) ** 2).mean() < ((noisy - clean) ** 2).mean() / 3
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("max_steps", "7 steps, 1.0 s"),
+        ("converged", "7 steps, converged, 1.0 s"),
+        ("diverged", "7 steps, diverged: The objective rose .* 1.0 s"),
+    ],
+)
+def test_only_a_failure_is_explained(status, said):
+    assert re.fullmatch(said, describe({"steps": 7, "status": status, "seconds": 1.0}))
+
+
+def test_pictures_too_small_for_an_estimate_are_named(run, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("L", (3, 3)).save(tmp_path / name)
+    code, _, err = run("denoise", tmp_path, "-o", tmp_path / "out")
+    assert code == 1
+    assert [line.split("3x3 pixels")[0] for line in err.splitlines()] == [
+        f"error: {tmp_path / name}: " for name in ("a.png", "b.png")
+    ]
 
 
 def test_sixteen_bit_colour_with_alpha_stays_that(run, tmp_path):

@@ -263,6 +263,26 @@ def test_impossible_noise_levels(clear, photo, tmp_path, noise):
     assert "--noise" in clear("denoise", photo, f"--noise={noise}", "-o", tmp_path / "out.png")
 
 
+def test_a_training_that_is_stopped_says_how_to_go_on(run, monkeypatch, tmp_path):
+    def stopped(*_: object, **__: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradprox.training.train", stopped)
+    code, _, err = run("train", "--recipe", "gray", "--data", tmp_path, "--out", tmp_path / "run")
+    assert (code, err) == (130, "stopped: --resume goes on from the last checkpoint\n")
+
+
+def test_gray_levels_of_255_are_not_taken_for_shares_of_white(clear, photo, tmp_path):
+    assert "write gray levels as 25/255" in clear(
+        "denoise", photo, "--noise", "25", "-o", tmp_path / "out.png"
+    )
+    np.save(tmp_path / "bytes.npy", 255 * np.random.default_rng(0).random((48, 40)))
+    for command in (("denoise",), ("deblur", "--kernel", "disk:1")):
+        said = clear(*command, tmp_path / "bytes.npy", "--noise", "25/255", "-o", tmp_path / "out.npy")
+        assert "bytes.npy: values reach 25" in said
+        assert "white is 1" in said
+
+
 def test_unusable_pictures(clear, tmp_path):
     text, nan, cut, empty = (tmp_path / n for n in ("text.png", "nan.npy", "cut.png", "empty.jpg"))
     text.write_text("hello")

@@ -64,6 +64,24 @@ def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape:
     np.testing.assert_array_equal(clean if clean.ndim == 2 else clean[..., 0], expected)
 
 
+def test_the_example_of_a_deployment_says_what_it_cannot_use(denoiser_file: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    np.save(tmp_path / "bytes.npy", np.zeros((8, 8), np.uint8))
+    command = [
+        sys.executable,
+        script,
+        denoiser_file,
+        tmp_path / "bytes.npy",
+        tmp_path / "x.npy",
+        "--noise",
+        "0.1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: expected floating-point pictures")
+    assert done.stderr.count("\n") == 1
+
+
 def test_equals_double_precision_torch_channel_by_channel(denoiser_file: Path, prior: LearnedProx) -> None:
     double = LearnedProx(type(prior.network)(prior.network.config).double())
     double.network.load_state_dict(prior.network.state_dict())

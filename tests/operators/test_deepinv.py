@@ -66,3 +66,5 @@ def test_a_prox_is_not_rescaled_in_silence(problem):
     prox, _, y = problem
     with pytest.raises(ValueError, match=r"not of 0\.5 phi"):
         ProximalPrior(prox).prox(y, 0.1, gamma=0.5)
+    with pytest.raises(ValueError, match="at outputs of D only"):
+        ProximalPrior(prox).fn(y, 0.1)

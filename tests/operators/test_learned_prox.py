@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -112,6 +113,22 @@ def test_colours_are_channels_one_by_one(prox):
 def test_wrong_input_is_refused(make_network, y, sigma, message):
     with pytest.raises(ValueError, match=message):
         LearnedProx(make_network().float())(y, sigma)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros((1, 1, 4, 4)), "expected a tensor .* got ndarray"),
+        (
+            torch.zeros(1, 1, 4, 4, dtype=torch.float64),
+            r"float32 on cpu, the picture of torch.float64.*model.to\(y\)",
+        ),
+        (torch.zeros(1, 1, 4, 4, device="meta"), "on cpu, the picture of torch.float32 on meta"),
+    ],
+)
+def test_pictures_the_weights_do_not_fit_are_refused(make_network, y, message):
+    with pytest.raises(ValueError, match=message):
+        LearnedProx(make_network().float())(y, 0.1)
 
 
 def test_a_network_that_is_not_monotone_is_no_prox():

@@ -119,7 +119,12 @@ def test_impossible_operators_are_refused():
     for build, message in (
         (lambda: CircularBlur(gaussian_kernel(2.0), (9, 9)), "larger than the picture"),
         (lambda: ReflectiveBlur(gaussian_kernel(2.0), (9, 9)), "larger than the picture"),
-        (lambda: CircularBlur(torch.ones(3, 3), (9, 9)), "a kernel is"),
+        (lambda: CircularBlur(torch.ones(3, 3), (9, 9)), r"a kernel is .* got \(3, 3\)"),
+        (lambda: CircularBlur("disk:1", (9, 9)), "a kernel is a tensor .* got str"),
+        (lambda: CircularBlur(gaussian_kernel(0.5), (1, 9, 9)), r"a size is \(H, W\), got \(1, 9, 9\)"),
+        (lambda: SuperResolution((1, 8, 8), 2), "a size is"),
+        (lambda: HadamardSensing((1, 8, 8), 4), "a size is"),
+        (lambda: BlockSensing(torch.zeros(2, 4), (1, 4, 4)), "a size is"),
         (lambda: CircularBlur(torch.ones(1, 2, 3, 3), (9, 9), channels=3), "2 channels, the picture 3"),
         (lambda: HadamardSensing((4, 4), 17), "measurements must be between"),
         (lambda: FourierSensing((4, 4), 0), "measurements must be between"),

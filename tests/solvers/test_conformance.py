@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import deepinv
+import numpy as np
 import pytest
 import torch
 
@@ -190,6 +191,31 @@ def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
         PGD(sigma=0.1)(y, unknown, prox)
     result = PGD(sigma=0.1, lipschitz=4.0, max_steps=5)(y, unknown, prox)
     assert int(result.objective_increases[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"y": np.zeros((1, 1, *SIZE))}, "^y: expected a tensor of measurements.* got ndarray"),
+        (
+            {"physics": deepinv.physics.Physics()},
+            "^physics: expected a deepinv.physics.LinearPhysics, got Physics",
+        ),
+        ({"prior": "gray"}, "^prior: expected a learned prox, as of gradprox.load_model.* got str"),
+        ({"prior": deepinv.models.MedianFilter()}, "^prior: .* got MedianFilter"),
+        ({"fidelity": "l1"}, "^fidelity: expected a deepinv.optim.DataFidelity, got str"),
+        ({"x0": np.zeros((1, 1, *SIZE))}, "^x0: expected a tensor of pictures, got ndarray"),
+        (
+            {"x0": torch.zeros(1, *SIZE)},
+            r"^x0: expected pictures \(B, C, H, W\), .*the 1 measurements, got \(1, ",
+        ),
+        ({"x0": torch.zeros(2, 1, *SIZE)}, "^x0: expected pictures"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(prox, wrong, message):
+    right = {"y": torch.zeros(1, 1, *SIZE), "physics": deepinv.physics.Denoising(), "prior": prox}
+    with pytest.raises(InputError, match=message):
+        PGD(sigma=0.1)(**right | wrong)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ MONOTONE: dict[str, Builder] = {
     "mGradNet-C (tanh mixture)": cascaded(MGradNetC, partial(TanhMixture, components=2)),
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
     "mGradNet-M (tanh mixture)": modular(MGradNetM, partial(TanhMixture, components=2)),
+    "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (radial)": radial(MGradNetM),
 }

@@ -41,9 +41,10 @@ class RadialMixture(GroupActivation):
         if components < 1:
             raise ValueError(f"a mixture needs at least one component, got {components}")
         self.monotone = monotone
+        self.components = components
         weights = torch.full((components, groups), 1 / components)
         # Where signs are free both are there from the start, or differences would have to be found first.
-        signs = torch.tensor([(-1.0) ** group for group in range(groups)])
+        signs = 1.0 - 2 * (torch.arange(groups) % 2)
         self.raw_linear = nn.Parameter(torch.zeros(groups))
         self.raw_weights = nn.Parameter(inverse_softplus(weights) if monotone else weights * signs)
         scales = torch.logspace(-0.3, 0.3, components) if components > 1 else torch.ones(1)
@@ -82,5 +83,6 @@ class RadialMixture(GroupActivation):
         return softplus(self.raw_linear) + DIP * weights.sum(dim=0), weights, scales
 
     def _table_for(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        linear, weights, scales = (part[(..., *[None] * (z.ndim - 2))] for part in self._table())
+        sites = [1] * (z.ndim - 2)
+        linear, weights, scales = (part.view(*part.shape, *sites) for part in self._table())
         return linear, weights, scales

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,16 @@ import torch
 from baselines import ICGN, MLP, gradient_of_icnn, gradient_of_mlp
 from torch import Tensor, nn
 
-from gradprox.networks import GradNetC, GradNetM, LinearSpline, MGradNetC, MGradNetM, Softmax, TanhMixture
+from gradprox.networks import (
+    GradNetC,
+    GradNetM,
+    LinearSpline,
+    MGradNetC,
+    MGradNetM,
+    RadialMixture,
+    Softmax,
+    TanhMixture,
+)
 
 Field = Callable[[Tensor], Tensor]
 Sampler = Callable[[int, torch.Generator], Tensor]
@@ -32,18 +42,32 @@ def cascaded(cls: type[GradNetC] | type[MGradNetC], activation: Callable[[int], 
     return lambda dim, width: cls.dense(dim, width, layers=2, activation=activation)
 
 
+def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
+    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane."""
+    monotone = issubclass(cls, MGradNetM)
+
+    def build(dim: int, groups: int) -> nn.Module:
+        activation = partial(RadialMixture, groups=groups, monotone=monotone)
+        return cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
+
+    return build
+
+
 SIGNED_TANH = partial(TanhMixture, components=2, monotone=False)
 
 MONOTONE: dict[str, Builder] = {
     "mGradNet-C (tanh mixture)": cascaded(MGradNetC, partial(TanhMixture, components=2)),
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
     "mGradNet-M (tanh mixture)": modular(MGradNetM, partial(TanhMixture, components=2)),
+    "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
+    "mGradNet-M (radial)": radial(MGradNetM),
 }
 GENERAL: dict[str, Builder] = {
     "GradNet-C (tanh mixture)": cascaded(GradNetC, SIGNED_TANH),
     "GradNet-M (tanh mixture)": modular(GradNetM, SIGNED_TANH),
     "GradNet-M (softmax)": modular(GradNetM, Softmax),
+    "GradNet-M (radial)": radial(GradNetM),
 }
 CONVEX_BASELINES: dict[str, Builder] = {"ICNN gradient": gradient_of_icnn, "ICGN": ICGN}
 BASELINES: dict[str, Builder] = {"MLP": MLP, "MLP gradient": gradient_of_mlp}
@@ -128,6 +152,21 @@ def error_db(network: nn.Module, field: Field, x: Tensor) -> float:
     return 10 * math.log10(ratio) if math.isfinite(ratio) else math.inf
 
 
+def competition(
+    description: str | None, budget: int | None, budget_help: str = ""
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that every experiment has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
+    parser.add_argument("--budget", type=int, default=budget, help=f"parameters of each network{budget_help}")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="networks whose name holds this"
+    )
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
 def compete(
     builders: dict[str, Builder],
     dim: int,
@@ -137,6 +176,7 @@ def compete(
     *,
     budget: int,
     seeds: int,
+    only: Sequence[str] = ("",),
     inspect: Callable[[str, nn.Module, int], dict[str, float]] | None = None,
 ) -> dict[str, dict[str, object]]:
     """Train every competitor with every seed and print a table.
@@ -149,6 +189,7 @@ def compete(
         settings: of training.
         budget: number of parameters allowed.
         seeds: number of repetitions; a seed sets weights and samples, the same samples for all.
+        only: leave out competitors whose name has none of these in it.
         inspect: measures more of a trained network.
 
     Returns:
@@ -158,6 +199,8 @@ def compete(
     results: dict[str, dict[str, object]] = {}
     print(f"{'network':<28}{'parameters':>11}{'mean dB':>9}{'of each seed':>32}{'seconds':>9}")  # noqa: T201
     for name, build in builders.items():
+        if not any(part in name for part in only):
+            continue
         width = matched(build, dim, budget)
         errors, seconds, more = [], [], []
         for seed in range(seeds):
@@ -186,12 +229,21 @@ def compete(
     return results
 
 
-def lead(results: dict[str, dict[str, object]]) -> float:
-    """Return by how many dB, in the mean, the best gradient network is ahead of the best baseline."""
+def lead(results: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Print by how many dB, in the mean, the best gradient network is ahead of the best baseline.
+
+    Returns:
+        That and both names; nothing where one of the two kinds was left out.
+    """
     scores = {name: float(str(result["mean_db"])) for name, result in results.items()}
-    ours = min(score for name, score in scores.items() if "GradNet" in name)
-    theirs = min(score for name, score in scores.items() if "GradNet" not in name)
-    return theirs - ours
+    ours = [name for name in scores if "GradNet" in name]
+    theirs = [name for name in scores if "GradNet" not in name]
+    if not ours or not theirs:
+        return {}
+    best, rival = min(ours, key=scores.__getitem__), min(theirs, key=scores.__getitem__)
+    ahead = scores[rival] - scores[best]
+    print(f"{best} is {ahead:.2f} dB ahead of {rival}")  # noqa: T201
+    return {"lead_db": ahead, "best": best, "best_baseline": rival}
 
 
 def write(path: Path | None, report: dict[str, object]) -> None:

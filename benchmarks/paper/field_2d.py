@@ -6,12 +6,21 @@ python benchmarks/paper/field_2d.py --literal
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from contest import BASELINES, CONVEX_BASELINES, MONOTONE, Training, compete, lead, write
+from contest import (
+    BASELINES,
+    CONVEX_BASELINES,
+    GENERAL,
+    MONOTONE,
+    Training,
+    compete,
+    competition,
+    lead,
+    write,
+)
 from torch import Tensor, nn
 
 
@@ -36,7 +45,9 @@ def draw(path: Path, errors: dict[str, Tensor]) -> None:
     """Write a picture of ``log10 |error|`` over the square for each network."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 4, figsize=(12, 6), layout="constrained")
+    figure, axes = plt.subplots(
+        -(-len(errors) // 4), 4, figsize=(12, 3 * -(-len(errors) // 4)), layout="constrained"
+    )
     for axis, (name, error) in zip(axes.flat, errors.items(), strict=False):
         image = axis.imshow(
             error.log10(), origin="lower", extent=(0, 1, 0, 1), vmin=-6, vmax=-2, cmap="magma"
@@ -51,12 +62,8 @@ def draw(path: Path, errors: dict[str, Tensor]) -> None:
 
 def main() -> None:
     """Run the experiment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = competition(__doc__, 300)
     parser.add_argument("--literal", action="store_true", help="the literal reading of the formula")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
-    parser.add_argument("--budget", type=int, default=300, help="parameters of each network")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     field = literal_field if options.literal else convex_field
@@ -73,20 +80,18 @@ def main() -> None:
 
     settings = Training(lbfgs_steps=options.steps)
     results = compete(
-        MONOTONE | CONVEX_BASELINES | BASELINES,
+        MONOTONE | GENERAL | CONVEX_BASELINES | BASELINES,
         2,
         field,
         sample,
         settings,
         budget=options.budget,
         seeds=options.seeds,
+        only=options.only,
         inspect=keep_errors,
     )
-    print(f"best gradient network ahead of the best baseline by {lead(results):.2f} dB")  # noqa: T201
-    write(
-        options.json,
-        {"field": field.__name__, "training": asdict(settings), "lead_db": lead(results), "results": results},
-    )
+    report = {"field": field.__name__, "training": asdict(settings), "results": results}
+    write(options.json, report | lead(results))
     if options.picture is not None:
         draw(options.picture, pictures)
 

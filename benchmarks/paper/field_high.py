@@ -6,13 +6,22 @@ python benchmarks/paper/field_high.py --dim 32 --field waves
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from contest import BASELINES, CONVEX_BASELINES, GENERAL, MONOTONE, Field, Training, compete, lead, write
+from contest import (
+    BASELINES,
+    CONVEX_BASELINES,
+    GENERAL,
+    MONOTONE,
+    Field,
+    Training,
+    compete,
+    competition,
+    lead,
+    write,
+)
 from torch import Tensor
 
 
@@ -68,15 +77,9 @@ FIELDS = {"ridges": piecewise_quadratic, "ball": distance_to_ball, "waves": wave
 
 def main() -> None:
     """Run the experiment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = competition(__doc__, None, "; 6 dim^2 + 100 dim if not given")
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--field", choices=FIELDS, default="ridges")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
-    parser.add_argument(
-        "--budget", type=int, help="parameters of each network; 6 dim^2 + 100 dim if not given"
-    )
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     dim = options.dim
 
@@ -88,16 +91,16 @@ def main() -> None:
     builders = MONOTONE | CONVEX_BASELINES | BASELINES if convex else GENERAL | BASELINES
     settings = Training(lbfgs_steps=options.steps, samples=128 * dim)
     budget = options.budget or 6 * dim**2 + 100 * dim
-    results = compete(builders, dim, field, sample, settings, budget=budget, seeds=options.seeds)
-    print(f"best gradient network ahead of the best baseline by {lead(results):.2f} dB")  # noqa: T201
+    results = compete(
+        builders, dim, field, sample, settings, budget=budget, seeds=options.seeds, only=options.only
+    )
     report = {
         "dim": dim,
         "field": options.field,
         "training": asdict(settings),
-        "lead_db": lead(results),
         "results": results,
     }
-    write(options.json, report)
+    write(options.json, report | lead(results))
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@ python benchmarks/paper/hamiltonian.py --json hamiltonian.json
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from contest import BASELINES, GENERAL, Builder, Field, Training, compete, lead, write
+from contest import BASELINES, GENERAL, Builder, Field, Training, compete, competition, lead, write
 from torch import Tensor, nn
 
 from gradprox.networks import GradNetM, SigmoidRho, SmoothedNorm
 
-# P(sqrt(1 + |W_m x + b_m|^2)) with four rows: what depends on the distance of two bodies is of this form.
+# Another function of the norm of four rows: what depends on the distance of two bodies is of this form.
 NORMS: dict[str, Builder] = {
     "GradNet-M (norms of 4)": lambda dim, modules: GradNetM.dense(
         dim, 4, modules=modules, activation=SmoothedNorm, rho=SigmoidRho
@@ -76,11 +74,7 @@ def roll_out(field: Field, x: Tensor) -> Tensor:
 
 def main() -> None:
     """Run the experiment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
-    parser.add_argument("--budget", type=int, default=640, help="parameters of each network")
-    parser.add_argument("--json", type=Path)
+    parser = competition(__doc__, 640)
     options = parser.parse_args()
     starts = orbits(32, torch.Generator().manual_seed(99)).double()
     truth = roll_out(energy_gradient, starts)
@@ -103,14 +97,14 @@ def main() -> None:
         settings,
         budget=options.budget,
         seeds=options.seeds,
+        only=options.only,
         inspect=follow,
     )
     keys = [*(f"distance_at_{t:g}" for t in TIMES), "energy_drift"]
     print(f"\n{'median over 32 orbits':<28}" + "".join(f"{key:>17}" for key in keys))  # noqa: T201
     for name, result in results.items():
         print(f"{name:<28}" + "".join(f"{float(str(result[key])):>17.2e}" for key in keys))  # noqa: T201
-    print(f"best gradient network ahead of the best baseline by {lead(results):.2f} dB")  # noqa: T201
-    write(options.json, {"training": asdict(settings), "lead_db": lead(results), "results": results})
+    write(options.json, {"training": asdict(settings), "results": results} | lead(results))
 
 
 if __name__ == "__main__":

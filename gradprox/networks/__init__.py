@@ -8,6 +8,7 @@ from gradprox.networks.cascade import Cascade
 from gradprox.networks.composed import Composed
 from gradprox.networks.convolution import Conv2d
 from gradprox.networks.elementwise import (
+    Cubic,
     Elementwise,
     Identity,
     LinearSpline,
@@ -20,6 +21,7 @@ from gradprox.networks.gradnet_m import GradNetM, MGradNetM
 from gradprox.networks.group import EnergyGating, SmoothedNorm, Softmax
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
 from gradprox.networks.modules import Modules
+from gradprox.networks.radial import RadialMixture
 from gradprox.networks.sums import ConicSum, Sum
 from gradprox.networks.transforms import One, Rho, SigmoidRho, Squareplus, TanhRho
 
@@ -31,6 +33,7 @@ __all__ = [
     "Composed",
     "ConicSum",
     "Conv2d",
+    "Cubic",
     "Dense",
     "Elementwise",
     "EnergyGating",
@@ -45,6 +48,7 @@ __all__ = [
     "MGradNetM",
     "Modules",
     "One",
+    "RadialMixture",
     "Rho",
     "Sigmoid",
     "SigmoidRho",

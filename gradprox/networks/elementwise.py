@@ -166,6 +166,44 @@ class TanhMixture(Elementwise):
         return float(torch.linalg.vector_norm(a.detach().abs().sum(dim=0)))
 
 
+class Cubic(Elementwise):
+    """``sigma(t) = a t + c t^3``; ``a, c >= 0`` where monotone: up to a shift, every cubic that never decreases.
+
+    Its slope has no bound, and so has the Lipschitz constant of a network with it.
+
+    Args:
+        width: number of coefficient channels.
+        monotone: whether the function never decreases.
+    """
+
+    def __init__(self, width: int, *, monotone: bool = True) -> None:
+        super().__init__(width)
+        self.monotone = monotone
+        gains = torch.full((2, width), 0.5)
+        self.raw_gains = nn.Parameter(inverse_softplus(gains) if monotone else gains)
+
+    def table(self) -> Tensor:
+        """Return ``a`` and ``c``, stacked."""
+        return softplus(self.raw_gains) if self.monotone else self.raw_gains
+
+    def function(self, t: Tensor, table: Tensor) -> Tensor:
+        """See `Elementwise.function`."""
+        a, c = table
+        return t * (a + c * t.square())
+
+    def primitive(self, t: Tensor, table: Tensor) -> Tensor:
+        """See `Elementwise.primitive`."""
+        a, c = table
+        square = t.square()
+        return square * (a / 2 + c / 4 * square)
+
+    def slope_range(self) -> tuple[Tensor, Tensor]:
+        """See `Activation.slope_range`: ``a + 3 c t^2``."""
+        a, c = self.table()
+        infinity = torch.full_like(a, math.inf)
+        return torch.where(c < 0, -infinity, a), torch.where(c > 0, infinity, a)
+
+
 class LinearSpline(Elementwise):
     """A learnable piecewise linear function, constant outside ``[-reach, reach]``.
 

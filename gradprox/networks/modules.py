@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradprox.networks.activation import Activation
 from gradprox.networks.cascade import interval_product
 from gradprox.networks.elementwise import inverse_softplus, softplus
-from gradprox.networks.transforms import Interval, Rho
+from gradprox.networks.transforms import Interval, One, Rho
 
 
 class Modules(Activation):
@@ -53,9 +53,12 @@ class Modules(Activation):
         """See `BlindGradientNetwork.gradient_at`."""
         outputs = []
         for weight, (activation, rho, z) in zip(self.weights(), self._parts(x), strict=True):
-            phi = activation.site_potential(z)
-            gain = rho.value(phi).repeat_interleave(activation.width // phi.shape[1], dim=1)
-            outputs.append(weight * gain * activation(z))
+            output = weight * activation(z)
+            # The plain module does without its potential, which may cost as much as the gradient.
+            if not isinstance(rho, One):
+                gains = rho.value(activation.site_potential(z))
+                output = output * gains.repeat_interleave(activation.width // gains.shape[1], dim=1)
+            outputs.append(output)
         return torch.cat(outputs, dim=1)
 
     def site_potential(self, z: Tensor) -> Tensor:

@@ -40,7 +40,10 @@ def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPa
         raise InputError(f"{label}: the weights it carries are damaged") from error
     if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
         raise InputError(f"{label}: the weights it carries do not match their checksum")
-    return network_from_bytes(weights, f"{label} (its weights)")
+    network = network_from_bytes(weights, f"{label} (its weights)")
+    if not isinstance(network, IdentityPath):
+        raise InputError(f"{label}: carries a {type(network).__name__}, which is never exported")
+    return network
 
 
 def load_network_from_onnx(path: str | Path) -> IdentityPath:

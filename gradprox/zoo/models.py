@@ -89,12 +89,13 @@ def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") 
     """Load a learned proximal operator ``D``, called as ``D(y, sigma)``.
 
     Args:
-        model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train``, or an ``.onnx``
-            file written by ``gradprox export``, of which the network it was made from runs, in torch.
+        model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train`` or `save_network`,
+            or an ``.onnx`` file written by ``gradprox export``, of which the network it was made from runs, in torch.
         device: where to put it.
 
     Raises:
-        InputError: there is no such model, or the file is not a gradprox model.
+        InputError: there is no such model, the file is not a gradprox model, or its network is not a monotone one
+            of pictures.
 
     Example:
         >>> import torch
@@ -110,7 +111,13 @@ def load_model(model: str | Path = DEFAULT, device: torch.device | str = "cpu") 
     if Path(text).suffix.lower() == ".onnx":
         return LearnedProx(load_network_from_onnx(text), Path(text).stem).to(device)
     if Path(text).suffix:
-        return LearnedProx(load_network(text), Path(text).stem).to(device)
+        network = load_network(text)
+        if not network.monotone or network.channels is None:
+            kind = "takes no pictures" if network.monotone else "is no proximal operator"
+            raise InputError(
+                f"{text}: its {type(network).__name__} {kind}; gradprox.operators.load_network reads it"
+            )
+        return LearnedProx(network, Path(text).stem).to(device)
     _check_name(text)
     return LearnedProx(load_network(FOLDER / f"{text}.safetensors"), text).to(device)
 

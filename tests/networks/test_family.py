@@ -10,6 +10,7 @@ from gradprox.networks import (
     Composed,
     ConicSum,
     Conv2d,
+    Cubic,
     Dense,
     EnergyGating,
     GradNetC,
@@ -19,6 +20,7 @@ from gradprox.networks import (
     MGradNetC,
     MGradNetM,
     One,
+    RadialMixture,
     Sigmoid,
     SigmoidRho,
     SmoothedNorm,
@@ -37,15 +39,18 @@ ELEMENTWISE = {
     "softplus": Softplus,
     "tanh": TanhMixture,
     "spline": LinearSpline,
+    "cubic": Cubic,
 }
 SIGNED = {
     "signed-tanh": partial(TanhMixture, monotone=False),
     "signed-spline": partial(LinearSpline, monotone=False),
+    "signed-cubic": partial(Cubic, monotone=False),
 }
 GROUP = {
     "softmax": Softmax,
     "two-softmaxes": partial(Softmax, groups=2),
     "norm": SmoothedNorm,
+    "radial": RadialMixture,
     "energy": EnergyGating,
     "sharp-energy": partial(EnergyGating, sharp=True),
 }
@@ -72,6 +77,8 @@ def _cases():
             options = {"activation": activation, "rho": rho}
             forms = _forms(f"MGradNetM-{name}-{rho_name}", MGradNetM, **options)
             yield from forms if rho is One else forms[::2]
+    signed = partial(RadialMixture, groups=2, components=3, monotone=False)
+    yield from _forms("GradNetM-signed-radial", GradNetM, activation=signed)
     yield from _forms("GradNetM-softmax-tanh-rho", GradNetM, activation=Softmax, rho=TanhRho)
     yield from _forms("MGradNetC-three-layers", MGradNetC, layers=3)
     yield from _forms("MGradNetC-one-layer", MGradNetC, layers=1)

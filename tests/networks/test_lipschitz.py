@@ -19,6 +19,7 @@ from gradprox.networks import (
     LinearSpline,
     MGradNetC,
     MGradNetM,
+    RadialMixture,
     SigmoidRho,
     SmoothedNorm,
     Softmax,
@@ -37,6 +38,8 @@ DENSE = [
     partial(MGradNetM.dense, 3, 4, activation=Softmax, rho=SigmoidRho),
     partial(MGradNetM.dense, 3, 4, activation=TanhMixture, rho=SigmoidRho),
     partial(MGradNetM.dense, 3, 4, activation=EnergyGating),
+    partial(MGradNetM.dense, 3, 4, activation=RadialMixture),
+    partial(GradNetM.dense, 3, 4, activation=partial(RadialMixture, groups=2, monotone=False)),
     partial(MGradNetM.dense, 3, 4, activation=partial(EnergyGating, sharp=True)),
     partial(MGradNetM.dense, 3, 4, activation=Identity),
 ]

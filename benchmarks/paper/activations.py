@@ -1,0 +1,97 @@
+"""How much the activation matters: elementwise or of groups, polynomial or not, smooth or not.
+
+The target is the convex field in two dimensions.
+
+python benchmarks/paper/activations.py --json activations.json
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+from baselines import GradientOf
+from contest import Builder, Training, cascaded, compete, competition, modular, radial, write
+from field_2d import convex_field, sample
+from torch import nn
+
+from gradprox.networks import (
+    Cubic,
+    EnergyGating,
+    GradNetC,
+    GradNetM,
+    LinearSpline,
+    MGradNetC,
+    MGradNetM,
+    Sigmoid,
+    SmoothedNorm,
+    Softmax,
+    Softplus,
+    TanhMixture,
+)
+
+SIGNED_CUBIC = partial(Cubic, monotone=False)
+
+
+def scalar_network(activation: type[nn.Module] | partial[nn.Module]) -> Builder:
+    """Build the gradient of a scalar network of two hidden layers; the activation may need their width."""
+
+    def build(dim: int, width: int) -> nn.Module:
+        first, second = (
+            activation(width) if isinstance(activation, partial) else activation() for _ in range(2)
+        )
+        hidden = nn.Sequential(nn.Linear(dim, width), first, nn.Linear(width, width), second)
+        return GradientOf(nn.Sequential(hidden, nn.Linear(width, 1)))
+
+    return build
+
+
+NETWORKS: dict[str, Builder] = {
+    # Elementwise and smooth.
+    "mGradNet-C (sigmoid)": cascaded(MGradNetC, Sigmoid),
+    "mGradNet-C (softplus)": cascaded(MGradNetC, Softplus),
+    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, TanhMixture),
+    "mGradNet-M (sigmoid)": modular(MGradNetM, Sigmoid),
+    "mGradNet-M (softplus)": modular(MGradNetM, Softplus),
+    "mGradNet-M (tanh mixture)": modular(MGradNetM, TanhMixture),
+    # Elementwise and polynomial.
+    "mGradNet-C (cubic)": cascaded(MGradNetC, Cubic),
+    "mGradNet-M (cubic)": modular(MGradNetM, Cubic),
+    "GradNet-C (cubic)": cascaded(GradNetC, SIGNED_CUBIC),
+    "GradNet-M (cubic)": modular(GradNetM, SIGNED_CUBIC),
+    "MLP gradient (cubic)": scalar_network(SIGNED_CUBIC),
+    # Elementwise, with kinks.
+    "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
+    "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
+    # Of groups.
+    "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
+    "mGradNet-M (norm)": modular(MGradNetM, SmoothedNorm),
+    "mGradNet-M (energy)": modular(MGradNetM, EnergyGating),
+    "mGradNet-M (radial)": radial(MGradNetM),
+    "GradNet-M (radial)": radial(GradNetM),
+    # The baseline with other smooth activations.
+    "MLP gradient (softplus)": scalar_network(nn.Softplus),
+    "MLP gradient (tanh)": scalar_network(nn.Tanh),
+    "MLP gradient (sigmoid)": scalar_network(nn.Sigmoid),
+}
+
+
+def main() -> None:
+    """Run the experiment."""
+    options = competition(__doc__, 300).parse_args()
+    settings = Training(lbfgs_steps=options.steps)
+    results = compete(
+        NETWORKS,
+        2,
+        convex_field,
+        sample,
+        settings,
+        budget=options.budget,
+        seeds=options.seeds,
+        only=options.only,
+    )
+    write(options.json, {"training": asdict(settings), "results": results})
+
+
+if __name__ == "__main__":
+    main()

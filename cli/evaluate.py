@@ -100,6 +100,8 @@ def denoise(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -108,7 +110,8 @@ def denoise(
     Example: gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """
     level = options.parse_level(noise)
-    priors = options.Priors(model, device)
+    choice = options.ModelChoice(model, device, provider, allow_fallback)
+    priors = options.Priors(choice, potential=False)
 
     import torch
 
@@ -142,6 +145,8 @@ def deblur(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -159,7 +164,7 @@ def deblur(
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     algorithm = tuning.preset(Task.DEBLUR, level)
     kernels = read_kernels(kernel)
-    priors = options.Priors(model, device)
+    priors = options.Priors(options.ModelChoice(model, device, provider, allow_fallback))
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -199,6 +204,8 @@ def cs(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -215,7 +222,7 @@ def cs(
 
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     algorithm = tuning.preset(Task.COMPRESSED_SENSING, level)
-    priors = options.Priors(model, device)
+    priors = options.Priors(options.ModelChoice(model, device, provider, allow_fallback))
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ class OnnxDenoiser:
         certified: whether it is the proximal operator that its network is, but for rounding.
         channels: of the pictures it takes together: 1 or 3.
         halo: how many pixels away an input can change an output.
+        has_potential: whether the file was exported with its potential, for `with_potential`.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
+        path: the file.
 
     Raises:
         InputError: the file is no such model, the provider cannot be used, or the model is not certified.
@@ -64,7 +67,9 @@ class OnnxDenoiser:
         self._session = Session(path, "denoiser", provider, allow_fallback=allow_fallback, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
+        self.path = path
         self.tile = tile
+        self.has_potential = "potential" in self._session.outputs
         self.certified = self.metadata.get("certified", "true") == "true"
         if not self.certified and not allow_uncertified:
             raise InputError(
@@ -89,27 +94,39 @@ class OnnxDenoiser:
             InputError: ``y`` is not such an array; values that are not finite, in ``y`` or in the result; a noise
                 level that is negative.
         """
-        y = np.asarray(y)
-        if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
-            raise InputError(
-                f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}"
-            )
-        levels = finite("the noise level", np.asarray(sigma, dtype=np.float32).reshape(-1))
-        if levels.size not in (1, len(y)) or (levels < 0).any():
-            raise InputError(
-                f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
-            )
-        if self.channels not in (1, y.shape[1]):
-            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
+        y, levels = self._checked(y, sigma)
         out = np.empty(y.shape, np.float32)
-        for picture, result, level in zip(y, out, np.broadcast_to(levels, len(y)), strict=True):
-            # No more at a time than the model needs together, so that memory does not grow with their number.
-            for first in range(0, len(picture), self.channels):
-                planes = slice(first, first + self.channels)
+        for picture, result, level in zip(y, out, levels, strict=True):
+            for together in self._together(picture):
                 self._denoise(
-                    finite("the picture", picture[planes].astype(np.float32)), level, result[planes]
+                    finite("the picture", picture[together].astype(np.float32)), level, result[together]
                 )
         return out
+
+    def with_potential(
+        self, y: NDArray[Any], sigma: ArrayLike
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return ``D(y)``, and the convex ``Phi(y)``, ``(B,)``, whose gradient it is; of pictures taken whole.
+
+        Args:
+            y: as of a call.
+            sigma: as of a call.
+
+        Raises:
+            InputError: as of a call; or the file was exported without its potential.
+        """
+        if not self.has_potential:
+            raise InputError(f"{self.path}: has no potential: export the model with its potential")
+        y, levels = self._checked(y, sigma)
+        out, potential = np.empty(y.shape, np.float32), np.zeros(len(y))
+        for number, level in enumerate(levels):
+            noise, constants = _noise(level, y[number, 0].size)
+            for together in self._together(y[number]):
+                planes = finite("the picture", y[number, together].astype(np.float32, order="C"))
+                x, value = self._session.run({"y": planes[None], **noise}, constants)
+                out[number, together] = finite("the result", x[0])
+                potential[number] += finite("the potential", value)[0]
+        return out, potential
 
     def to_device(self, y: NDArray[Any]) -> OrtValue:
         """Copy pictures ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
@@ -144,6 +161,27 @@ class OnnxDenoiser:
             raise InputError(f"expected a noise level that is not negative, got {sigma:g}")
         small, constants = _noise(np.float32(sigma), shape[2] * shape[3])
         return self._session.run_on_device({"y": y}, small, constants, "x", out)
+
+    def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return pictures and the noise level of each, or raise `InputError`."""
+        y = np.asarray(y)
+        if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
+            raise InputError(
+                f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}"
+            )
+        levels = finite("the noise level", np.asarray(sigma, dtype=np.float32).reshape(-1))
+        if levels.size not in (1, len(y)) or (levels < 0).any():
+            raise InputError(
+                f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
+            )
+        if self.channels not in (1, y.shape[1]):
+            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
+        return y, np.broadcast_to(levels, len(y))
+
+    def _together(self, picture: NDArray[Any]) -> Iterator[slice]:
+        """Yield the channels that the model takes together: no more at a time, so that memory does not grow."""
+        for first in range(0, len(picture), self.channels):
+            yield slice(first, first + self.channels)
 
     def _denoise(self, planes: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
         """Write ``D`` of ``(channels, H, W)`` into ``out``."""

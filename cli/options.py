@@ -119,12 +119,15 @@ Json = Annotated[
     Path | None, typer.Option("--json", help="Write the figures to this JSON file too.", show_default=False)
 ]
 
+# Squares of anything near it still fit into single precision.
+LARGEST_NOISE = 1e6
+
 
 def parse_level(text: str, option: str = "--noise") -> float:
     """Read a noise level written as a number or a fraction: ``0.1`` or ``25/255``.
 
     Raises:
-        InputError: it is neither, or is negative or not finite.
+        InputError: it is neither, or is negative, not finite, or beyond `LARGEST_NOISE`.
     """
     numerator, slash, denominator = text.partition("/")
     try:
@@ -133,6 +136,8 @@ def parse_level(text: str, option: str = "--noise") -> float:
         raise InputError(f"{option} {text}: write a number, as 0.1 or 25/255") from error
     if not math.isfinite(value) or value < 0:
         raise InputError(f"{option} {text}: must be finite and not negative")
+    if value > LARGEST_NOISE:
+        raise InputError(f"{option} {text}: the scale of pictures is 0..1; write 25 gray levels as 25/255")
     return value
 
 

@@ -50,15 +50,20 @@ class OnnxNetwork(GradientNetwork):
 
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
         """See `GradientNetwork.potential`."""
-        return image_sum(x * x) / 2 - self.envelope_and_gradient(x, sigma)[0]
+        _, potential = self._run(x.float().cpu(), sigma)
+        return potential.to(image_sum(x))
 
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `GradientNetwork.envelope_and_gradient`."""
         y = x.float().cpu()
-        gradient, potential = self.denoiser.with_potential(y.numpy(), sigma.cpu().numpy())
+        gradient, potential = self._run(y, sigma)
         # The file subtracts the envelope from this very number, in double precision: nothing is lost.
-        envelope = image_sum(y * y) / 2 - torch.from_numpy(potential)
-        return envelope.to(image_sum(x)), torch.from_numpy(gradient).to(x)
+        envelope = image_sum(y * y) / 2 - potential
+        return envelope.to(image_sum(x)), gradient.to(x)
+
+    def _run(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        gradient, potential = self.denoiser.with_potential(y.numpy(), sigma.cpu().numpy())
+        return torch.from_numpy(gradient), torch.from_numpy(potential)
 
     def lipschitz_bound(self) -> float:
         """See `GradientNetwork.lipschitz_bound`."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from onnxruntime import OrtValue
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import Session, finite
+from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
 from gradprox.export.runtime.tiling import spans
 
 # Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the picture, large
@@ -62,13 +62,11 @@ class OnnxDenoiser:
         tile: int | None = TILE,
         allow_uncertified: bool = False,
     ) -> None:
-        if tile is not None and tile < 1:
-            raise InputError(f"tile must be at least 1, got {tile}")
+        self.tile = None if tile is None else whole_number("tile", tile, 1)
         self._session = Session(path, "denoiser", provider, allow_fallback=allow_fallback, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
         self.path = path
-        self.tile = tile
         self.has_potential = "potential" in self._session.outputs
         self.certified = self.metadata.get("certified", "true") == "true"
         if not self.certified and not allow_uncertified:
@@ -98,9 +96,7 @@ class OnnxDenoiser:
         out = np.empty(y.shape, np.float32)
         for picture, result, level in zip(y, out, levels, strict=True):
             for together in self._together(picture):
-                self._denoise(
-                    finite("the picture", picture[together].astype(np.float32)), level, result[together]
-                )
+                self._denoise(single("the picture", picture[together]), level, result[together])
         return out
 
     def with_potential(
@@ -122,7 +118,7 @@ class OnnxDenoiser:
         for number, level in enumerate(levels):
             noise, constants = _noise(level, y[number, 0].size)
             for together in self._together(y[number]):
-                planes = finite("the picture", y[number, together].astype(np.float32, order="C"))
+                planes = single("the picture", y[number, together])
                 x, value = self._session.run({"y": planes[None], **noise}, constants)
                 out[number, together] = finite("the result", x[0])
                 potential[number] += finite("the potential", value)[0]
@@ -132,9 +128,9 @@ class OnnxDenoiser:
         """Copy pictures ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
 
         Raises:
-            InputError: they contain NaN or infinite values.
+            InputError: they are no such array, or contain NaN or infinite values.
         """
-        return self._session.to_device(finite("the picture", y.astype(np.float32, order="C")))
+        return self._session.to_device(single("the picture", _pictures(y)))
 
     def on_device(self, y: OrtValue, sigma: float, out: OrtValue | None = None) -> OrtValue:
         """Return ``D(y)`` without moving it off the device, whole: for loops that run there.
@@ -150,6 +146,8 @@ class OnnxDenoiser:
         Raises:
             InputError: ``y`` or ``out`` is not such a tensor; a noise level that is negative or not finite.
         """
+        if not isinstance(y, OrtValue):
+            raise InputError(f"expected what to_device returns, got {type(y).__name__}")
         shape = y.shape()
         if y.data_type() != "tensor(float)" or len(shape) != 4 or shape[1] != self.channels or 0 in shape:
             raise InputError(
@@ -157,26 +155,16 @@ class OnnxDenoiser:
             )
         if out is not None and (out.data_type() != y.data_type() or out.shape() != shape or out is y):
             raise InputError(f"expected another float32 tensor of shape {shape} to write to")
-        if not 0 <= sigma < float("inf"):
-            raise InputError(f"expected a noise level that is not negative, got {sigma:g}")
-        small, constants = _noise(np.float32(sigma), shape[2] * shape[3])
+        (level,) = _levels(sigma, 1)
+        small, constants = _noise(level, shape[2] * shape[3])
         return self._session.run_on_device({"y": y}, small, constants, "x", out)
 
     def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return pictures and the noise level of each, or raise `InputError`."""
-        y = np.asarray(y)
-        if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
-            raise InputError(
-                f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}"
-            )
-        levels = finite("the noise level", np.asarray(sigma, dtype=np.float32).reshape(-1))
-        if levels.size not in (1, len(y)) or (levels < 0).any():
-            raise InputError(
-                f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
-            )
+        y = _pictures(y)
         if self.channels not in (1, y.shape[1]):
             raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
-        return y, np.broadcast_to(levels, len(y))
+        return y, np.broadcast_to(_levels(sigma, len(y)), len(y))
 
     def _together(self, picture: NDArray[Any]) -> Iterator[slice]:
         """Yield the channels that the model takes together: no more at a time, so that memory does not grow."""
@@ -193,6 +181,24 @@ class OnnxDenoiser:
                 window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
                 x = self._session.run({"y": window, **sigma}, constants)[0]
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])
+
+
+def _pictures(y: object) -> NDArray[Any]:
+    """Return an array ``(B, C, H, W)``, or raise `InputError`."""
+    array = np.asarray(y)
+    if array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
+        raise InputError(
+            f"expected floating-point pictures (B, C, H, W), got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _levels(sigma: ArrayLike, count: int) -> NDArray[np.float32]:
+    """Return one noise level, or ``count``, or raise `InputError`."""
+    levels = numbers("the noise level", sigma)
+    if levels.size not in (1, count) or (levels < 0).any():
+        raise InputError(f"expected one noise level, or {count}, not negative; got {levels.tolist()}")
+    return levels
 
 
 def _noise(level: np.float32, pixels: int) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:

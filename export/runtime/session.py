@@ -191,12 +191,10 @@ def open_session(
         InputError: the provider is unknown or cannot be used, ``threads`` is not positive, or ONNX Runtime cannot
             load the model.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
     wanted = find_provider(provider, allow_fallback=allow_fallback)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = 0 if threads is None else whole_number("threads", threads, 1)
     # Pictures come in all sizes: a memory plan for each would only pile up.
     options.enable_mem_pattern = False
     try:
@@ -234,10 +232,44 @@ def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def single(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a copy in single precision, row by row.
+
+    Raises:
+        InputError: it contains NaN or infinite values, or such as single precision cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        return finite(name, array.astype(np.float32, order="C"))
+
+
+def numbers(name: str, value: object) -> NDArray[np.float32]:
+    """Return one number or several in single precision, ``(n,)``.
+
+    Raises:
+        InputError: they are not numbers, or not finite.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number, got {value!r}") from error
+    return single(name, array.reshape(-1))
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """Return an integer of at least ``least``.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, (int, np.integer)) or not least <= value < 2**31:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def _refuse_or_warn(reason: str, provider: str, allow_fallback: bool) -> None:
     if not allow_fallback:
         raise InputError(f"provider {provider}: {reason}; use cpu, or allow the fallback to it")
-    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=5)
+    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=2)
 
 
 def _line(error: BaseException) -> str:

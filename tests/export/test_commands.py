@@ -80,6 +80,11 @@ def test_verify(
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
+        (
+            ["gray", "out.onnx", "--solver", "pgd", "--problem", "cs", "--size", "99999x99999"],
+            "at most 16777216",
+        ),
+        (["gray", "out.onnx", "--size", "8x8"], "--size is for --problem cs"),
         (["gray", "out.onnx", "--problem", "cs"], "needs --solver"),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
@@ -133,6 +138,7 @@ def test_denoise_runs_an_onnx_file_by_a_provider(
         (("--model", "gray", "--provider", "cpu"), "runs .onnx models"),
         (("--model", denoiser_file, "--allow-fallback"), "name a --provider"),
         (("--model", denoiser_file, "--provider", "abacus"), "abacus"),
+        (("--model", denoiser_file, "--provider", "cpu", "--noise", "1e39"), "25 gray levels as 25/255"),
         (("--model", denoiser_file, "--provider", "cpu", "--uncertainty", tmp_path / "u.png"), "derivatives"),
     ):
         assert run(monkeypatch, *given, *more, "-o", tmp_path / "none.npy") == 1

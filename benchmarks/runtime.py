@@ -4,7 +4,8 @@
     python benchmarks/runtime.py gray --side 8000 --repeats 1 --only "onnxruntime, 1 thread, tiles of 256"
 
 Every configuration has a process of its own, so that its peak memory is its own; they take turns, so that whatever
-else the machine does meets them all.
+else the machine does meets them all. Memory is that of the host. On a GPU the picture is there already, whole, and
+stays; what this machine cannot run is reported as absent, with the reason.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,17 +25,27 @@ from typing import Any
 
 import numpy as np
 
+from gradprox.errors import InputError
+
 SIGMA = 25 / 255
 IMPORTS = ("gradprox.export.runtime", "gradprox.operators")
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way to denoise: ``engine`` is ``"torch"``, ``"torch.compile"`` or ``"onnxruntime"``, which takes ``tile``."""
+    """One way to denoise.
+
+    Attributes:
+        engine: ``"torch"``, ``"torch.compile"`` or ``"onnxruntime"``.
+        threads: of the CPU.
+        tile: of ONNX Runtime, which takes pictures whole if None; torch has its own.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
 
     engine: str
     threads: int
     tile: int | None = None
+    device: str = "cpu"
 
     def __str__(self) -> str:
         tiles = (
@@ -43,46 +55,88 @@ class Configuration:
             if self.tile
             else "whole"
         )
-        return f"{self.engine}, {self.threads} thread{'s' * (self.threads > 1)}, {tiles}"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.engine}, {threads if self.device == 'cpu' else self.device}, {tiles}"
+
+    def absence(self, exported: Path) -> str | None:
+        """Return why this machine cannot run it, if it cannot."""
+        if self.device == "cpu":
+            return None
+        if self.engine == "onnxruntime":
+            from gradprox.export.runtime import OnnxDenoiser
+
+            try:
+                OnnxDenoiser(exported, self.device, allow_uncertified=True)
+            except InputError as error:
+                return str(error)
+            return None
+        import torch
+
+        return None if torch.cuda.is_available() else "torch finds no CUDA device"
 
 
 CONFIGURATIONS = [
-    Configuration(engine, threads, tile)
-    for threads in (1, 2)
-    for engine, tile in (
-        ("torch", None),
-        ("torch.compile", None),
-        ("onnxruntime", None),
-        ("onnxruntime", 512),
-        ("onnxruntime", 256),
-    )
+    *(
+        Configuration(engine, threads, tile)
+        for threads in (1, 2)
+        for engine, tile in (
+            ("torch", None),
+            ("torch.compile", None),
+            ("onnxruntime", None),
+            ("onnxruntime", 512),
+            ("onnxruntime", 256),
+        )
+    ),
+    *(Configuration(engine, 1, device="cuda") for engine in ("torch", "onnxruntime")),
 ]
 
 
-def denoiser(configuration: Configuration, model: str, exported: Path) -> tuple[Callable[..., Any], int]:
-    """Return what denoises a picture ``(1, C, H, W)``, and ``C``."""
+def prepare(
+    configuration: Configuration, model: str, exported: Path, side: int
+) -> tuple[Callable[[Any], object], Any]:
+    """Return what denoises a picture and waits for it, and the picture where that takes it from."""
     if configuration.engine == "onnxruntime":
-        from gradprox.export.runtime import OnnxDenoiser
-
-        runtime = OnnxDenoiser(
-            exported, threads=configuration.threads, tile=configuration.tile, allow_uncertified=True
-        )
-        return lambda y: runtime(y, SIGMA), runtime.channels
+        return _in_runtime(configuration, exported, side)
     import torch
 
     from gradprox import load_model
 
     torch.set_num_threads(configuration.threads)
-    prior = load_model(model)
-    channels = prior.network.channels or 1
+    prior = load_model(model, configuration.device)
+    y = torch.from_numpy(picture(prior.network.channels or 1, side)).to(configuration.device)
     if configuration.engine == "torch.compile":
         prior.network = torch.compile(prior.network)
 
     @torch.no_grad()
-    def denoise(y: np.ndarray) -> torch.Tensor:
-        return prior(torch.from_numpy(y), SIGMA)
+    def denoise(y: Any) -> None:
+        prior(y, SIGMA)
+        if configuration.device == "cuda":
+            torch.cuda.synchronize()
 
-    return denoise, channels
+    return denoise, y
+
+
+def _in_runtime(
+    configuration: Configuration, exported: Path, side: int
+) -> tuple[Callable[[Any], object], Any]:
+    from gradprox.export.runtime import OnnxDenoiser
+
+    runtime = OnnxDenoiser(
+        exported,
+        configuration.device,
+        threads=configuration.threads,
+        tile=configuration.tile,
+        allow_uncertified=True,
+    )
+    y = picture(runtime.channels, side)
+    if configuration.device == "cpu":
+        return lambda y: runtime(y, SIGMA), y
+    return lambda y: runtime.on_device(y, SIGMA), runtime.to_device(y)
+
+
+def picture(channels: int, side: int) -> np.ndarray:
+    """Return a picture ``(1, channels, side, side)``."""
+    return np.random.default_rng(0).random((1, channels, side, side), dtype=np.float32)
 
 
 class Worker:
@@ -124,10 +178,10 @@ _work: dict[str, Any] = {}
 
 
 def _prepare(configuration: Configuration, model: str, exported: Path, side: int) -> None:
-    operator, channels = denoiser(configuration, model, exported)
-    y = np.random.default_rng(0).random((1, channels, side, side), dtype=np.float32)
-    # Whatever is set up or compiled on first use is not timed. Compilation is for one size of tiles.
-    operator(y if configuration.engine == "torch.compile" else y[..., :32, :32].copy())
+    operator, y = prepare(configuration, model, exported, side)
+    # Whatever is set up or compiled on first use is not timed. Compilation, and what CUDA looks for, is for one size.
+    whole = configuration.engine == "torch.compile" or configuration.device == "cuda"
+    operator(y if whole else y[..., :32, :32])
     _work.update(operator=operator, y=y, before=memory("VmRSS"))
 
 
@@ -195,16 +249,23 @@ def main() -> None:
             "file_bytes": exported.stat().st_size,
             "import_seconds": {module: import_seconds(module) for module in IMPORTS},
             "verification": json.loads(report.to_json()),
+            "load_before": os.getloadavg()[0],
+            "absent": [],
             "runs": [],
         }
         typer.echo(f"{report}\nfile size {figures['file_bytes'] / 1e3:.0f} kB")
         for module, seconds in figures["import_seconds"].items():
             typer.echo(f"import {module}: {seconds:.2f} s")
+        typer.echo(f"load before: {figures['load_before']:.1f} on {os.cpu_count()} processors")
         typer.echo(
             f"{'at ' + str(arguments.side) + ' x ' + str(arguments.side):<40} ms/Mpx  CPU ms/Mpx    MB/Mpx"
         )
         chosen = [c for c in CONFIGURATIONS if arguments.only in str(c)]
-        running = [Worker(c, arguments.model, exported, arguments.side) for c in chosen]
+        missing = {c: reason for c in chosen if (reason := c.absence(exported)) is not None}
+        for configuration, reason in missing.items():
+            figures["absent"].append({**asdict(configuration), "reason": reason})
+            typer.echo(f"{configuration!s:<40} absent: {reason}")
+        running = [Worker(c, arguments.model, exported, arguments.side) for c in chosen if c not in missing]
         for _ in range(arguments.repeats):
             for worker in running:
                 worker.run()

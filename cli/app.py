@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -66,10 +67,16 @@ def _root(
     pass
 
 
+def _warning_line(message: Warning | str, *_: object, **__: object) -> None:
+    typer.echo(f"warning: {message}", err=True)
+
+
 def main() -> None:
     """Run the command line: exit 0 when done, 1 after a one-line error, 2 for wrong usage."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warning_line
+            app()
     except (InputError, OSError) as error:
         typer.echo(f"error: {error_line(error)}", err=True)
         sys.exit(1)

@@ -33,19 +33,26 @@ def bench(
     ] = None,
     size: Annotated[int, typer.Option(min=8, help="Pixels a side of the picture.")] = 256,
     repeats: Annotated[int, typer.Option(min=1, help="Passes, of which the fastest counts.")] = 3,
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
     """Time one denoising pass of models in torch and in ONNX Runtime, with one and two threads.
 
-    Models are exported to a temporary file, and verified, which takes longer than the timing.
+    Torch computes on the CPU, ONNX Runtime by --provider or there too. A model that is no .onnx file is exported to a
+    temporary one, and verified, which takes longer than the timing.
 
-    Example: gradprox bench gray --size 512 --json speed.json
+    Examples: gradprox bench gray --size 512 --json speed.json; gradprox bench half.onnx --provider cuda
     """
     import numpy as np
     import torch
 
+    from gradprox.export.runtime import find_provider
     from gradprox.zoo import load_model, model_names
+
+    place = provider or "cpu"
+    find_provider(place, allow_fallback=allow_fallback)  # before minutes of exporting
 
     names = models or model_names()
     rows: list[dict[str, Any]] = []
@@ -57,7 +64,7 @@ def bench(
             prior = load_model(name)
             shape = (1, prior.network.channels or 1, size, size)
             picture = np.random.default_rng(0).random(shape, dtype=np.float32)
-            for backend, threads, run in _backends(prior):
+            for backend, threads, run in _backends(name, prior, place, allow_fallback):
                 bar.update(task, note=f"{name}, {backend}")
                 seconds = _fastest(run, picture, repeats)
                 rows.append(
@@ -78,7 +85,9 @@ def bench(
         write_json(json, {**machine, "size": size, "repeats": repeats, "runs": rows})
 
 
-def _backends(prior: LearnedProx) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
+def _backends(
+    name: str, prior: LearnedProx, provider: str, allow_fallback: bool
+) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
     """Yield name, number of threads and denoiser of each way to run a model; a denoiser is for now, not for later."""
     import torch
 
@@ -93,10 +102,14 @@ def _backends(prior: LearnedProx) -> Iterator[tuple[str, int, Callable[[NDArray[
         torch.set_num_threads(threads)
         yield "torch", threads, eager
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        export_denoiser(prior, path)
+        path = Path(name)
+        if path.suffix.lower() != ".onnx":
+            path = Path(folder) / "model.onnx"
+            export_denoiser(prior, path)
         for threads in THREADS:
-            yield "onnxruntime", threads, partial(OnnxDenoiser(path, threads=threads), sigma=SIGMA)
+            runtime = OnnxDenoiser(path, provider, allow_fallback=allow_fallback, threads=threads)
+            backend = "onnxruntime" if runtime.provider == "cpu" else f"onnxruntime, {runtime.provider}"
+            yield backend, threads, partial(runtime, sigma=SIGMA)
 
 
 def _fastest(

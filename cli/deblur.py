@@ -26,8 +26,7 @@ class Deblurring:
         boundary: one of `gradprox.problems.BOUNDARIES`.
         linear_light: whether the blur was one of light, and the picture stores it by the sRGB curve.
         tuning: of the solver.
-        model: as of ``--model``.
-        device: as of ``--device``.
+        model: which, and what runs it.
     """
 
     kernel: str
@@ -35,8 +34,7 @@ class Deblurring:
     boundary: str = "valid"
     linear_light: bool = False
     tuning: options.Tuning = field(default_factory=options.Tuning)
-    model: str | None = None
-    device: str = "auto"
+    model: options.ModelChoice = field(default_factory=options.ModelChoice)
 
     @property
     def steps(self) -> int:
@@ -59,7 +57,7 @@ class Deblurring:
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
         self.algorithm(self.noise or 0.0)
         blur = read_kernel(self.kernel)
-        priors = options.Priors(self.model, self.device)
+        priors = options.Priors(self.model)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             picture = read_picture(source)
@@ -93,6 +91,8 @@ def deblur(
     tol: options.Tol = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     workers: options.Workers = 1,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
@@ -106,7 +106,8 @@ def deblur(
     """
     level = options.parse_given_level(noise)
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
-    job = Deblurring(kernel, level, boundary, linear_light, tuning, model, device)
+    choice = options.ModelChoice(model, device, provider, allow_fallback)
+    job = Deblurring(kernel, level, boundary, linear_light, tuning, choice)
 
     from gradprox.images import PICTURE_SUFFIXES
 

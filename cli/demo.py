@@ -45,6 +45,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("gradprox-demo"),
     model: options.Model = None,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -59,7 +61,7 @@ def demo(
 
     from gradprox.images import Picture, read_gray, read_picture, write_picture
 
-    priors = options.Priors(model, device)
+    priors = options.Priors(options.ModelChoice(model, device, provider, allow_fallback))
     generator = torch.Generator().manual_seed(SEED)
     cases = []
     with progress_bar(quiet) as bar:

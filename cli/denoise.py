@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,12 +14,7 @@ from gradprox.cli.batch import Record, Work, check_absent, collect_inputs, plan_
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gradprox.solvers import Callback
-
-    # From pixels, noise level and the chart to draw, if any, to the restored pixels and what there is to report.
-    Restore = Callable[[Tensor, float, Path | None], tuple[Tensor, Record]]
 
 
 @dataclass(frozen=True)
@@ -28,77 +23,47 @@ class Denoising:
 
     Attributes:
         noise: standard deviation on the scale of the picture; estimated from each picture if None.
-        model: as of ``--model``.
-        device: as of ``--device``.
-        provider: of ONNX Runtime, which then runs the ``.onnx`` model; torch does if None.
+        model: which, and what runs it.
         charts: where to draw how uncertain each pixel is, by picture; empty for nowhere.
     """
 
     noise: float | None = None
-    model: str | None = None
-    device: str = "auto"
-    provider: str | None = None
+    model: options.ModelChoice = field(default_factory=options.ModelChoice)
     charts: Mapping[Path, Path] = field(default_factory=dict)
     steps = 1
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.batch.Job`."""
-        from gradprox.images import read_picture, write_picture
+        import torch
 
-        restore = self._in_torch() if self.provider is None else self._in_runtime(self.provider)
+        from gradprox.images import Picture, read_picture, write_picture
+        from gradprox.operators import posterior_deviation
 
+        if self.charts and self.model.provider is not None:
+            raise InputError(
+                "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
+            )
+        priors = options.Priors(self.model, potential=False)
+
+        @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
             picture = read_picture(source)
             level, estimated = options.level_of(picture.pixels, self.noise)
-            restored, record = restore(picture.pixels, level, self.charts.get(source))
-            write_picture(target, picture.with_pixels(restored))
-            return estimated | record
-
-        return work
-
-    def _in_torch(self) -> Restore:
-        import torch
-
-        from gradprox.images import Picture, write_picture
-        from gradprox.operators import posterior_deviation
-
-        priors = options.Priors(self.model, self.device)
-
-        @torch.no_grad()
-        def restore(pixels: Tensor, level: float, chart: Path | None) -> tuple[Tensor, Record]:
-            prior, noisy, record = priors.of(pixels.shape[1]), pixels.to(priors.device), Record()
+            prior, noisy = priors.of(picture.pixels.shape[1]), picture.pixels.to(priors.device)
+            record, chart = Record(estimated), self.charts.get(source)
             if chart is not None:
                 sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
                 # White is as uncertain as the noisy pixel itself.
                 write_picture(chart, Picture((sure.deviation / level).cpu()))
-                record = {
+                record |= {
                     "uncertainty": str(chart),
                     "mean_deviation": float(sure.deviation.mean()),
                     "mean_deviation_error": float(sure.error.mean()),
                 }
-            return prior(noisy, level).cpu(), record
+            write_picture(target, picture.with_pixels(prior(noisy, level).cpu()))
+            return record
 
-        return restore
-
-    def _in_runtime(self, provider: str) -> Restore:
-        import torch
-
-        from gradprox.export.runtime import OnnxDenoiser
-
-        if self.model is None or Path(self.model).suffix.lower() != ".onnx":
-            raise InputError(
-                "--provider: runs .onnx models: write one with `gradprox export`, name it by --model"
-            )
-        if self.charts:
-            raise InputError(
-                "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
-            )
-        runtime = OnnxDenoiser(self.model, provider, threads=torch.get_num_threads())
-
-        def restore(pixels: Tensor, level: float, _: Path | None) -> tuple[Tensor, Record]:
-            return torch.from_numpy(runtime(pixels.numpy(), level)), {}
-
-        return restore
+        return work
 
 
 def denoise(
@@ -107,14 +72,8 @@ def denoise(
     noise: options.EstimatedNoise = None,
     model: options.Model = None,
     device: options.Device = "auto",
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            help="Run an .onnx model in ONNX Runtime by this provider: cpu, cuda, tensorrt, openvino, coreml or "
-            "directml. Torch runs the network it was made from otherwise.",
-            show_default=False,
-        ),
-    ] = None,
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     uncertainty: Annotated[
         Path | None,
         typer.Option(
@@ -149,7 +108,7 @@ def denoise(
             check_absent(chart, overwrite or resume)
 
     run_batch(
-        Denoising(level, model, device, provider, charts),
+        Denoising(level, options.ModelChoice(model, device, provider, allow_fallback), charts),
         images,
         output,
         read=PICTURE_SUFFIXES,

@@ -37,7 +37,7 @@ class Scoring:
     Attributes:
         task: its name.
         data: folder of clean pictures.
-        model: as of ``--model``.
+        model: which, and what runs it.
         color: keep colours.
         clip: clip results before comparing.
         seed: of the noise.
@@ -47,7 +47,7 @@ class Scoring:
 
     task: str
     data: Path
-    model: str | None
+    model: options.ModelChoice
     color: bool
     clip: bool
     seed: int
@@ -71,7 +71,12 @@ class Scoring:
         """
         from gradprox.zoo import default_model
 
-        settings = settings | {"seed": self.seed, "color": self.color, "clip": self.clip}
+        settings = settings | {
+            "seed": self.seed,
+            "color": self.color,
+            "clip": self.clip,
+            "provider": self.model.provider,
+        }
         if algorithm is not None:
             solver = algorithm.solver
             settings |= {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver)}
@@ -79,7 +84,7 @@ class Scoring:
             self.data,
             trials,
             task=self.task,
-            model=self.model or default_model(3 if self.color else 1),
+            model=self.model.name or default_model(3 if self.color else 1),
             settings=settings,
             color=self.color,
             clip=self.clip,
@@ -100,6 +105,8 @@ def denoise(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -108,7 +115,8 @@ def denoise(
     Example: gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """
     level = options.parse_level(noise)
-    priors = options.Priors(model, device)
+    choice = options.ModelChoice(model, device, provider, allow_fallback)
+    priors = options.Priors(choice, potential=False)
 
     import torch
 
@@ -123,7 +131,7 @@ def denoise(
 
         return restore
 
-    scoring = Scoring("denoise", data, model, color, clip, seed, quiet, json)
+    scoring = Scoring("denoise", data, choice, color, clip, seed, quiet, json)
     scoring.run({"": trial}, {"noise": level}, priors.device)
 
 
@@ -142,6 +150,8 @@ def deblur(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -159,7 +169,8 @@ def deblur(
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     algorithm = tuning.preset(Task.DEBLUR, level)
     kernels = read_kernels(kernel)
-    priors = options.Priors(model, device)
+    choice = options.ModelChoice(model, device, provider, allow_fallback)
+    priors = options.Priors(choice)
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -178,7 +189,7 @@ def deblur(
 
         return trial
 
-    scoring = Scoring("deblur", data, model, color, clip, seed, quiet, json)
+    scoring = Scoring("deblur", data, choice, color, clip, seed, quiet, json)
     trials = {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()}
     settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": tuning.strength or "auto"}
     scoring.run(trials, settings, priors.device, algorithm)
@@ -199,6 +210,8 @@ def cs(
     clip: Clip = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
@@ -215,7 +228,8 @@ def cs(
 
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     algorithm = tuning.preset(Task.COMPRESSED_SENSING, level)
-    priors = options.Priors(model, device)
+    choice = options.ModelChoice(model, device, provider, allow_fallback)
+    priors = options.Priors(choice)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])
@@ -232,6 +246,6 @@ def cs(
         return restore
 
     settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": tuning.strength or "auto"}
-    Scoring("cs", data, model, color, clip, seed, quiet, json).run(
+    Scoring("cs", data, choice, color, clip, seed, quiet, json).run(
         {"": trial}, settings, priors.device, algorithm
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,9 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.problems import BlockSensing, TransformSensing
+
+# 4096x4096, for which ONNX Runtime takes some 32 GB.
+LARGEST = 2**24
 
 
 def export(
@@ -59,6 +63,10 @@ def export(
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")
     check_absent(output, overwrite)
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder")
+    if size and problem != "cs":
+        raise InputError("--size is for --problem cs; other files take pictures of any size")
     if solver and potential:
         raise InputError("--potential is for models; a solver returns its objective anyway")
     if solver and precision != "float32":
@@ -90,4 +98,6 @@ def _measurements(
             "--problem cs needs --size HEIGHTxWIDTH, as 256x256: the patterns become part of the file"
         )
     shape = int(match[1]), int(match[2])
+    if math.prod(shape) > LARGEST:
+        raise InputError(f"--size {size}: a solver takes pictures whole, and of at most {LARGEST} pixels")
     return Sensing.described(sampling, ratio, shape, 1, seed, 0.0).physics()

@@ -92,13 +92,27 @@ Strength = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file.",
+        help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file; torch runs the network that an "
+        ".onnx file was made from, but for --provider.",
         show_default="gray or color, as the picture is",
     ),
 ]
 # Floats are taken as they are and may pass 1, white, as highlights do; so far beyond, they are gray levels of 255.
 BRIGHTEST = 20.0
-
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        help="Run an .onnx model in ONNX Runtime by this provider: cpu, cuda, tensorrt, openvino, coreml or directml. "
+        "It is an error if it cannot be used.",
+        show_default=False,
+    ),
+]
+AllowFallback = Annotated[
+    bool,
+    typer.Option(
+        "--allow-fallback", help="Run on the CPU, with a warning, if the --provider cannot be used."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of noise and random patterns.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -225,23 +239,74 @@ class Tuning:
         )
 
 
-class Priors:
-    """The models that ``--model`` stands for: the named one, or the default for each number of channels.
-
-    Args:
-        name: as of ``--model``.
-        device: as of ``--device``.
+@dataclass(frozen=True)
+class ModelChoice:
+    """What ``--model``, ``--device``, ``--provider`` and ``--allow-fallback`` say of the model.
 
     Attributes:
-        device: where they are.
-
-    Raises:
-        InputError: there is no such model or device.
+        name: a shipped model or a file; the default for each number of channels if None.
+        device: where torch computes.
+        provider: of ONNX Runtime, which then runs the ``.onnx`` model; torch does if None.
+        allow_fallback: run on the CPU where the provider cannot be used.
     """
 
-    def __init__(self, name: str | None, device: str) -> None:
-        self.device = resolve_device(device)
-        self._named = None if name is None else self._load(name)
+    name: str | None = None
+    device: str = "auto"
+    provider: str | None = None
+    allow_fallback: bool = False
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            InputError: they do.
+        """
+        if self.provider is None:
+            if self.allow_fallback:
+                raise InputError("--allow-fallback: there is nothing to fall back from: name a --provider")
+        elif self.name is None or Path(self.name).suffix.lower() != ".onnx":
+            raise InputError(
+                "--provider: runs .onnx models: write one with `gradprox export`, name it by --model"
+            )
+
+    def load(self, name: str, device: torch.device, *, potential: bool) -> LearnedProx:
+        """Load a model of that name; see `Priors`."""
+        if self.provider is None:
+            from gradprox.zoo import load_model
+
+            return load_model(name, device)
+        import torch
+
+        from gradprox.export import load_prior
+
+        return load_prior(
+            name,
+            self.provider,
+            potential=potential,
+            allow_fallback=self.allow_fallback,
+            threads=torch.get_num_threads(),
+        )
+
+
+class Priors:
+    """The models that a choice stands for: the named one, or the default for each number of channels.
+
+    Args:
+        choice: the options.
+        potential: whether objectives are computed, and not ``D(y, sigma)`` alone; see `gradprox.export.load_prior`.
+
+    Attributes:
+        device: where torch computes.
+
+    Raises:
+        InputError: there is no such model, device or provider.
+    """
+
+    def __init__(self, choice: ModelChoice, *, potential: bool = True) -> None:
+        choice.check()
+        self.device = resolve_device(choice.device)
+        self._load = functools.partial(choice.load, device=self.device, potential=potential)
+        self._named = None if choice.name is None else self._load(choice.name)
         self._defaults: dict[int, LearnedProx] = {}
 
     def of(self, channels: int) -> LearnedProx:
@@ -263,8 +328,3 @@ class Priors:
                 "leave --model out, or name a gray model"
             )
         return self._named
-
-    def _load(self, name: str) -> LearnedProx:
-        from gradprox.zoo import load_model
-
-        return load_model(name, self.device)

@@ -23,13 +23,11 @@ class Recovering:
 
     Attributes:
         tuning: of the solver.
-        model: as of ``--model``.
-        device: as of ``--device``.
+        model: which, and what runs it.
     """
 
     tuning: options.Tuning = field(default_factory=options.Tuning)
-    model: str | None = None
-    device: str = "auto"
+    model: options.ModelChoice = field(default_factory=options.ModelChoice)
 
     @property
     def steps(self) -> int:
@@ -48,7 +46,7 @@ class Recovering:
         from gradprox.problems import read_measurements
 
         self.algorithm(0.0)
-        priors = options.Priors(self.model, self.device)
+        priors = options.Priors(self.model)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             y, sensing = read_measurements(source)
@@ -84,6 +82,8 @@ def recover(
     tol: options.Tol = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    provider: options.Provider = None,
+    allow_fallback: options.AllowFallback = False,
     workers: options.Workers = 1,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
@@ -94,8 +94,9 @@ def recover(
 
     Example: gradprox recover y.npz -o photo.png
     """
+    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     run_batch(
-        Recovering(options.Tuning(solver, options.parse_strength(strength), steps, tol), model, device),
+        Recovering(tuning, options.ModelChoice(model, device, provider, allow_fallback)),
         measurements,
         output,
         read=(".npz",),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gradprox.export.denoiser import export_denoiser
+    from gradprox.export.prior import load_prior
     from gradprox.export.report import Report, VerificationError
     from gradprox.export.solver import export_solver
     from gradprox.export.verification import verify
@@ -19,10 +20,11 @@ _HOMES = {
     "VerificationError": "gradprox.export.report",
     "export_denoiser": "gradprox.export.denoiser",
     "export_solver": "gradprox.export.solver",
+    "load_prior": "gradprox.export.prior",
     "verify": "gradprox.export.verification",
 }
 
-__all__ = ["Report", "VerificationError", "export_denoiser", "export_solver", "verify"]
+__all__ = ["Report", "VerificationError", "export_denoiser", "export_solver", "load_prior", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -20,8 +20,8 @@ from gradprox.operators import LearnedProx
 from gradprox.operators.onnx_weights import weights_metadata
 
 
-def resolve(model: str | Path | LearnedProx) -> LearnedProx:
-    """Return a copy of a model on the CPU, in single precision, that export may do with as it likes.
+def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, IdentityPath]:
+    """Return a copy of a model on the CPU, in single precision, that export may do with as it likes; and its network.
 
     Raises:
         InputError: there is no such model, or its architecture cannot be exported.
@@ -32,16 +32,16 @@ def resolve(model: str | Path | LearnedProx) -> LearnedProx:
     if not isinstance(prior.network, IdentityPath):
         raise InputError(f"{prior.name}: {type(prior.network).__name__} networks cannot be exported yet")
     network = copy.deepcopy(prior.network).cpu().float().eval().requires_grad_(False)
-    return LearnedProx(network, prior.name)
+    return LearnedProx(network, prior.name), network
 
 
-def describe(prior: LearnedProx, kind: str, precision: str = "float32") -> dict[str, str]:
-    """Return the metadata of an export of ``prior``, but for the report of its verification.
+def describe(
+    prior: LearnedProx, network: IdentityPath, kind: str, precision: str = "float32"
+) -> dict[str, str]:
+    """Return the metadata of an export of ``prior`` and its ``network``, but for the report of its verification.
 
     Every value is a string; those that are not plain text are JSON.
     """
-    network = prior.network
-    assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
     levels, certified = network.config.noise_levels, precision in CERTIFIED
     certificate = {
         "symmetric": True,

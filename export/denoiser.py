@@ -89,9 +89,7 @@ def export_denoiser(
         raise InputError(f"precision {precision}: unknown; choose one of {', '.join(PRECISIONS)}")
     if potential and precision != "float32":
         raise InputError(f"the potential is exact, and that of no {precision} model: leave one of them out")
-    prior = artifact.resolve(model)
-    network = prior.network
-    assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
+    prior, network = artifact.resolve(model)
     exported = trace(
         DenoiserGraph(network, potential),
         (torch.zeros(2, network.channels, 12, 13), torch.full((1,), 0.1)),
@@ -100,7 +98,7 @@ def export_denoiser(
         {"y": {0: "batch", 2: "height", 3: "width"}},
     )
     exported = lowered(exported, precision)
-    metadata = artifact.describe(prior, "denoiser", precision)
+    metadata = artifact.describe(prior, network, "denoiser", precision)
     report = examine_denoiser(exported, artifact.serialise(exported, metadata), network, precision)
     artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
     return report

@@ -17,6 +17,7 @@ third question is not put: there is no hope.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -114,8 +115,7 @@ def examine_denoiser(
     tolerance, certified = PARITY_TOLERANCE[precision], precision in CERTIFIED
     has_potential = [output.name for output in model.graph.output] == ["x", "potential"]
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
-    reference = IdentityPath(network.config).double().requires_grad_(False)
-    reference.load_state_dict(network.state_dict())
+    reference = copy.deepcopy(network).double()
 
     error, error_at, potential_error, square = -1.0, "", 0.0, 0.0
     generator = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from onnx.numpy_helper import to_array
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.export.blur import GraphBlur
+from gradprox.export.blur import BOUNDARIES, GraphBlur
 from gradprox.problems import BlockSensing, HadamardSensing
 
 
@@ -140,7 +140,7 @@ def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Pr
     Raises:
         InputError: they describe none.
     """
-    if metadata.get("problem") == "deblur" and metadata.get("boundary") in ("valid", "circular"):
+    if metadata.get("problem") == "deblur" and metadata.get("boundary") in BOUNDARIES:
         return Deblurring(metadata["boundary"])
     try:
         described = json.loads(metadata["physics"])

@@ -11,7 +11,6 @@ from gradprox.export.loop import solver_model
 from gradprox.export.parts import ALGORITHMS
 from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.solver_check import SolverReport, examine_solver
-from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx
 from gradprox.problems import BlockSensing, HadamardSensing
 
@@ -65,11 +64,9 @@ def export_solver(
         raise InputError(
             f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
         )
-    prior = artifact.resolve(model)
-    network = prior.network
-    assert isinstance(network, IdentityPath)  # noqa: S101  `resolve` made it one
+    prior, network = artifact.resolve(model)
     exported = solver_model(network, solver, undone)
-    metadata = artifact.describe(prior, "solver") | undone.metadata() | {"algorithm": solver}
+    metadata = artifact.describe(prior, network, "solver") | undone.metadata() | {"algorithm": solver}
     report = examine_solver(exported, artifact.serialise(exported, metadata), network, solver, undone)
     artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
     return report

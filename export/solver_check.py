@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from gradprox.export.parts import ALGORITHMS
 from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.runtime.session import open_session
@@ -24,7 +25,6 @@ from gradprox.solvers.deblurring import deblur_pictures
 PARITY_TOLERANCE = 1e-5
 # The same for objectives, relative to the energy |y|^2/2 of the picture.
 OBJECTIVE_TOLERANCE = 1e-6
-
 
 Array = NDArray[Any]
 
@@ -102,11 +102,9 @@ def examine_solver(
         VerificationError: it is not that solver.
     """
     check_legal(model)
-    demand(algorithm in ("pgd", "gd"), f"its algorithm is {algorithm!r}")
+    demand(algorithm in ALGORITHMS, f"its algorithm is {algorithm!r}")
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
-    reference = IdentityPath(network.config).double().requires_grad_(False)
-    reference.load_state_dict(network.state_dict())
-    prior = LearnedProx(reference)
+    prior = LearnedProx(copy.deepcopy(network).double())
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
     cases: tuple[Case, ...] = CASES if isinstance(problem, Deblurring) else SENSING_CASES

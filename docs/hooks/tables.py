@@ -153,7 +153,9 @@ def runtime_table() -> str:
             rows.append(
                 (
                     f"`{found['model']}`",
-                    f"{run['engine']}{tiles}" + (f", {found['precision']}" if in_runtime else ""),
+                    f"{run['engine']}{tiles}"
+                    + (", CUDA" if run.get("device") == "cuda" else "")
+                    + (f", {found['precision']}" if in_runtime else ""),
                     str(run["threads"]),
                     f"{run['ms_per_megapixel']:.0f}",
                     f"{run['mb_per_megapixel']:.0f}",

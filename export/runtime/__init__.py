@@ -5,6 +5,7 @@
 """
 
 from gradprox.export.runtime.denoiser import OnnxDenoiser
+from gradprox.export.runtime.session import find_provider
 from gradprox.export.runtime.solver import OnnxSolver, Restoration
 
-__all__ = ["OnnxDenoiser", "OnnxSolver", "Restoration"]
+__all__ = ["OnnxDenoiser", "OnnxSolver", "Restoration", "find_provider"]

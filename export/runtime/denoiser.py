@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from onnxruntime import OrtValue
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import Session, finite
+from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
 from gradprox.export.runtime.tiling import spans
 
 # Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the picture, large
@@ -37,8 +38,10 @@ class OnnxDenoiser:
         certified: whether it is the proximal operator that its network is, but for rounding.
         channels: of the pictures it takes together: 1 or 3.
         halo: how many pixels away an input can change an output.
+        has_potential: whether the file was exported with its potential, for `with_potential`.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
+        path: the file.
 
     Raises:
         InputError: the file is no such model, the provider cannot be used, or the model is not certified.
@@ -59,12 +62,12 @@ class OnnxDenoiser:
         tile: int | None = TILE,
         allow_uncertified: bool = False,
     ) -> None:
-        if tile is not None and tile < 1:
-            raise InputError(f"tile must be at least 1, got {tile}")
+        self.tile = None if tile is None else whole_number("tile", tile, 1)
         self._session = Session(path, "denoiser", provider, allow_fallback=allow_fallback, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
-        self.tile = tile
+        self.path = path
+        self.has_potential = "potential" in self._session.outputs
         self.certified = self.metadata.get("certified", "true") == "true"
         if not self.certified and not allow_uncertified:
             raise InputError(
@@ -89,35 +92,45 @@ class OnnxDenoiser:
             InputError: ``y`` is not such an array; values that are not finite, in ``y`` or in the result; a noise
                 level that is negative.
         """
-        y = np.asarray(y)
-        if y.ndim != 4 or y.dtype.kind != "f" or y.size == 0:
-            raise InputError(
-                f"expected floating-point pictures (B, C, H, W), got {y.dtype} of shape {y.shape}"
-            )
-        levels = finite("the noise level", np.asarray(sigma, dtype=np.float32).reshape(-1))
-        if levels.size not in (1, len(y)) or (levels < 0).any():
-            raise InputError(
-                f"expected one noise level, or {len(y)}, not negative; got {np.asarray(sigma).tolist()}"
-            )
-        if self.channels not in (1, y.shape[1]):
-            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
+        y, levels = self._checked(y, sigma)
         out = np.empty(y.shape, np.float32)
-        for picture, result, level in zip(y, out, np.broadcast_to(levels, len(y)), strict=True):
-            # No more at a time than the model needs together, so that memory does not grow with their number.
-            for first in range(0, len(picture), self.channels):
-                planes = slice(first, first + self.channels)
-                self._denoise(
-                    finite("the picture", picture[planes].astype(np.float32)), level, result[planes]
-                )
+        for picture, result, level in zip(y, out, levels, strict=True):
+            for together in self._together(picture):
+                self._denoise(single("the picture", picture[together]), level, result[together])
         return out
+
+    def with_potential(
+        self, y: NDArray[Any], sigma: ArrayLike
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return ``D(y)``, and the convex ``Phi(y)``, ``(B,)``, whose gradient it is; of pictures taken whole.
+
+        Args:
+            y: as of a call.
+            sigma: as of a call.
+
+        Raises:
+            InputError: as of a call; or the file was exported without its potential.
+        """
+        if not self.has_potential:
+            raise InputError(f"{self.path}: has no potential: export the model with its potential")
+        y, levels = self._checked(y, sigma)
+        out, potential = np.empty(y.shape, np.float32), np.zeros(len(y))
+        for number, level in enumerate(levels):
+            noise, constants = _noise(level, y[number, 0].size)
+            for together in self._together(y[number]):
+                planes = single("the picture", y[number, together])
+                x, value = self._session.run({"y": planes[None], **noise}, constants)
+                out[number, together] = finite("the result", x[0])
+                potential[number] += finite("the potential", value)[0]
+        return out, potential
 
     def to_device(self, y: NDArray[Any]) -> OrtValue:
         """Copy pictures ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
 
         Raises:
-            InputError: they contain NaN or infinite values.
+            InputError: they are no such array, or contain NaN or infinite values.
         """
-        return self._session.to_device(finite("the picture", y.astype(np.float32, order="C")))
+        return self._session.to_device(single("the picture", _pictures(y)))
 
     def on_device(self, y: OrtValue, sigma: float, out: OrtValue | None = None) -> OrtValue:
         """Return ``D(y)`` without moving it off the device, whole: for loops that run there.
@@ -133,6 +146,8 @@ class OnnxDenoiser:
         Raises:
             InputError: ``y`` or ``out`` is not such a tensor; a noise level that is negative or not finite.
         """
+        if not isinstance(y, OrtValue):
+            raise InputError(f"expected what to_device returns, got {type(y).__name__}")
         shape = y.shape()
         if y.data_type() != "tensor(float)" or len(shape) != 4 or shape[1] != self.channels or 0 in shape:
             raise InputError(
@@ -140,10 +155,21 @@ class OnnxDenoiser:
             )
         if out is not None and (out.data_type() != y.data_type() or out.shape() != shape or out is y):
             raise InputError(f"expected another float32 tensor of shape {shape} to write to")
-        if not 0 <= sigma < float("inf"):
-            raise InputError(f"expected a noise level that is not negative, got {sigma:g}")
-        small, constants = _noise(np.float32(sigma), shape[2] * shape[3])
+        (level,) = _levels(sigma, 1)
+        small, constants = _noise(level, shape[2] * shape[3])
         return self._session.run_on_device({"y": y}, small, constants, "x", out)
+
+    def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return pictures and the noise level of each, or raise `InputError`."""
+        y = _pictures(y)
+        if self.channels not in (1, y.shape[1]):
+            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
+        return y, np.broadcast_to(_levels(sigma, len(y)), len(y))
+
+    def _together(self, picture: NDArray[Any]) -> Iterator[slice]:
+        """Yield the channels that the model takes together: no more at a time, so that memory does not grow."""
+        for first in range(0, len(picture), self.channels):
+            yield slice(first, first + self.channels)
 
     def _denoise(self, planes: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
         """Write ``D`` of ``(channels, H, W)`` into ``out``."""
@@ -155,6 +181,24 @@ class OnnxDenoiser:
                 window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
                 x = self._session.run({"y": window, **sigma}, constants)[0]
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])
+
+
+def _pictures(y: object) -> NDArray[Any]:
+    """Return an array ``(B, C, H, W)``, or raise `InputError`."""
+    array = np.asarray(y)
+    if array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
+        raise InputError(
+            f"expected floating-point pictures (B, C, H, W), got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _levels(sigma: ArrayLike, count: int) -> NDArray[np.float32]:
+    """Return one noise level, or ``count``, or raise `InputError`."""
+    levels = numbers("the noise level", sigma)
+    if levels.size not in (1, count) or (levels < 0).any():
+        raise InputError(f"expected one noise level, or {count}, not negative; got {levels.tolist()}")
+    return levels
 
 
 def _noise(level: np.float32, pixels: int) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:

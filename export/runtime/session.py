@@ -75,6 +75,11 @@ class Session:
         in_use = self._session.get_providers()[0]
         return next(name for name, full in PROVIDERS.items() if full == in_use)
 
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what the model returns."""
+        return [output.name for output in self._session.get_outputs()]
+
     def entry(self, key: str) -> Any:
         """Return a JSON entry of the metadata.
 
@@ -186,27 +191,34 @@ def open_session(
         InputError: the provider is unknown or cannot be used, ``threads`` is not positive, or ONNX Runtime cannot
             load the model.
     """
-    if provider not in PROVIDERS:
-        raise InputError(f"provider {provider}: unknown; choose one of {', '.join(PROVIDERS)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
-    wanted = PROVIDERS[provider]
-    there = wanted in onnxruntime.get_available_providers()
-    if not there:
-        _refuse_or_warn(f"this onnxruntime was built without {provider}", provider, allow_fallback)
+    wanted = find_provider(provider, allow_fallback=allow_fallback)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = 0 if threads is None else whole_number("threads", threads, 1)
     # Pictures come in all sizes: a memory plan for each would only pile up.
     options.enable_mem_pattern = False
     try:
-        session = onnxruntime.InferenceSession(content, options, [wanted if there else PROVIDERS["cpu"]])
+        session = onnxruntime.InferenceSession(content, options, [wanted])
     except SESSION_ERRORS as error:
         raise InputError(f"{label}: ONNX Runtime cannot load it: {_line(error)}") from error
     session.disable_fallback()
-    if there and session.get_providers()[0] != wanted:
+    if session.get_providers()[0] != wanted:
         _refuse_or_warn(f"{provider} could not be started on this machine", provider, allow_fallback)
     return session
+
+
+def find_provider(provider: str, *, allow_fallback: bool) -> str:
+    """Return ONNX Runtime's name of ``provider``, or, where this build lacks it, that of the CPU if allowed.
+
+    Raises:
+        InputError: the provider is unknown, or lacking.
+    """
+    if provider not in PROVIDERS:
+        raise InputError(f"provider {provider}: unknown; choose one of {', '.join(PROVIDERS)}")
+    if PROVIDERS[provider] in onnxruntime.get_available_providers():
+        return PROVIDERS[provider]
+    _refuse_or_warn(f"this onnxruntime was built without {provider}", provider, allow_fallback)
+    return PROVIDERS["cpu"]
 
 
 def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -220,10 +232,44 @@ def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def single(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a copy in single precision, row by row.
+
+    Raises:
+        InputError: it contains NaN or infinite values, or such as single precision cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        return finite(name, array.astype(np.float32, order="C"))
+
+
+def numbers(name: str, value: object) -> NDArray[np.float32]:
+    """Return one number or several in single precision, ``(n,)``.
+
+    Raises:
+        InputError: they are not numbers, or not finite.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number, got {value!r}") from error
+    return single(name, array.reshape(-1))
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """Return an integer of at least ``least``.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, (int, np.integer)) or not least <= value < 2**31:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def _refuse_or_warn(reason: str, provider: str, allow_fallback: bool) -> None:
     if not allow_fallback:
         raise InputError(f"provider {provider}: {reason}; use cpu, or allow the fallback to it")
-    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=5)
+    warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=2)
 
 
 def _line(error: BaseException) -> str:

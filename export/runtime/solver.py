@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import Session, finite
+from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
 
 STATUS = ("max_steps", "converged", "non_finite")
 
@@ -126,7 +126,7 @@ class OnnxSolver:
             raise InputError(
                 f"expected floating-point pictures (B, C, ...), got {y.dtype} of shape {y.shape}"
             )
-        y = np.ascontiguousarray(finite("y", y.astype(np.float32)))
+        y = single("y", y)
         if self.channels not in (1, y.shape[1]):
             raise InputError(f"expected {self.channels} channels, got y of shape {y.shape}")
         if self.problem == "cs":
@@ -138,16 +138,18 @@ class OnnxSolver:
             kernel = _kernel(kernel)
             if y.ndim != 4 or kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
                 raise InputError(f"the kernel {kernel.shape[2:]} is larger than the picture {y.shape[2:]}")
+        sigma, strength, tol = _number("sigma", sigma), _number("strength", strength), _number("tol", tol)
         for name, value in (("sigma", sigma), ("strength", strength)):
-            if not 0 < value < float("inf"):
+            if value <= 0:
                 raise InputError(f"{name} must be positive, got {value:g}")
-        if n_iter < 0 or not 0 <= tol < 1:
-            raise InputError(f"n_iter must not be negative and tol in [0, 1), got {n_iter} and {tol:g}")
+        n_iter = whole_number("n_iter", n_iter, 0)
+        if not 0 <= tol < 1:
+            raise InputError(f"tol must be in [0, 1), got {tol:g}")
         limit = self.stepsize_limit(kernel, strength)
         if stepsize is None:
             # Half the limit, for PGD with a convex prior: 1/|A|^2 whatever the prior.
             stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
-        elif not 0 < stepsize < limit:
+        elif not 0 < (stepsize := _number("stepsize", stepsize)) < limit:
             raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
         # What the prior depends on is folded into the model, see `Session.run`.
         x, residual, objective, steps, status = self._session.run(
@@ -164,6 +166,13 @@ class OnnxSolver:
         return Restoration(finite("the result", x), reasons, steps, objective, residual)
 
 
+def _number(name: str, value: object) -> float:
+    found = numbers(name, value)
+    if found.size != 1:
+        raise InputError(f"{name} must be one number, got {found.tolist()}")
+    return float(found[0])
+
+
 def _kernel(kernel: NDArray[Any] | None) -> NDArray[np.float32]:
     if kernel is None:
         raise InputError("deblurring needs a kernel")
@@ -176,4 +185,4 @@ def _kernel(kernel: NDArray[Any] | None) -> NDArray[np.float32]:
         )
     if not np.any(kernel):
         raise InputError("the kernel is zero")
-    return np.ascontiguousarray(finite("the kernel", kernel.astype(np.float32)))
+    return single("the kernel", kernel)

@@ -69,7 +69,7 @@ def test_kernels_that_cannot_be_written(run, tmp_path):
 
 def test_bench_times_every_way(run, tmp_path, monkeypatch):
     # Exporting is tested elsewhere, and takes its time.
-    def backends(name):
+    def backends(*_):
         for backend, threads in (("torch", 1), ("onnxruntime", 1)):
             yield backend, threads, lambda y: y.sum()
 

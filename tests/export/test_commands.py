@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 import gradprox
-from gradprox.cli.app import main
+from gradprox.cli import evaluate, options
+from gradprox.cli.app import app, main
 from gradprox.errors import InputError
+from gradprox.export.runtime.session import PROVIDERS
 from gradprox.operators import LearnedProx, save_network
 
 
@@ -75,6 +80,11 @@ def test_verify(
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
+        (
+            ["gray", "out.onnx", "--solver", "pgd", "--problem", "cs", "--size", "99999x99999"],
+            "at most 16777216",
+        ),
+        (["gray", "out.onnx", "--size", "8x8"], "--size is for --problem cs"),
         (["gray", "out.onnx", "--problem", "cs"], "needs --solver"),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
@@ -126,9 +136,88 @@ def test_denoise_runs_an_onnx_file_by_a_provider(
     capsys.readouterr()
     for more, message in (
         (("--model", "gray", "--provider", "cpu"), "runs .onnx models"),
+        (("--model", denoiser_file, "--allow-fallback"), "name a --provider"),
         (("--model", denoiser_file, "--provider", "abacus"), "abacus"),
+        (("--model", denoiser_file, "--provider", "cpu", "--noise", "1e39"), "25 gray levels as 25/255"),
         (("--model", denoiser_file, "--provider", "cpu", "--uncertainty", tmp_path / "u.png"), "derivatives"),
     ):
         assert run(monkeypatch, *given, *more, "-o", tmp_path / "none.npy") == 1
         assert message in capsys.readouterr().err
     assert not (tmp_path / "none.npy").exists()
+
+
+def test_deblur_runs_an_onnx_file_by_a_provider(
+    with_potential: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, columns = np.mgrid[:20, :24].astype(np.float32)
+    np.save(tmp_path / "blurred.npy", 0.5 + 0.3 * np.sin(rows / 5) * np.cos(columns / 6))
+    given = ("deblur", tmp_path / "blurred.npy", "--kernel", "gaussian:1", "--noise", "0.02", "--steps", "4")
+    by_torch, by_runtime = tmp_path / "torch.npy", tmp_path / "runtime.npy"
+    assert run(monkeypatch, *given, "--model", with_potential, "-o", by_torch) == 0
+    assert run(monkeypatch, *given, "--model", with_potential, "--provider", "cpu", "-o", by_runtime) == 0
+    difference = np.abs(np.load(by_runtime) - np.load(by_torch)).max()
+    assert 0 < difference <= 2e-5  # so it was not torch
+
+
+def commands() -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield the words and the function of each command."""
+    for group, prefix in ((app, ""), (evaluate.app, "evaluate ")):
+        for command in group.registered_commands:
+            yield f"{prefix}{command.callback.__name__}", command.callback
+
+
+TAKE_A_MODEL = [words for words, function in commands() if "model" in inspect.signature(function).parameters]
+# They read what a torch network says of its derivatives, or write it.
+IN_TORCH = {"certify", "export"}
+
+
+def test_one_provider_option_in_every_command_with_a_model() -> None:
+    assert {*TAKE_A_MODEL} - IN_TORCH == {
+        *("demo", "deblur", "denoise", "recover", "evaluate denoise", "evaluate deblur", "evaluate cs")
+    }
+    for words, function in commands():
+        parameters = inspect.signature(function, eval_str=True).parameters
+        has = [parameters[name].annotation for name in ("provider", "allow_fallback") if name in parameters]
+        wanted = words in {*TAKE_A_MODEL, "bench"} - IN_TORCH
+        assert has == ([options.Provider, options.AllowFallback] if wanted else []), words
+
+
+@pytest.mark.parametrize("words", [*sorted({*TAKE_A_MODEL} - IN_TORCH), "bench"])
+def test_a_missing_provider_is_the_same_error_everywhere(
+    words: str,
+    with_potential: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if PROVIDERS["directml"] in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has directml")
+    np.save(tmp_path / "y.npy", np.zeros((8, 8), np.float32))
+    more: dict[str, tuple[str | Path, ...]] = {
+        "bench": (with_potential,),
+        "deblur": (tmp_path / "y.npy", "--kernel", "disk:1", "-o", tmp_path / "x.npy"),
+        "denoise": (tmp_path / "y.npy", "-o", tmp_path / "x.npy"),
+        "recover": (tmp_path / "y.npz", "-o", tmp_path / "x.npy"),
+        "evaluate deblur": ("--data", tmp_path, "--kernel", "disk:1"),
+    }
+    arguments = more.get(words, ("--data", tmp_path) if words.startswith("evaluate") else ())
+    model = () if words == "bench" else ("--model", with_potential)
+    assert run(monkeypatch, *words.split(), *arguments, *model, "--provider", "directml") == 1
+    assert capsys.readouterr().err == (
+        "error: provider directml: this onnxruntime was built without directml; use cpu, or allow the fallback "
+        "to it\n"
+    )
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.filterwarnings("default")  # as outside of the tests
+def test_a_fallback_that_is_allowed_is_a_warning_of_one_line(
+    denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "y.npy", np.zeros((8, 8), np.float32))
+    given = ("denoise", tmp_path / "y.npy", "--noise", "0.1", "-o", tmp_path / "x.npy", "--quiet")
+    more = ("--model", denoiser_file, "--provider", "directml", "--allow-fallback")
+    assert run(monkeypatch, *given, *more) == 0
+    error = capsys.readouterr().err
+    assert error == "warning: this onnxruntime was built without directml: running on the CPU instead\n"
+    assert (tmp_path / "x.npy").exists()

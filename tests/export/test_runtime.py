@@ -177,7 +177,16 @@ def test_a_provider_that_does_not_start_is_an_error(
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"provider": "gpu"}, "unknown"), ({"threads": 0}, "threads"), ({"tile": 0}, "tile")],
+    [
+        ({"provider": "gpu"}, "unknown"),
+        ({"provider": "CUDA"}, "unknown"),
+        ({"provider": "CPUExecutionProvider"}, "unknown"),
+        ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
+        ({"threads": 1.5}, "threads"),
+        ({"threads": 10**10}, "threads"),
+        ({"tile": 0}, "tile"),
+        ({"tile": "8"}, "tile must be a whole number of at least 1, got '8'"),
+    ],
 )
 def test_illegal_settings(denoiser_file: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -208,11 +217,32 @@ def test_a_result_that_is_not_finite(denoiser_file: Path, tmp_path: Path) -> Non
         (np.zeros((0, 1, 4, 4), np.float32), 0.1),
         (np.zeros((2, 1, 4, 4), np.float32), [0.1, 0.1, 0.1]),
         (np.zeros((1, 1, 4, 4), np.float32), -0.1),
+        (np.zeros((1, 1, 4, 4), np.float32), []),
+        (np.zeros((1, 1, 4, 4), complex), 0.1),
+        (np.zeros((1, 0, 4, 4), np.float32), 0.1),
+        (None, 0.1),
     ],
 )
 def test_illegal_calls(denoiser_file: Path, y: np.ndarray, sigma: object) -> None:
     with pytest.raises(InputError, match="expected"):
         OnnxDenoiser(denoiser_file)(y, sigma)
+
+
+@pytest.mark.parametrize("sigma", ["much", 1j, {}, [0.1, "x"], [[0.1], [0.1, 0.2]]])
+def test_what_is_no_noise_level(denoiser_file: Path, sigma: object) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    with pytest.raises(InputError, match="noise level must be a number"):
+        denoise(pictures(1, 1, 4, 4), sigma)
+    with pytest.raises(InputError, match="noise level must be a number"):
+        denoise.on_device(denoise.to_device(pictures(1, 1, 4, 4)), sigma)
+
+
+def test_what_single_precision_cannot_hold(denoiser_file: Path) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    with pytest.raises(InputError, match="picture contains NaN or infinite"):
+        denoise(np.full((1, 1, 4, 4), 1e39), 0.1)
+    with pytest.raises(InputError, match="noise level contains NaN or infinite"):
+        denoise(pictures(1, 1, 4, 4), 1e300)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 9, 11), (3, 1, 30, 20), (1, 1, 200, 195)])
@@ -240,6 +270,10 @@ def test_illegal_tensors_on_the_device(denoiser_file: Path) -> None:
     y = denoise.to_device(pictures(1, 1, 9, 9))
     with pytest.raises(InputError, match="picture contains NaN"):
         denoise.to_device(np.full((1, 1, 3, 3), np.nan))
+    with pytest.raises(InputError, match="expected floating-point pictures"):
+        denoise.to_device(np.zeros((1, 1, 3, 3), int))
+    with pytest.raises(InputError, match="expected what to_device returns, got ndarray"):
+        denoise.on_device(pictures(1, 1, 9, 9), 0.1)
     for wrong in (pictures(1, 3, 9, 9), pictures(9, 9), pictures(1, 1, 9, 9).astype(np.float64)):
         with pytest.raises(InputError, match="expected float32 pictures"):
             denoise.on_device(onnxruntime.OrtValue.ortvalue_from_numpy(wrong), 0.1)

@@ -100,8 +100,18 @@ def test_block_sensing_multiplies_each_block():
     torch.testing.assert_close(y[0, 0, 4], matrix @ x[0, 0, 2:4, 2:4].flatten())
 
 
-def test_block_pseudo_inverse():
-    matrix = torch.randn(3, 4, dtype=torch.float64)
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        torch.randn(3, 4, dtype=torch.float64),
+        2 * gaussian_matrix(3, seed=0, block=2).double(),
+        torch.linalg.qr(torch.randn(4, 3, dtype=torch.float64))[0].T.contiguous(),
+        torch.eye(3, 4, dtype=torch.float64) * torch.tensor([1, 1, 1 + 1e-6], dtype=torch.float64)[:, None],
+        torch.zeros(3, 4, dtype=torch.float64),
+    ],
+    ids=["any", "rounded", "orthonormal", "nearly orthogonal", "zero"],
+)
+def test_block_pseudo_inverse(matrix):
     physics = BlockSensing(matrix, (2, 2)).double()
     y = torch.randn(1, 1, 1, 3, dtype=torch.float64)
     expected = (torch.linalg.pinv(matrix) @ y.flatten()).view(1, 1, 2, 2)

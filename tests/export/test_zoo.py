@@ -1,0 +1,107 @@
+"""Every shipped model, and solvers around it, in ONNX Runtime: the same functions as in double-precision torch.
+
+A model that comes to the zoo is tested by being there. Exporting a model verifies it, which takes a while: what runs by
+default is the smallest one.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gradprox import load_model, model_names
+from gradprox.export import export_denoiser, export_solver
+from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
+from gradprox.problems import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
+from gradprox.solvers import GD, PGD
+from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.zoo import read_card
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+
+SHAPES = [(1, 1, 1), (3, 1, 1), (1, 1, 64), (3, 7, 13), (1, 31, 37), (3, 97, 101), (1, 130, 60)]
+LEVELS = (0.0, 1 / 255, 25 / 255, 50 / 255)
+SMALLEST = min(
+    model_names(), key=lambda name: (load_model(name).network.channels, read_card(name).parameters)
+)
+MODELS = [
+    pytest.param(name, marks=() if name == SMALLEST else pytest.mark.slow) for name in sorted(model_names())
+]
+PARITY, SOLVER_PARITY, STEPS = 2e-6, 1e-5, 50
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("zoo")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_denoiser_is_the_network(name: str, folder: Path) -> None:
+    path = folder / f"{name}.onnx"
+    assert export_denoiser(name, path, potential=True).error <= PARITY
+    prior, denoise = load_model(name).double(), OnnxDenoiser(path, threads=1)
+    generator = np.random.default_rng(7)
+    for batch, height, width in SHAPES:
+        y = generator.random((batch, denoise.channels, height, width), dtype=np.float32)
+        for level in LEVELS:
+            sigma = float(np.float32(level))
+            expected = prior(torch.from_numpy(y).double(), sigma).numpy()
+            case = (name, y.shape, level)
+            assert np.abs(denoise(y, sigma) - expected).max() <= PARITY * np.abs(y).max(), case
+            x, potential = denoise.with_potential(y, sigma)
+            assert np.abs(x - expected).max() <= PARITY * np.abs(y).max(), case
+            np.testing.assert_allclose(
+                potential, prior.potential(torch.from_numpy(y).double(), sigma), rtol=PARITY, atol=1e-12
+            )
+
+
+def picture(channels: int, height: int, width: int) -> torch.Tensor:
+    """Return flat blocks with edges between them: what a solver after 50 steps still tells from rounding."""
+    blocks = torch.rand(1, channels, 4, 5, generator=torch.Generator().manual_seed(3))
+    return torch.nn.functional.interpolate(blocks, (height, width))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize(("algorithm", "kind"), [("pgd", PGD), ("gd", GD)])
+def test_deblurring(name: str, algorithm: str, kind: type[PGD | GD], folder: Path) -> None:
+    prior = load_model(name).double()
+    export_solver("deblur", algorithm, name, folder / "deblur.onnx")
+    solve = OnnxSolver(folder / "deblur.onnx", threads=1)
+    kernel = gaussian_kernel(1.2)
+    sharp = picture(solve.channels, 40 + kernel.shape[-2], 33 + kernel.shape[-1])
+    blurred = torch.nn.functional.conv2d(sharp.transpose(0, 1), kernel).transpose(0, 1).contiguous()
+    for tol in (0.0, 1e-3):
+        found = solve(blurred.numpy(), kernel.numpy(), sigma=0.03, n_iter=STEPS, tol=tol)
+        settings = kind(sigma=float(np.float32(0.03)), max_steps=STEPS, tol=float(np.float32(tol)))
+        x, result = deblur_pictures(blurred.double(), kernel.double(), prior, settings)
+        assert found.steps.tolist() == result.steps.tolist()
+        assert found.status == [status.value for status in result.status]
+        assert np.abs(found.x - x.numpy()).max() <= SOLVER_PARITY * float(blurred.abs().max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize(
+    "physics",
+    [
+        pytest.param(HadamardSensing((31, 40), 620), id="hadamard"),
+        pytest.param(BlockSensing(gaussian_matrix(272, 0), (66, 40)), id="block"),
+    ],
+)
+def test_compressed_sensing(name: str, physics: HadamardSensing | BlockSensing, folder: Path) -> None:
+    prior = load_model(name).double()
+    export_solver(physics, "pgd", name, folder / "sensing.onnx")
+    solve = OnnxSolver(folder / "sensing.onnx", threads=1)
+    y = physics.A(picture(solve.channels, *physics.size))
+    for tol in (0.0, 1e-3):
+        found = solve(y.numpy(), sigma=0.03, n_iter=STEPS, tol=tol)
+        settings = PGD(sigma=float(np.float32(0.03)), max_steps=STEPS, tol=float(np.float32(tol)))
+        result = settings(y.double(), copy.deepcopy(physics).double(), prior)
+        assert found.steps.tolist() == result.steps.tolist()
+        assert found.status == [status.value for status in result.status]
+        assert np.abs(found.x - result.x.numpy()).max() <= SOLVER_PARITY * float(y.abs().max())

@@ -127,7 +127,7 @@ def _fastest(
 def _print_table(rows: list[dict[str, Any]], size: int) -> None:
     from rich.table import Table
 
-    table = Table(title=f"one pass over {size}x{size} pixels, gray", title_justify="left")
+    table = Table(title=f"one pass over {size}x{size} pixels", title_justify="left")
     table.add_column("model")
     table.add_column("backend")
     for heading in ("threads", "ms", "ms a megapixel"):

@@ -128,7 +128,7 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("case", "PSNR before", "PSNR after", "steps", "status", "increases"):
+    for heading in ("case", "PSNR before", "PSNR after", "steps", "status", "rises"):
         text = heading in ("case", "status")
         table.add_column(heading, justify="left" if text else "right", no_wrap=True)
     for record in records:

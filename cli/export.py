@@ -71,6 +71,8 @@ def export(
         raise InputError("--potential is for models; a solver returns its objective anyway")
     if solver and precision != "float32":
         raise InputError(f"--precision {precision} is for models; solvers compute in float32")
+    if size and problem != "cs":
+        raise InputError("--size is for --problem cs; other files take pictures of any size")
     if problem != "deblur" and not solver:
         raise InputError(f"--problem {problem} needs --solver pgd or gd")
 

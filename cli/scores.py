@@ -142,7 +142,7 @@ def _print_table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, 
     for column in COLUMNS:
         table.add_column(column.replace("_", " "), footer=_figure(column, mean[column]), justify="right")
     table.add_column("status")
-    table.add_column("increases", footer=str(sum(r["objective_increases"] for r in records)), justify="right")
+    table.add_column("rises", footer=str(sum(r["objective_increases"] for r in records)), justify="right")
     for record in records:
         figures = (_figure(column, record[column]) for column in COLUMNS)
         table.add_row(record["name"], *figures, record["status"], str(record["objective_increases"]))

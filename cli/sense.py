@@ -39,6 +39,9 @@ class Measuring:
         from gradprox.images import read_picture
         from gradprox.problems import Sensing, gaussian_noise, write_measurements
 
+        # What no picture could be measured by is refused once, before the first.
+        Sensing.described(self.sampling, self.ratio, (1, 1), 1, self.seed, self.noise)
+
         def work(source: Path, target: Path, _: Callback) -> Record:
             pixels = read_picture(source).pixels
             size = (pixels.shape[-2], pixels.shape[-1])

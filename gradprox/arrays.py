@@ -55,6 +55,8 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
+        if not zipfile.is_zipfile(path):  # numpy would advise to unpickle it
+            raise InputError(f"{path}: not a readable .npz archive of arrays")
         # numpy leaves a file open that it cannot read.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):

@@ -165,6 +165,8 @@ class StructuredSensing(TransformSensing):
 
 def _sequency_ranks(length: int) -> Tensor:
     """Return the sequency of each row of the Hadamard matrix in its natural order."""
-    ranks = torch.empty(length, dtype=torch.float64)
+    ranks = torch.zeros(length, dtype=torch.float64)
+    if length == 1:  # of which deepinv's order makes two rows
+        return ranks
     ranks[torch.as_tensor(sequency_order(length).copy())] = torch.arange(length, dtype=torch.float64)
     return ranks

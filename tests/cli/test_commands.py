@@ -333,6 +333,7 @@ def test_unusable_options(clear, photo, tmp_path):
     assert "ratio" in clear("sense", photo, "--ratio", "1.5", "-o", tmp_path / "y.npz")
     assert "not a sampling" in clear("sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz")
     assert ".npz" in clear("sense", photo, "-o", tmp_path / "y.png")
+    assert "--problem cs" in clear("export", "gray", tmp_path / "gray.onnx", "--size", "8x8")
 
 
 def test_unusable_measurements(run, clear, photo, tmp_path):
@@ -342,12 +343,14 @@ def test_unusable_measurements(run, clear, photo, tmp_path):
         arrays = dict(archive)
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    (tmp_path / "picture.npz").write_bytes(PICTURE.read_bytes())
     np.savez(tmp_path / "short.npz", **{**arrays, "y": arrays["y"][..., :-1]})
     np.savez(tmp_path / "nan.npz", **{**arrays, "y": arrays["y"] * np.nan})
     huge = str(arrays["sampling"]).replace("48,64", "4800000,6400000")
     np.savez(tmp_path / "huge.npz", **{**arrays, "sampling": np.array(huge)})
     for name, message in (
         ("cut.npz", "not a readable .npz"),
+        ("picture.npz", "not a readable .npz archive of arrays\n"),
         ("other.npz", "not a measurement file"),
         ("short.npz", "do not fit"),
         ("nan.npz", "finite"),

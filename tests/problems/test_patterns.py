@@ -31,6 +31,15 @@ def test_sequency_counts_sign_changes():
     torch.testing.assert_close(_sequency_ranks(16), changes.double())
 
 
+@pytest.mark.parametrize("sensing", [HadamardSensing, CosineSensing, FourierSensing, StructuredSensing])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)])
+def test_a_line_and_a_pixel_are_pictures_too(sensing, size):
+    physics = sensing(size, max(1, math.prod(size) // 2)).double()
+    x = torch.rand(1, 1, *size, dtype=torch.float64)
+    y = torch.rand_like(physics.A(x))
+    torch.testing.assert_close((physics.A(x) * y).sum(), (x * physics.A_adjoint(y)).sum())
+
+
 def test_all_hadamard_coefficients_measure_what_deepinv_measures():
     physics = HadamardSensing((8, 8), 64)
     theirs = SinglePixelCamera(64, (1, 8, 8), fast=True)

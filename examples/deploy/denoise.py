@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradprox.errors import InputError
+from gradprox import InputError
 from gradprox.export.runtime import OnnxDenoiser
 
 

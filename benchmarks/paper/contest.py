@@ -43,12 +43,18 @@ def cascaded(cls: type[GradNetC] | type[MGradNetC], activation: Callable[[int], 
 
 
 def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
-    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane."""
+    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane.
+
+    Biases start at a third of the usual size, so that the centres of the groups start near the samples.
+    """
     monotone = issubclass(cls, MGradNetM)
 
     def build(dim: int, groups: int) -> nn.Module:
         activation = partial(RadialMixture, groups=groups, monotone=monotone)
-        return cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
+        network = cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
+        with torch.no_grad():
+            network.operator.bias.mul_(1 / 3)
+        return network
 
     return build
 

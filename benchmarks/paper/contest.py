@@ -43,12 +43,18 @@ def cascaded(cls: type[GradNetC] | type[MGradNetC], activation: Callable[[int], 
 
 
 def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
-    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane."""
+    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane.
+
+    Biases start at a third of the usual size, so that the centres of the groups start near the samples.
+    """
     monotone = issubclass(cls, MGradNetM)
 
     def build(dim: int, groups: int) -> nn.Module:
         activation = partial(RadialMixture, groups=groups, monotone=monotone)
-        return cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
+        network = cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
+        with torch.no_grad():
+            network.operator.bias.mul_(1 / 3)
+        return network
 
     return build
 
@@ -161,7 +167,7 @@ def competition(
     parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
     parser.add_argument("--budget", type=int, default=budget, help=f"parameters of each network{budget_help}")
     parser.add_argument(
-        "--only", nargs="+", default=[""], metavar="NAME", help="networks whose name holds this"
+        "--only", nargs="+", default=[""], metavar="NAME", help="networks whose name begins so"
     )
     parser.add_argument("--json", type=Path)
     return parser
@@ -189,7 +195,7 @@ def compete(
         settings: of training.
         budget: number of parameters allowed.
         seeds: number of repetitions; a seed sets weights and samples, the same samples for all.
-        only: leave out competitors whose name has none of these in it.
+        only: leave out competitors whose name begins with none of these.
         inspect: measures more of a trained network.
 
     Returns:
@@ -199,7 +205,7 @@ def compete(
     results: dict[str, dict[str, object]] = {}
     print(f"{'network':<28}{'parameters':>11}{'mean dB':>9}{'of each seed':>32}{'seconds':>9}")  # noqa: T201
     for name, build in builders.items():
-        if not any(part in name for part in only):
+        if not name.startswith(tuple(only)):
             continue
         width = matched(build, dim, budget)
         errors, seconds, more = [], [], []

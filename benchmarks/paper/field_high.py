@@ -80,6 +80,7 @@ def main() -> None:
     parser = competition(__doc__, None, "; 6 dim^2 + 100 dim if not given")
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--field", choices=FIELDS, default="ridges")
+    parser.add_argument("--samples", type=int, help="128 dim if not given")
     options = parser.parse_args()
     dim = options.dim
 
@@ -89,7 +90,7 @@ def main() -> None:
     field = FIELDS[options.field](dim)
     convex = options.field != "waves"
     builders = MONOTONE | CONVEX_BASELINES | BASELINES if convex else GENERAL | BASELINES
-    settings = Training(lbfgs_steps=options.steps, samples=128 * dim)
+    settings = Training(lbfgs_steps=options.steps, samples=options.samples or 128 * dim)
     budget = options.budget or 6 * dim**2 + 100 * dim
     results = compete(
         builders, dim, field, sample, settings, budget=budget, seeds=options.seeds, only=options.only

@@ -97,8 +97,6 @@ Model = Annotated[
         show_default="gray or color, as the picture is",
     ),
 ]
-# Floats are taken as they are and may pass 1, white, as highlights do; so far beyond, they are gray levels of 255.
-BRIGHTEST = 20.0
 Provider = Annotated[
     str | None,
     typer.Option(
@@ -156,6 +154,10 @@ def parse_strength(text: str) -> float | None:
         return float(text)
     except ValueError as error:
         raise InputError(f"--strength {text}: write a number, as 0.5, or auto") from error
+
+
+# Floats are taken as they are and may pass 1, white, as highlights do; so far beyond, they are gray levels of 255.
+BRIGHTEST = 20.0
 
 
 def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from deepinv.loss.metric import PSNR
 
-import gradprox.cli
 from gradprox import load_model
+from gradprox.cli.demo import PICTURE
 from gradprox.images import read_gray
 from gradprox.problems import HadamardSensing
 from gradprox.solvers import PGD, SolverReconstructor
 
-picture = read_gray(Path(gradprox.cli.__file__).with_name("demo.png"))
+picture = read_gray(PICTURE)
 crops = picture.unfold(2, 64, 64).unfold(3, 64, 64).reshape(-1, 1, 64, 64)
 held_out, crops = crops[::9], crops[torch.arange(len(crops)) % 9 > 0]
 physics = HadamardSensing((64, 64), 64 * 64 // 4)

@@ -161,7 +161,7 @@ class Solver(ABC, Generic[S]):
             InputError: an argument is of another type, no picture's measurements are finite, an unknown norm, an
                 illegal step size, a data term that this solver does not take.
         """
-        _check_types(y, physics, prior, fidelity, x0)
+        check_arguments(y, physics, prior, fidelity, x0)
         usable = all_finite(y)
         if not bool(usable.any()):
             raise InputError("the measurements contain NaN or infinite values")
@@ -185,7 +185,7 @@ class Solver(ABC, Generic[S]):
         return data
 
 
-def _check_types(y: object, physics: object, prior: object, fidelity: object, x0: object) -> None:
+def check_arguments(y: object, physics: object, prior: object, fidelity: object, x0: object) -> None:
     """Refuse what only resembles an argument of a solver.
 
     Raises:

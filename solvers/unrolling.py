@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gradprox.operators import LearnedProx
 from gradprox.problems import initial_picture
-from gradprox.solvers.solver import Solver
+from gradprox.solvers.solver import Solver, check_arguments
 
 
 def unrolled(
@@ -46,7 +46,8 @@ def unrolled(
 
     Raises:
         ValueError: ``steps`` is below 1.
-        InputError: as `Solver.__call__`.
+        InputError: an argument is of another type, an unknown norm, an illegal step size, a data term that the solver
+            does not take.
 
     Example:
         >>> import torch
@@ -62,6 +63,7 @@ def unrolled(
     """
     if steps < 1:
         raise ValueError(f"at least one step is needed, got {steps}")
+    check_arguments(y, physics, prior, fidelity, x0)
     data = solver.data_term(y, physics, fidelity)
     state = solver.start(data, prior, initial_picture(y, physics) if x0 is None else x0)
     for _ in range(steps):

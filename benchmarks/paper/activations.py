@@ -7,10 +7,11 @@ python benchmarks/paper/activations.py --json activations.json
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from baselines import GradientOf
+from baselines import gradient_of_mlp
 from contest import Builder, Training, cascaded, compete, competition, modular, radial, write
 from field_2d import convex_field, sample
 from torch import nn
@@ -33,17 +34,9 @@ from gradprox.networks import (
 SIGNED_CUBIC = partial(Cubic, monotone=False)
 
 
-def scalar_network(activation: type[nn.Module] | partial[nn.Module]) -> Builder:
-    """Build the gradient of a scalar network of two hidden layers; the activation may need their width."""
-
-    def build(dim: int, width: int) -> nn.Module:
-        first, second = (
-            activation(width) if isinstance(activation, partial) else activation() for _ in range(2)
-        )
-        hidden = nn.Sequential(nn.Linear(dim, width), first, nn.Linear(width, width), second)
-        return GradientOf(nn.Sequential(hidden, nn.Linear(width, 1)))
-
-    return build
+def mlp_gradient(activation: Callable[[int], nn.Module]) -> Builder:
+    """Build the baseline with another activation."""
+    return partial(gradient_of_mlp, activation=activation)
 
 
 NETWORKS: dict[str, Builder] = {
@@ -59,7 +52,7 @@ NETWORKS: dict[str, Builder] = {
     "mGradNet-M (cubic)": modular(MGradNetM, Cubic),
     "GradNet-C (cubic)": cascaded(GradNetC, SIGNED_CUBIC),
     "GradNet-M (cubic)": modular(GradNetM, SIGNED_CUBIC),
-    "MLP gradient (cubic)": scalar_network(SIGNED_CUBIC),
+    "MLP gradient (cubic)": mlp_gradient(SIGNED_CUBIC),
     # Elementwise, with kinks.
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
@@ -70,9 +63,9 @@ NETWORKS: dict[str, Builder] = {
     "mGradNet-M (radial)": radial(MGradNetM),
     "GradNet-M (radial)": radial(GradNetM),
     # The baseline with other smooth activations.
-    "MLP gradient (softplus)": scalar_network(nn.Softplus),
-    "MLP gradient (tanh)": scalar_network(nn.Tanh),
-    "MLP gradient (sigmoid)": scalar_network(nn.Sigmoid),
+    "MLP gradient (softplus)": gradient_of_mlp,
+    "MLP gradient (tanh)": mlp_gradient(lambda _: nn.Tanh()),
+    "MLP gradient (sigmoid)": mlp_gradient(lambda _: nn.Sigmoid()),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,15 +12,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class MLP(nn.Sequential):
-    """A plain network from ``R^dim`` to ``R^out``, two hidden layers: no gradient of anything."""
+def softplus_layer(_: int) -> nn.Module:
+    """Return the activation of the baselines."""
+    return nn.Softplus()
 
-    def __init__(self, dim: int, width: int, out: int | None = None) -> None:
+
+class MLP(nn.Sequential):
+    """A plain network from ``R^dim`` to ``R^out``, two hidden layers: no gradient of anything.
+
+    ``activation`` is told the width.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        width: int,
+        out: int | None = None,
+        activation: Callable[[int], nn.Module] = softplus_layer,
+    ) -> None:
         super().__init__(
             nn.Linear(dim, width),
-            nn.Softplus(),
+            activation(width),
             nn.Linear(width, width),
-            nn.Softplus(),
+            activation(width),
             nn.Linear(width, dim if out is None else out),
         )
 
@@ -103,6 +118,8 @@ def gradient_of_icnn(dim: int, width: int) -> GradientOf:
     return GradientOf(ICNN(dim, width))
 
 
-def gradient_of_mlp(dim: int, width: int) -> GradientOf:
+def gradient_of_mlp(
+    dim: int, width: int, activation: Callable[[int], nn.Module] = softplus_layer
+) -> GradientOf:
     """Build the gradient of a scalar network: for Hamiltonians, Greydanus, Dzamba and Yosinski, NeurIPS 2019."""
-    return GradientOf(MLP(dim, width, out=1))
+    return GradientOf(MLP(dim, width, out=1, activation=activation))

@@ -6,6 +6,7 @@ python benchmarks/paper/field_2d.py --literal
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,9 +46,8 @@ def draw(path: Path, errors: dict[str, Tensor]) -> None:
     """Write a picture of ``log10 |error|`` over the square for each network."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(
-        -(-len(errors) // 4), 4, figsize=(12, 3 * -(-len(errors) // 4)), layout="constrained"
-    )
+    rows = math.ceil(len(errors) / 4)
+    figure, axes = plt.subplots(rows, 4, figsize=(12, 3 * rows), layout="constrained")
     for axis, (name, error) in zip(axes.flat, errors.items(), strict=False):
         image = axis.imshow(
             error.log10(), origin="lower", extent=(0, 1, 0, 1), vmin=-6, vmax=-2, cmap="magma"

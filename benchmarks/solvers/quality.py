@@ -25,9 +25,9 @@ from deepinv.physics import LinearPhysics
 from matplotlib.figure import Figure
 from torch import Tensor
 
-import gradprox.cli
 from gradprox import load_model
 from gradprox.cli.batch import write_json
+from gradprox.cli.demo import PICTURE
 from gradprox.files import written_whole
 from gradprox.images import pictures_in, read_gray
 from gradprox.operators import LearnedProx
@@ -132,7 +132,7 @@ def pictures(data: Path | None, size: int) -> list[Tensor]:
     """Return gray pictures, whole or, from the demo, a crop from the middle."""
     if data is not None:
         return [read_gray(path) for path in pictures_in(data)]
-    whole = read_gray(Path(gradprox.cli.__file__).with_name("demo.png"))
+    whole = read_gray(PICTURE)
     top, left = ((length - size) // 2 for length in whole.shape[-2:])
     return [whole[..., top : top + size, left : left + size]]
 

@@ -18,7 +18,6 @@ from gradprox.networks.family_config import FamilyConfig, FamilyNetwork
 
 FORMAT = "gradprox-model-1"
 
-
 Storable = IdentityPath | FamilyNetwork
 
 

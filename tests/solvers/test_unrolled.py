@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gradprox import InputError
 from gradprox.operators import LearnedProx
 from gradprox.problems import CircularBlur, gaussian_kernel
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual, SolverReconstructor, unrolled
@@ -75,6 +76,12 @@ def test_training_lowers_the_error_of_the_solver(fixed_point, problem):
     result = solver(y, physics, prior)
     torch.testing.assert_close(model.eval()(y, physics), result.x, rtol=0, atol=0)
     assert int(result.objective_increases.sum()) == 0
+
+
+def test_arguments_are_checked_as_by_the_solver(problem):
+    _, physics, y, _ = problem
+    with pytest.raises(InputError, match="prior: expected a learned prox"):
+        unrolled(SOLVERS["PGD"], y, physics, "gray", steps=1)
 
 
 def test_no_steps_are_refused(problem):

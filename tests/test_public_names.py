@@ -16,10 +16,10 @@ STABLE = {
     "gradprox.certificates": "Certificate Check certify dense_jacobian eigenvalue_range symmetry_defect",
     "gradprox.export": "Report VerificationError export_denoiser export_solver verify",
     "gradprox.export.runtime": "OnnxDenoiser OnnxSolver Restoration",
-    "gradprox.networks": "Activation AnalysisOperator BlindGradientNetwork Cascade Composed ConicSum Conv2d Dense "
-    "Elementwise EnergyGating GradNetC GradNetM GradientNetwork Identity IdentityPath IdentityPathConfig LinearSpline "
-    "MGradNetC MGradNetM Modules One Rho Sigmoid SigmoidRho SmoothedNorm Softmax Softplus Squareplus Sum TanhMixture "
-    "TanhRho",
+    "gradprox.networks": "Activation AnalysisOperator BlindGradientNetwork Cascade Composed ConicSum Conv2d Cubic "
+    "Dense Elementwise EnergyGating GradNetC GradNetM GradientNetwork Identity IdentityPath IdentityPathConfig "
+    "LinearSpline MGradNetC MGradNetM Modules One RadialMixture Rho Sigmoid SigmoidRho SmoothedNorm Softmax Softplus "
+    "Squareplus Sum TanhMixture TanhRho",
     "gradprox.operators": "GradientStepPrior Inverse LearnedProx ProximalPrior invert load_network network_bytes "
     "network_from_bytes save_network value_at_prox",
     "gradprox.problems": "BlockSensing CircularBlur HadamardSensing Sampling Sensing ValidBlur  "

@@ -26,17 +26,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
-import deepinv
 import torch
 import typer
 from deepinv.loss.metric import PSNR
 from deepinv.physics import LinearPhysics
+from middle import read_middle
+from rivals import total_variation
 from torch import Tensor
 
 from gradprox import load_model
 from gradprox.cli.batch import write_json
 from gradprox.errors import InputError
-from gradprox.images import pictures_in, read_gray
+from gradprox.images import pictures_in
 from gradprox.operators import LearnedProx
 from gradprox.problems import CircularBlur, gaussian_noise, read_kernels
 from gradprox.solvers import ScheduledHQS
@@ -47,8 +48,6 @@ LEVELS = (2.55, 7.65)
 TV_WEIGHTS = (3.0, 4.5, 6.5, 9.5, 14.0)
 HQS_SIGMAS = (1.0, 1.5, 2.2)
 HQS_STRENGTHS = (0.3, 0.6, 1.2)
-TV_ITERATIONS = 60
-TV_INNER_ITERATIONS = 10
 
 Method = Callable[[Tensor, LinearPhysics], Tensor]
 
@@ -74,28 +73,11 @@ def case(number: int, noise: float, pictures: list[Path], kernels: dict[str, Ten
     # After each common period the pairing moves on, until every picture has met every kernel.
     shift = number // math.lcm(len(pictures), len(kernels))
     name, kernel = list(kernels.items())[(number + shift) % len(kernels)]
-    whole = read_gray(path)
-    height, width = (min(length, crop) for length in whole.shape[-2:])
-    top, left = (whole.shape[-2] - height) // 2, (whole.shape[-1] - width) // 2
-    clean = whole[..., top : top + height, left : left + width]
-    physics = CircularBlur(kernel, (height, width))
+    clean = read_middle(path, crop)
+    physics = CircularBlur(kernel, (clean.shape[-2], clean.shape[-1]))
     y = physics.A(clean)
     y = y + gaussian_noise(y, noise, torch.Generator().manual_seed(number))
     return Case(path.name, name, clean, y, physics)
-
-
-def total_variation(weight: float, y: Tensor, physics: LinearPhysics) -> Tensor:
-    """Restore by deepinv's ADMM."""
-    prior = deepinv.optim.TVPrior(n_it_max=TV_INNER_ITERATIONS)
-    prior.TVModel.tau = 0.1  # deepinv's 0.01 needs thousands of iterations on the scale [0, 1]
-    algorithm = deepinv.optim.optim_builder(
-        "ADMM",
-        prior=prior,
-        data_fidelity=deepinv.optim.L2(),
-        max_iter=TV_ITERATIONS,
-        params_algo={"stepsize": 100.0, "lambda": weight},
-    )
-    return algorithm(y, physics)
 
 
 def scheduled(

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import deepinv
 import torch
 import typer
+from rivals import plug_and_play
 from torch import Tensor
 
 from gradprox import load_model
@@ -69,13 +69,7 @@ def loops(prior: LearnedProx, side: int) -> dict[str, Loop]:
         return PGD(sigma=SIGMA, stepsize=1.0, max_steps=steps, tol=0)(y, physics, prior)
 
     def deepinvs(steps: int) -> object:
-        return deepinv.optim.optim_builder(
-            "PGD",
-            prior=deepinv.optim.PnP(denoiser=prior),
-            data_fidelity=deepinv.optim.L2(),
-            max_iter=steps,
-            params_algo={"stepsize": 1.0, "g_param": SIGMA},
-        )(y, physics)
+        return plug_and_play(prior, SIGMA, steps, y, physics)
 
     return {"by hand": by_hand, "gradprox": ours, "deepinv": deepinvs}
 

@@ -243,7 +243,9 @@ class LinearSpline(Elementwise):
         """See `Elementwise.primitive`."""
         total = torch.zeros_like(t)
         for k, rise in enumerate(table):
-            total = total + rise * (self.cell_width * ramp_primitive(self._position(t, k)) - t / 2)
+            position = self._position(t, k)
+            ramp = ramp_primitive(position, position.clamp(0, 1))
+            total = total + rise * (self.cell_width * ramp - t / 2)
         return total
 
     def slope_range(self) -> tuple[Tensor, Tensor]:

@@ -36,19 +36,26 @@ def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Ten
 
 
 class Term(ABC):
-    """One term of a gate, a nondecreasing function of the energy ``t >= 0`` with values in ``[0, 1]``."""
+    """One term of a gate, a nondecreasing function of the energy ``t >= 0`` with values in ``[0, 1]``.
+
+    What its value and its primitive have in common, the argument, is computed once.
+    """
 
     @abstractmethod
-    def value(self, t: Tensor) -> Tensor:
-        """Return the term at energies of shape ``(B, channels, h, w)``."""
+    def argument(self, t: Tensor) -> Tensor:
+        """Return the argument at energies of shape ``(B, channels, h, w)``."""
 
-    def value_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """Return the term at the averages of energies over windows; both as `average` takes them."""
-        return self.value(average(energy, windows))
+    def argument_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
+        """Return the argument at the averages of energies over windows; both as `average` takes them."""
+        return self.argument(average(energy, windows))
 
     @abstractmethod
-    def primitive(self, t: Tensor) -> Tensor:
-        """Return the integral of the term from 0 to ``t``."""
+    def value(self, argument: Tensor) -> Tensor:
+        """Return the term."""
+
+    @abstractmethod
+    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
+        """Return the integral of the term over energies from 0, given its argument and value."""
 
 
 class GateMixture(nn.Module, ABC):
@@ -99,8 +106,14 @@ class Gates(NamedTuple):
 
     def value(self, t: Tensor) -> Tensor:
         """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
-        parts = [w * term.value(t) for term, w in zip(self.terms, self.weights, strict=True)]
-        return functools.reduce(torch.add, parts)
+        return self._mixed([term.value(term.argument(t)) for term in self.terms])
+
+    def primitive(self, t: Tensor) -> Tensor:
+        """Return ``S(t)``, the integral of the gates from 0 to ``t``."""
+        arguments = [term.argument(t) for term in self.terms]
+        return self._mixed(
+            [term.primitive(a, term.value(a)) for term, a in zip(self.terms, arguments, strict=True)]
+        )
 
     def averaged(self, energy: Tensor, windows: Tensor) -> Tensor:
         """Return ``A^T s(A e)``, where ``A`` averages over windows; its transpose has them turned by 180 degrees.
@@ -108,17 +121,28 @@ class Gates(NamedTuple):
         Weights go into the windows and, with ramps, so do slopes: for each term two convolutions and a clip are all
         there is to do, and ONNX Runtime makes one pass of the first and the clip. It is a quarter faster so.
         """
-        turned = windows.flip(-1, -2)
-        parts = [
-            average(term.value_at_average(energy, windows), w * turned)
-            for term, w in zip(self.terms, self.weights, strict=True)
+        values = [term.value(term.argument_at_average(energy, windows)) for term in self.terms]
+        return self._averaged_back(values, windows)
+
+    def averaged_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `averaged` does, and ``S(A e)`` at the same places, summed over the gates: ``(B, 1, h, w)``."""
+        margin = windows.shape[-1] // 2
+        arguments = [term.argument_at_average(energy, windows) for term in self.terms]
+        values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
+        sums = [
+            # The matrix of one row that adds up channels, each with its weight.
+            mix(term.primitive(crop(argument, margin), crop(value, margin)), w[..., 0].transpose(1, 2))
+            for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
+        return self._averaged_back(values, windows), functools.reduce(torch.add, sums)
+
+    def _averaged_back(self, values: list[Tensor], windows: Tensor) -> Tensor:
+        turned = windows.flip(-1, -2)
+        parts = [average(value, w * turned) for value, w in zip(values, self.weights, strict=True)]
         return functools.reduce(torch.add, parts)
 
-    def primitive(self, t: Tensor) -> Tensor:
-        """Return ``S(t)``, the integral of the gates from 0 to ``t``."""
-        parts = [w * term.primitive(t) for term, w in zip(self.terms, self.weights, strict=True)]
-        return functools.reduce(torch.add, parts)
+    def _mixed(self, parts: list[Tensor]) -> Tensor:
+        return functools.reduce(torch.add, [w * part for part, w in zip(parts, self.weights, strict=True)])
 
 
 class RampMixture(GateMixture):
@@ -149,28 +173,32 @@ class RampMixture(GateMixture):
 
 @dataclass(frozen=True)
 class Ramp(Term):
-    """``clip(r, 0, 1)`` with ``r = slope * t + start``; each ``(S, channels, 1, 1)``."""
+    """``clip(r, 0, 1)`` with the argument ``r = slope * t + start``; each ``(S, channels, 1, 1)``."""
 
     slope: Tensor
     start: Tensor
 
-    def value(self, t: Tensor) -> Tensor:
+    def argument(self, t: Tensor) -> Tensor:
+        """See `Term.argument`."""
+        return self.slope * t + self.start
+
+    def argument_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
+        """See `Term.argument_at_average`: average and line are one convolution."""
+        return average(energy, self.slope * windows, self.start)
+
+    def value(self, argument: Tensor) -> Tensor:
         """See `Term.value`."""
-        return (self.slope * t + self.start).clamp(0, 1)
+        return argument.clamp(0, 1)
 
-    def value_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """See `Term.value_at_average`: averages and lines are one convolution."""
-        return average(energy, self.slope * windows, self.start).clamp(0, 1)
-
-    def primitive(self, t: Tensor) -> Tensor:
+    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
         """See `Term.primitive`."""
-        return (ramp_primitive(self.slope * t + self.start) - ramp_primitive(self.start)) / self.slope
+        at_zero = ramp_primitive(self.start, self.start.clamp(0, 1))
+        return (ramp_primitive(argument, value) - at_zero) / self.slope
 
 
-def ramp_primitive(r: Tensor) -> Tensor:
+def ramp_primitive(r: Tensor, clipped: Tensor) -> Tensor:
     """Return ``p (r - p/2)`` with ``p = clip(r, 0, 1)``, the primitive of ``p`` that is 0 for negative ``r``."""
-    clipped = r.clamp(0, 1)
-    return clipped * (r - clipped / 2)
+    return torch.sub(r, clipped, alpha=0.5) * clipped
 
 
 class NormMixture(GateMixture):
@@ -190,17 +218,21 @@ class NormMixture(GateMixture):
 
 @dataclass(frozen=True)
 class NormShrinkage(Term):
-    """``(1 - sqrt(c / t))_+``, with ``c`` of shape ``(S, channels, 1, 1)``."""
+    """``(1 - sqrt(c / t))_+`` with the argument ``sqrt(max(t, c))``; ``c`` is ``(S, channels, 1, 1)``."""
 
     centre: Tensor
 
-    def value(self, t: Tensor) -> Tensor:
-        """See `Term.value`."""
-        return 1 - (self.centre / torch.maximum(t, self.centre)).sqrt()
+    def argument(self, t: Tensor) -> Tensor:
+        """See `Term.argument`."""
+        return torch.maximum(t, self.centre).sqrt()
 
-    def primitive(self, t: Tensor) -> Tensor:
+    def value(self, argument: Tensor) -> Tensor:
+        """See `Term.value`."""
+        return 1 - self.centre.sqrt() / argument
+
+    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:  # noqa: ARG002
         """See `Term.primitive`."""
-        return (torch.maximum(t, self.centre).sqrt() - self.centre.sqrt()).square()
+        return (argument - self.centre.sqrt()).square()
 
 
 def gate_mixture(nonexpansive: bool, knots: int, pairs: int, components: int, planes: int = 1) -> GateMixture:
@@ -224,7 +256,7 @@ class Shrinkage(nn.Module, ABC):
 
     @abstractmethod
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``grad G(z)`` and, at the same places, one for each gate, the terms whose sum is ``G(z)``."""
+        """Return ``grad G(z)`` and, at the same places, ``(B, 1, h', w')``, the terms whose sum is ``G(z)``."""
 
     @abstractmethod
     def slope_bound(self) -> float:
@@ -270,7 +302,7 @@ class RidgeShrinkage(Shrinkage):
         unit = (self.noise_gain * sigma)[:, None, None, None]
         energy = (z / unit).square()
         gates = self.gates.at(self.knots.coordinates(sigma))
-        return z * gates.value(energy), unit**2 / 2 * gates.primitive(energy)
+        return z * gates.value(energy), unit**2 / 2 * gates.primitive(energy).sum(dim=1, keepdim=True)
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""
@@ -357,9 +389,8 @@ class EnergyGate(Shrinkage):
         coordinates = self.knots.coordinates(sigma)
         mixing, windows = self.mixing(coordinates), self.windows(coordinates)
         energy, gates = self._energy(z, sigma, mixing), self.gates.at(coordinates)
-        gradient = self._gated(z, gates.averaged(energy, windows), mixing)
-        density = gates.primitive(average(crop(energy, self.window // 2), windows))
-        return gradient, self._unit(sigma) ** 2 / 2 * density
+        gains, primitive = gates.averaged_with_primitive(energy, windows)
+        return self._gated(z, gains, mixing), self._unit(sigma) ** 2 / 2 * primitive
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""

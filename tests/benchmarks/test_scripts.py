@@ -7,9 +7,12 @@ import math
 import runpy
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from gradprox.problems import motion_kernel
 from tests.printed import ROOT
 
 PAPER = {
@@ -17,7 +20,7 @@ PAPER = {
     "field_2d": ["--only", "GradNet-M (radial", "ICGN"],
     "field_high": ["--dim", "5", "--field", "ball", "--samples", "64", "--only", "mGradNet-C (s", "ICNN"],
     "hamiltonian": ["--only", "GradNet-M (norms", "MLP gradient"],
-    "nondifferentiable": ["--target", "tv", "--only", "mGradNet-M (spline", "MLP"],
+    "nondifferentiable": ["--target", "l1", "--only", "mGradNet-M (spline", "MLP"],
 }
 
 
@@ -29,6 +32,9 @@ def run(monkeypatch, script, *arguments):
     threads = torch.get_num_threads()
     try:
         runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:  # how typer ends
+        if end.code:
+            raise
     finally:
         torch.set_num_threads(threads)
         # Benchmarks of different folders may have modules of one name.
@@ -56,6 +62,44 @@ def test_the_papers_experiments(name, monkeypatch, tmp_path):
     for row in found:
         assert row["parameters"] > 0
         assert math.isfinite(row["mean_db"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One small picture."""
+    path = tmp_path / "pictures"
+    path.mkdir()
+    values = np.random.default_rng(0).integers(256, size=(18, 20), dtype=np.uint8)
+    Image.fromarray(values).save(path / "one.png")
+    return path
+
+
+def test_levin(monkeypatch, tmp_path, folder):
+    kernels, out = tmp_path / "kernels.npz", tmp_path / "report.json"
+    np.savez(kernels, k1=motion_kernel(3, 20).numpy()[0, 0])
+    common = ["--data", folder, "--kernels", kernels, "--json", out, "--model", "gray-fast", "--tuning", 1]
+    run(monkeypatch, "solvers/levin.py", *common, "--cases", 1)
+    first = json.loads(out.read_text())
+    run(monkeypatch, "solvers/levin.py", *common, "--cases", 2)
+    again = json.loads(out.read_text())
+    for level in ("2.55/255", "7.65/255"):
+        assert len(first["cases"][level]) == 1
+        assert again["cases"][level][0] == first["cases"][level][0]  # it goes on
+        assert all(row[name] > 10 for row in again["cases"][level] for name in ("certified", "tv"))
+
+
+def test_overhead(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    run(monkeypatch, "solvers/overhead.py", "--side", 16, "--json", out)
+    figures = json.loads(out.read_text())["milliseconds"]
+    assert {*figures} == {"identity", "gray"}
+
+
+def test_calibration(monkeypatch, tmp_path, folder):
+    out, picture = tmp_path / "report.json", tmp_path / "calibration.png"
+    run(monkeypatch, "calibration.py", "--data", folder, "--bins", 2, "--json", out, "--picture", picture)
+    assert json.loads(out.read_text())
+    assert picture.stat().st_size > 0
 
 
 def test_scaling(monkeypatch, tmp_path):

@@ -17,6 +17,14 @@ def softplus_layer(_: int) -> nn.Module:
     return nn.Softplus()
 
 
+class SquaredReLU(nn.Module):
+    """``max(0, t)^2``, whose gradient is piecewise linear: convex and nondecreasing."""
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Apply it to each entry."""
+        return t.relu().square()
+
+
 class MLP(nn.Sequential):
     """A plain network from ``R^dim`` to ``R^out``, two hidden layers: no gradient of anything.
 
@@ -63,13 +71,14 @@ class ScalarNetwork(nn.Module):
 
 
 class ICNN(ScalarNetwork):
-    """An input-convex network (Amos, Xu and Kolter, ICML 2017), two hidden layers, softplus, with a quadratic.
+    """An input-convex network (Amos, Xu and Kolter, ICML 2017), two hidden layers, with a quadratic.
 
-    Weights on hidden units are kept nonnegative by softplus.
+    Weights on hidden units are kept nonnegative by softplus; ``activation`` must be convex and nondecreasing.
     """
 
-    def __init__(self, dim: int, width: int) -> None:
+    def __init__(self, dim: int, width: int, activation: Callable[[int], nn.Module] = softplus_layer) -> None:
         super().__init__()
+        self.activation = activation(width)
         self.first = nn.Linear(dim, width)
         self.second = nn.Linear(dim, width)
         self.last = nn.Linear(dim, 1)
@@ -81,8 +90,8 @@ class ICNN(ScalarNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `ScalarNetwork.forward`."""
-        z = F.softplus(self.first(x))
-        z = F.softplus(F.linear(z, F.softplus(self.hidden)) + self.second(x))
+        z = self.activation(self.first(x))
+        z = self.activation(F.linear(z, F.softplus(self.hidden)) + self.second(x))
         square = x.square().sum(dim=1, keepdim=True)
         return F.linear(z, F.softplus(self.out)) + self.last(x) + F.softplus(self.curvature) / 2 * square
 
@@ -113,9 +122,11 @@ class ICGN(nn.Module):
         return (slopes * u) @ self.layer.weight + self.bias
 
 
-def gradient_of_icnn(dim: int, width: int) -> GradientOf:
+def gradient_of_icnn(
+    dim: int, width: int, activation: Callable[[int], nn.Module] = softplus_layer
+) -> GradientOf:
     """Build the gradient of an input-convex network."""
-    return GradientOf(ICNN(dim, width))
+    return GradientOf(ICNN(dim, width, activation))
 
 
 def gradient_of_mlp(

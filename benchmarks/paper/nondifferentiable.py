@@ -6,12 +6,15 @@ python benchmarks/paper/nondifferentiable.py --json nondifferentiable.json
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import torch
+from baselines import MLP, SquaredReLU, gradient_of_icnn, gradient_of_mlp
 from contest import (
     BASELINES,
     CONVEX_BASELINES,
     MONOTONE,
+    Builder,
     Field,
     Training,
     compete,
@@ -20,7 +23,7 @@ from contest import (
     write,
 )
 from deepinv.optim import TVPrior
-from torch import Tensor
+from torch import Tensor, nn
 
 DIM = 8
 THRESHOLD = 0.5
@@ -50,6 +53,12 @@ def prox_of_total_variation() -> Field:
     return lambda x: prior.prox(x[:, None, None], gamma=THRESHOLD)[:, 0, 0]
 
 
+# The baselines again with piecewise linear fields, as such targets suit them.
+PIECEWISE: dict[str, Builder] = {
+    "MLP (ReLU)": partial(MLP, activation=lambda _: nn.ReLU()),
+    "MLP gradient (squared ReLU)": partial(gradient_of_mlp, activation=lambda _: SquaredReLU()),
+    "ICNN gradient (squared ReLU)": partial(gradient_of_icnn, activation=lambda _: SquaredReLU()),
+}
 TARGETS = {"sign": gradient_of_l1, "l1": prox_of_l1, "tv": prox_of_total_variation}
 
 
@@ -68,7 +77,7 @@ def main() -> None:
     for name in options.target:
         print(f"\n{name}: {TARGETS[name].__doc__}")  # noqa: T201
         results = compete(
-            MONOTONE | CONVEX_BASELINES | BASELINES,
+            MONOTONE | CONVEX_BASELINES | BASELINES | PIECEWISE,
             DIM,
             TARGETS[name](),
             sample,

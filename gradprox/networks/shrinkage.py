@@ -116,7 +116,7 @@ class Gates(NamedTuple):
         )
 
     def averaged(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """Return ``A^T s(A e)``, where ``A`` averages over windows; its transpose has them turned by 180 degrees.
+        """Return ``A^T s(A e)``, where ``A`` averages over windows; they are even, so that ``A^T`` does it too.
 
         Weights go into the windows and, with ramps, so do slopes: for each term two convolutions and a clip are all
         there is to do, and ONNX Runtime makes one pass of the first and the clip. It is a quarter faster so.
@@ -137,8 +137,7 @@ class Gates(NamedTuple):
         return self._averaged_back(values, windows), functools.reduce(torch.add, sums)
 
     def _averaged_back(self, values: list[Tensor], windows: Tensor) -> Tensor:
-        turned = windows.flip(-1, -2)
-        parts = [average(value, w * turned) for value, w in zip(values, self.weights, strict=True)]
+        parts = [average(value, w * windows) for value, w in zip(values, self.weights, strict=True)]
         return functools.reduce(torch.add, parts)
 
     def _mixed(self, parts: list[Tensor]) -> Tensor:
@@ -370,11 +369,12 @@ class EnergyGate(Shrinkage):
     def windows(self, coordinates: Tensor) -> Tensor:
         """Return the windows of the gates, ``(S, gates, k, k)``.
 
-        They are nonnegative, each sums to 1, and those of mirror images are mirrored.
+        They are nonnegative, each sums to 1 and is even, unchanged by a turn of 180 degrees, and those of mirror images
+        are mirrored.
         """
         logits = NoiseKnots.interpolate(self.window_logits, coordinates)
-        symmetric = (logits + logits.flip(-1, -2)) / 2
-        windows = symmetric.flatten(2).softmax(dim=2).view_as(symmetric)
+        even = (logits + logits.flip(-1, -2)) / 2
+        windows = even.flatten(2).softmax(dim=2).view_as(even)
         return with_mirrors(windows, windows.flip(-1), self.gate_planes, dim=1)
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:

@@ -6,7 +6,8 @@
 The first restores the gray pictures of a folder, with the same noise for all: mean PSNR and SSIM, seconds and peak
 memory a megapixel. Total variation (deepinv) has the weight that is best in the mean for these pictures, out of a
 grid: a bound that it could not reach without the originals. BM3D needs `pip install bm3d` and is left out without it.
-The second measures seconds and memory as a picture grows from 0.06 to 16 megapixels.
+The second measures seconds and memory as a picture grows from 0.06 to 16 megapixels. Of a model, ``share`` is the part
+of this processor's throughput, as a convolution of 64 channels by 3x3 filters reaches it, that a pass makes use of.
 
 Every operator has a process of its own, so that its peak memory is its own, and as many threads as asked for.
 """
@@ -28,6 +29,7 @@ import typer
 from deepinv.loss.metric import PSNR, SSIM
 from runtime import memory
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gradprox import load_model, model_names
 from gradprox.cli.batch import write_json
@@ -79,6 +81,24 @@ def learned(name: str) -> Operator:
     return lambda y, sigma: loaded(name)(y, sigma)
 
 
+def flop_per_pixel(denoise: Operator, sigma: float) -> float:
+    """Return the floating-point operations of convolutions, counted by torch."""
+    with FlopCounterMode(display=False) as counter:
+        denoise(torch.rand(1, 1, 256, 256), sigma)
+    return counter.get_total_flops() / 256**2
+
+
+def throughput() -> float:
+    """Return the operations a second of the convolution that ``share`` is relative to: the best of ten."""
+    x, filters = torch.rand(1, 64, 130, 130), torch.rand(64, 64, 3, 3)
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        torch.nn.functional.conv2d(x, filters)
+        seconds.append(time.perf_counter() - began)
+    return 2 * 64 * filters[0].numel() * 128**2 / min(seconds)
+
+
 @torch.no_grad()
 def measure(
     name: str, models: Sequence[str], paths: Sequence[Path], sides: Sequence[int], sigma: float, threads: int
@@ -88,6 +108,7 @@ def measure(
     denoise, rows, restored = operators(models)[name], [], []
     # Whatever is loaded on first use is neither timed nor counted.
     denoise(torch.rand(1, 1, 64, 64), sigma)
+    flop = flop_per_pixel(denoise, sigma) if name in models else None
     for index, source in enumerate([*paths, *sides]):
         clean = read_gray(source) if isinstance(source, Path) else torch.rand(1, 1, source, source)
         y = clean + gaussian_noise(clean, sigma, torch.Generator().manual_seed(index))
@@ -103,6 +124,11 @@ def measure(
         )
         if isinstance(source, Path):
             restored.append((x, clean))
+    if flop is not None:
+        possible = throughput()
+        for row in rows:
+            row["flop_per_pixel"] = flop
+            row["share"] = 1e6 * flop / row["seconds_per_megapixel"] / possible
     # Afterwards: scoring needs memory too, and would count as the next picture's. Noise of any size has no score.
     scores = [{"psnr": float(PSNR()(x, clean)), "ssim": float(SSIM()(x, clean))} for x, clean in restored]
     return [row | score for row, score in zip(rows, scores or [{}] * len(rows), strict=True)]
@@ -144,13 +170,19 @@ def main() -> None:
         typer.echo(f"measured {name}", err=True)
     if arguments.data:
         results = best_weight(results)
-        typer.echo(f"{'operator':<20}{'PSNR':>8}{'SSIM':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
+        typer.echo(
+            f"{'operator':<20}{'PSNR':>8}{'SSIM':>8}{'s/Mpx':>9}{'MB/Mpx':>9}{'kFLOP/px':>10}{'share':>7}"
+        )
         for name, rows in results.items():
             psnr, ssim, seconds, peak = (
                 fmean(row[key] for row in rows)
                 for key in ("psnr", "ssim", "seconds_per_megapixel", "mb_per_megapixel")
             )
-            typer.echo(f"{name:<20}{psnr:8.2f}{ssim:8.4f}{seconds:9.2f}{peak:9.0f}")
+            line = f"{name:<20}{psnr:8.2f}{ssim:8.4f}{seconds:9.2f}{peak:9.0f}"
+            if "share" in rows[0]:
+                share = fmean(row["share"] for row in rows)
+                line += f"{rows[0]['flop_per_pixel'] / 1e3:10.1f}{share:7.0%}"
+            typer.echo(line)
     else:
         typer.echo(f"{'operator':<20}{'Mpx':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
         for name, rows in results.items():

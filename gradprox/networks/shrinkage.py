@@ -118,11 +118,10 @@ class Gates(NamedTuple):
     def averaged(self, energy: Tensor, windows: Tensor) -> Tensor:
         """Return ``A^T s(A e)``, where ``A`` averages over windows; they are even, so that ``A^T`` does it too.
 
-        Weights go into the windows and, with ramps, so do slopes: for each term two convolutions and a clip are all
-        there is to do, and ONNX Runtime makes one pass of the first and the clip. It is a quarter faster so.
+        With ramps, slopes go into the windows: average, line and clip are one pass of ONNX Runtime, a quarter faster.
         """
         values = [term.value(term.argument_at_average(energy, windows)) for term in self.terms]
-        return self._averaged_back(values, windows)
+        return average(self._mixed(values), windows)
 
     def averaged_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `averaged` does, and ``S(A e)`` at the same places, summed over the gates: ``(B, 1, h, w)``."""
@@ -134,11 +133,7 @@ class Gates(NamedTuple):
             mix(term.primitive(crop(argument, margin), crop(value, margin)), w[..., 0].transpose(1, 2))
             for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
-        return self._averaged_back(values, windows), functools.reduce(torch.add, sums)
-
-    def _averaged_back(self, values: list[Tensor], windows: Tensor) -> Tensor:
-        parts = [average(value, w * windows) for value, w in zip(values, self.weights, strict=True)]
-        return functools.reduce(torch.add, parts)
+        return average(self._mixed(values), windows), functools.reduce(torch.add, sums)
 
     def _mixed(self, parts: list[Tensor]) -> Tensor:
         return functools.reduce(torch.add, [w * part for part, w in zip(parts, self.weights, strict=True)])

@@ -136,7 +136,8 @@ def quantised(model: ModelProto, chosen: set[str]) -> ModelProto:
     add_pre_process_metadata(copy)  # there is nothing to prepare: or it would warn
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantised.onnx"
-        quantize_dynamic(copy, path, nodes_to_quantize=heavy, weight_type=QuantType.QInt8, per_channel=True)
+        # Convolutions with signed weights are unknown to ONNX Runtime before 1.24.
+        quantize_dynamic(copy, path, nodes_to_quantize=heavy, weight_type=QuantType.QUInt8)
         found = onnx.load(path)
     strip(found)
     return found

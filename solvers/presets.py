@@ -128,7 +128,7 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
     }
     if task is Task.DEBLUR:
-        explicit, proximal = level, 1.1 * level
+        explicit, proximal = level, 0.7 * level
         warm_start: tuple[Solver[Any], ...] = tuple(
             _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 16)
         )

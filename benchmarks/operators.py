@@ -108,7 +108,6 @@ def measure(
     denoise, rows, restored = operators(models)[name], [], []
     # Whatever is loaded on first use is neither timed nor counted.
     denoise(torch.rand(1, 1, 64, 64), sigma)
-    flop = flop_per_pixel(denoise, sigma) if name in models else None
     for index, source in enumerate([*paths, *sides]):
         clean = read_gray(source) if isinstance(source, Path) else torch.rand(1, 1, source, source)
         y = clean + gaussian_noise(clean, sigma, torch.Generator().manual_seed(index))
@@ -124,12 +123,13 @@ def measure(
         )
         if isinstance(source, Path):
             restored.append((x, clean))
-    if flop is not None:
-        possible = throughput()
+    # Afterwards: these passes and scoring need memory too, and would count as a picture's.
+    if name in models:
+        flop, possible = flop_per_pixel(denoise, sigma), throughput()
         for row in rows:
             row["flop_per_pixel"] = flop
             row["share"] = 1e6 * flop / row["seconds_per_megapixel"] / possible
-    # Afterwards: scoring needs memory too, and would count as the next picture's. Noise of any size has no score.
+    # Noise of any size has no score.
     scores = [{"psnr": float(PSNR()(x, clean)), "ssim": float(SSIM()(x, clean))} for x, clean in restored]
     return [row | score for row, score in zip(rows, scores or [{}] * len(rows), strict=True)]
 

@@ -128,6 +128,7 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
     }
     if task is Task.DEBLUR:
+        # The weight of phi is tied to the step size: at the noise level itself it smooths too much.
         explicit, proximal = level, 0.7 * level
         warm_start: tuple[Solver[Any], ...] = tuple(
             _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 16)

@@ -240,9 +240,11 @@ class Shrinkage(nn.Module, ABC):
 
     Attributes:
         radius: how many coefficients beyond its own position an output depends on, a side.
+        noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
     """
 
     radius: int
+    noise_gain: float
 
     @abstractmethod
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
@@ -255,6 +257,10 @@ class Shrinkage(nn.Module, ABC):
     @abstractmethod
     def slope_bound(self) -> float:
         """Return a proven upper bound of the eigenvalues of the Hessian of ``G``."""
+
+    def _unit(self, sigma: Tensor) -> Tensor:
+        """Return the standard deviation of noise in ``z``."""
+        return (self.noise_gain * sigma)[:, None, None, None]
 
 
 class RidgeShrinkage(Shrinkage):
@@ -288,12 +294,11 @@ class RidgeShrinkage(Shrinkage):
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
-        unit = (self.noise_gain * sigma)[:, None, None, None]
-        return z * self.gates.at(self.knots.coordinates(sigma)).value((z / unit).square())
+        return z * self.gates.at(self.knots.coordinates(sigma)).value((z / self._unit(sigma)).square())
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
-        unit = (self.noise_gain * sigma)[:, None, None, None]
+        unit = self._unit(sigma)
         energy = (z / unit).square()
         gates = self.gates.at(self.knots.coordinates(sigma))
         return z * gates.value(energy), unit**2 / 2 * gates.primitive(energy).sum(dim=1, keepdim=True)
@@ -390,10 +395,6 @@ class EnergyGate(Shrinkage):
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""
         return self.gates.slope_bound()
-
-    def _unit(self, sigma: Tensor) -> Tensor:
-        """Return the standard deviation of noise in ``z``."""
-        return (self.noise_gain * sigma)[:, None, None, None]
 
     def _energy(self, z: Tensor, sigma: Tensor, mixing: Tensor) -> Tensor:
         """Return the energies of ``z``, mixed."""

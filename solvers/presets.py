@@ -38,7 +38,7 @@ SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Where much was not measured the budget is part of the prior: at low noise levels a longer descent fits patterns into
 # what no measurement sees, and the objective falls on while the picture gets worse.
 STEPS = {
-    Task.DEBLUR: {"hqs": 8, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
+    Task.DEBLUR: {"hqs": 4, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
     Task.COMPRESSED_SENSING: {
         "hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20,
     },
@@ -128,8 +128,8 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
     }
     if task is Task.DEBLUR:
-        # The weight of phi is tied to the step size: at the noise level itself it smooths too much.
-        explicit, proximal = level, 0.7 * level
+        # At the noise level itself a prior smooths too much what the blur has left.
+        explicit = proximal = 0.7 * level
         warm_start: tuple[Solver[Any], ...] = tuple(
             _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 16)
         )

@@ -17,6 +17,9 @@ from baselines import ICGN, MLP, gradient_of_icnn, gradient_of_mlp
 from torch import Tensor, nn
 
 from gradprox.networks import (
+    Activation,
+    Composed,
+    Dense,
     GradNetC,
     GradNetM,
     LinearSpline,
@@ -24,6 +27,7 @@ from gradprox.networks import (
     MGradNetM,
     RadialMixture,
     Softmax,
+    Softplus,
     TanhMixture,
 )
 
@@ -59,6 +63,21 @@ def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
     return build
 
 
+def centred(activation: Callable[[int], Activation]) -> Builder:
+    """Build ``W^T (g(W x + b) - g(b)) + a``, a monotone GradNet-M of one module without the module's weight.
+
+    Biases start at a tenth of the usual size.
+    """
+
+    def build(dim: int, width: int) -> nn.Module:
+        network = Composed(Dense(dim, width), activation(width), centred=True)
+        with torch.no_grad():
+            network.operator.bias.mul_(1 / 10)
+        return network
+
+    return build
+
+
 SIGNED_TANH = partial(TanhMixture, components=2, monotone=False)
 
 MONOTONE: dict[str, Builder] = {
@@ -68,6 +87,7 @@ MONOTONE: dict[str, Builder] = {
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (radial)": radial(MGradNetM),
+    "mGradNet-M (softplus, centred)": centred(Softplus),
 }
 GENERAL: dict[str, Builder] = {
     "GradNet-C (tanh mixture)": cascaded(GradNetC, SIGNED_TANH),

@@ -18,6 +18,8 @@ class AnalysisNetwork(BlindGradientNetwork):
         operator: ``W``, with its exact adjoint, and the biases.
         inner: ``g``, itself a gradient network of the coefficients.
         nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
+        centred: subtract the constant ``W^T g(b)``, so that the output at 0 is ``a``. Otherwise every change of ``W`` in a
+            training shifts all outputs together, the more the larger the dimension.
 
     Raises:
         ValueError: ``g`` does not fit the operator; or a nonexpansive network is asked for, and no Lipschitz
@@ -28,7 +30,12 @@ class AnalysisNetwork(BlindGradientNetwork):
     inner: BlindGradientNetwork
 
     def __init__(
-        self, operator: AnalysisOperator, inner: BlindGradientNetwork, *, nonexpansive: bool = False
+        self,
+        operator: AnalysisOperator,
+        inner: BlindGradientNetwork,
+        *,
+        nonexpansive: bool = False,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(inner, Activation) and inner.width != operator.hidden:
@@ -40,23 +47,35 @@ class AnalysisNetwork(BlindGradientNetwork):
         self.monotone = inner.monotone
         self.channels = operator.channels
         self.nonexpansive = nonexpansive
+        self.centred = centred
         if nonexpansive and not torch.isfinite(self._unscaled_bound()):
             raise ValueError("no Lipschitz constant is proven for these activations: none to divide by")
 
     def gradient_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.gradient_at`."""
-        ridge = self.operator.synthesise(self.inner(self.operator.analyse(x)), x)
-        return self._scale() * ridge + self.operator.offset(x)
+        kept = self.inner(self.operator.analyse(x))
+        if self.centred:
+            kept = kept - self._at_zero(x)[1]
+        return self._scale() * self.operator.synthesise(kept, x) + self.operator.offset(x)
 
     def potential_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.potential_at`."""
-        linear = image_sum(self.operator.offset(x) * x)
-        return self._scale() * self.inner.potential(self.operator.analyse(x)) + linear
+        z, linear = self.operator.analyse(x), image_sum(self.operator.offset(x) * x)
+        potential = self.inner.potential(z)
+        if self.centred:
+            start, kept = self._at_zero(x)
+            potential = potential - image_sum(kept * (z - start))
+        return self._scale() * potential + linear
 
     def lipschitz_bound(self) -> float:
         """Return the bound of ``W^T diag(slopes) W``, at most 1 if nonexpansive."""
         bound = float(self._unscaled_bound().detach())
         return min(bound, 1.0) if self.nonexpansive else bound
+
+    def _at_zero(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the coefficients ``b`` of a zero input of the size of ``x``, and ``g(b)``; each ``(1, ...)``."""
+        start = self.operator.analyse(torch.zeros_like(x[:1]))
+        return start, self.inner(start)
 
     def _scale(self) -> Tensor | float:
         """Return what makes the constant at most 1, differentiably: training sees it."""

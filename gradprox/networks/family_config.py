@@ -151,6 +151,7 @@ class FamilyConfig(BaseModel):
         activation: of each of them.
         rho: the transform of each module; "One" in a cascade, which has none.
         nonexpansive: whether the network is divided by its Lipschitz constant.
+        centred: whether its value at 0 is subtracted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +163,7 @@ class FamilyConfig(BaseModel):
     activation: ActivationConfig
     rho: Literal["One", "SigmoidRho", "Squareplus", "TanhRho"] = "One"
     nonexpansive: bool = False
+    centred: bool = False
 
     @classmethod
     def of(cls, network: FamilyNetwork) -> FamilyConfig:
@@ -191,6 +193,7 @@ class FamilyConfig(BaseModel):
                 "activation": described.pop(),
                 "rho": rhos.pop(),
                 "nonexpansive": network.nonexpansive,
+                "centred": network.centred,
             }
         )
         if described or rhos or config.shapes() != shapes_of(network):
@@ -231,6 +234,7 @@ class FamilyConfig(BaseModel):
                 layers=self.repeats,
                 activation=cast(ElementwiseFactory, activation),  # `Cascade` looks at what it makes
                 nonexpansive=nonexpansive,
+                centred=self.centred,
             )
         return MODULAR[self.network](
             operator,
@@ -238,6 +242,7 @@ class FamilyConfig(BaseModel):
             activation=activation,
             rho=RHOS[self.rho],
             nonexpansive=nonexpansive,
+            centred=self.centred,
         )
 
 

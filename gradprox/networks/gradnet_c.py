@@ -26,6 +26,7 @@ class CascadedNetwork(AnalysisNetwork):
         layers: number ``L`` of layers.
         activation: makes each layer's activation, an elementwise one.
         nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
+        centred: subtract what the network gives at 0, so that there it gives ``a``; see `AnalysisNetwork`.
 
     Raises:
         ValueError: there is no layer, an activation is not elementwise, or not monotone where it must be.
@@ -40,9 +41,10 @@ class CascadedNetwork(AnalysisNetwork):
         layers: int = 2,
         activation: ElementwiseFactory = TanhMixture,
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> None:
         cascade = Cascade([activation(operator.hidden) for _ in range(layers)], monotone=self.keeps_monotone)
-        super().__init__(operator, cascade, nonexpansive=nonexpansive)
+        super().__init__(operator, cascade, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
     def dense(
@@ -53,10 +55,11 @@ class CascadedNetwork(AnalysisNetwork):
         layers: int = 2,
         activation: ElementwiseFactory = TanhMixture,
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> Self:
         """Build the network of inputs with ``dim`` entries, ``hidden`` coefficients and ``layers`` layers."""
         operator = Dense(dim, hidden, bias=False)
-        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive)
+        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
     def conv(
@@ -69,10 +72,11 @@ class CascadedNetwork(AnalysisNetwork):
         activation: ElementwiseFactory = TanhMixture,
         boundary: Boundary = "circular",
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> Self:
         """Build the network of pictures ``(B, channels, H, W)`` of any size; see `Conv2d`."""
         operator = Conv2d(channels, filters, kernel_size, boundary=boundary, bias=False)
-        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive)
+        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive, centred=centred)
 
 
 class GradNetC(CascadedNetwork):

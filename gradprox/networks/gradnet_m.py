@@ -30,6 +30,7 @@ class ModularNetwork(AnalysisNetwork):
         activation: makes each module's activation.
         rho: makes each module's transform.
         nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
+        centred: subtract what the network gives at 0, so that there it gives ``a``; see `AnalysisNetwork`.
 
     Raises:
         ValueError: the modules do not divide the channels, or a part is not monotone where it must be.
@@ -45,6 +46,7 @@ class ModularNetwork(AnalysisNetwork):
         activation: ActivationFactory = Softmax,
         rho: Callable[[], Rho] = One,
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> None:
         if modules < 1 or operator.hidden % modules:
             raise ValueError(f"{operator.hidden} channels do not make {modules} modules of one size")
@@ -54,7 +56,7 @@ class ModularNetwork(AnalysisNetwork):
             [rho() for _ in range(modules)],
             monotone=self.keeps_monotone,
         )
-        super().__init__(operator, inner, nonexpansive=nonexpansive)
+        super().__init__(operator, inner, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
     def dense(
@@ -66,10 +68,11 @@ class ModularNetwork(AnalysisNetwork):
         activation: ActivationFactory = Softmax,
         rho: Callable[[], Rho] = One,
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> Self:
         """Build the network of inputs with ``dim`` entries, with ``hidden`` coefficients in each module."""
         operator = Dense(dim, hidden * modules)
-        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive)
+        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
     def conv(
@@ -83,10 +86,11 @@ class ModularNetwork(AnalysisNetwork):
         rho: Callable[[], Rho] = One,
         boundary: Boundary = "circular",
         nonexpansive: bool = False,
+        centred: bool = False,
     ) -> Self:
         """Build the network of pictures ``(B, channels, H, W)``, with ``filters`` filters in each module."""
         operator = Conv2d(channels, filters * modules, kernel_size, boundary=boundary)
-        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive)
+        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive, centred=centred)
 
 
 class GradNetM(ModularNetwork):

@@ -84,6 +84,7 @@ def _cases():
     yield from _forms("MGradNetC-one-layer", MGradNetC, layers=1)
     for cls in (GradNetC, MGradNetC, GradNetM, MGradNetM):
         yield from _forms(f"{cls.__name__}-nonexpansive", cls, nonexpansive=True)
+        yield from _forms(f"{cls.__name__}-centred", cls, centred=True)
     yield Case("Sum", lambda: Sum([MGradNetM.dense(5, 6), GradNetC.dense(5, 6)]), (5,))
     yield Case("ConicSum", lambda: ConicSum([MGradNetM.dense(5, 6), MGradNetC.dense(5, 6)]), (5,))
     yield Case("Composed", lambda: Composed(Dense(5, 7), MGradNetM.dense(7, 6)), (5,))

@@ -132,3 +132,22 @@ def test_one_module_is_the_plain_ridge_form():
     W, b = network.operator.weight, network.operator.bias
     plain = network.inner.weights()[0] * torch.nn.functional.softplus(x @ W.T + b, threshold=100) @ W
     torch.testing.assert_close(network(x), plain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["circular", "symmetric"])
+@pytest.mark.parametrize("nonexpansive", [False, True])
+def test_a_centred_network_gives_its_output_bias_at_zero_and_differs_by_a_constant(boundary, nonexpansive):
+    options = {"activation": Softplus, "boundary": boundary, "nonexpansive": nonexpansive}
+    plain = MGradNetM.conv(2, 4, 3, **options).double()
+    centred = MGradNetM.conv(2, 4, 3, **options, centred=True).double()
+    centred.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        centred.operator.output_bias.copy_(torch.tensor([0.3, -0.2]))
+    zero = torch.zeros(1, 2, 5, 6, dtype=torch.float64)
+    assert float(plain(zero).detach().abs().max()) > 1e-3
+    torch.testing.assert_close(
+        centred(zero), centred.operator.offset(zero).expand_as(zero), rtol=0, atol=1e-15
+    )
+    x = torch.randn(3, 2, 5, 6, dtype=torch.float64)
+    constant = centred(zero) - plain(zero)
+    torch.testing.assert_close(centred(x) - plain(x), constant.expand_as(x), rtol=1e-10, atol=1e-12)

@@ -44,6 +44,7 @@ DENSE = {
     "tanh-rho": partial(GradNetM.dense, 3, 4, modules=3, activation=SmoothedNorm, rho=TanhRho),
     "sigmoid": partial(MGradNetM.dense, 3, 4, activation=Sigmoid, rho=SigmoidRho),
     "energy": partial(MGradNetM.dense, 3, 4, activation=partial(EnergyGating, sharp=True)),
+    "centred": partial(MGradNetM.dense, 3, 4, activation=Softplus, centred=True),
     "softmax": partial(MGradNetM.dense, 3, 4, activation=partial(Softmax, groups=2), nonexpansive=True),
 }
 CONV = {

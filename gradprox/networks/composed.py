@@ -18,8 +18,8 @@ class AnalysisNetwork(BlindGradientNetwork):
         operator: ``W``, with its exact adjoint, and the biases.
         inner: ``g``, itself a gradient network of the coefficients.
         nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
-        centred: subtract the constant ``W^T g(b)``, so that the output at 0 is ``a``. Otherwise every change of ``W`` in a
-            training shifts all outputs together, the more the larger the dimension.
+        centred: subtract the constant ``W^T g(b)``, so that the output at 0 is ``a``. Otherwise every change of
+            ``W`` in a training shifts all outputs together, the more the larger the dimension.
 
     Raises:
         ValueError: ``g`` does not fit the operator; or a nonexpansive network is asked for, and no Lipschitz

@@ -72,7 +72,14 @@ class ModularNetwork(AnalysisNetwork):
     ) -> Self:
         """Build the network of inputs with ``dim`` entries, with ``hidden`` coefficients in each module."""
         operator = Dense(dim, hidden * modules)
-        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive, centred=centred)
+        return cls(
+            operator,
+            modules=modules,
+            activation=activation,
+            rho=rho,
+            nonexpansive=nonexpansive,
+            centred=centred,
+        )
 
     @classmethod
     def conv(
@@ -90,7 +97,14 @@ class ModularNetwork(AnalysisNetwork):
     ) -> Self:
         """Build the network of pictures ``(B, channels, H, W)``, with ``filters`` filters in each module."""
         operator = Conv2d(channels, filters * modules, kernel_size, boundary=boundary)
-        return cls(operator, modules=modules, activation=activation, rho=rho, nonexpansive=nonexpansive, centred=centred)
+        return cls(
+            operator,
+            modules=modules,
+            activation=activation,
+            rho=rho,
+            nonexpansive=nonexpansive,
+            centred=centred,
+        )
 
 
 class GradNetM(ModularNetwork):

@@ -2,7 +2,8 @@
 
 A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
 ``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them, and
-``benchmarks/figures/runtime-ANYTHING.json``, as ``benchmarks/runtime.py --json`` does.
+``benchmarks/figures/runtime-ANYTHING.json``, as ``benchmarks/runtime.py --json`` does, and
+``benchmarks/figures/operators-SET.json``, as ``benchmarks/operators.py --json`` does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import gradprox.solvers
@@ -167,6 +169,30 @@ def runtime_table() -> str:
     return _table(columns, rows)
 
 
+def operators_table() -> str:
+    """Return the shipped models beside other denoisers: means over the pictures of a folder."""
+    rows = []
+    for path in sorted(FIGURES.glob("operators-*.json")):
+        found, test_set = json.loads(path.read_text(encoding="utf-8")), path.stem.split("-")[1]
+        command = f"python benchmarks/operators.py --data {test_set} --noise {found['noise']:g}"
+        for name, pictures in found["rows"].items():
+            mean = {key: fmean(picture[key] for picture in pictures) for key in pictures[0]}
+            rows.append(
+                (
+                    f"`{name}`",
+                    f"{test_set} ({len(pictures)})",
+                    f"{mean['psnr']:.2f}",
+                    f"{mean['ssim']:.4f}",
+                    f"{mean['seconds_per_megapixel']:.2f}",
+                    f"{mean['flop_per_pixel'] / 1e3:.1f}" if "share" in mean else "",
+                    f"{mean['share']:.0%}" if "share" in mean else "",
+                    f"`{command} --threads {found['threads']}`",
+                )
+            )
+    columns = ("operator", "pictures", "PSNR, dB", "SSIM", "s/Mpx", "kFLOP a pixel", "share", "command")
+    return _table(columns, rows)
+
+
 def solvers_table() -> str:
     """Return every solver with the first line of its docstring."""
     public = (getattr(gradprox.solvers, name) for name in gradprox.solvers.__all__)
@@ -190,5 +216,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "denoising": denoising_table,
     "benchmarks": benchmarks_table,
     "runtime": runtime_table,
+    "operators": operators_table,
     "solvers": solvers_table,
 }

@@ -35,8 +35,8 @@ class Task(str, Enum):
 EXPLICIT: dict[str, type[HQS | GD | NMAPG]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
 PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
-# Where much was not measured the budget is part of the prior: at low noise levels a longer descent fits patterns into
-# what no measurement sees, and the objective falls on while the picture gets worse.
+# Where much was lost the budget is part of the prior: at low noise levels a longer descent fits patterns into what no
+# measurement sees, and the objective falls on while the picture gets worse.
 STEPS = {
     Task.DEBLUR: {"hqs": 4, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
     Task.COMPRESSED_SENSING: {
@@ -99,6 +99,7 @@ def preset(
     strength: float = 1.0,
     max_steps: int | None = None,
     tol: float | None = None,
+    lipschitz: float | None = None,
 ) -> Preset:
     """Return settings chosen on natural pictures, for measurements with noise ``noise``.
 
@@ -111,6 +112,7 @@ def preset(
             prior assumes.
         max_steps: step budget after the warm start; the preset's if not given.
         tol: tolerance on the relative change; the preset's if not given.
+        lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
 
     Raises:
         InputError: an unknown solver, a negative noise level, a strength that is not positive.
@@ -126,6 +128,7 @@ def preset(
     common: dict[str, Any] = {
         "max_steps": STEPS[task][name] if max_steps is None else max_steps,
         "tol": 3e-4 if tol is None else tol,
+        "lipschitz": lipschitz,
     }
     if task is Task.DEBLUR:
         # At the noise level itself a prior smooths too much what the blur has left.
@@ -136,7 +139,7 @@ def preset(
     else:
         explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 2 / 255)
         warm_start = tuple(
-            FISTA(sigma=sigma * strength, max_steps=16 if number == 0 else 4)
+            FISTA(sigma=sigma * strength, max_steps=16 if number == 0 else 4, lipschitz=lipschitz)
             for number, sigma in enumerate(_falling(WARM_START, proximal, 18))
         )
     final: Solver[Any]

@@ -38,7 +38,7 @@ SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Where much was lost the budget is part of the prior: at low noise levels a longer descent fits patterns into what no
 # measurement sees, and the objective falls on while the picture gets worse.
 STEPS = {
-    Task.DEBLUR: {"hqs": 4, "fista": 60, "nmapg": 60, "pgd": 200, "admm": 200, "drs": 200, "gd": 200},
+    Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
     Task.COMPRESSED_SENSING: {
         "hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20,
     },

@@ -53,29 +53,27 @@ class AnalysisNetwork(BlindGradientNetwork):
 
     def gradient_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.gradient_at`."""
-        kept = self.inner(self.operator.analyse(x))
-        if self.centred:
-            kept = kept - self._at_zero(x)[1]
-        return self._scale() * self.operator.synthesise(kept, x) + self.operator.offset(x)
+        scale = self._scale()
+        return scale * self._ridges(x) + self._offset(x, scale)
 
     def potential_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.potential_at`."""
-        z, linear = self.operator.analyse(x), image_sum(self.operator.offset(x) * x)
-        potential = self.inner.potential(z)
-        if self.centred:
-            start, kept = self._at_zero(x)
-            potential = potential - image_sum(kept * (z - start))
-        return self._scale() * potential + linear
+        scale = self._scale()
+        return scale * self.inner.potential(self.operator.analyse(x)) + image_sum(self._offset(x, scale) * x)
 
     def lipschitz_bound(self) -> float:
         """Return the bound of ``W^T diag(slopes) W``, at most 1 if nonexpansive."""
         bound = float(self._unscaled_bound().detach())
         return min(bound, 1.0) if self.nonexpansive else bound
 
-    def _at_zero(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients ``b`` of a zero input of the size of ``x``, and ``g(b)``; each ``(1, ...)``."""
-        start = self.operator.analyse(torch.zeros_like(x[:1]))
-        return start, self.inner(start)
+    def _ridges(self, x: Tensor) -> Tensor:
+        """Return ``W^T g(W x + b)``."""
+        return self.operator.synthesise(self.inner(self.operator.analyse(x)), x)
+
+    def _offset(self, x: Tensor, scale: Tensor | float) -> Tensor:
+        """Return the constant part, the gradient of the linear term, in a shape that broadcasts against ``x``."""
+        offset = self.operator.offset(x)
+        return offset - scale * self._ridges(torch.zeros_like(x[:1])) if self.centred else offset
 
     def _scale(self) -> Tensor | float:
         """Return what makes the constant at most 1, differentiably: training sees it."""

@@ -6,7 +6,7 @@ One ``W`` feeds every layer, and every layer acts on a coefficient at a time:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from gradprox.networks.analysis import AnalysisOperator, Dense
 from gradprox.networks.cascade import Cascade
@@ -15,7 +15,16 @@ from gradprox.networks.convolution import Boundary, Conv2d
 from gradprox.networks.elementwise import ElementwiseFactory, TanhMixture
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+
+class CascadeOptions(TypedDict, total=False):
+    """What `dense` and `conv` hand on to the constructor of a `CascadedNetwork`."""
+
+    layers: int
+    activation: ElementwiseFactory
+    nonexpansive: bool
+    centred: bool
 
 
 class CascadedNetwork(AnalysisNetwork):
@@ -47,19 +56,12 @@ class CascadedNetwork(AnalysisNetwork):
         super().__init__(operator, cascade, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
-    def dense(
-        cls,
-        dim: int,
-        hidden: int,
-        *,
-        layers: int = 2,
-        activation: ElementwiseFactory = TanhMixture,
-        nonexpansive: bool = False,
-        centred: bool = False,
-    ) -> Self:
-        """Build the network of inputs with ``dim`` entries, ``hidden`` coefficients and ``layers`` layers."""
-        operator = Dense(dim, hidden, bias=False)
-        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive, centred=centred)
+    def dense(cls, dim: int, hidden: int, **options: Unpack[CascadeOptions]) -> Self:
+        """Build the network of inputs with ``dim`` entries and ``hidden`` coefficients.
+
+        Other options are those of the class.
+        """
+        return cls(Dense(dim, hidden, bias=False), **options)
 
     @classmethod
     def conv(
@@ -68,15 +70,14 @@ class CascadedNetwork(AnalysisNetwork):
         filters: int,
         kernel_size: int,
         *,
-        layers: int = 2,
-        activation: ElementwiseFactory = TanhMixture,
         boundary: Boundary = "circular",
-        nonexpansive: bool = False,
-        centred: bool = False,
+        **options: Unpack[CascadeOptions],
     ) -> Self:
-        """Build the network of pictures ``(B, channels, H, W)`` of any size; see `Conv2d`."""
-        operator = Conv2d(channels, filters, kernel_size, boundary=boundary, bias=False)
-        return cls(operator, layers=layers, activation=activation, nonexpansive=nonexpansive, centred=centred)
+        """Build the network of pictures ``(B, channels, H, W)`` of any size; see `Conv2d`.
+
+        Other options are those of the class.
+        """
+        return cls(Conv2d(channels, filters, kernel_size, boundary=boundary, bias=False), **options)
 
 
 class GradNetC(CascadedNetwork):

@@ -7,7 +7,7 @@ one operator, so that all modules cost one analysis and one synthesis, and share
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from gradprox.networks.activation import ActivationFactory
 from gradprox.networks.analysis import AnalysisOperator, Dense
@@ -18,7 +18,16 @@ from gradprox.networks.modules import Modules
 from gradprox.networks.transforms import One, Rho
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+
+class ModuleOptions(TypedDict, total=False):
+    """What `dense` and `conv` hand on to the constructor of a `ModularNetwork`."""
+
+    activation: ActivationFactory
+    rho: Callable[[], Rho]
+    nonexpansive: bool
+    centred: bool
 
 
 class ModularNetwork(AnalysisNetwork):
@@ -59,27 +68,12 @@ class ModularNetwork(AnalysisNetwork):
         super().__init__(operator, inner, nonexpansive=nonexpansive, centred=centred)
 
     @classmethod
-    def dense(
-        cls,
-        dim: int,
-        hidden: int,
-        *,
-        modules: int = 2,
-        activation: ActivationFactory = Softmax,
-        rho: Callable[[], Rho] = One,
-        nonexpansive: bool = False,
-        centred: bool = False,
-    ) -> Self:
-        """Build the network of inputs with ``dim`` entries, with ``hidden`` coefficients in each module."""
-        operator = Dense(dim, hidden * modules)
-        return cls(
-            operator,
-            modules=modules,
-            activation=activation,
-            rho=rho,
-            nonexpansive=nonexpansive,
-            centred=centred,
-        )
+    def dense(cls, dim: int, hidden: int, *, modules: int = 2, **options: Unpack[ModuleOptions]) -> Self:
+        """Build the network of inputs with ``dim`` entries, with ``hidden`` coefficients in each module.
+
+        Other options are those of the class.
+        """
+        return cls(Dense(dim, hidden * modules), modules=modules, **options)
 
     @classmethod
     def conv(
@@ -89,21 +83,15 @@ class ModularNetwork(AnalysisNetwork):
         kernel_size: int,
         *,
         modules: int = 2,
-        activation: ActivationFactory = Softmax,
-        rho: Callable[[], Rho] = One,
         boundary: Boundary = "circular",
-        nonexpansive: bool = False,
-        centred: bool = False,
+        **options: Unpack[ModuleOptions],
     ) -> Self:
-        """Build the network of pictures ``(B, channels, H, W)``, with ``filters`` filters in each module."""
-        operator = Conv2d(channels, filters * modules, kernel_size, boundary=boundary)
+        """Build the network of pictures ``(B, channels, H, W)``, with ``filters`` filters in each module.
+
+        Other options are those of the class.
+        """
         return cls(
-            operator,
-            modules=modules,
-            activation=activation,
-            rho=rho,
-            nonexpansive=nonexpansive,
-            centred=centred,
+            Conv2d(channels, filters * modules, kernel_size, boundary=boundary), modules=modules, **options
         )
 
 

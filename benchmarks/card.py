@@ -28,6 +28,11 @@ GUARANTEE = (
 )
 
 
+def hardware(machine: str, threads: int, torch: str, gpu: str | None = None) -> str:
+    """Say what a model was trained on."""
+    return f"{gpu or f'{machine}, {threads} CPU thread(s)'}, torch {torch}"
+
+
 def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Option()]) -> None:
     """Copy the weights of a run into the zoo and write their card; name the model in its figures."""
     log = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -54,7 +59,7 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         noise_range=(round(255 * low, 6), round(255 * high, 6)),
         psnr=psnr,
         data=f"{log['pictures']['count']} photographs of BSDS500 (its train and test folders), {colours}",
-        hardware="{machine}, {threads} CPU thread(s), torch {torch}".format(**log["hardware"]),
+        hardware=hardware(**log["hardware"]),
         training_seconds=round(log["seconds"]),
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         licence="BSD-3-Clause; the training photographs are for non-commercial research",

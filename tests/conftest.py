@@ -51,7 +51,7 @@ def prox() -> LearnedProx:
 
 @pytest.fixture(scope="session")
 def shipped() -> LearnedProx:
-    return load_model("gray").double()
+    return load_model("gray-small").double()
 
 
 @pytest.fixture

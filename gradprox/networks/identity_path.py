@@ -27,7 +27,15 @@ from gradprox.networks.tiling import keep_freed_memory, tiles
 
 # Pixels a side of the pieces in which a picture is processed: the maps of one piece then stay in a processor's
 # cache and in recycled memory, 2 to 3 times faster than whole maps, and peak memory no longer grows with their number.
-TILE = 128
+# A GPU needs larger pieces to be busy: 8 times faster than with the processor's, and a third of the memory that whole
+# maps of a megapixel take at nearly the same speed.
+CPU_TILE = 128
+GPU_TILE = 512
+
+
+def tile_side(device: torch.device) -> int:
+    """Return how many pixels a side a piece has at most."""
+    return CPU_TILE if device.type == "cpu" else GPU_TILE
 
 
 class IdentityPathConfig(BaseModel):
@@ -121,7 +129,7 @@ class IdentityPath(GradientNetwork):
         """Return ``D(x)``; see `GradientNetwork.forward`."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
         out = torch.empty_like(x)
-        for tile in tiles((x.shape[-2], x.shape[-1]), TILE):
+        for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             tile.of(out)[...] = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
         return out
 
@@ -152,7 +160,7 @@ class IdentityPath(GradientNetwork):
         """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
         envelope, out = image_sum(torch.zeros_like(x)), torch.empty_like(x)
-        for tile in tiles((x.shape[-2], x.shape[-1]), TILE):
+        for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             share, tile.of(out)[...] = self.inside_with_envelope(
                 tile.grown(self.radius).of(extended), sigma, filters
             )

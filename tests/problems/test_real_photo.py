@@ -19,7 +19,7 @@ NOISE = 2.55 / 255
 
 @pytest.mark.slow
 def test_an_unknown_border_costs_less_than_a_third_of_a_decibel():
-    prior = load_model("gray")
+    prior = load_model("gray-small")
     pixels = np.asarray(Image.open(PICTURE).convert("L"), dtype=np.float32)[40:168, 100:228] / 255
     clean, kernel = torch.from_numpy(pixels)[None, None], motion_kernel(9, 30)
     camera = ValidBlur(kernel, (128, 128))

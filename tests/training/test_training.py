@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -78,7 +79,7 @@ def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch)
     assert model.network.config == colour
     assert model(torch.rand(1, 3, 9, 9), 0.1).shape == (1, 3, 9, 9)
     with pytest.raises(InputError, match="another architecture"):
-        initial.initial_network(recipe.model_copy(update={"initial": "gray"}))
+        initial.initial_network(recipe.model_copy(update={"initial": "gray-small"}))
 
 
 def test_a_training_keeps_the_gates_that_are_used_most(data, tmp_path):
@@ -130,6 +131,20 @@ def test_other_losses_and_precisions_train_too(data, tmp_path, change):
     errors = [(prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, fresh)]
     assert errors[0] < errors[1]
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # torch hides it, if it may
+def test_a_compiled_training_gives_the_weights_of_a_plain_one(data, tmp_path, monkeypatch):
+    # Traced and differentiated as for a GPU; code is not generated, for which not every machine has a compiler.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    plain, compiled = (
+        load_file(train(RECIPE, data, tmp_path / name, compiled=name == "compiled"))
+        for name in ("plain", "compiled")
+    )
+    for name, weight in plain.items():
+        torch.testing.assert_close(compiled[name], weight, rtol=0, atol=1e-4)
 
 
 def test_the_curve_has_every_step_once(data, tmp_path):

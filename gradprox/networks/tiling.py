@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
+
+# From malloc.h; a block may be 32 MB at most, and the maps of the largest shipped model take less than 256 MB.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK, KEPT = 2**25, 2**28
 
 
 class Tile(NamedTuple):
@@ -58,11 +64,17 @@ def tiles(size: tuple[int, int], side: int) -> Iterator[Tile]:
 def keep_freed_memory() -> None:
     """Have the C library keep the memory that the maps of one tile leave, for those of the next.
 
-    By its own rule (M_MMAP_THRESHOLD in mallopt(3)) glibc gives every large block back to the system, which hands it
-    out again a page at a time: two fifths of a pass. Once one block of up to 32 MB has been freed, it keeps blocks of
-    that size. Elsewhere this does nothing.
+    By its own rules glibc gives large blocks back to the system, which hands them out again a page at a time: two
+    fifths of a pass. With these settings (mallopt(3)) the process keeps up to `KEPT` bytes that it does not use.
+    Settings in the environment (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``) go first; other C libraries
+    have rules of their own.
     """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    if sys.platform != "linux" or any(f"MALLOC_{what}_THRESHOLD_" in os.environ for what in ("TRIM", "MMAP")):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _cuts(length: int, side: int) -> list[int]:

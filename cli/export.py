@@ -17,7 +17,7 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     from gradprox.problems import BlockSensing, TransformSensing
 
-# 4096x4096, for which ONNX Runtime takes some 32 GB.
+# 4096x4096, for which ONNX Runtime takes some 32 GB with 64 filters.
 LARGEST = 2**24
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gradprox import load_model, model_names
 from gradprox.certificates import certify
-from gradprox.networks import IdentityPathConfig
+from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path
 from gradprox.operators import posterior_deviation
 from gradprox.problems import CircularBlur, gaussian_kernel, gaussian_noise
 from gradprox.solvers.presets import SOLVERS, Task, preset
@@ -41,6 +41,13 @@ def test_a_model_gives_what_it_gives_on_the_cpu(name):
     torch.testing.assert_close(prox.potential(y, 0.1).cpu(), potential, rtol=1e-5, atol=0)
     on_gpu = posterior_deviation(prox, y[..., :40, :40], 0.1).deviation
     torch.testing.assert_close(on_gpu.cpu(), deviation, rtol=0, atol=1e-5)
+
+
+def test_a_picture_of_several_tiles_is_that_of_one(monkeypatch):
+    prox, y = load_model("gray-small").to("cuda"), torch.rand(1, 1, 100, 90, device="cuda")
+    whole = prox(y, 0.1)
+    monkeypatch.setattr(identity_path, "GPU_TILE", 32)
+    torch.testing.assert_close(prox(y, 0.1), whole, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -77,8 +84,16 @@ def test_a_training_gives_what_it_gives_on_the_cpu_and_goes_on_after_a_stop(tmp_
     pixels = (255 * picture(1)[0, 0]).round().numpy().astype(np.uint8)
     Image.fromarray(pixels).save(data / "a.png")
     network = IdentityPathConfig(kernel_size=4, window=3)
-    recipe = Recipe(name="tiny", network=network, steps=6, batch_size=4, patch_size=32, checkpoint_every=3)
+    recipe = Recipe(
+        name="tiny", network=network, steps=6, batch_size=4, patch_size=32, checkpoint_every=3, warmup=1
+    )
     expected = load_model(train(recipe, data, tmp_path / "cpu")).network.state_dict()
+    assert (
+        max(
+            (expected[name] - start).abs().max() for name, start in IdentityPath(network).state_dict().items()
+        )
+        > 8e-3
+    )
 
     def stop(progress):
         if progress.step == 4:

@@ -30,8 +30,8 @@ class OnnxDenoiser:
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
         tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
-            about 1.4 GB a megapixel. The model is local, with a halo that the file states, so windows are exact; but
-            not of a quantised model, whose rounding depends on all of a window.
+            about 1.4 GB a megapixel for every 64 filters. The model is local, with a halo that the file states, so
+            windows are exact; but not of a quantised model, whose rounding depends on all of a window.
         allow_uncertified: run a quantised model too, which is no certified proximal operator.
 
     Attributes:

@@ -38,7 +38,7 @@ class Restoration:
 class OnnxSolver:
     """A plug-and-play solver in ONNX Runtime: for deblurring, or for compressed sensing.
 
-    Pictures are processed whole, which needs about 2 GB a megapixel and channel.
+    Pictures are processed whole, which needs about 2 GB a megapixel for every 64 filters.
 
     Args:
         path: a file written by `gradprox.export.export_solver`.

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-# From malloc.h; a block may be 32 MB at most, and the maps of the largest shipped model take less than 256 MB.
+# From malloc.h. A block may be 32 MB at most: larger than a map of one picture's tile in any shipped model, whose maps
+# together take less than 256 MB.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT = 2**25, 2**28
 
@@ -66,10 +67,11 @@ def keep_freed_memory() -> None:
 
     By its own rules glibc gives large blocks back to the system, which hands them out again a page at a time: two
     fifths of a pass. With these settings (mallopt(3)) the process keeps up to `KEPT` bytes that it does not use.
-    Settings in the environment (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``) go first; other C libraries
-    have rules of their own.
+    Settings in the environment (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``, ``GLIBC_TUNABLES``) go first;
+    other C libraries have rules of their own.
     """
-    if sys.platform != "linux" or any(f"MALLOC_{what}_THRESHOLD_" in os.environ for what in ("TRIM", "MMAP")):
+    chosen = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys()
+    if sys.platform != "linux" or chosen or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

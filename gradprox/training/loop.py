@@ -19,6 +19,7 @@ from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
 from gradprox.networks import IdentityPath
+from gradprox.networks.borders import extend
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
 from gradprox.training.checkpoint import (
@@ -72,8 +73,8 @@ def train(
     """Train a network; return the model file.
 
     Every batch follows from the recipe's seed and the step, so a run that was killed and resumed ends, on the
-    same machine with the same number of threads, with the same bits as one that was not. Under ``torchrun`` the
-    processes share each batch; the result is that of one process, but for rounding.
+    same processor with the same number of threads, with the same bits as one that was not; on a GPU, but for
+    rounding. Under ``torchrun`` the processes share each batch; the result is that of one process, but for rounding.
 
     Args:
         recipe: what to train and how.
@@ -83,13 +84,14 @@ def train(
         validation: folder of held-out pictures, denoised whole at the recipe's validation levels.
         resume: go on from the checkpoint in ``out``; without one, start.
         device: where to train.
-        compiled: whether ``torch.compile`` fuses the network's operations: a minute of waiting, then faster steps
+        compiled: whether ``torch.compile`` fuses the network's operations: half a minute of waiting, then faster steps
             on a GPU.
         report: called after every step.
 
     Raises:
         InputError: unusable pictures; ``out`` holds a run and ``resume`` is off; or that run had another recipe
-            or other pictures; or the loss is no longer finite; or a batch cannot be shared evenly.
+            or other pictures; or the loss is no longer finite; or a batch cannot be shared evenly; or the
+            compiler fails.
     """
     with workers(device) as group:
         return _train(recipe, data, Path(out), validation, resume, device, compiled, report, group)
@@ -116,9 +118,7 @@ def _train(
     held_out = [read(path) for path in pictures_in(validation)] if validation and first else []
 
     network = initial_network(recipe).to(device)
-    if compiled:
-        # The filters' norm is left out: compilers know no complex numbers, and it is a small part of a step.
-        network.inside = torch.compile(network.inside)  # type: ignore[method-assign]
+    forward = _compiled(network) if compiled else network
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     start = restore_checkpoint(folder, network, optimizer)
     # Whatever the log says of steps after the checkpoint will be measured again.
@@ -128,10 +128,16 @@ def _train(
     if first:
         write_log(folder, log)
 
+    # Every process draws whole batches, which costs little, and takes its share; the next one while a GPU works.
     batch = sampler.batch(start)
     for step in range(start, recipe.steps):
-        own = _step(network, optimizer, batch, recipe, step, device, group)
-        # Drawn while a GPU still works on the step; reading the loss waits for it.
+        try:
+            own = _step(network, forward, optimizer, batch, recipe, step, device, group)
+        except RuntimeError as error:
+            if compiled and step == start:
+                reason = str(error).partition("\n")[0]
+                raise InputError(f"torch.compile failed: {reason}; train without it") from error
+            raise
         batch = sampler.batch(step + 1)
         loss = group.average(own)
         curve.append((step + 1, learning_rate(recipe, step), loss))
@@ -182,8 +188,18 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
+def _compiled(network: IdentityPath) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the network for patches, in one piece, its operations fused.
+
+    The filters' norm is left out: compilers know no complex numbers, and it is a small part of a step.
+    """
+    inside = torch.compile(network.inside)
+    return lambda x, sigma: inside(extend(x, network.radius), sigma, network.bank.filters())
+
+
 def _step(
     network: IdentityPath,
+    forward: Callable[[Tensor, Tensor], Tensor],
     optimizer: torch.optim.Adam,
     batch: Batch,
     recipe: Recipe,
@@ -192,20 +208,19 @@ def _step(
     group: Workers,
 ) -> Tensor:
     """Take one step; return the loss on this process's share of the batch."""
-    # Every process draws the whole batch, which costs little, and takes its share.
     share = group.share(recipe.batch_size)
     noisy, clean, sigma = (part[share].to(device) for part in (batch.noisy, batch.clean, batch.sigma))
     for settings in optimizer.param_groups:
         settings["lr"] = learning_rate(recipe, step)
     mixed = recipe.precision == "bfloat16"
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
-        error = network(noisy, sigma) - clean
+        error = forward(noisy, sigma) - clean
     loss = picture_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)(error.float(), sigma).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     group.average_gradients(network)
     optimizer.step()
-    return loss.detach()
+    return loss
 
 
 def _open_log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -138,13 +137,30 @@ def test_other_losses_and_precisions_train_too(data, tmp_path, change):
 )  # torch hides it, if it may
 def test_a_compiled_training_gives_the_weights_of_a_plain_one(data, tmp_path, monkeypatch):
     # Traced and differentiated as for a GPU; code is not generated, for which not every machine has a compiler.
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    calls = []
+    genuine = torch.compile
+
+    def compile_without_code(function):
+        calls.append(function)
+        return genuine(function, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", compile_without_code)
     plain, compiled = (
         load_file(train(RECIPE, data, tmp_path / name, compiled=name == "compiled"))
         for name in ("plain", "compiled")
     )
     for name, weight in plain.items():
         torch.testing.assert_close(compiled[name], weight, rtol=0, atol=1e-4)
+    assert len(calls) == 1
+
+
+def test_a_compiler_that_fails_is_named(data, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no compiler\nand what led here")
+
+    monkeypatch.setattr(torch, "compile", lambda _: broken)
+    with pytest.raises(InputError, match=r"^torch\.compile failed: no compiler; train without it$"):
+        train(RECIPE, data, tmp_path / "run", compiled=True)
 
 
 def test_the_curve_has_every_step_once(data, tmp_path):

@@ -98,7 +98,7 @@ def certify(
         value = operator.potential
         potential = lambda x: value(x, *arguments)  # noqa: E731  a second def would hide the first's type
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    figures = [_measure(gradient, potential, x[None], monotone, generator) for x in points]
+    figures = [_measure(gradient, potential, x[None], sigma or 1.0, monotone, generator) for x in points]
     worst = {key: max(figure[key] for figure in figures) for key in figures[0]}
     size = max(-worst["negated_smallest"], worst["largest"], worst["negated_smallest"])
     proven = operator.lipschitz_bound() if isinstance(operator, HasLipschitzBound) else None
@@ -124,7 +124,12 @@ def certify(
 
 
 def _measure(
-    operator: Map, potential: Map | None, x: Tensor, monotone: bool, generator: torch.Generator
+    operator: Map,
+    potential: Map | None,
+    x: Tensor,
+    scale: float,
+    monotone: bool,
+    generator: torch.Generator,
 ) -> dict[str, float]:
     """Return the figures at one point, signed so that larger is worse."""
 
@@ -148,7 +153,7 @@ def _measure(
         "symmetry": symmetry,
         "negated_smallest": -smallest,
         "largest": largest,
-        "derivative": derivative_defect(operator, products.forward, x, [random() for _ in range(4)]),
+        "derivative": derivative_defect(operator, products.forward, x, [random() for _ in range(4)], scale),
     }
     if potential is not None:
         figures["potential"] = potential_defect(operator, potential, x)

@@ -9,24 +9,26 @@ from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
 
-# Step of central differences in double precision, on the scale of pictures in [0, 1]: so short that few kinks of sharp
-# gates are crossed, and so long that rounding leaves nine digits.
-STEP = 1e-6
+# Step of central differences in double precision: of a denoiser in units of the noise level, the scale on which its
+# gates open, so that few of their kinks are crossed; of another map on the scale of pictures in [0, 1].
+STEP = 1e-5
 
 
-def derivative_defect(operator: Map, jacobian_product: Map, x: Tensor, directions: list[Tensor]) -> float:
-    """Return the largest relative distance between central differences and ``J v``.
+def derivative_defect(
+    operator: Map, jacobian_product: Map, x: Tensor, directions: list[Tensor], scale: float = 1.0
+) -> float:
+    """Return the largest relative distance between central differences, over ``STEP * scale``, and ``J v``.
 
     A map with steps in it, such as a quantised one, has a derivative that says nothing about it.
     """
-    worst = 0.0
+    worst, step = 0.0, STEP * scale
     for v in directions:
         with torch.no_grad():
-            difference = (operator(x + STEP * v) - operator(x - STEP * v)) / (2 * STEP)
+            difference = (operator(x + step * v) - operator(x - step * v)) / (2 * step)
         product = jacobian_product(v)
-        scale = max(float(torch.linalg.vector_norm(w)) for w in (difference, product))
+        size = max(float(torch.linalg.vector_norm(w)) for w in (difference, product))
         distance = float(torch.linalg.vector_norm(difference - product))
-        worst = max(worst, distance / scale if scale else 0.0)
+        worst = max(worst, distance / size if size else 0.0)
     return worst
 
 

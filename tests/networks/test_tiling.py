@@ -52,7 +52,8 @@ def faults():
 faults()  # where blocks lie settles
 print(-faults() + faults())
 """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    settings = ("MALLOC_", "GLIBC_TUNABLES")  # would go first
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
     )

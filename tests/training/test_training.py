@@ -132,9 +132,8 @@ def test_other_losses_and_precisions_train_too(data, tmp_path, change):
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The .grad attribute of a Tensor that is not a leaf"
-)  # torch hides it, if it may
+# torch hides this warning of its own, unless warnings are errors.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_a_compiled_training_gives_the_weights_of_a_plain_one(data, tmp_path, monkeypatch):
     # Traced and differentiated as for a GPU; code is not generated, for which not every machine has a compiler.
     calls = []

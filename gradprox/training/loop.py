@@ -125,6 +125,8 @@ def _train(
     log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
     curve = read_curve(folder)[:start]
     seconds_before, began = float(log.get("seconds", 0.0)), time.monotonic()
+    # Only when all have read what was there: a process that is late would take the new log for another run's.
+    group.wait()
     if first:
         write_log(folder, log)
 

@@ -16,6 +16,7 @@ from gradprox.networks.elementwise import (
     Softplus,
     TanhMixture,
 )
+from gradprox.networks.equilibrium import Equilibrium, EquilibriumConfig
 from gradprox.networks.gradnet_c import GradNetC, MGradNetC
 from gradprox.networks.gradnet_m import GradNetM, MGradNetM
 from gradprox.networks.group import EnergyGating, SmoothedNorm, Softmax
@@ -37,6 +38,8 @@ __all__ = [
     "Dense",
     "Elementwise",
     "EnergyGating",
+    "Equilibrium",
+    "EquilibriumConfig",
     "GradNetC",
     "GradNetM",
     "GradientNetwork",

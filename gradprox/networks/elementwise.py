@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprox.networks.activation import Activation
-from gradprox.networks.shrinkage import ramp_primitive
+from gradprox.networks.gates import ramp_primitive
 
 # Scales and divisors stay this far from zero, however far a parameter goes.
 SCALE_FLOOR = 1e-3

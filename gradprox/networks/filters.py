@@ -112,17 +112,30 @@ class MirrorFilterBank(nn.Module):
     Args:
         kernel_size: taps a side; even.
         planes: channels of the pictures, 1 or 3.
+        pairs: number of mirror pairs; all ``kernel_size^2 / 2`` of the cosine basis if None, or those of the lowest
+            frequencies, even and odd in turns.
     """
 
     parities: Tensor
 
-    def __init__(self, kernel_size: int, planes: int = 1) -> None:
+    def __init__(self, kernel_size: int, planes: int = 1, pairs: int | None = None) -> None:
         super().__init__()
         if kernel_size < 2 or kernel_size % 2:
             raise ValueError(f"kernel_size must be even and at least 2, got {kernel_size}")
         self.kernel_size = kernel_size
         self.planes = planes
         filters, parities = cosine_pairs(kernel_size)
+        if pairs is not None:
+            if not 1 <= pairs <= len(filters):
+                raise ValueError(
+                    f"{kernel_size}x{kernel_size} filters come in 1 to {len(filters)} pairs, got {pairs}"
+                )
+            half = torch.arange(kernel_size // 2)
+            order = (half[:, None] + half).flatten().argsort(stable=True)
+            # Half of them of either parity, as in the whole basis.
+            even, odd = (order[: (pairs + turn) // 2].sort().values for turn in (1, 0))
+            kept = torch.cat([even, len(order) + odd])
+            filters, parities = filters[kept], parities[kept]
         self.weight = nn.Parameter(filters)
         self.register_buffer("parities", parities[:, None, None], persistent=False)
 

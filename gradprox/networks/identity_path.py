@@ -22,6 +22,7 @@ from gradprox.networks.base import GradientNetwork, image_sum
 from gradprox.networks.borders import crop, extend, period_weights
 from gradprox.networks.conditioning import SIGMA_FLOOR, NoiseKnots
 from gradprox.networks.filters import MirrorFilterBank
+from gradprox.networks.gates import GateMixture, NormMixture, RampMixture
 from gradprox.networks.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
 from gradprox.networks.tiling import keep_freed_memory, tiles
 
@@ -45,7 +46,8 @@ class IdentityPathConfig(BaseModel):
         kind: the architecture's name in files.
         channels: of the pictures: 1, gray, or 3, red, green and blue, restored together.
         form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it.
-        kernel_size: taps a side of the ``kernel_size^2`` filters, even.
+        kernel_size: taps a side of the filters, even.
+        pairs: mirror pairs of filters; None: all ``kernel_size^2 / 2``.
         window: side of the energy windows, odd; the ridge form has none.
         components: terms of each gate.
         gates: mirror pairs of gates of the energy-gated form: fewer than filters are faster. None: one for each
@@ -61,6 +63,7 @@ class IdentityPathConfig(BaseModel):
     channels: Literal[1, 3] = 1
     form: Literal["ridge", "energy-gated"] = "energy-gated"
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
+    pairs: int | None = Field(default=None, ge=1, le=512)
     window: int = Field(default=5, ge=1, le=31)
     components: int = Field(default=2, ge=1, le=16)
     gates: int | None = Field(default=None, ge=1, le=1024)
@@ -89,24 +92,25 @@ class IdentityPath(GradientNetwork):
 
     Args:
         config: the architecture.
+        gates: their kind, if it is not what the configuration says.
     """
 
     monotone = True
     channels: int
 
-    def __init__(self, config: IdentityPathConfig) -> None:
+    def __init__(self, config: IdentityPathConfig, gates: type[GateMixture] | None = None) -> None:
         super().__init__()
         keep_freed_memory()
         self.config = config
         self.channels = planes = config.channels
-        self.bank = MirrorFilterBank(config.kernel_size, planes)
+        self.bank = MirrorFilterBank(config.kernel_size, planes, config.pairs)
         knots = NoiseKnots(config.noise_levels)
-        pairs, noise_gain = planes * self.bank.pairs, 1 / config.kernel_size
+        # The filters of a tight frame share a norm of 1.
+        pairs, noise_gain = planes * self.bank.pairs, 1 / math.sqrt(2 * self.bank.pairs)
+        kind = gates or (NormMixture if config.nonexpansive else RampMixture)
         shrinkage: Shrinkage
         if config.form == "ridge":
-            shrinkage = RidgeShrinkage(
-                pairs, noise_gain, knots, config.components, planes, nonexpansive=config.nonexpansive
-            )
+            shrinkage = RidgeShrinkage(pairs, noise_gain, knots, config.components, planes, kind=kind)
         else:
             shrinkage = EnergyGate(
                 pairs,
@@ -116,7 +120,7 @@ class IdentityPath(GradientNetwork):
                 config.window,
                 planes,
                 gates=config.gates,
-                nonexpansive=config.nonexpansive,
+                kind=kind,
             )
         self.shrinkage = shrinkage
 

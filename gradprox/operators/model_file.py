@@ -13,12 +13,13 @@ from safetensors.torch import save
 
 from gradprox.errors import InputError
 from gradprox.files import written_whole
-from gradprox.networks import GradientNetwork, IdentityPath, IdentityPathConfig
+from gradprox.networks import GradientNetwork
 from gradprox.networks.family_config import FamilyConfig, FamilyNetwork
+from gradprox.networks.picture_config import PictureNetwork, build, read_config
 
 FORMAT = "gradprox-model-1"
 
-Storable = IdentityPath | FamilyNetwork
+Storable = PictureNetwork | FamilyNetwork
 
 
 def save_network(network: Storable, path: str | Path) -> None:
@@ -60,7 +61,9 @@ def network_from_bytes(content: bytes, label: str) -> GradientNetwork:
 
 
 def load_network(path: str | Path) -> GradientNetwork:
-    """Read a network from a model file: an `IdentityPath`, or one of `GradNetC`, `GradNetM` and their monotone forms.
+    """Read a network from a model file.
+
+    It is an `IdentityPath`, an `Equilibrium`, or one of `GradNetC`, `GradNetM` and their monotone forms.
 
     Raises:
         InputError: the file is missing, truncated, not a gradprox model, of another version, or its weights do
@@ -85,14 +88,14 @@ def load_network(path: str | Path) -> GradientNetwork:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
     if not all(w.is_floating_point() and bool(torch.isfinite(w).all()) for w in weights.values()):
         raise InputError(f"{path}: contains weights that are not finite floating-point numbers")
-    if not isinstance(network, IdentityPath):
+    if not isinstance(network, PictureNetwork):
         network.to(next(iter(weights.values())).dtype)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
 
 def _description(network: Storable) -> dict[str, str]:
-    if isinstance(network, IdentityPath):
+    if isinstance(network, PictureNetwork):
         return {"network": network.config.model_dump_json()}
     return {"family": FamilyConfig.of(network).model_dump_json()}
 
@@ -101,7 +104,7 @@ def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storabl
     """Build the network that metadata describes, if these are the shapes of its weights."""
     unfit = InputError("the weights do not fit the network the file describes")
     if "family" not in metadata:
-        network = IdentityPath(IdentityPathConfig.model_validate_json(metadata.get("network", "")))
+        network = build(read_config(metadata.get("network", "")))
         if {name: value.shape for name, value in network.state_dict().items()} != shapes:
             raise unfit
         return network

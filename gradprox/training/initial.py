@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from gradprox.errors import InputError
-from gradprox.networks import IdentityPath
+from gradprox.networks import EquilibriumConfig, GradientNetwork, IdentityPath
+from gradprox.networks.borders import crop
+from gradprox.networks.picture_config import PictureNetwork, build
 from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
 
@@ -15,16 +18,21 @@ from gradprox.zoo import load_model
 OTHER_PLANES = 0.1
 
 
-def initial_network(recipe: Recipe) -> IdentityPath:
+def initial_network(recipe: Recipe) -> PictureNetwork:
     """Return the network of a recipe before its first step.
 
     Raises:
         InputError: the recipe starts from a model that is missing or of another architecture.
     """
-    network = IdentityPath(recipe.network)
+    network = build(recipe.network)
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
+    if isinstance(recipe.network, EquilibriumConfig):
+        weights = _for_equilibrium(trained, recipe.network, recipe.initial)
+        network.load_state_dict(network.state_dict() | weights)
+        return network
+    assert isinstance(network, IdentityPath)  # noqa: S101  what the other configuration builds
     taken = {name: getattr(recipe.network, name) for name in ("channels", "gates", "nonexpansive")}
     if not isinstance(trained, IdentityPath) or (
         trained.config.model_copy(update=taken) != recipe.network
@@ -32,9 +40,7 @@ def initial_network(recipe: Recipe) -> IdentityPath:
         or (trained.config.gates is not None and trained.config.gates != recipe.network.gates)
         or (recipe.network.gates or 0) > network.channels * network.bank.pairs
     ):
-        raise InputError(
-            f"{recipe.initial}: another architecture than the recipe's: it cannot start this training"
-        )
+        raise _misfit(recipe.initial)
     weights = trained.state_dict()
     if trained.channels != network.channels:
         weights = _spread(weights, network.channels)
@@ -45,6 +51,45 @@ def initial_network(recipe: Recipe) -> IdentityPath:
         weights = {name: table for name, table in weights.items() if ".gates." not in name}
     network.load_state_dict(network.state_dict() | weights)
     return network
+
+
+def _misfit(name: str) -> InputError:
+    return InputError(f"{name}: another architecture than the recipe's: it cannot start this training")
+
+
+def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: str) -> dict[str, Tensor]:
+    """Give the regulariser the filters, wider by zeros, the mixing and the windows, narrower, of a one-pass network."""
+    inner = config.regulariser
+    if not isinstance(trained, IdentityPath) or (config.start and config.start != trained.config):
+        raise _misfit(name)
+    wider, narrower = inner.kernel_size - trained.config.kernel_size, trained.config.window - inner.window
+    fitting = trained.config.model_copy(
+        update={
+            "kernel_size": inner.kernel_size,
+            "window": inner.window,
+            "components": inner.components,
+            "pairs": inner.pairs,
+        }
+    )
+    pairs = inner.pairs or inner.kernel_size**2 // 2
+    if (
+        fitting != inner
+        or pairs != trained.bank.pairs
+        or min(wider, narrower) < 0
+        or wider % 2
+        or narrower % 2
+    ):
+        raise _misfit(name)
+    state = trained.state_dict()
+    weights = {f"start.{key}": table for key, table in state.items()} if config.start else {}
+    # Around the mean that filters lose: zeros added to anything else would not be zeros.
+    filters = state["bank.weight"] - state["bank.weight"].mean(dim=(-1, -2), keepdim=True)
+    weights["regulariser.bank.weight"] = F.pad(filters, (wider // 2,) * 4)
+    if inner.form == "energy-gated":
+        coupling = "shrinkage.mixing_logits", "shrinkage.window_logits"
+        weights |= {f"regulariser.{key}": state[key] for key in coupling}
+        weights[f"regulariser.{coupling[1]}"] = crop(state[coupling[1]], narrower // 2)
+    return weights
 
 
 def _strongest_gates(weights: dict[str, Tensor], count: int) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
 from gradprox.networks import IdentityPath
 from gradprox.networks.borders import extend
+from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
 from gradprox.training.checkpoint import (
@@ -168,7 +169,7 @@ def _train(
 
 @torch.no_grad()
 def validate(
-    network: IdentityPath, pictures: Sequence[Tensor], levels: Sequence[float], device: torch.device | str
+    network: PictureNetwork, pictures: Sequence[Tensor], levels: Sequence[float], device: torch.device | str
 ) -> dict[str, float]:
     """Return the mean PSNR in dB of whole denoised pictures at each noise level, keyed by gray levels of 255."""
     denoise, psnr = LearnedProx(network), PSNR()
@@ -190,17 +191,21 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
-def _compiled(network: IdentityPath) -> Callable[[Tensor, Tensor], Tensor]:
+def _compiled(network: PictureNetwork) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the network for patches, in one piece, its operations fused.
 
     The filters' norm is left out: compilers know no complex numbers, and it is a small part of a step.
     """
+    if not isinstance(network, IdentityPath):
+        raise InputError(
+            "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
+        )
     inside = torch.compile(network.inside)
     return lambda x, sigma: inside(extend(x, network.radius), sigma, network.bank.filters())
 
 
 def _step(
-    network: IdentityPath,
+    network: PictureNetwork,
     forward: Callable[[Tensor, Tensor], Tensor],
     optimizer: torch.optim.Adam,
     batch: Batch,

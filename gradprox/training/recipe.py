@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gradprox.errors import InputError
 from gradprox.networks import IdentityPathConfig
+from gradprox.networks.picture_config import PictureConfig
 from gradprox.training.losses import LossName
 
 if sys.version_info >= (3, 11):
@@ -25,7 +26,8 @@ class Recipe(BaseModel):
         name: what the model is called.
         network: the architecture.
         initial: the model, by name or file, whose weights the training starts from; none for a fresh start. A gray
-            one is spread over the colour planes.
+            one is spread over the colour planes; an equilibrium takes filters and coupling from a one-pass model,
+            which is its start too.
         seed: from which patches, noise and noise levels follow.
         steps: optimiser steps.
         batch_size: patches a step, each with its own noise level.
@@ -46,7 +48,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=80)
-    network: IdentityPathConfig = IdentityPathConfig()
+    network: PictureConfig = IdentityPathConfig()
     initial: str = ""
     seed: int = Field(default=0, ge=0)
     steps: int = Field(ge=1)

@@ -30,6 +30,22 @@ def test_too_large_filters_are_refused():
         fourier_norm_bound(torch.ones(1, 200, 3))
 
 
+@pytest.mark.parametrize("pairs", [1, 7, 8, 18])
+def test_fewer_pairs_are_those_of_the_lowest_frequencies(pairs):
+    bank, (filters, parities) = MirrorFilterBank(6, pairs=pairs), cosine_pairs(6)
+    torch.testing.assert_close(bank.weight.flip(-1, -2), bank.parities * bank.weight)
+    assert int((bank.parities > 0).sum()) == (pairs + 1) // 2
+    # Horizontal and vertical slopes, squared, of a wave grow with its frequency.
+    slopes = (filters.diff(dim=-1).square().sum((1, 2)) + filters.diff(dim=-2).square().sum((1, 2))).tolist()
+    stored = [tuple(w.flatten().tolist()) for w in bank.weight]
+    for sign in (1, -1):
+        own = [i for i in range(18) if int(parities[i]) == sign]
+        kept = {i for i in own if tuple(filters[i].flatten().tolist()) in stored}
+        assert len(kept) == (pairs + (sign > 0)) // 2
+        if kept and len(kept) < len(own):
+            assert min(slopes[i] for i in set(own) - kept) > 0.5 * max(slopes[i] for i in kept)
+
+
 @pytest.mark.parametrize("k", [2, 4, 8])
 def test_synthesis_is_the_adjoint_of_analysis(k):
     bank = MirrorFilterBank(k).double()

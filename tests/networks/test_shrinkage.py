@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from gradprox.networks.conditioning import NoiseKnots
-from gradprox.networks.shrinkage import EnergyGate, GateMixture, NormMixture, RampMixture
+from gradprox.networks.gates import BoundedMixture, GateMixture, NormMixture, RampMixture
+from gradprox.networks.shrinkage import EnergyGate
 
 LEVELS = (1 / 255, 10 / 255, 50 / 255)
 
 
-KINDS = [RampMixture, NormMixture]
+KINDS = [RampMixture, NormMixture, BoundedMixture]
 
 
 def random_mixture(kind: type[GateMixture], spread: float = 1.0) -> GateMixture:
@@ -56,6 +57,10 @@ def test_slope_bound_holds_for_every_noise_level(kind):
         s = mixture.at(coordinates).value(t.expand(16, 8, 1, -1))
         slope = s[..., :-1] + 2 * t[:-1] * s.diff(dim=-1) / t.diff()
         assert slope.max() <= mixture.slope_bound()
+        if kind is BoundedMixture:
+            # The excess holds at each noise level by itself, and is reached.
+            at_level = slope.amax(dim=-1).squeeze(-1).amax(dim=1)
+            assert (at_level <= 1 + mixture.excess(coordinates) + 1e-9).all()
 
 
 def test_mixing_and_windows_conserve_energy_and_mirror_each_other():

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import EquilibriumConfig, IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx, save_network
 from gradprox.training import Recipe, initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
@@ -107,6 +107,43 @@ def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(da
     for name, table in start.state_dict().items():
         torch.testing.assert_close(table, (fresh if ".gates." in name else trained)[name], msg=name)
     assert start.lipschitz_bound() == 1
+
+
+def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
+    network = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=NETWORK)
+    changes = {
+        "network": network,
+        "initial": str(gray),
+        "steps": 40,
+        "patch_size": 16,
+        "learning_rate": 0.005,
+    }
+    recipe = RECIPE.model_copy(update=changes)
+    start, trained = initial.initial_network(recipe), load_model(gray).network
+    # The same filters with room around, the same start.
+    x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
+    torch.testing.assert_close(
+        start.regulariser.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(start.start(x, sigma), trained(x, sigma))
+    model = load_model(train(recipe, data, tmp_path / "run"))
+    assert model.network.config == network
+    batch = PatchSampler(sorted(data.iterdir()), recipe.model_copy(update={"batch_size": 16})).batch(1000)
+    errors = [
+        (prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, LearnedProx(start))
+    ]
+    assert errors[0] < errors[1]
+    narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
+    for wrong in (
+        {"network": network.model_copy(update={"regulariser": narrow})},
+        {"network": network.model_copy(update={"start": inner})},
+    ):
+        with pytest.raises(InputError, match="another architecture"):
+            initial.initial_network(recipe.model_copy(update=wrong))
+    with pytest.raises(InputError, match="cannot be compiled"):
+        train(recipe, data, tmp_path / "compiled", compiled=True)
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "proximal-matching"])

@@ -1,0 +1,42 @@
+"""How channels see each other: mirror images, mixing, and averages over windows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Tensor:
+    """Put what belongs to stored filters and to their mirror images side by side, plane by plane, along ``dim``."""
+    parts = [part.unflatten(dim, (planes, -1)) for part in (stored, mirrored)]
+    return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
+
+
+def mix(x: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply the channels of ``(B, C, h, w)`` by matrices, one ``(1, N, C)`` or one each."""
+    if len(matrices) == 1:
+        # ONNX Runtime keeps its blocked layout through convolutions, not through products of matrices: 7 % faster.
+        return F.conv2d(x, matrices[0, :, :, None, None])
+    return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
+
+
+def average(x: Tensor, windows: Tensor, start: Tensor | None = None) -> Tensor:
+    """Correlate each channel of ``(B, C, h, w)`` with its window, and add ``start``.
+
+    Args:
+        x: the channels.
+        windows: ``(1, C, k, k)``, or one set an image.
+        start: ``(1, C, 1, 1)``, or one an image; zero if not given.
+
+    Returns:
+        ``(B, C, h - k + 1, w - k + 1)``.
+    """
+    batch, channels, height, width = x.shape
+    sets, k = windows.shape[0], windows.shape[-1]
+    kernels, offsets = windows.reshape(-1, 1, k, k), None if start is None else start.flatten()
+    if sets == 1:
+        return F.conv2d(x, kernels, offsets, groups=channels)
+    stacked = x.reshape(1, batch * channels, height, width)
+    stacked = F.conv2d(stacked, kernels, offsets, groups=sets * channels)
+    return stacked.view(batch, channels, height - k + 1, width - k + 1)

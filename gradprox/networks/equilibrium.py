@@ -1,0 +1,248 @@
+r"""Equilibrium networks: the exact prox of an explicit, weakly convex regulariser, the twin of the one-pass form.
+
+An `IdentityPath` network ``F(x) = x - W^T(z - grad G(z))``, ``z = W x``, with ``Hess G <= 1 + k`` is a gradient step
+on ``R(x) = |W x|^2/2 - G(W x)``, and as ``|W| <= 1``,
+
+    -k <= Hess R <= 1,        grad R(x) = x - F(x).
+
+With ``mu = m / k`` and ``m < 1`` the objective ``E(x; y) = |x - y|^2/2 + mu R(x)`` has a Hessian between ``1 - m`` and
+``1 + mu``: it has one minimiser, and
+
+    D(y) = argmin_x E(x; y) = prox_(mu R)(y)
+
+is symmetric, monotone, and ``1/(1 - m)``-Lipschitz for every value of the weights; ``|grad E(x; y)| / (1 - m)`` bounds
+the distance of any ``x`` from ``D(y)``. Gates that bound ``Hess G`` make ``R`` a sum of minimax-concave penalties of
+groups; for single coefficients see Goujon, Neumayer and Unser, "Learning weakly convex regularizers for convergent
+image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from gradprox.networks.base import GradientNetwork, image_sum
+from gradprox.networks.conditioning import SIGMA_FLOOR
+from gradprox.networks.gates import BoundedMixture
+from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
+
+# Where rounding ends, in units of the precision: gradients add up terms of order one, some a dozen times as large.
+ROUNDING = 32
+MAX_STEPS = 1000
+# Of the linear systems behind derivatives: relative residual, in units of the precision, and steps.
+LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 400
+
+
+class EquilibriumConfig(BaseModel):
+    """What, besides its weights, makes an `Equilibrium` network.
+
+    Attributes:
+        kind: the architecture's name in files.
+        regulariser: the one-pass network that is the gradient step on ``R``; its gates are those of `BoundedMixture`.
+        start: the one-pass network whose result the iterations start from, so that they are fewer; None: they start
+            from the picture. It changes the result within the tolerance only.
+        weak_convexity: ``m``, how far from convexity ``mu R`` may go, between 0 and 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["equilibrium"]
+    regulariser: IdentityPathConfig = IdentityPathConfig(window=3, components=3)
+    start: IdentityPathConfig | None = None
+    weak_convexity: float = Field(default=0.95, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EquilibriumConfig:
+        if self.regulariser.nonexpansive:
+            raise ValueError("the regulariser of an equilibrium has gates of its own: leave nonexpansive out")
+        if self.start is not None and self.start.channels != self.regulariser.channels:
+            raise ValueError("start and regulariser must take the same channels")
+        return self
+
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """Return how many channels its pictures have."""
+        return self.regulariser.channels
+
+
+class Equilibrium(GradientNetwork):
+    """A convolutional mGradNet that minimises, conditional on the noise level; see this module's text.
+
+    Each picture is iterated until its gradient is small: of root mean square ``tolerance * sigma`` in single
+    precision, to rounding in double precision. Derivatives are those of the minimiser, by the implicit function
+    theorem: with respect to pictures and weights, and once more with respect to what they are multiplied with
+    (products ``J v``); derivatives of the Jacobian itself are not computed.
+
+    Args:
+        config: the architecture.
+
+    Attributes:
+        tolerance: of the iterations in single precision, relative to the noise level.
+    """
+
+    monotone = True
+    channels: int
+
+    def __init__(self, config: EquilibriumConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = config.channels
+        self.regulariser = IdentityPath(config.regulariser, BoundedMixture)
+        # Where iterations start changes no derivative: nothing would train it.
+        self.start = None if config.start is None else IdentityPath(config.start).requires_grad_(False)
+        self.tolerance = 0.005
+
+    def strength(self, sigma: Tensor) -> Tensor:
+        """Return ``mu = m / k`` at noise levels, of their shape."""
+        shrinkage = self.regulariser.shrinkage
+        gates = shrinkage.gates
+        assert isinstance(gates, BoundedMixture)  # noqa: S101  what this class was built with
+        return self.config.weak_convexity / gates.excess(shrinkage.knots.coordinates(sigma))
+
+    def objective_gradient(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+        """Return the gradient of ``E(x; y)`` with respect to ``x``; all as in `forward`."""
+        return x - y + self.strength(sigma)[:, None, None, None] * (x - self.regulariser(x, sigma))
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``D(x)``; see `GradientNetwork.forward`.
+
+        Warns:
+            RuntimeWarning: a picture has not reached the tolerance in `MAX_STEPS` steps.
+        """
+        solution = self.minimise(x.detach(), sigma)[0]
+        if not torch.is_grad_enabled() or not (
+            x.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
+        ):
+            return solution
+        residual = self.objective_gradient(solution, x, sigma)
+        return solution + _Implicit.apply(residual, self._inverse_hessian(solution, sigma))
+
+    @torch.no_grad()
+    def minimise(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``.
+
+        Accelerated gradient steps that start again whenever the momentum points uphill (O'Donoghue and Candes,
+        Found. Comput. Math. 2015), of length ``1/(1 + mu)``.
+        """
+        result = y.clone() if self.start is None else self.start(y, sigma)
+        levels = sigma.clamp_min(SIGMA_FLOOR).expand(len(y))
+        limits = self._limits(levels)
+        steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
+        active = torch.arange(len(y), device=y.device)
+        x, point, weight = result, result, y.new_ones(len(y))
+        # One level for all keeps depthwise convolutions fast.
+        level = sigma if len(sigma) == 1 else levels
+        for _ in range(MAX_STEPS):
+            gradient = self.objective_gradient(point, y[active], level)
+            arrived = ~(gradient.square().flatten(1).mean(dim=1).sqrt() > limits[active])
+            if bool(arrived.any()):
+                result[active[arrived]] = point[arrived]
+                kept = ~arrived
+                active = active[kept]
+                if not len(active):
+                    return result, steps
+                x, point, weight, gradient = x[kept], point[kept], weight[kept], gradient[kept]
+                level = level if len(sigma) == 1 else level[kept]
+            steps[active] += 1
+            new = point - gradient / (1 + self.strength(level))[:, None, None, None]
+            uphill = (gradient * (new - x)).flatten(1).sum(dim=1) > 0
+            weight = torch.where(uphill, 1.0, weight)
+            following = (1 + (1 + 4 * weight.square()).sqrt()) / 2
+            momentum = torch.where(uphill, 0.0, (weight - 1) / following)
+            x, point, weight = new, new + momentum[:, None, None, None] * (new - x), following
+        result[active] = point
+        warnings.warn(
+            f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return result, steps
+
+    def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``Phi(y) = |y|^2/2 - min_x E(x; y)`` of each image, ``(B,)``."""
+        return image_sum(x * x) / 2 - self.envelope_and_gradient(x, sigma)[0]
+
+    def lipschitz_bound(self) -> float:
+        """Return ``1/(1 - m)``: the Jacobian is the inverse of ``I + mu Hess R >= 1 - m``."""
+        return 1 / (1 - self.config.weak_convexity)
+
+    def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``min E(.; x)``, ``(B,)``, and ``D(x)``."""
+        solution = self(x, sigma)
+        regulariser = self.regulariser.envelope_and_gradient(solution, sigma)[0]
+        distance = image_sum((solution - x).square()) / 2
+        return distance + self.strength(sigma) * regulariser, solution
+
+    def _limits(self, levels: Tensor) -> Tensor:
+        """Return the root mean square gradient of each picture at which it has arrived."""
+        rounding = ROUNDING * torch.finfo(levels.dtype).eps
+        if levels.dtype == torch.float64:
+            return torch.full_like(levels, rounding)
+        return self.tolerance * levels + rounding
+
+    def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what multiplies with the inverse of ``I + mu Hess R(x)``, by conjugate gradients."""
+        with torch.enable_grad():
+            at = x.detach().clone().requires_grad_()
+            step = self.regulariser(at, sigma)
+        mu = self.strength(sigma).detach()[:, None, None, None]
+
+        def hessian(v: Tensor) -> Tensor:
+            # The step's Jacobian is symmetric: its transposed product is its product.
+            (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
+            return v + mu * (v - product)
+
+        return lambda right: conjugate_gradients(hessian, right)
+
+
+@torch.no_grad()
+def conjugate_gradients(apply: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
+    """Solve ``A x = right`` for a symmetric positive definite ``A``, each picture of ``(B, ...)`` by itself."""
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return (a * b).flatten(1).sum(dim=1).view(-1, *[1] * (a.ndim - 1))
+
+    tiny = torch.finfo(right.dtype).tiny
+    x, residual, direction = torch.zeros_like(right), right, right
+    square = dot(residual, residual)
+    limit = square * (LINEAR_ROUNDING * torch.finfo(right.dtype).eps) ** 2
+    for _ in range(MAX_LINEAR_STEPS):
+        if not bool((square > limit).any()):
+            break
+        image = apply(direction)
+        length = square / dot(direction, image).clamp_min(tiny)
+        x, residual = x + length * direction, residual - length * image
+        following = dot(residual, residual)
+        direction, square = residual + following / square.clamp_min(tiny) * direction, following
+    return x
+
+
+class _Implicit(torch.autograd.Function):
+    """Zero, with the derivative ``-H^-1`` with respect to the residual that vanishes at a solution."""
+
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, inverse: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.inverse = inverse
+        return torch.zeros_like(residual)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -_SelfAdjoint.apply(gradients[0], ctx.inverse), None
+
+
+class _SelfAdjoint(torch.autograd.Function):
+    """A symmetric linear map, which is its own transposed derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.linear = apply
+        return apply(v)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _SelfAdjoint.apply(gradients[0], ctx.linear), None

@@ -36,6 +36,8 @@ ROUNDING = 32
 MAX_STEPS = 1000
 # Of the linear systems behind derivatives: relative residual, in units of the precision, and steps.
 LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 400
+# Samples of a picture up to which its Hessian may be written down.
+DENSE_LIMIT = 1024
 
 
 class EquilibriumConfig(BaseModel):
@@ -186,7 +188,7 @@ class Equilibrium(GradientNetwork):
         return self.tolerance * levels + rounding
 
     def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what multiplies with the inverse of ``I + mu Hess R(x)``, by conjugate gradients."""
+        """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
         with torch.enable_grad():
             at = x.detach().clone().requires_grad_()
             step = self.regulariser(at, sigma)
@@ -197,7 +199,35 @@ class Equilibrium(GradientNetwork):
             (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
             return v + mu * (v - product)
 
-        return lambda right: conjugate_gradients(hessian, right)
+        return _InverseHessian(hessian)
+
+
+class _InverseHessian:
+    """Solves with a symmetric positive definite ``A``, each picture of ``(B, ...)`` by itself.
+
+    By conjugate gradients; once these have cost as many products as writing ``A`` down would have, as for whole
+    Jacobians of small pictures, by its Cholesky factor.
+    """
+
+    def __init__(self, apply: Callable[[Tensor], Tensor]) -> None:
+        self._apply = apply
+        self._products = 0
+        self._factor: Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(self, right: Tensor) -> Tensor:
+        size = right[0].numel()
+        if self._factor is None and size <= min(DENSE_LIMIT, self._products):
+            units = torch.eye(size, dtype=right.dtype, device=right.device).view(size, 1, *right.shape[1:])
+            columns = [self._apply(unit.expand_as(right)).flatten(1) for unit in units]
+            self._factor = torch.linalg.cholesky(torch.stack(columns, dim=2))
+        if self._factor is None:
+            return conjugate_gradients(self._counted, right)
+        return torch.cholesky_solve(right.flatten(1)[..., None], self._factor).view_as(right)
+
+    def _counted(self, v: Tensor) -> Tensor:
+        self._products += 1
+        return self._apply(v)
 
 
 @torch.no_grad()

@@ -180,6 +180,19 @@ def test_weights_learn_through_the_minimiser():
         assert float((parameter.grad * direction).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-7), name
 
 
+def test_many_derivatives_of_a_small_picture_are_those_of_one_by_one(monkeypatch):
+    D, y, sigma = network(), pictures(2, size=(3, 4)).requires_grad_(), level(0.1)
+    directions = torch.randn(30, *y.shape, dtype=torch.float64)
+
+    def products():
+        x = D(y, sigma)
+        return [torch.autograd.grad(x, y, v, retain_graph=True)[0] for v in directions]
+
+    factored = products()
+    monkeypatch.setattr(equilibrium, "DENSE_LIMIT", 0)
+    torch.testing.assert_close(torch.stack(factored), torch.stack(products()), rtol=0, atol=1e-11)
+
+
 def test_slow_pictures_are_reported_and_nan_ends(monkeypatch):
     D, y, sigma = network(), pictures(2), level(0.1)
     assert torch.isnan(D(torch.full_like(y, torch.nan), sigma)).any()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gradprox import load_model, model_names
 from gradprox.certificates import certify
-from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path
+from gradprox.networks import Equilibrium, IdentityPath, IdentityPathConfig, identity_path
 from gradprox.operators import posterior_deviation
 from gradprox.problems import CircularBlur, gaussian_kernel, gaussian_noise
 from gradprox.solvers.presets import SOLVERS, Task, preset
@@ -34,6 +34,9 @@ def test_a_model_gives_what_it_gives_on_the_cpu(name):
     prox = load_model(name)
     y = picture(prox.network.channels)
     y = y + gaussian_noise(y, 0.1, torch.default_generator)
+    if isinstance(prox.network, Equilibrium):
+        # Iterations end a step apart where rounding decides: only what they end at is the same.
+        prox.network.tolerance = 1e-4
     expected, potential = prox(y, 0.1), prox.potential(y, 0.1)
     deviation = posterior_deviation(prox, y[..., :40, :40], 0.1).deviation
     prox, y = prox.to("cuda"), y.to("cuda")

@@ -27,9 +27,11 @@ class Term(ABC):
     def argument(self, t: Tensor) -> Tensor:
         """Return the argument at energies of shape ``(B, channels, h, w)``."""
 
-    def argument_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """Return the argument at the averages of energies over windows; both as `average` takes them."""
-        return self.argument(average(energy, windows))
+    @classmethod
+    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
+        """Return the arguments of terms of this class at averages of energies over windows, as `average` takes them."""
+        averages = average(energy, windows)
+        return [term.argument(averages) for term in terms]
 
     @abstractmethod
     def value(self, argument: Tensor) -> Tensor:
@@ -102,13 +104,14 @@ class Gates(NamedTuple):
 
         With ramps, slopes go into the windows: average, line and clip are one pass of ONNX Runtime, a quarter faster.
         """
-        values = [term.value(term.argument_at_average(energy, windows)) for term in self.terms]
+        arguments = self._arguments(energy, windows)
+        values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
         return average(self._mixed(values), windows)
 
     def averaged_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `averaged` does, and ``S(A e)`` at the same places, summed over the gates: ``(B, 1, h, w)``."""
         margin = windows.shape[-1] // 2
-        arguments = [term.argument_at_average(energy, windows) for term in self.terms]
+        arguments = self._arguments(energy, windows)
         values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
         sums = [
             # The matrix of one row that adds up channels, each with its weight.
@@ -116,6 +119,9 @@ class Gates(NamedTuple):
             for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
         return average(self._mixed(values), windows), functools.reduce(torch.add, sums)
+
+    def _arguments(self, energy: Tensor, windows: Tensor) -> list[Tensor]:
+        return type(self.terms[0]).arguments_at_average(self.terms, energy, windows)
 
     def _mixed(self, parts: list[Tensor]) -> Tensor:
         return functools.reduce(torch.add, [w * part for part, w in zip(parts, self.weights, strict=True)])
@@ -158,9 +164,11 @@ class Ramp(Term):
         """See `Term.argument`."""
         return self.slope * t + self.start
 
-    def argument_at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """See `Term.argument_at_average`: average and line are one convolution."""
-        return average(energy, self.slope * windows, self.start)
+    @classmethod
+    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
+        """See `Term.arguments_at_average`: average and line of each are one convolution."""
+        lines = [term for term in terms if isinstance(term, Ramp)]
+        return [average(energy, line.slope * windows, line.start) for line in lines]
 
     def value(self, argument: Tensor) -> Tensor:
         """See `Term.value`."""

@@ -18,6 +18,7 @@ image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal
@@ -189,12 +190,17 @@ class Equilibrium(GradientNetwork):
 
     def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
-        with torch.enable_grad():
-            at = x.detach().clone().requires_grad_()
-            step = self.regulariser(at, sigma)
         mu = self.strength(sigma).detach()[:, None, None, None]
 
+        # Recorded when first asked for: many results are never differentiated.
+        @functools.cache
+        def recorded() -> tuple[Tensor, Tensor]:
+            with torch.enable_grad():
+                at = x.detach().clone().requires_grad_()
+                return at, self.regulariser(at, sigma)
+
         def hessian(v: Tensor) -> Tensor:
+            at, step = recorded()
             # The step's Jacobian is symmetric: its transposed product is its product.
             (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
             return v + mu * (v - product)

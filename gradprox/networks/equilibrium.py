@@ -11,9 +11,9 @@ With ``mu = m / k`` and ``m < 1`` the objective ``E(x; y) = |x - y|^2/2 + mu R(x
     D(y) = argmin_x E(x; y) = prox_(mu R)(y)
 
 is symmetric, monotone, and ``1/(1 - m)``-Lipschitz for every value of the weights; ``|grad E(x; y)| / (1 - m)`` bounds
-the distance of any ``x`` from ``D(y)``. Gates that bound ``Hess G`` make ``R`` a sum of minimax-concave penalties of
-groups; for single coefficients see Goujon, Neumayer and Unser, "Learning weakly convex regularizers for convergent
-image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
+the distance of any ``x`` from ``D(y)``. Gates that bound ``Hess G`` make ``R`` a sum of Moreau
+envelopes of minimax-concave penalties of groups; for single coefficients see Goujon, Neumayer and Unser, "Learning
+weakly convex regularizers for convergent image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from gradprox.networks.conditioning import SIGMA_FLOOR
 from gradprox.networks.gates import BoundedMixture
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
 
-# Where rounding ends, in units of the precision: gradients add up terms of order one, some a dozen times as large.
-ROUNDING = 32
+# What rounding leaves of gradients of terms as large as ``1 + mu`` times the picture, in units of the precision.
+ROUNDING = 8
 MAX_STEPS = 1000
 # Of the linear systems behind derivatives: relative residual, in units of the precision, and steps.
-LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 400
+LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 1000
 # Samples of a picture up to which its Hessian may be written down.
 DENSE_LIMIT = 1024
 
@@ -76,10 +76,11 @@ class EquilibriumConfig(BaseModel):
 class Equilibrium(GradientNetwork):
     """A convolutional mGradNet that minimises, conditional on the noise level; see this module's text.
 
-    Each picture is iterated until its gradient is small: of root mean square ``tolerance * sigma`` in single
-    precision, to rounding in double precision. Derivatives are those of the minimiser, by the implicit function
-    theorem: with respect to pictures and weights, and once more with respect to what they are multiplied with
-    (products ``J v``); derivatives of the Jacobian itself are not computed.
+    Each picture is iterated until its gradient is small: of root mean square ``tolerance * sigma``, and what
+    rounding leaves, in single precision; to rounding in double precision. Derivatives are those of the minimiser, by
+    the implicit function theorem: with respect to pictures and weights, and once more with respect to what they are
+    multiplied with (products ``J v``); second derivatives with respect to pictures and weights are not to be had
+    this way.
 
     Args:
         config: the architecture.
@@ -119,7 +120,9 @@ class Equilibrium(GradientNetwork):
         """
         solution = self.minimise(x.detach(), sigma)[0]
         if not torch.is_grad_enabled() or not (
-            x.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
+            x.requires_grad
+            or sigma.requires_grad
+            or any(parameter.requires_grad for parameter in self.parameters())
         ):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
@@ -134,7 +137,7 @@ class Equilibrium(GradientNetwork):
         """
         result = y.clone() if self.start is None else self.start(y, sigma)
         levels = sigma.clamp_min(SIGMA_FLOOR).expand(len(y))
-        limits = self._limits(levels)
+        limits = self._limits(y, levels)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.arange(len(y), device=y.device)
         x, point, weight = result, result, y.new_ones(len(y))
@@ -142,9 +145,12 @@ class Equilibrium(GradientNetwork):
         level = sigma if len(sigma) == 1 else levels
         for _ in range(MAX_STEPS):
             gradient = self.objective_gradient(point, y[active], level)
-            arrived = ~(gradient.square().flatten(1).mean(dim=1).sqrt() > limits[active])
+            size = gradient.square().flatten(1).mean(dim=1).sqrt()
+            arrived = ~(size > limits[active])
             if bool(arrived.any()):
-                result[active[arrived]] = point[arrived]
+                # Not a number is no arrival, but never gets better.
+                lost = size.isnan()[:, None, None, None]
+                result[active[arrived]] = torch.where(lost, torch.nan, point)[arrived]
                 kept = ~arrived
                 active = active[kept]
                 if not len(active):
@@ -162,7 +168,7 @@ class Equilibrium(GradientNetwork):
         warnings.warn(
             f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
         return result, steps
 
@@ -181,12 +187,11 @@ class Equilibrium(GradientNetwork):
         distance = image_sum((solution - x).square()) / 2
         return distance + self.strength(sigma) * regulariser, solution
 
-    def _limits(self, levels: Tensor) -> Tensor:
+    def _limits(self, y: Tensor, levels: Tensor) -> Tensor:
         """Return the root mean square gradient of each picture at which it has arrived."""
-        rounding = ROUNDING * torch.finfo(levels.dtype).eps
-        if levels.dtype == torch.float64:
-            return torch.full_like(levels, rounding)
-        return self.tolerance * levels + rounding
+        size = y.square().flatten(1).mean(dim=1).sqrt().clamp_min(1)
+        rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
+        return rounding if y.dtype == torch.float64 else self.tolerance * levels + rounding
 
     def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
@@ -226,7 +231,8 @@ class _InverseHessian:
         if self._factor is None and size <= min(DENSE_LIMIT, self._products):
             units = torch.eye(size, dtype=right.dtype, device=right.device).view(size, 1, *right.shape[1:])
             columns = [self._apply(unit.expand_as(right)).flatten(1) for unit in units]
-            self._factor = torch.linalg.cholesky(torch.stack(columns, dim=2))
+            # Without its check: a picture that is not a number must not stop the others.
+            self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
         if self._factor is None:
             return conjugate_gradients(self._counted, right)
         return torch.cholesky_solve(right.flatten(1)[..., None], self._factor).view_as(right)
@@ -249,12 +255,15 @@ def conjugate_gradients(apply: Callable[[Tensor], Tensor], right: Tensor) -> Ten
     limit = square * (LINEAR_ROUNDING * torch.finfo(right.dtype).eps) ** 2
     for _ in range(MAX_LINEAR_STEPS):
         if not bool((square > limit).any()):
-            break
+            return x
         image = apply(direction)
         length = square / dot(direction, image).clamp_min(tiny)
         x, residual = x + length * direction, residual - length * image
         following = dot(residual, residual)
         direction, square = residual + following / square.clamp_min(tiny) * direction, following
+    warnings.warn(
+        f"a derivative is short of its precision after {MAX_LINEAR_STEPS} steps", RuntimeWarning, stacklevel=2
+    )
     return x
 
 

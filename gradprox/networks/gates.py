@@ -16,6 +16,9 @@ from gradprox.networks.borders import crop
 from gradprox.networks.conditioning import NoiseKnots
 from gradprox.networks.coupling import average, mix, with_mirrors
 
+# Of the excess of bounded gates: below, equilibria would take thousands of steps; above, they would do nothing.
+LOG_EXCESS_RANGE = (math.log(1e-3), math.log(10))
+
 
 class Term(ABC):
     """One term of a gate, a nondecreasing function of the energy ``t >= 0`` with values in ``[0, 1]``.
@@ -223,8 +226,9 @@ class BoundedMixture(GateMixture):
     r"""Gates of terms ``clip(l_m (1 - sqrt(c_m / t)), 0, 1)``, whose slopes ``l_m`` average to ``1 + excess``.
 
     On the norm ``r = sqrt(t)`` of a group a term acts as ``r s_m``: zero up to ``sqrt(c_m)``, then a line of slope
-    ``l_m``, then ``r`` itself; ``r (1 - s_m)`` is the derivative of a minimax-concave penalty (Zhang, Ann. Statist.
-    38, 2010). The excess follows the noise level alone. Arguments as for `GateMixture`.
+    ``l_m``, then ``r`` itself: firm shrinkage (Gao and Bruce, Statist. Sinica 7, 1997), the prox of a minimax-concave
+    penalty, whose Moreau envelope has the derivative ``r (1 - s_m)``. The excess follows the noise level alone, and
+    is kept within ``0.001`` to ``10``. Arguments as for `GateMixture`.
     """
 
     def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
@@ -237,12 +241,18 @@ class BoundedMixture(GateMixture):
 
     def excess(self, coordinates: Tensor) -> Tensor:
         """Return by how much ``s(t) + 2 t s'(t)`` may exceed 1 at knot coordinates ``(S, J)``, ``(S,)``."""
-        return NoiseKnots.interpolate(self.log_excess, coordinates).exp()
+        return NoiseKnots.interpolate(self.log_excess, coordinates).clamp(*LOG_EXCESS_RANGE).exp()
 
     def _terms(self, coordinates: Tensor) -> Sequence[Term]:
         weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
-        shares = NoiseKnots.interpolate(self.share_logits, coordinates).exp()
-        shares = shares / (weights * shares).sum(dim=1, keepdim=True)
+        # Relative to the largest, which leaves the ratios: no exponential overflows.
+        logits = NoiseKnots.interpolate(self.share_logits, coordinates)
+        shares = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        shares = shares / (weights * shares).sum(dim=1, keepdim=True).clamp_min(
+            torch.finfo(shares.dtype).tiny
+        )
+        # Of a term without weight, whose share could be anything.
+        shares = shares.clamp(max=1e6)
         excesses = self._by_term(self.excess(coordinates)[:, None, None] * shares)
         centres = self._exponentials(self.log_centres, coordinates)
         return [BoundedShrinkage(c, e) for c, e in zip(centres, excesses, strict=True)]
@@ -253,7 +263,7 @@ class BoundedMixture(GateMixture):
         A term gives ``l_m`` while it rises and 1 above; the mean of ``l_m`` is one plus the excess, whose logarithm
         is interpolated: its largest value is at a knot.
         """
-        return 1 + math.exp(float(self.log_excess.detach().max()))
+        return 1 + float(self.log_excess.detach().max().clamp(*LOG_EXCESS_RANGE).exp())
 
 
 @dataclass(frozen=True)
@@ -276,5 +286,6 @@ class BoundedShrinkage(Term):
         """See `Term.primitive`: ``l (sqrt(t) - sqrt(c))^2`` while it rises, then ``t - c l / (l - 1)``."""
         slope = 1 + self.excess
         rising = slope * (argument - self.centre.sqrt()).square()
-        open_ = argument.square() - self.centre * slope / self.excess
+        # Where the excess vanishes the term never stops rising.
+        open_ = argument.square() - self.centre * slope / self.excess.clamp_min(1e-20)
         return torch.where(value < 1, rising, open_)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 
 from gradprox.networks.base import GradientNetwork, image_sum
@@ -85,6 +85,15 @@ class IdentityPathConfig(BaseModel):
         if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
             raise ValueError(f"noise levels must be positive and increasing, got {levels}")
         return levels
+
+    @model_validator(mode="after")
+    def _enough(self) -> IdentityPathConfig:
+        most = self.kernel_size**2 // 2
+        if (self.pairs or 0) > most:
+            raise ValueError(
+                f"pairs must be at most {most} for kernel_size {self.kernel_size}, got {self.pairs}"
+            )
+        return self
 
 
 class IdentityPath(GradientNetwork):

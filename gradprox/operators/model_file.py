@@ -104,16 +104,18 @@ def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storabl
     """Build the network that metadata describes, if these are the shapes of its weights."""
     unfit = InputError("the weights do not fit the network the file describes")
     if "family" not in metadata:
-        network = build(read_config(metadata.get("network", "")))
-        if {name: value.shape for name, value in network.state_dict().items()} != shapes:
-            raise unfit
-        return network
-    config = FamilyConfig.model_validate_json(metadata["family"])
-    try:
+        config = read_config(metadata.get("network", ""))
         # Before anything of the sizes that the file claims is made.
-        if config.shapes() != shapes:
+        with torch.device("meta"):
+            claimed = build(config).state_dict()
+        if {name: value.shape for name, value in claimed.items()} != shapes:
             raise unfit
-        return config.build()
+        return build(config)
+    family = FamilyConfig.model_validate_json(metadata["family"])
+    try:
+        if family.shapes() != shapes:
+            raise unfit
+        return family.build()
     except ValueError as error:
         raise InputError(f"it describes no network: {error}") from error
 

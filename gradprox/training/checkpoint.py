@@ -26,7 +26,7 @@ def save_checkpoint(folder: Path, step: int, network: nn.Module, optimizer: torc
     tensors: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         tensors[f"weight/{name}"] = parameter.detach().cpu().contiguous()
-        for key, value in optimizer.state[parameter].items():
+        for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     with written_whole(folder / STATE_FILE) as temporary:
         temporary.write_bytes(save(tensors, metadata={"step": str(step)}))
@@ -48,6 +48,8 @@ def restore_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.
         for name, parameter in network.named_parameters():
             with torch.no_grad():
                 parameter.copy_(tensors[f"weight/{name}"])
+            if not parameter.requires_grad:
+                continue
             optimizer.state[parameter] = {
                 # Adam counts its steps on the CPU, wherever the weights are.
                 key: tensors[f"{key}/{name}"] if key == "step" else tensors[f"{key}/{name}"].to(parameter)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
-from gradprox.networks import EquilibriumConfig, GradientNetwork, IdentityPath
+from gradprox.networks import Equilibrium, EquilibriumConfig, GradientNetwork, IdentityPath
 from gradprox.networks.borders import crop
 from gradprox.networks.picture_config import PictureNetwork, build
 from gradprox.training.recipe import Recipe
@@ -28,6 +28,9 @@ def initial_network(recipe: Recipe) -> PictureNetwork:
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
+    if isinstance(trained, Equilibrium) and trained.config == recipe.network:
+        network.load_state_dict(trained.state_dict())
+        return network
     if isinstance(recipe.network, EquilibriumConfig):
         weights = _for_equilibrium(trained, recipe.network, recipe.initial)
         network.load_state_dict(network.state_dict() | weights)
@@ -58,7 +61,7 @@ def _misfit(name: str) -> InputError:
 
 
 def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: str) -> dict[str, Tensor]:
-    """Give the regulariser the filters, wider by zeros, the mixing and the windows, narrower, of a one-pass network."""
+    """Make a one-pass network the start; give the regulariser its filters, wider by zeros, its mixing and windows."""
     inner = config.regulariser
     if not isinstance(trained, IdentityPath) or (config.start and config.start != trained.config):
         raise _misfit(name)
@@ -72,13 +75,7 @@ def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: 
         }
     )
     pairs = inner.pairs or inner.kernel_size**2 // 2
-    if (
-        fitting != inner
-        or pairs != trained.bank.pairs
-        or min(wider, narrower) < 0
-        or wider % 2
-        or narrower % 2
-    ):
+    if fitting != inner or pairs != trained.bank.pairs or min(wider, narrower) < 0:
         raise _misfit(name)
     state = trained.state_dict()
     weights = {f"start.{key}": table for key, table in state.items()} if config.start else {}

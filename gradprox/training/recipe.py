@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gradprox.errors import InputError
-from gradprox.networks import IdentityPathConfig
+from gradprox.networks import EquilibriumConfig, IdentityPathConfig
 from gradprox.networks.picture_config import PictureConfig
 from gradprox.training.losses import LossName
 
@@ -71,6 +71,12 @@ class Recipe(BaseModel):
         low, high = self.noise_range
         if not 0 < low < high:
             raise ValueError(f"noise_range must be increasing and positive, got {self.noise_range}")
+        return self
+
+    @model_validator(mode="after")
+    def _precise_enough(self) -> Recipe:
+        if isinstance(self.network, EquilibriumConfig) and self.precision != "float32":
+            raise ValueError("an equilibrium is not found in bfloat16: leave precision out")
         return self
 
 

@@ -104,7 +104,7 @@ def test_it_is_the_prox_of_its_explicit_regulariser():
     rivals = x + 10.0 ** -torch.randint(0, 5, (100, 1, 1, 1)) * torch.randn(100, *x.shape[1:]).double()
     assert float((own - explicit(rivals) - image_sum((rivals - y).square()) / 2).max()) <= 1e-13
     # D is inverted in closed form: x + mu grad R(x).
-    torch.testing.assert_close(x + mu * (x - D.regulariser(x, sigma)), y, rtol=0, atol=1e-13)
+    torch.testing.assert_close(x + mu * (x - D.regulariser(x, sigma)), y, rtol=0, atol=1e-12)
 
 
 def test_single_precision_is_within_the_stated_tolerance():
@@ -195,10 +195,37 @@ def test_many_derivatives_of_a_small_picture_are_those_of_one_by_one(monkeypatch
 
 def test_slow_pictures_are_reported_and_nan_ends(monkeypatch):
     D, y, sigma = network(), pictures(2), level(0.1)
-    assert torch.isnan(D(torch.full_like(y, torch.nan), sigma)).any()
+    y[0] = torch.nan
+    x = D(y.requires_grad_(), sigma)
+    assert x[0].isnan().all()
+    assert x[1].isfinite().all()
+    for _ in range(3):  # by conjugate gradients and by a factor
+        (gradient,) = torch.autograd.grad(x[1].sum(), y, retain_graph=True)
+        assert gradient[1].isfinite().all()
+    y = pictures(2)
     monkeypatch.setattr(equilibrium, "MAX_STEPS", 2)
     with pytest.warns(RuntimeWarning, match="2 of 2 pictures are short of the tolerance"):
         D(y, sigma)
+
+
+@pytest.mark.parametrize("level_of", [-120.0, -20.0, 100.0, 800.0])
+@pytest.mark.parametrize("name", ["log_excess", "share_logits"])
+def test_extreme_weights_keep_the_bounds(name, level_of):
+    D, y, sigma = network(), pictures(size=(3, 4)), level(1 / 255)
+    with torch.no_grad():
+        getattr(D.regulariser.shrinkage.gates, name)[..., :1] = level_of
+    J = dense_jacobian(lambda v: D(v, sigma), y)
+    smallest, largest = eigenvalue_range(J)
+    assert 1 / (1 + float(D.strength(sigma))) - 1e-9 <= smallest <= largest <= D.lipschitz_bound() + 1e-9
+    assert symmetry_defect(J) <= 1e-10
+
+
+def test_noise_levels_have_derivatives():
+    D, y = network(), pictures()
+    sigma = level(0.1).requires_grad_()
+    (gradient,) = torch.autograd.grad(D(y, sigma).square().sum(), sigma)
+    ahead, behind = (float(D(y, level(0.1 + h)).square().sum()) for h in (1e-6, -1e-6))
+    assert float(gradient) == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
 
 
 def test_files_say_what_the_network_is(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
@@ -135,6 +136,12 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
         (prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, LearnedProx(start))
     ]
     assert errors[0] < errors[1]
+    again = train(recipe, data, tmp_path / "run", resume=True)
+    torch.testing.assert_close(load_model(again)(x, 0.1), model(x, 0.1), rtol=0, atol=0)
+    further = initial.initial_network(recipe.model_copy(update={"initial": str(again)}))
+    assert torch.equal(further(x, sigma), model(x, 0.1))
+    with pytest.raises(ValidationError, match="bfloat16"):
+        Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
     narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
     for wrong in (
         {"network": network.model_copy(update={"regulariser": narrow})},

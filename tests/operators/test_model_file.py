@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from gradprox import InputError, load_model
+from gradprox.networks import IdentityPathConfig
 from gradprox.operators import load_network, save_network
 from gradprox.operators.model_file import FORMAT
 
@@ -75,12 +76,39 @@ def test_a_pickle_is_refused_and_not_opened(tmp_path):
         ({"format": FORMAT, "network": '{"kernel_size": 4}'}, "do not fit"),
         ({"format": FORMAT, "network": '{"noise_levels": [0.2, 0.1]}'}, "noise"),
         ({"format": FORMAT, "network": '{"window": 4}'}, "window"),
+        ({"format": FORMAT, "network": '{"kernel_size": 4, "pairs": 9}'}, "pairs"),
+        ({"format": FORMAT, "network": '{"kind": "equilibrium"}'}, "do not fit"),
+        ({"format": FORMAT, "network": '{"kind": "nonsense"}'}, "invalid"),
+        ({"format": FORMAT, "network": "[1]"}, "invalid"),
     ],
 )
 def test_foreign_files_are_refused(tmp_path, metadata, message):
     save_file({"w": torch.zeros(3)}, tmp_path / "x.safetensors", metadata=metadata)
     with pytest.raises(InputError, match=message):
         load_model(tmp_path / "x.safetensors")
+
+
+def test_what_a_file_claims_is_not_built_before_its_weights_are_seen(tmp_path, monkeypatch):
+    claim = IdentityPathConfig(
+        kernel_size=32, pairs=512, channels=3, window=31, noise_levels=tuple(range(1, 65))
+    )
+    save_file(
+        {"w": torch.zeros(3)},
+        tmp_path / "x.safetensors",
+        metadata={"format": FORMAT, "network": claim.model_dump_json()},
+    )
+    sizes = []
+    genuine = torch.nn.Parameter.__new__
+
+    def watched(cls, data=None, requires_grad=True):
+        sizes.append(0 if data.is_meta else data.numel())
+        return genuine(cls, data, requires_grad)
+
+    monkeypatch.setattr(torch.nn.Parameter, "__new__", watched)
+    with pytest.raises(InputError, match="do not fit"):
+        load_model(tmp_path / "x.safetensors")
+    assert sizes
+    assert max(sizes) == 0
 
 
 def test_weights_that_are_not_finite_are_refused(model_file):

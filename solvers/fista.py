@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.networks.base import per_picture
 from gradprox.operators import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
@@ -24,7 +25,6 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.solver import Solver, choose
 
 

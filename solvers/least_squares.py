@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
+from gradprox.linear_systems import conjugate_gradients
 from gradprox.networks.base import image_sum
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.pictures import per_picture
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
 FIT_TOLERANCE = 1e-6
@@ -68,28 +66,11 @@ class LeastSquares(DataTerm):
             closed = self.physics.regularized_inverse(z, self.y, relative)
             if closed is not None:
                 return closed
-        return conjugate_gradients(
+        fitted, _ = conjugate_gradients(
             lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
             self.physics.A_adjoint(self.y) + relative * z,
             start,
+            tolerance=FIT_TOLERANCE,
+            steps=FIT_ITERATIONS,
         )
-
-
-def conjugate_gradients(operator: Callable[[Tensor], Tensor], right: Tensor, start: Tensor) -> Tensor:
-    """Solve ``operator(x) = right`` from ``start``, each picture until its own residual is small.
-
-    deepinv's `conjugate_gradient` stops when the whole batch has, so that pictures would depend on their neighbours.
-    """
-    x, residual = start, right - operator(start)
-    direction, energy = residual, image_sum(residual.square())
-    enough = FIT_TOLERANCE**2 * image_sum(right.square())
-    for _ in range(FIT_ITERATIONS):
-        moving = ~(energy <= enough)  # what is not a number must show in x
-        if not bool(moving.any()):
-            break
-        image = operator(direction)
-        length = per_picture(torch.where(moving, energy / image_sum(direction * image), 0), x)
-        x, residual = x + length * direction, residual - length * image
-        before, energy = energy, image_sum(residual.square())
-        direction = residual + per_picture(torch.where(moving, energy / before, 0), x) * direction
-    return x
+        return fitted

@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.networks.base import image_sum
+from gradprox.networks.base import image_sum, per_picture
 from gradprox.operators import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
-from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.solver import Solver, choose, rounding
 
 # The least descent, as a part of |step|^2 / length; any number below 1/2 keeps the proven length acceptable.

@@ -14,11 +14,11 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.networks.base import per_picture
 from gradprox.operators import LearnedProx
 from gradprox.problems import initial_picture
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.fidelity import data_term
-from gradprox.solvers.pictures import per_picture
 from gradprox.solvers.result import Result, Status
 
 # How accurate the terms of an objective are, in units in the last place of the picture's type. Within the envelope of a

@@ -18,6 +18,12 @@ def image_sum(x: Tensor) -> Tensor:
     return x.flatten(1).sum(dim=1, dtype=accumulate)
 
 
+def per_picture(values: Tensor, x: Tensor) -> Tensor:
+    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
+    shaped = values.view(-1, *[1] * (x.ndim - 1))
+    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
+
+
 class GradientNetwork(nn.Module, ABC):
     r"""A map that is the gradient of a scalar potential, ``forward(x) = grad Phi(x)``.
 

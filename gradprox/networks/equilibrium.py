@@ -27,7 +27,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from gradprox.networks.base import GradientNetwork, image_sum
+from gradprox.linear_systems import conjugate_gradients
+from gradprox.networks.base import GradientNetwork, image_sum, per_picture
 from gradprox.networks.conditioning import SIGMA_FLOOR
 from gradprox.networks.gates import BoundedMixture
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
@@ -110,7 +111,7 @@ class Equilibrium(GradientNetwork):
 
     def objective_gradient(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of ``E(x; y)`` with respect to ``x``; all as in `forward`."""
-        return x - y + self.strength(sigma)[:, None, None, None] * (x - self.regulariser(x, sigma))
+        return x - y + per_picture(self.strength(sigma), x) * (x - self.regulariser(x, sigma))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`.
@@ -149,7 +150,7 @@ class Equilibrium(GradientNetwork):
             arrived = ~(size > limits[active])
             if bool(arrived.any()):
                 # Not a number is no arrival, but never gets better.
-                lost = size.isnan()[:, None, None, None]
+                lost = per_picture(size.isnan(), point)
                 result[active[arrived]] = torch.where(lost, torch.nan, point)[arrived]
                 kept = ~arrived
                 active = active[kept]
@@ -158,12 +159,12 @@ class Equilibrium(GradientNetwork):
                 x, point, weight, gradient = x[kept], point[kept], weight[kept], gradient[kept]
                 level = level if len(sigma) == 1 else level[kept]
             steps[active] += 1
-            new = point - gradient / (1 + self.strength(level))[:, None, None, None]
+            new = point - gradient / per_picture(1 + self.strength(level), gradient)
             uphill = (gradient * (new - x)).flatten(1).sum(dim=1) > 0
             weight = torch.where(uphill, 1.0, weight)
             following = (1 + (1 + 4 * weight.square()).sqrt()) / 2
             momentum = torch.where(uphill, 0.0, (weight - 1) / following)
-            x, point, weight = new, new + momentum[:, None, None, None] * (new - x), following
+            x, point, weight = new, new + per_picture(momentum, new) * (new - x), following
         result[active] = point
         warnings.warn(
             f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
@@ -195,7 +196,7 @@ class Equilibrium(GradientNetwork):
 
     def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
-        mu = self.strength(sigma).detach()[:, None, None, None]
+        mu = per_picture(self.strength(sigma).detach(), x)
 
         # Recorded when first asked for: many results are never differentiated.
         @functools.cache
@@ -234,37 +235,22 @@ class _InverseHessian:
             # Without its check: a picture that is not a number must not stop the others.
             self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
         if self._factor is None:
-            return conjugate_gradients(self._counted, right)
+            precision = LINEAR_ROUNDING * torch.finfo(right.dtype).eps
+            x, arrived = conjugate_gradients(
+                self._counted, right, torch.zeros_like(right), tolerance=precision, steps=MAX_LINEAR_STEPS
+            )
+            if not bool((arrived | x.flatten(1).isnan().any(dim=1)).all()):
+                warnings.warn(
+                    f"a derivative is short of its precision after {MAX_LINEAR_STEPS} steps",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+            return x
         return torch.cholesky_solve(right.flatten(1)[..., None], self._factor).view_as(right)
 
     def _counted(self, v: Tensor) -> Tensor:
         self._products += 1
         return self._apply(v)
-
-
-@torch.no_grad()
-def conjugate_gradients(apply: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
-    """Solve ``A x = right`` for a symmetric positive definite ``A``, each picture of ``(B, ...)`` by itself."""
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(dim=1).view(-1, *[1] * (a.ndim - 1))
-
-    tiny = torch.finfo(right.dtype).tiny
-    x, residual, direction = torch.zeros_like(right), right, right
-    square = dot(residual, residual)
-    limit = square * (LINEAR_ROUNDING * torch.finfo(right.dtype).eps) ** 2
-    for _ in range(MAX_LINEAR_STEPS):
-        if not bool((square > limit).any()):
-            return x
-        image = apply(direction)
-        length = square / dot(direction, image).clamp_min(tiny)
-        x, residual = x + length * direction, residual - length * image
-        following = dot(residual, residual)
-        direction, square = residual + following / square.clamp_min(tiny) * direction, following
-    warnings.warn(
-        f"a derivative is short of its precision after {MAX_LINEAR_STEPS} steps", RuntimeWarning, stacklevel=2
-    )
-    return x
 
 
 class _Implicit(torch.autograd.Function):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
 from gradprox.networks.activation import Activation
 from gradprox.networks.analysis import AnalysisOperator, Dense
@@ -246,7 +247,7 @@ class FamilyConfig(BaseModel):
         )
 
 
-def shapes_of(network: FamilyNetwork) -> dict[str, torch.Size]:
+def shapes_of(network: nn.Module) -> dict[str, torch.Size]:
     """Return the shape of each weight."""
     return {name: value.shape for name, value in network.state_dict().items()}
 

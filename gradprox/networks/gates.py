@@ -67,8 +67,7 @@ class GateMixture(nn.Module, ABC):
 
     def at(self, coordinates: Tensor) -> Gates:
         """Return the gates at knot coordinates ``(S, J)``."""
-        weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
-        return Gates(self._terms(coordinates), self._by_term(weights))
+        return Gates(self._terms(coordinates), self._by_term(self._weights(coordinates)))
 
     @abstractmethod
     def slope_bound(self) -> float:
@@ -76,6 +75,9 @@ class GateMixture(nn.Module, ABC):
 
     @abstractmethod
     def _terms(self, coordinates: Tensor) -> Sequence[Term]: ...
+
+    def _weights(self, coordinates: Tensor) -> Tensor:
+        return NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
 
     def _exponentials(self, table: Tensor, coordinates: Tensor) -> list[Tensor]:
         """Interpolate logarithms; return one ``(S, channels, 1, 1)`` a term."""
@@ -244,7 +246,7 @@ class BoundedMixture(GateMixture):
         return NoiseKnots.interpolate(self.log_excess, coordinates).clamp(*LOG_EXCESS_RANGE).exp()
 
     def _terms(self, coordinates: Tensor) -> Sequence[Term]:
-        weights = NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
+        weights = self._weights(coordinates)
         # Relative to the largest, which leaves the ratios: no exponential overflows.
         logits = NoiseKnots.interpolate(self.share_logits, coordinates)
         shares = (logits - logits.amax(dim=1, keepdim=True)).exp()

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from gradprox.errors import InputError
 from gradprox.files import written_whole
 from gradprox.networks import GradientNetwork
-from gradprox.networks.family_config import FamilyConfig, FamilyNetwork
+from gradprox.networks.family_config import FamilyConfig, FamilyNetwork, shapes_of
 from gradprox.networks.picture_config import PictureNetwork, build, read_config
 
 FORMAT = "gradprox-model-1"
@@ -107,8 +107,8 @@ def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storabl
         config = read_config(metadata.get("network", ""))
         # Before anything of the sizes that the file claims is made.
         with torch.device("meta"):
-            claimed = build(config).state_dict()
-        if {name: value.shape for name, value in claimed.items()} != shapes:
+            claimed = shapes_of(build(config))
+        if claimed != shapes:
             raise unfit
         return build(config)
     family = FamilyConfig.model_validate_json(metadata["family"])

@@ -28,9 +28,6 @@ def initial_network(recipe: Recipe) -> PictureNetwork:
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
-    if isinstance(trained, Equilibrium) and trained.config == recipe.network:
-        network.load_state_dict(trained.state_dict())
-        return network
     if isinstance(recipe.network, EquilibriumConfig):
         weights = _for_equilibrium(trained, recipe.network, recipe.initial)
         network.load_state_dict(network.state_dict() | weights)
@@ -61,7 +58,12 @@ def _misfit(name: str) -> InputError:
 
 
 def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: str) -> dict[str, Tensor]:
-    """Make a one-pass network the start; give the regulariser its filters, wider by zeros, its mixing and windows."""
+    """Take an equilibrium as it is; else make a one-pass network the start, and give the regulariser its parts.
+
+    These are its filters, wider by zeros, its mixing, and its windows, narrower.
+    """
+    if isinstance(trained, Equilibrium) and trained.config == config:
+        return trained.state_dict()
     inner = config.regulariser
     if not isinstance(trained, IdentityPath) or (config.start and config.start != trained.config):
         raise _misfit(name)

@@ -45,7 +45,7 @@ def export(
         str,
         typer.Option(
             help="Of a model: float32; float16, a rounded copy for GPUs; or int8, which is NOT certified to be a "
-            "proximal operator."
+            "proximal operator. The last two are for models of one pass."
         ),
     ] = "float32",
     overwrite: options.Overwrite = False,
@@ -71,8 +71,6 @@ def export(
         raise InputError("--potential is for models; a solver returns its objective anyway")
     if solver and precision != "float32":
         raise InputError(f"--precision {precision} is for models; solvers compute in float32")
-    if size and problem != "cs":
-        raise InputError("--size is for --problem cs; other files take pictures of any size")
     if problem != "deblur" and not solver:
         raise InputError(f"--problem {problem} needs --solver pgd or gd")
 

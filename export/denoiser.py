@@ -5,41 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.export import artifact
 from gradprox.export.denoiser_check import DenoiserReport, examine_denoiser
+from gradprox.export.equilibrium_check import EquilibriumReport, examine_equilibrium
+from gradprox.export.equilibrium_graph import equilibrium_model
+from gradprox.export.one_piece import OnePiece
 from gradprox.export.precision import PRECISIONS, lowered
 from gradprox.export.tracing import trace
-from gradprox.networks import IdentityPath
+from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.networks.base import image_sum
-from gradprox.networks.borders import extend
 from gradprox.operators import LearnedProx
 
 
 class DenoiserGraph(nn.Module):
-    """What is exported: the network in one piece, its filters folded to constants.
+    """What is exported of a one-pass network.
 
     Args:
         network: the network.
         potential: whether to return ``Phi(y)`` too.
     """
 
-    filters: Tensor
-
     def __init__(self, network: IdentityPath, potential: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network = OnePiece(network)
         self.potential = potential
-        self.register_buffer("filters", network.bank.filters())
 
     def forward(self, y: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return ``D(y)`` for ``y`` of ``(B, C, H, W)``, and ``Phi(y)``, ``(B,)`` in double precision."""
-        extended = extend(y, self.network.radius)
         if not self.potential:
-            return self.network.inside(extended, sigma, self.filters)
-        envelope, x = self.network.inside_with_envelope(extended, sigma, self.filters)
+            return self.network(y, sigma)
+        envelope, x = self.network.envelope_and_gradient(y, sigma)
         return x, image_sum(y * y) / 2 - envelope
 
 
@@ -49,7 +48,7 @@ def export_denoiser(
     *,
     potential: bool = False,
     precision: str = "float32",
-) -> DenoiserReport:
+) -> DenoiserReport | EquilibriumReport:
     """Write a learned prox as a verified ONNX file.
 
     The model has the inputs ``y``, float32 ``(batch, channels, height, width)`` of any size from 1x1, and ``sigma``,
@@ -57,8 +56,10 @@ def export_denoiser(
     those of the network, 1 or 3; colours go through a gray model channel by channel, as batches. One level, and not
     one for each picture, because depthwise convolutions with different filters for each picture are much slower.
     Borders are continued inside the model, by the rule that keeps its Jacobian symmetric. The file also carries the
-    weights as they were trained
-    (`gradprox.load_model` reads them), its certificate, and the report of its verification.
+    weights as they were trained (`gradprox.load_model` reads them), its certificate, and its verification's report.
+
+    The iterations of an `Equilibrium` become a ``Loop``, which ends when every picture is within the network's
+    ``tolerance``. It takes pictures whole: every pixel of a result depends on every one of the input.
 
     Args:
         model: the name of a shipped model, a model file, or a model.
@@ -66,14 +67,14 @@ def export_denoiser(
         potential: add an output ``potential``, float64 ``(batch,)``: the convex ``Phi(y)`` whose gradient ``x`` is.
         precision: what it computes in; its inputs and outputs are float32 anyway. ``"float16"``, for GPUs, is a
             rounded copy: its certificate holds before rounding, and what rounding does was measured. ``"int8"`` is
-            not certified: no proximal operator, and refused as a prior.
+            not certified: no proximal operator, and refused as a prior. Both are for one-pass networks.
 
     Returns:
         What was verified; the same is stored in the file.
 
     Raises:
-        InputError: there is no such model or precision, its architecture cannot be exported, or a potential is
-            wanted in low precision.
+        InputError: there is no such model or precision, its architecture cannot be exported, or a potential or an
+            equilibrium is wanted in low precision.
         VerificationError: the exported model is not the same function, or not a proximal operator. Nothing is
             written.
         OSError: the file cannot be written.
@@ -90,15 +91,25 @@ def export_denoiser(
     if potential and precision != "float32":
         raise InputError(f"the potential is exact, and that of no {precision} model: leave one of them out")
     prior, network = artifact.resolve(model)
-    exported = trace(
+    metadata = artifact.describe(prior, network, "denoiser", precision)
+    report: DenoiserReport | EquilibriumReport
+    if isinstance(network, Equilibrium):
+        if precision != "float32":
+            raise InputError(f"{prior.name}: {precision} is too coarse for the iterations of an equilibrium")
+        exported = equilibrium_model(network, potential)
+        report = examine_equilibrium(exported, artifact.serialise(exported, metadata), network)
+    else:
+        exported = lowered(_one_pass_model(network, potential), precision)
+        report = examine_denoiser(exported, artifact.serialise(exported, metadata), network, precision)
+    artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
+    return report
+
+
+def _one_pass_model(network: IdentityPath, potential: bool) -> ModelProto:
+    return trace(
         DenoiserGraph(network, potential),
         (torch.zeros(2, network.channels, 12, 13), torch.full((1,), 0.1)),
         ("y", "sigma"),
         ("x", "potential") if potential else ("x",),
         {"y": {0: "batch", 2: "height", 3: "width"}},
     )
-    exported = lowered(exported, precision)
-    metadata = artifact.describe(prior, network, "denoiser", precision)
-    report = examine_denoiser(exported, artifact.serialise(exported, metadata), network, precision)
-    artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
-    return report

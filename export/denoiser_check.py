@@ -120,9 +120,7 @@ def examine_denoiser(
     error, error_at, potential_error, square = -1.0, "", 0.0, 0.0
     generator = np.random.default_rng(0)
     for shape in SHAPES:
-        # Steps and noise; a quarter below and above the range of pictures.
-        y = generator.uniform(-0.25, 1.25, (shape[0], network.channels, *shape[1:])).astype(np.float32)
-        y[..., shape[2] // 2 :] *= np.float32(0.25)
+        y = example(generator, (shape[0], network.channels, *shape[1:]))
         for level in NOISE_LEVELS:
             sigma = np.array([level], np.float32)
             x, *potential = session.run(None, {"y": y, "sigma": sigma})
@@ -168,6 +166,13 @@ def examine_denoiser(
         jacobian_tolerance=JACOBIAN_TOLERANCE,
         rounding=rounding,
     )
+
+
+def example(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Draw pictures ``(B, C, H, W)``: a step and noise, a quarter below and above the range of pictures."""
+    y = generator.uniform(-0.25, 1.25, shape).astype(np.float32)
+    y[..., shape[3] // 2 :] *= np.float32(0.25)
+    return y
 
 
 def _reference(

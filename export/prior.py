@@ -40,7 +40,7 @@ class OnnxNetwork(GradientNetwork):
             raise InputError(f"{denoiser.path}: its certificate is damaged") from error
 
     @property
-    def radius(self) -> int:
+    def radius(self) -> int | None:
         """See `GradientNetwork.radius`."""
         return self.denoiser.halo
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 import onnx
 import onnxruntime
@@ -28,6 +29,7 @@ class Report(ABC):
     """What was verified of an exported model, and how well it holds.
 
     Attributes:
+        compared: what the error is, in words.
         cases: number of comparisons of ONNX Runtime with torch in double precision.
         error: largest difference of a picture, relative to the largest pixel of the input.
         error_at: the case it was found in.
@@ -35,6 +37,8 @@ class Report(ABC):
         certified: whether it is the proximal operator that its network is, but for rounding.
         made_with: versions of what was used.
     """
+
+    compared: ClassVar[str] = "error against float64 torch"
 
     cases: int
     error: float
@@ -49,7 +53,7 @@ class Report(ABC):
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return what was checked, the figure and its limit, as text."""
-        name = f"error against float64 torch, {self.cases} cases"
+        name = f"{self.compared}, {self.cases} cases"
         return [(name, f"{self.error:.1e}", f"at most {self.error_tolerance:g}"), *self.further_rows()]
 
     def to_json(self) -> str:

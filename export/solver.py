@@ -7,10 +7,11 @@ from pathlib import Path
 from gradprox.errors import InputError
 from gradprox.export import artifact
 from gradprox.export.blur import BOUNDARIES
-from gradprox.export.loop import solver_model
-from gradprox.export.parts import ALGORITHMS
 from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.solver_check import SolverReport, examine_solver
+from gradprox.export.solver_graph import solver_model
+from gradprox.export.solver_parts import ALGORITHMS
+from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx
 from gradprox.problems import BlockSensing, HadamardSensing
 
@@ -48,7 +49,7 @@ def export_solver(
         What was verified; the same is stored in the file.
 
     Raises:
-        InputError: an unknown problem, solver, boundary or model.
+        InputError: an unknown problem, solver, boundary or model, or an equilibrium.
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
@@ -65,6 +66,10 @@ def export_solver(
             f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
         )
     prior, network = artifact.resolve(model)
+    if not isinstance(network, IdentityPath):
+        raise InputError(
+            f"{prior.name}: iterates itself, and no solver around it can be exported: export it alone"
+        )
     exported = solver_model(network, solver, undone)
     metadata = artifact.describe(prior, network, "solver") | undone.metadata() | {"algorithm": solver}
     report = examine_solver(exported, artifact.serialise(exported, metadata), network, solver, undone)

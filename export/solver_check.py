@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from gradprox.export.parts import ALGORITHMS
 from gradprox.export.problem import Deblurring, Problem, Sensing
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.runtime.session import open_session
 from gradprox.export.runtime.solver import STATUS
+from gradprox.export.solver_parts import ALGORITHMS
 from gradprox.networks import IdentityPath
 from gradprox.operators import LearnedProx
 from gradprox.solvers import GD, PGD

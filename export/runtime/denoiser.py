@@ -31,13 +31,14 @@ class OnnxDenoiser:
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
         tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
             about 1.4 GB a megapixel for every 64 filters. The model is local, with a halo that the file states, so
-            windows are exact; but not of a quantised model, whose rounding depends on all of a window.
+            windows are exact; but not of a quantised model, whose rounding depends on all of a window. A model
+            that iterates has no halo, and always takes pictures whole.
         allow_uncertified: run a quantised model too, which is no certified proximal operator.
 
     Attributes:
         certified: whether it is the proximal operator that its network is, but for rounding.
         channels: of the pictures it takes together: 1 or 3.
-        halo: how many pixels away an input can change an output.
+        halo: how many pixels away an input can change an output; ``None`` if any.
         has_potential: whether the file was exported with its potential, for `with_potential`.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
@@ -77,7 +78,7 @@ class OnnxDenoiser:
         self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
         if self.channels not in (1, 3):
             raise InputError(f"{path}: its metadata says the pictures have {self.channels!r} channels")
-        if not isinstance(self.halo, int) or self.halo < 0:
+        if self.halo is not None and (not isinstance(self.halo, int) or self.halo < 0):
             raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
 
     def __call__(self, y: NDArray[Any], sigma: ArrayLike) -> NDArray[np.float32]:
@@ -175,9 +176,9 @@ class OnnxDenoiser:
         """Write ``D`` of ``(channels, H, W)`` into ``out``."""
         height, width = planes.shape[1:]
         sigma, constants = _noise(level, height * width)
-        side = max(height, width) if self.tile is None else self.tile
-        for rows in spans(height, side, self.halo):
-            for columns in spans(width, side, self.halo):
+        side = max(height, width) if self.tile is None or self.halo is None else self.tile
+        for rows in spans(height, side, self.halo or 0):
+            for columns in spans(width, side, self.halo or 0):
                 window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
                 x = self._session.run({"y": window, **sigma}, constants)[0]
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])

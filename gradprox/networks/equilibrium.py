@@ -73,6 +73,11 @@ class EquilibriumConfig(BaseModel):
         """Return how many channels its pictures have."""
         return self.regulariser.channels
 
+    @property
+    def noise_levels(self) -> tuple[float, ...]:
+        """Return the knots of the regulariser."""
+        return self.regulariser.noise_levels
+
 
 class Equilibrium(GradientNetwork):
     """A convolutional mGradNet that minimises, conditional on the noise level; see this module's text.
@@ -109,6 +114,11 @@ class Equilibrium(GradientNetwork):
         assert isinstance(gates, BoundedMixture)  # noqa: S101  what this class was built with
         return self.config.weak_convexity / gates.excess(shrinkage.knots.coordinates(sigma))
 
+    def objective(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``E(x; y)`` of each picture, ``(B,)``; all as in `forward`."""
+        regulariser = self.regulariser.envelope_and_gradient(x, sigma)[0]
+        return image_sum((x - y).square()) / 2 + self.strength(sigma) * regulariser
+
     def objective_gradient(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of ``E(x; y)`` with respect to ``x``; all as in `forward`."""
         return x - y + per_picture(self.strength(sigma), x) * (x - self.regulariser(x, sigma))
@@ -131,22 +141,15 @@ class Equilibrium(GradientNetwork):
 
     @torch.no_grad()
     def minimise(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``.
-
-        Accelerated gradient steps that start again whenever the momentum points uphill (O'Donoghue and Candes,
-        Found. Comput. Math. 2015), of length ``1/(1 + mu)``.
-        """
-        result = y.clone() if self.start is None else self.start(y, sigma)
-        levels = sigma.clamp_min(SIGMA_FLOOR).expand(len(y))
-        limits = self._limits(y, levels)
+        """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``."""
+        result = self.first(y, sigma).clone()
+        limits = self.limits(y, sigma)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.arange(len(y), device=y.device)
-        x, point, weight = result, result, y.new_ones(len(y))
-        # One level for all keeps depthwise convolutions fast.
-        level = sigma if len(sigma) == 1 else levels
+        x, point, weight, level = result, result, y.new_ones(len(y)), sigma
         for _ in range(MAX_STEPS):
             gradient = self.objective_gradient(point, y[active], level)
-            size = gradient.square().flatten(1).mean(dim=1).sqrt()
+            size = root_mean_square(gradient)
             arrived = ~(size > limits[active])
             if bool(arrived.any()):
                 # Not a number is no arrival, but never gets better.
@@ -157,14 +160,10 @@ class Equilibrium(GradientNetwork):
                 if not len(active):
                     return result, steps
                 x, point, weight, gradient = x[kept], point[kept], weight[kept], gradient[kept]
+                # One level for all keeps depthwise convolutions fast.
                 level = level if len(sigma) == 1 else level[kept]
             steps[active] += 1
-            new = point - gradient / per_picture(1 + self.strength(level), gradient)
-            uphill = (gradient * (new - x)).flatten(1).sum(dim=1) > 0
-            weight = torch.where(uphill, 1.0, weight)
-            following = (1 + (1 + 4 * weight.square()).sqrt()) / 2
-            momentum = torch.where(uphill, 0.0, (weight - 1) / following)
-            x, point, weight = new, new + per_picture(momentum, new) * (new - x), following
+            x, point, weight = self.advance(x, point, weight, gradient, level)
         result[active] = point
         warnings.warn(
             f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
@@ -172,6 +171,41 @@ class Equilibrium(GradientNetwork):
             stacklevel=3,
         )
         return result, steps
+
+    def first(self, y: Tensor, sigma: Tensor) -> Tensor:
+        """Return where the iterations start."""
+        return y if self.start is None else self.start(y, sigma)
+
+    def advance(
+        self, x: Tensor, point: Tensor, weight: Tensor, gradient: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take one accelerated gradient step, of length ``1/(1 + mu)``.
+
+        The momentum starts again whenever it points uphill (O'Donoghue and Candes, Found. Comput. Math. 2015).
+
+        Args:
+            x: the last iterates, ``(B, C, H, W)``.
+            point: where the momentum has carried them.
+            weight: of the momentum, ``(B,)``.
+            gradient: of the objective, at ``point``.
+            sigma: as in `forward`.
+
+        Returns:
+            The next ``x``, ``point`` and ``weight``.
+        """
+        new = point - gradient / per_picture(1 + self.strength(sigma), gradient)
+        uphill = (gradient * (new - x)).flatten(1).sum(dim=1) > 0
+        weight = torch.where(uphill, 1.0, weight)
+        following = (1 + (1 + 4 * weight.square()).sqrt()) / 2
+        momentum = torch.where(uphill, 0.0, (weight - 1) / following)
+        return new, new + per_picture(momentum, new) * (new - x), following
+
+    def limits(self, y: Tensor, sigma: Tensor) -> Tensor:
+        """Return the root mean square gradient of each picture, ``(B,)``, at which it has arrived."""
+        levels = sigma.clamp_min(SIGMA_FLOOR)
+        size = root_mean_square(y).clamp_min(1)
+        rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
+        return rounding if y.dtype == torch.float64 else self.tolerance * levels + rounding
 
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``Phi(y) = |y|^2/2 - min_x E(x; y)`` of each image, ``(B,)``."""
@@ -184,15 +218,7 @@ class Equilibrium(GradientNetwork):
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``min E(.; x)``, ``(B,)``, and ``D(x)``."""
         solution = self(x, sigma)
-        regulariser = self.regulariser.envelope_and_gradient(solution, sigma)[0]
-        distance = image_sum((solution - x).square()) / 2
-        return distance + self.strength(sigma) * regulariser, solution
-
-    def _limits(self, y: Tensor, levels: Tensor) -> Tensor:
-        """Return the root mean square gradient of each picture at which it has arrived."""
-        size = y.square().flatten(1).mean(dim=1).sqrt().clamp_min(1)
-        rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
-        return rounding if y.dtype == torch.float64 else self.tolerance * levels + rounding
+        return self.objective(solution, x, sigma), solution
 
     def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
@@ -212,6 +238,11 @@ class Equilibrium(GradientNetwork):
             return v + mu * (v - product)
 
         return _InverseHessian(hessian)
+
+
+def root_mean_square(x: Tensor) -> Tensor:
+    """Return that of each picture of ``(B, ...)``, ``(B,)``."""
+    return x.square().flatten(1).mean(dim=1).sqrt()
 
 
 class _InverseHessian:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gradprox.errors import InputError
-from gradprox.networks import IdentityPath
+from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.operators.model_file import network_bytes, network_from_bytes
 
 # Keys of the metadata of an ONNX file begin with this, lest they meet those of others.
 PREFIX = "gradprox."
 
 
-def weights_metadata(network: IdentityPath) -> dict[str, str]:
+def weights_metadata(network: IdentityPath | Equilibrium) -> dict[str, str]:
     """Return the metadata entries, without their prefix, that carry a network."""
     weights = network_bytes(network)
     return {
@@ -26,7 +26,7 @@ def weights_metadata(network: IdentityPath) -> dict[str, str]:
     }
 
 
-def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPath:
+def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPath | Equilibrium:
     """Rebuild the network that metadata entries, without their prefix, carry; messages call the file ``label``.
 
     Raises:
@@ -41,12 +41,12 @@ def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPa
     if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
         raise InputError(f"{label}: the weights it carries do not match their checksum")
     network = network_from_bytes(weights, f"{label} (its weights)")
-    if not isinstance(network, IdentityPath):
+    if not isinstance(network, IdentityPath | Equilibrium):
         raise InputError(f"{label}: carries a {type(network).__name__}, which is never exported")
     return network
 
 
-def load_network_from_onnx(path: str | Path) -> IdentityPath:
+def load_network_from_onnx(path: str | Path) -> IdentityPath | Equilibrium:
     """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
 
     Raises:

@@ -78,8 +78,8 @@ def test_a_file_verifies_by_itself_and_stores_its_report(request: pytest.Fixture
 def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
     # The filters are; what turns energies into gates is not, however large they grow.
     kinds = {t.name: t.data_type for t in onnx.load(half).graph.initializer}
-    assert kinds["filters/half"] == TensorProto.FLOAT16
-    assert "filters" not in kinds
+    assert kinds["network.filters/half"] == TensorProto.FLOAT16
+    assert "network.filters" not in kinds
     graph = onnx.load(denoiser_file).graph
     chosen = [node.op_type for node in graph.node if node.name in tolerant(graph)]
     assert chosen.count("Conv") == 4  # the filters; on the way back windows, mixing, filters
@@ -154,7 +154,7 @@ def test_certificates_catch_quantised_weights(prior: LearnedProx) -> None:
 def test_a_tampered_half_is_found(half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(model: ModelProto) -> None:
         for tensor in model.graph.initializer:
-            if tensor.name == "filters/half":
+            if tensor.name == "network.filters/half":
                 filters = onnx.numpy_helper.to_array(tensor).copy()
                 filters[0, 0, 0, 0] += np.float16(0.01)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(filters, tensor.name))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch.export import Dim
 
-from gradprox.export.parts import MAX_STEPS, Body, Finish, Start
+from gradprox.export.assembly import loop, place
 from gradprox.export.problem import Deblurring, Problem
-from gradprox.export.tracing import OPSET, graphs, trace
+from gradprox.export.solver_parts import Body, Finish, Start
+from gradprox.export.tracing import OPSET, trace
 from gradprox.networks import IdentityPath
 
 # Inputs that every step reads.
@@ -52,7 +50,7 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
         Body(network, algorithm, problem),
         (*state, y, kernel, one, one, one, one),
         (*STATE, *SETTINGS),
-        tuple(f"new_{name}" for name in (*STATE, *ROWS)),
+        ("go_on", *(f"new_{name}" for name in (*STATE, *ROWS))),
         inside | unnamed,
     )
     if problem.name != "valid":
@@ -76,43 +74,14 @@ def _assemble(
 ) -> ModelProto:
     """Put the parts together: start, a ``Loop`` around the body, finish, if there is any."""
     weights: dict[str, TensorProto] = {}
-    nodes = _place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
+    nodes = place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
 
-    carried = {name: f"now_{name}" for name in STATE}
-    inner = [
-        *_place(body, "step", carried, weights),
-        # One picture that still runs keeps the loop going.
-        helper.make_node("Equal", ["new_status", "still_running"], ["open"], name="step/open"),
-        helper.make_node("Cast", ["open"], ["open_int"], to=TensorProto.INT64, name="step/open_int"),
-        helper.make_node("ReduceMax", ["open_int"], ["any_open"], keepdims=0, name="step/any_open"),
-        helper.make_node("Cast", ["any_open"], ["go_on"], to=TensorProto.BOOL, name="step/go_on"),
-    ]
-    kinds = {
-        value.name: value.type.tensor_type.elem_type for value in (*body.graph.input, *body.graph.output)
-    }
-    ranks = {name: (1 if name in ("status", "steps", *ROWS) else 4) for name in (*STATE, *ROWS)}
-    typed = helper.make_tensor_value_info
-    loop_body = helper.make_graph(
-        inner,
-        "one_step",
-        [
-            typed("iteration", TensorProto.INT64, []),
-            typed("going", TensorProto.BOOL, []),
-            *(typed(carried[name], kinds[name], [None] * ranks[name]) for name in STATE),
-        ],
-        [
-            typed("go_on", TensorProto.BOOL, []),
-            *(typed(f"new_{name}", kinds[f"new_{name}"], [None] * ranks[name]) for name in (*STATE, *ROWS)),
-        ],
-    )
-    weights["still_running"] = helper.make_tensor("still_running", TensorProto.INT64, [1], [MAX_STEPS])
-    weights["begin"] = helper.make_tensor("begin", TensorProto.BOOL, [], [True])
     weights["axis_0"] = helper.make_tensor("axis_0", TensorProto.INT64, [1], [0])
     weights["one_row_each"] = helper.make_tensor("one_row_each", TensorProto.INT64, [1], [-1])
     nodes += [
-        helper.make_node(
-            "Loop",
-            ["n_iter", "begin", *(f"first_{name}" for name in STATE)],
+        loop(
+            body,
+            {name: f"first_{name}" for name in STATE},
             [
                 "last_x" if finish else "x",
                 "last_gradient",
@@ -120,25 +89,24 @@ def _assemble(
                 "steps",
                 *(f"{name}_rows" for name in ROWS),
             ],
-            name="loop",
-            body=loop_body,
+            weights,
         ),
         *_history("residual_rows", "residuals", None),
         *_history("objective_rows", "objective", "first_objective"),
     ]
     if finish:
-        nodes += _place(finish, "finish", {"x": "last_x", "picture": "x"}, weights)
+        nodes += place(finish, "finish", {"x": "last_x", "picture": "x"}, weights)
     inputs = [
         value for value in start.graph.input if isinstance(problem, Deblurring) or value.name != "kernel"
     ]
-    inputs += [typed(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
-    inputs.append(typed("n_iter", TensorProto.INT64, []))
+    inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
+    inputs.append(helper.make_tensor_value_info("n_iter", TensorProto.INT64, []))
     outputs = [
-        typed("x", TensorProto.FLOAT, ["batch", *picture_sizes]),
-        typed("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
-        typed("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
-        typed("steps", TensorProto.INT64, ["batch"]),
-        typed("status", TensorProto.INT64, ["batch"]),
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *picture_sizes]),
+        helper.make_tensor_value_info("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
+        helper.make_tensor_value_info("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
+        helper.make_tensor_value_info("steps", TensorProto.INT64, ["batch"]),
+        helper.make_tensor_value_info("status", TensorProto.INT64, ["batch"]),
     ]
     graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(weights.values()))
     return helper.make_model(
@@ -171,39 +139,3 @@ def _history(rows: str, name: str, first: str | None) -> list[NodeProto]:
         helper.make_node("Concat", [f"{name}/first", table], [f"{name}/all"], axis=0, name=f"{name}/all"),
         helper.make_node("Transpose", [f"{name}/all"], [name], perm=[1, 0], name=f"{name}/turned"),
     ]
-
-
-def _place(
-    part: ModelProto, prefix: str, names: Mapping[str, str], weights: dict[str, TensorProto]
-) -> list[NodeProto]:
-    """Return the nodes of a part, its values renamed, its constants moved to ``weights``, the same ones once.
-
-    Args:
-        part: the part.
-        prefix: of every value that has no other name.
-        names: new names of inputs and outputs; those not mentioned keep theirs.
-        weights: constants by name, added to.
-    """
-    if len(list(graphs(part.graph))) > 1:
-        raise ValueError("a part with graphs inside its nodes cannot be renamed")
-    renamed = {value.name: value.name for value in (*part.graph.input, *part.graph.output)}
-    renamed |= {name: new for name, new in names.items() if name in renamed}
-    for tensor in part.graph.initializer:
-        content = TensorProto()
-        content.CopyFrom(tensor)
-        content.ClearField("name")
-        key = "w_" + hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:16]
-        content.name = key
-        weights.setdefault(key, content)
-        renamed[tensor.name] = key
-    nodes = []
-    for node in part.graph.node:
-        placed = NodeProto()
-        placed.CopyFrom(node)
-        for values in (placed.input, placed.output):
-            for position, value in enumerate(values):
-                if value:
-                    values[position] = renamed.get(value, f"{prefix}/{value}")
-        placed.name = f"{prefix}/{node.name}"
-        nodes.append(placed)
-    return nodes

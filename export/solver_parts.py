@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gradprox.export.blur import GraphBlur
+from gradprox.export.one_piece import OnePiece
 from gradprox.export.problem import Operator, Problem
 from gradprox.networks import IdentityPath
-from gradprox.networks.borders import extend
 from gradprox.operators import LearnedProx
 from gradprox.solvers.explicit import SmoothState
 from gradprox.solvers.forward_backward import ForwardBackwardState
@@ -31,21 +31,17 @@ class GraphProx:
 
     Args:
         network: the network.
-        filters: its filters.
     """
 
-    def __init__(self, network: IdentityPath, filters: Tensor) -> None:
+    def __init__(self, network: OnePiece) -> None:
         self.network = network
-        self.filters = filters
 
     def prox_and_envelope(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `LearnedProx.prox_and_envelope`."""
         batch, channels, height, width = y.shape
         # A gray network takes colours one by one.
         folded = y.reshape(batch * channels, 1, height, width) if self.network.channels == 1 else y
-        envelope, x = self.network.inside_with_envelope(
-            extend(folded, self.network.radius), sigma, self.filters
-        )
+        envelope, x = self.network.envelope_and_gradient(folded, sigma)
         return x.view(batch, channels, height, width), envelope.view(batch, -1).sum(dim=1)
 
     def weak_convexity(self) -> float:
@@ -62,20 +58,17 @@ class Part(nn.Module):
         problem: what is to be undone.
     """
 
-    filters: Tensor
-
     def __init__(self, network: IdentityPath, algorithm: str, problem: Problem) -> None:
         super().__init__()
-        self.network = network
+        self.network = OnePiece(network)
         self.algorithm = algorithm
         self.problem = problem
-        self.register_buffer("filters", network.bank.filters())
 
     def pieces(self, y: Tensor, kernel: Tensor) -> tuple[LeastSquares, LearnedProx, Operator]:
         """Return the data term, the prior and the forward operator, as the solvers expect them."""
         operator = self.problem.operator(kernel)
         # Both stand in for what they are cast to: a step calls nothing that they lack.
-        prior = cast("LearnedProx", GraphProx(self.network, self.filters))
+        prior = cast("LearnedProx", GraphProx(self.network))
         return LeastSquares(y, cast("Any", operator), 1.0), prior, operator
 
     def solver(self, sigma: Tensor, strength: Tensor, stepsize: Tensor | None) -> Solver[Any]:
@@ -120,7 +113,7 @@ class Body(Part):
         stepsize: Tensor,
         tol: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Return the next state, and one row of each history, ``(B,)``."""
+        """Return whether a picture still runs, the next state, and one row of each history, ``(B,)``."""
         data, prior, _ = self.pieces(y, kernel)
         unknown = torch.full_like(x[:, 0, 0, 0], torch.nan)
         _, state = ALGORITHMS[self.algorithm]
@@ -131,10 +124,12 @@ class Body(Part):
         # A picture that has stopped stays as it is; so does one whose step was not finite.
         accepted = (running & finite)[:, None, None, None]
         stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_STEPS), NON_FINITE)
+        new_status = torch.where(running, stopped, status)
         return (
+            (new_status == MAX_STEPS).any(),
             torch.where(accepted, new.x, x),
             torch.where(accepted, new.gradient, gradient),
-            torch.where(running, stopped, status),
+            new_status,
             steps + running.long(),
             torch.where(running, new.objective, torch.nan),
             torch.where(running, residual.to(new.objective), torch.nan),

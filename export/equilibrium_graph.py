@@ -1,0 +1,138 @@
+"""An equilibrium network as one ONNX model: its iterations a real ``Loop``, which stops picture by picture."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from onnx import ModelProto, TensorProto, helper
+from torch import Tensor, nn
+from torch.export import Dim
+
+from gradprox.export.assembly import loop, place
+from gradprox.export.one_piece import OnePiece
+from gradprox.export.tracing import OPSET, trace
+from gradprox.networks import Equilibrium
+from gradprox.networks.base import image_sum, per_picture
+from gradprox.networks.equilibrium import MAX_STEPS, root_mean_square
+
+STATE = ("x", "point", "weight", "going")
+
+
+class Part(nn.Module):
+    """What the parts share: an equilibrium without tiles.
+
+    Its own methods are what is exported, not a copy of them.
+
+    Args:
+        network: the network, its parts replaced by `OnePiece`.
+    """
+
+    def __init__(self, network: Equilibrium) -> None:
+        super().__init__()
+        self.network = network
+
+
+class Start(Part):
+    """Before the loop."""
+
+    def forward(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, ...]:
+        """Return the first iterates, ``(B, C, H, W)``, and weights, whether they go on, and limits, ``(B,)``."""
+        limits = self.network.limits(y, sigma)
+        return self.network.first(y, sigma), torch.ones_like(limits), torch.ones_like(limits) > 0, limits
+
+
+class Body(Part):
+    """One step, and which pictures have arrived before it."""
+
+    def forward(
+        self,
+        x: Tensor,
+        point: Tensor,
+        weight: Tensor,
+        going: Tensor,
+        y: Tensor,
+        sigma: Tensor,
+        limits: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return whether any picture goes on, and the next state."""
+        gradient = self.network.objective_gradient(point, y, sigma)
+        size = root_mean_square(gradient)
+        # Not a number is no arrival, but never gets better.
+        point = torch.where(per_picture(size.isnan(), point), torch.nan, point)
+        going = going & (size > limits)
+        moving = per_picture(going, x)
+        new_x, new_point, new_weight = self.network.advance(x, point, weight, gradient, sigma)
+        return (
+            going.any(),
+            torch.where(moving, new_x, x),
+            torch.where(moving, new_point, point),
+            torch.where(going, new_weight, weight),
+            going,
+        )
+
+
+class Finish(Part):
+    """After the loop."""
+
+    def forward(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``Phi(y)``, ``(B,)`` in double precision, where ``x`` is the minimiser."""
+        return image_sum(y * y) / 2 - self.network.objective(x, y, sigma)
+
+
+def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
+    """Return the ONNX model of an equilibrium; its inputs and outputs are those of `export_denoiser`.
+
+    Args:
+        network: the network, in single precision.
+        potential: whether the model returns ``Phi(y)`` too.
+    """
+    network = copy.deepcopy(network)
+    network.regulariser = cast("Any", OnePiece(network.regulariser))
+    if network.start is not None:
+        network.start = cast("Any", OnePiece(network.start))
+    y, sigma = torch.zeros(2, network.channels, 12, 13), torch.full((1,), 0.1)
+    ones = torch.ones(2)
+    sizes = {"y": {0: "batch", 2: "height", 3: "width"}}
+    # Inside, sizes follow from those of the pictures; naming them again would be refused.
+    inside: dict[str, Any] = {name: {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO} for name in ("x", "point", "y")}
+    inside |= {name: {0: Dim.AUTO} for name in ("weight", "going", "limits")}
+    weights = {"n_iter": helper.make_tensor("n_iter", TensorProto.INT64, [], [MAX_STEPS])}
+    start = trace(Start(network), (y, sigma), ("y", "sigma"), ("x", "weight", "going", "limits"), sizes)
+    step = trace(
+        Body(network),
+        (y, y, ones, ones > 0, y, sigma, ones),
+        (*STATE, "y", "sigma", "limits"),
+        ("go_on", *(f"new_{name}" for name in STATE)),
+        inside,
+    )
+    nodes = [
+        *place(start, "start", {name: f"first_{name}" for name in STATE}, weights),
+        loop(
+            step,
+            {"x": "first_x", "point": "first_x", "weight": "first_weight", "going": "first_going"},
+            ["last_iterate", "x", "last_weight", "last_going"],
+            weights,
+        ),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", network.channels, "height", "width"])
+    ]
+    if potential:
+        finish = trace(
+            Finish(network),
+            (y, y, sigma),
+            ("x", "y", "sigma"),
+            ("potential",),
+            {"x": inside["x"], "y": inside["y"]},
+        )
+        nodes += place(finish, "finish", {}, weights)
+        outputs.append(helper.make_tensor_value_info("potential", TensorProto.DOUBLE, ["batch"]))
+    graph = helper.make_graph(nodes, "gradprox", list(start.graph.input), outputs, list(weights.values()))
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=start.ir_version,
+        producer_name="gradprox",
+    )

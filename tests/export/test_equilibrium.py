@@ -1,0 +1,193 @@
+"""Exported equilibria: a loop in the file, whose results are as near to the prox as they should be."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+
+from gradprox import InputError, load_model
+from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
+from gradprox.export.runtime import OnnxDenoiser, container
+from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig
+from gradprox.networks.equilibrium import root_mean_square
+from gradprox.operators import LearnedProx
+from gradprox.problems import ReflectiveBlur, gaussian_kernel
+from gradprox.solvers import GD
+
+from .test_verification import followed_by, tampered
+
+INNER = IdentityPathConfig(kernel_size=4, window=3, components=2)
+
+
+def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
+    inner = IdentityPathConfig(kernel_size=4, window=3, components=2, channels=channels)
+    config = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=inner if start else None)
+    network = Equilibrium(config).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for weight in network.parameters():
+        weight += 0.2 * weight.abs().mean() * torch.randn(weight.shape, generator=generator)
+    return LearnedProx(network, "small")
+
+
+@pytest.fixture(scope="module")
+def prior() -> LearnedProx:
+    return equilibrium()
+
+
+@pytest.fixture(scope="module")
+def exported(prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    path = tmp_path_factory.mktemp("equilibrium") / "equilibrium.onnx"
+    return path, export_denoiser(prior, path, potential=True)
+
+
+@pytest.fixture(scope="module")
+def file(exported: tuple[Path, Report]) -> Path:
+    return exported[0]
+
+
+def picture(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).random(shape, dtype=np.float32)
+
+
+def test_the_loop_is_in_the_file(file: Path, prior: LearnedProx) -> None:
+    nodes = [node.op_type for node in onnx.load(file).graph.node]
+    assert nodes.count("Loop") == 1
+    _, metadata = container.read(file)
+    assert json.loads(metadata["halo"]) is None
+    assert json.loads(metadata["tolerance"]) == prior.network.tolerance
+    assert json.loads(metadata["certificate"])["lipschitz_bound"] == pytest.approx(20)
+    assert load_model(file).network.config == prior.network.config
+
+
+@pytest.mark.parametrize("level", [0.0, 2 / 255, 25 / 255, 0.5])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1, 5), (1, 1, 24, 17), (1, 3, 9, 8)])
+def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
+    file: Path, prior: LearnedProx, shape: tuple[int, ...], level: float
+) -> None:
+    y, sigma = picture(*shape), float(np.float32(level))
+    # Each channel is a picture of its own.
+    y64 = torch.from_numpy(y).double().view(-1, 1, *shape[2:])
+    network = prior.network
+    limits = network.limits(y64.float(), torch.tensor([sigma]))
+    exact = load_model(file).double()(y64, sigma)
+    found = torch.from_numpy(OnnxDenoiser(file, threads=1)(y, sigma)).view_as(exact)
+    distance = root_mean_square(found - exact)
+    assert bool((distance <= 1.1 * limits * network.lipschitz_bound()).all())
+    # And far less than nothing done.
+    if level > 0.05:
+        assert bool((distance <= 0.05 * root_mean_square(y64 - exact) + 1e-6).all())
+
+
+def test_it_stops_where_torch_stops(file: Path, prior: LearnedProx) -> None:
+    y = picture(3, 1, 20, 21)
+    np.testing.assert_allclose(
+        OnnxDenoiser(file, threads=1)(y, 0.1), prior(torch.from_numpy(y), 0.1).numpy(), atol=1e-5
+    )
+
+
+def test_each_picture_of_a_batch_stops_by_itself(file: Path) -> None:
+    session = onnxruntime.InferenceSession(file)
+    flat, busy = np.full((1, 1, 20, 21), 0.5, np.float32), picture(1, 1, 20, 21)
+
+    def run(y: np.ndarray) -> np.ndarray:
+        return session.run(["x"], {"y": y, "sigma": np.array([0.1], np.float32)})[0]
+
+    together = run(np.concatenate([flat, busy, np.full_like(flat, np.nan)]))
+    np.testing.assert_allclose(together[0], run(flat)[0], atol=1e-6)
+    np.testing.assert_allclose(together[1], run(busy)[0], atol=1e-6)
+    assert np.isnan(together[2]).all()
+
+
+def test_three_channels_without_a_first_pass(tmp_path: Path) -> None:
+    colour = equilibrium(start=False, channels=3)
+    export_denoiser(colour, tmp_path / "colour.onnx")
+    y = picture(1, 3, 15, 22)
+    np.testing.assert_allclose(
+        OnnxDenoiser(tmp_path / "colour.onnx", threads=1)(y, 0.1),
+        colour(torch.from_numpy(y), 0.1).numpy(),
+        atol=1e-5,
+    )
+
+
+def test_a_solver_descends_with_it(file: Path) -> None:
+    prior = load_prior(file)
+    assert prior.network.radius is None
+    physics = ReflectiveBlur(gaussian_kernel(1.0), (24, 24))
+    y = physics.A(torch.from_numpy(picture(1, 1, 24, 24)))
+    result = GD(sigma=0.05, max_steps=10)(y, physics, prior)
+    assert result.steps.tolist() == [10]
+    assert bool((result.objective.diff(dim=1) <= 1e-5).all())
+
+
+def test_a_file_verifies_by_itself(exported: tuple[Path, Report]) -> None:
+    path, report = exported
+    assert verify(path) == report
+    assert 0.1 < report.error <= 1.1
+    assert report.potential_error <= 2e-6
+    assert "distance from the exact prox" in str(report)
+
+
+def change_a_filter(model: ModelProto, by: float = 0.01) -> None:
+    """Change one tap of the first four-dimensional weight of the step: of the analysis, or of the synthesis."""
+    (iterations,) = (node for node in model.graph.node if node.op_type == "Loop")
+    step = iterations.attribute[0].g
+    used = {name for node in step.node if node.op_type == "Conv" for name in node.input}
+    for tensor in model.graph.initializer:
+        if tensor.name in used and list(tensor.dims[2:]) == [4, 4]:
+            filters = numpy_helper.to_array(tensor).copy()
+            filters[0, 0, 0, 0] += by
+            tensor.CopyFrom(numpy_helper.from_array(filters, tensor.name))
+            return
+    raise AssertionError("no filters in the step")
+
+
+def stop_after_one_step(model: ModelProto) -> None:
+    (most,) = (tensor for tensor in model.graph.initializer if tensor.name == "n_iter")
+    most.CopyFrom(numpy_helper.from_array(np.array(1), "n_iter"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_a_filter, "does not minimise"),
+        (stop_after_one_step, "does not minimise"),
+        (followed_by("Neg", "potential"), "potential differs"),
+        (functools.partial(change_a_filter, by=np.nan), "does not minimise .* nan times"),
+    ],
+)
+def test_changes_are_found(
+    file: Path, tmp_path: Path, change: Callable[[ModelProto], None], message: str
+) -> None:
+    with pytest.raises(VerificationError, match=message):
+        verify(tampered(file, tmp_path / "changed.onnx", change))
+
+
+@pytest.mark.parametrize("value", [None, "nonsense", "nan", "-1", "1e-5"])
+def test_the_stated_tolerance_must_hold(file: Path, tmp_path: Path, value: str | None) -> None:
+    def change(model: ModelProto) -> None:
+        (entry,) = (entry for entry in model.metadata_props if entry.key == "gradprox.tolerance")
+        if value is None:
+            model.metadata_props.remove(entry)
+        else:
+            entry.value = value
+
+    with pytest.raises(VerificationError, match=r"tolerance|does not minimise"):
+        verify(tampered(file, tmp_path / "changed.onnx", change))
+
+
+def test_what_cannot_be_exported_is_refused(prior: LearnedProx, tmp_path: Path) -> None:
+    for precision in ("float16", "int8"):
+        with pytest.raises(InputError, match=f"small: {precision} is too coarse for the iterations"):
+            export_denoiser(prior, tmp_path / "refused.onnx", precision=precision)
+    with pytest.raises(InputError, match="small: iterates itself"):
+        export_solver("deblur", "pgd", prior, tmp_path / "refused.onnx")
+    assert not list(tmp_path.iterdir())

@@ -87,7 +87,7 @@ def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium)
         for level in NOISE_LEVELS:
             sigma = np.array([level], np.float32)
             x, *potential = session.run(None, {"y": y, "sigma": sigma})
-            limits = network.limits(torch.from_numpy(y), torch.from_numpy(sigma)).double()
+            limits = network.limits(torch.from_numpy(y), torch.from_numpy(sigma), network.tolerance).double()
             x64, y64, sigma64 = (torch.from_numpy(values).double() for values in (x, y, sigma))
             gradient = root_mean_square(reference.objective_gradient(x64, y64, sigma64))
             share = float((gradient / limits).max())

@@ -39,7 +39,7 @@ class Start(Part):
 
     def forward(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, ...]:
         """Return the first iterates, ``(B, C, H, W)``, and weights, whether they go on, and limits, ``(B,)``."""
-        limits = self.network.limits(y, sigma)
+        limits = self.network.limits(y, sigma, self.network.tolerance)
         return self.network.first(y, sigma), torch.ones_like(limits), torch.ones_like(limits) > 0, limits
 
 

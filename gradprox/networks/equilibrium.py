@@ -129,7 +129,22 @@ class Equilibrium(GradientNetwork):
         Warns:
             RuntimeWarning: a picture has not reached the tolerance in `MAX_STEPS` steps.
         """
-        solution = self.minimise(x.detach(), sigma)[0]
+        return self.solve(x, sigma, self.tolerance)
+
+    def solve(self, x: Tensor, sigma: Tensor, tolerance: float, derivative_tolerance: float = 0.0) -> Tensor:
+        """Return ``D(x)`` to another tolerance than the network's own, as in training.
+
+        Args:
+            x: as in `forward`.
+            sigma: as in `forward`.
+            tolerance: of the iterations in single precision, relative to the noise level.
+            derivative_tolerance: of derivatives in single precision: the relative residual of their linear systems,
+                not below rounding.
+
+        Warns:
+            RuntimeWarning: as in `forward`.
+        """
+        solution = self.minimise(x.detach(), sigma, tolerance)[0]
         if not torch.is_grad_enabled() or not (
             x.requires_grad
             or sigma.requires_grad
@@ -137,13 +152,15 @@ class Equilibrium(GradientNetwork):
         ):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
-        return solution + _Implicit.apply(residual, self._inverse_hessian(solution, sigma))
+        return solution + _Implicit.apply(
+            residual, self._inverse_hessian(solution, sigma, derivative_tolerance)
+        )
 
     @torch.no_grad()
-    def minimise(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def minimise(self, y: Tensor, sigma: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
         """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``."""
         result = self.first(y, sigma).clone()
-        limits = self.limits(y, sigma)
+        limits = self.limits(y, sigma, tolerance)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.arange(len(y), device=y.device)
         x, point, weight, level = result, result, y.new_ones(len(y)), sigma
@@ -168,7 +185,7 @@ class Equilibrium(GradientNetwork):
         warnings.warn(
             f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return result, steps
 
@@ -200,12 +217,12 @@ class Equilibrium(GradientNetwork):
         momentum = torch.where(uphill, 0.0, (weight - 1) / following)
         return new, new + per_picture(momentum, new) * (new - x), following
 
-    def limits(self, y: Tensor, sigma: Tensor) -> Tensor:
+    def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
         """Return the root mean square gradient of each picture, ``(B,)``, at which it has arrived."""
         levels = sigma.clamp_min(SIGMA_FLOOR)
         size = root_mean_square(y).clamp_min(1)
         rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
-        return rounding if y.dtype == torch.float64 else self.tolerance * levels + rounding
+        return rounding if y.dtype == torch.float64 else tolerance * levels + rounding
 
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``Phi(y) = |y|^2/2 - min_x E(x; y)`` of each image, ``(B,)``."""
@@ -220,8 +237,8 @@ class Equilibrium(GradientNetwork):
         solution = self(x, sigma)
         return self.objective(solution, x, sigma), solution
 
-    def _inverse_hessian(self, x: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what multiplies with the inverse of ``I + mu Hess R(x)``."""
+    def _inverse_hessian(self, x: Tensor, sigma: Tensor, tolerance: float) -> Callable[[Tensor], Tensor]:
+        """Return what multiplies with the inverse of ``I + mu Hess R(x)``, to a tolerance of `solve`."""
         mu = per_picture(self.strength(sigma).detach(), x)
 
         # Recorded when first asked for: many results are never differentiated.
@@ -237,7 +254,8 @@ class Equilibrium(GradientNetwork):
             (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
             return v + mu * (v - product)
 
-        return _InverseHessian(hessian)
+        rounding = LINEAR_ROUNDING * torch.finfo(x.dtype).eps
+        return _InverseHessian(hessian, rounding if x.dtype == torch.float64 else max(rounding, tolerance))
 
 
 def root_mean_square(x: Tensor) -> Tensor:
@@ -250,10 +268,15 @@ class _InverseHessian:
 
     By conjugate gradients; once these have cost as many products as writing ``A`` down would have, as for whole
     Jacobians of small pictures, by its Cholesky factor.
+
+    Args:
+        apply: multiplies with ``A``.
+        tolerance: of the relative residuals.
     """
 
-    def __init__(self, apply: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, apply: Callable[[Tensor], Tensor], tolerance: float) -> None:
         self._apply = apply
+        self._tolerance = tolerance
         self._products = 0
         self._factor: Tensor | None = None
 
@@ -266,13 +289,16 @@ class _InverseHessian:
             # Without its check: a picture that is not a number must not stop the others.
             self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
         if self._factor is None:
-            precision = LINEAR_ROUNDING * torch.finfo(right.dtype).eps
             x, arrived = conjugate_gradients(
-                self._counted, right, torch.zeros_like(right), tolerance=precision, steps=MAX_LINEAR_STEPS
+                self._counted,
+                right,
+                torch.zeros_like(right),
+                tolerance=self._tolerance,
+                steps=MAX_LINEAR_STEPS,
             )
             if not bool((arrived | x.flatten(1).isnan().any(dim=1)).all()):
                 warnings.warn(
-                    f"a derivative is short of its precision after {MAX_LINEAR_STEPS} steps",
+                    f"a derivative is short of its tolerance after {MAX_LINEAR_STEPS} steps",
                     RuntimeWarning,
                     stacklevel=3,
                 )

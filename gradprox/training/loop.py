@@ -18,7 +18,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
-from gradprox.networks import IdentityPath
+from gradprox.networks import Equilibrium
 from gradprox.networks.borders import extend
 from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators import LearnedProx, save_network
@@ -119,7 +119,7 @@ def _train(
     held_out = [read(path) for path in pictures_in(validation)] if validation and first else []
 
     network = initial_network(recipe).to(device)
-    forward = _compiled(network) if compiled else network
+    forward = _forward(network, recipe, compiled)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     start = restore_checkpoint(folder, network, optimizer)
     # Whatever the log says of steps after the checkpoint will be measured again.
@@ -191,15 +191,21 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
-def _compiled(network: PictureNetwork) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the network for patches, in one piece, its operations fused.
+def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what computes the network in training.
 
-    The filters' norm is left out: compilers know no complex numbers, and it is a small part of a step.
+    Compiled, it takes patches in one piece. The filters' norm is left out: compilers know no complex numbers, and it
+    is a small part of a step.
     """
-    if not isinstance(network, IdentityPath):
-        raise InputError(
-            "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
-        )
+    if isinstance(network, Equilibrium):
+        if compiled:
+            raise InputError(
+                "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
+            )
+        tolerances = (recipe.tolerance, recipe.derivative_tolerance)
+        return lambda x, sigma: network.solve(x, sigma, *tolerances)
+    if not compiled:
+        return network
     inside = torch.compile(network.inside)
     return lambda x, sigma: inside(extend(x, network.radius), sigma, network.bank.filters())
 

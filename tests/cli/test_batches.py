@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
         shutil.copy(shots / "0.png", shots / f"copy{i}.png")
     command = ["deblur", shots, "--kernel", "disk:1.5", "--noise", "0.01", "--workers", workers, "-o", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "gradprox.cli", *map(str, command)],
+        [sys.executable, "-m", "gradprox", *map(str, command)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -77,7 +77,7 @@ def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
     # Each channel is a picture of its own.
     y64 = torch.from_numpy(y).double().view(-1, 1, *shape[2:])
     network = prior.network
-    limits = network.limits(y64.float(), torch.tensor([sigma]))
+    limits = network.limits(y64.float(), torch.tensor([sigma]), network.tolerance)
     exact = load_model(file).double()(y64, sigma)
     found = torch.from_numpy(OnnxDenoiser(file, threads=1)(y, sigma)).view_as(exact)
     distance = root_mean_square(found - exact)

@@ -66,7 +66,9 @@ def test_an_equilibrium_is_within_its_tolerance(name: str, folder: Path) -> None
     y = np.random.default_rng(7).random((1, denoise.channels, 31, 37), dtype=np.float32)
     for level in LEVELS:
         sigma = float(np.float32(level))
-        limit = float(prior.network.limits(torch.from_numpy(y), torch.tensor([sigma])))
+        limit = float(
+            prior.network.limits(torch.from_numpy(y), torch.tensor([sigma]), prior.network.tolerance)
+        )
         distance = np.sqrt(
             np.mean((denoise(y, sigma) - prior(torch.from_numpy(y).double(), sigma).numpy()) ** 2)
         )

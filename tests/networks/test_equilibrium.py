@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig, equilibrium, identity_path
 from gradprox.networks.base import image_sum
+from gradprox.networks.equilibrium import root_mean_square
 from gradprox.networks.gates import RampMixture
 from gradprox.networks.identity_path import IdentityPath
 from gradprox.operators import LearnedProx, load_network, save_network
@@ -107,6 +108,19 @@ def test_it_is_the_prox_of_its_explicit_regulariser():
     torch.testing.assert_close(x + mu * (x - D.regulariser(x, sigma)), y, rtol=0, atol=1e-12)
 
 
+def test_derivatives_may_be_looser_and_say_how_much():
+    D, y, sigma = network(start=True).float(), pictures(2, size=(40, 41)).float(), level(0.1).float()
+    v = torch.randn_like(y)
+    y.requires_grad_()
+    found = {}
+    for tolerance in (0.0, 0.1):
+        (found[tolerance],) = torch.autograd.grad(D.solve(y, sigma, 0.0, tolerance), y, v)
+    error = root_mean_square(found[0.1] - found[0.0])
+    # A residual of a tenth, times the bound of the inverse Hessian.
+    assert bool((error <= 0.1 * D.lipschitz_bound() * root_mean_square(v)).all())
+    assert bool((error > 1e-3 * root_mean_square(found[0.0])).all())
+
+
 def test_single_precision_is_within_the_stated_tolerance():
     D, y, sigma = network(start=True), pictures(4, size=(20, 24)), level(0.1)
     exact = D(y, sigma)
@@ -129,7 +143,7 @@ def test_a_start_saves_steps_and_changes_nothing_else():
     for start in (D.start, None, Known()):
         D.start = start
         torch.testing.assert_close(D(y, sigma), exact, rtol=0, atol=1e-12)
-        single, steps = copy.deepcopy(D).float().minimise(y.float(), sigma.float())
+        single, steps = copy.deepcopy(D).float().minimise(y.float(), sigma.float(), D.tolerance)
         torch.testing.assert_close(single.double(), exact, rtol=0, atol=0.01)
         counts.append(int(steps.max()))
     assert counts[2] == 0 < min(counts[:2])
@@ -139,10 +153,10 @@ def test_each_picture_stops_by_itself():
     D = network()
     easy, hard = torch.full((1, 1, 12, 10), 0.5, dtype=torch.float64), pictures(2, size=(12, 10))
     y, sigma = torch.cat([easy, hard]), level(0.1)
-    together, steps = D.minimise(y, sigma)
+    together, steps = D.minimise(y, sigma, D.tolerance)
     assert int(steps[0]) < int(steps[1:].min())
     for i in range(3):
-        alone, count = D.minimise(y[i : i + 1], sigma)
+        alone, count = D.minimise(y[i : i + 1], sigma, D.tolerance)
         torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-12)
         assert int(count) == int(steps[i])
     levels = level(0.02, 0.1, 0.2)

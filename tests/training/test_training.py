@@ -220,7 +220,7 @@ def test_two_processes_give_the_weights_of_one(data, tmp_path):
         "[network]\nkernel_size = 4\nwindow = 3\ncomponents = 1\n"
     )
     options = ["--recipe", recipe, "--data", data, "--threads", "1", "--device", "cpu", "--quiet"]
-    command = ["-m", "gradprox.cli", "train", *map(str, options), "--out"]
+    command = ["-m", "gradprox", "train", *map(str, options), "--out"]
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     subprocess.run([sys.executable, *command, str(alone)], check=True)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -270,7 +270,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(data, tmp_path):
             "cpu",
             *more,
         ]
-        return [sys.executable, "-m", "gradprox.cli", "train", *map(str, options)]
+        return [sys.executable, "-m", "gradprox", "train", *map(str, options)]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     process = subprocess.Popen(

@@ -21,7 +21,8 @@ def verify(
     """Verify an exported ONNX file by itself.
 
     Legal ONNX, the same function as the network it carries, its Jacobian symmetric and without negative eigenvalues.
-    An int8 file claims less: it is verified to be as near to its network as it should be, and said to be UNCERTIFIED.
+    Of a model that iterates: its results minimise the network's objective, to the tolerance it states. An int8 file
+    claims less: it is verified to be as near to its network as it should be, and said to be UNCERTIFIED.
 
     Example: gradprox verify denoiser.onnx
     """

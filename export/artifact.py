@@ -15,12 +15,12 @@ from gradprox.export.precision import CERTIFIED
 from gradprox.export.runtime import container
 from gradprox.export.tracing import OPSET
 from gradprox.files import written_whole
-from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators import LearnedProx
 from gradprox.operators.onnx_weights import weights_metadata
 
 
-def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, IdentityPath | Equilibrium]:
+def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, PictureNetwork]:
     """Return a copy of a model on the CPU, in single precision, that export may do with as it likes; and its network.
 
     Raises:
@@ -29,14 +29,14 @@ def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, IdentityPath 
     from gradprox.zoo import load_model
 
     prior = model if isinstance(model, LearnedProx) else load_model(model)
-    if not isinstance(prior.network, IdentityPath | Equilibrium):
+    if not isinstance(prior.network, PictureNetwork):
         raise InputError(f"{prior.name}: {type(prior.network).__name__} networks cannot be exported")
     network = copy.deepcopy(prior.network).cpu().float().eval().requires_grad_(False)
     return LearnedProx(network, prior.name), network
 
 
 def describe(
-    prior: LearnedProx, network: IdentityPath | Equilibrium, kind: str, precision: str = "float32"
+    prior: LearnedProx, network: PictureNetwork, kind: str, precision: str = "float32"
 ) -> dict[str, str]:
     """Return the metadata of an export of ``prior`` and its ``network``, but for the report of its verification.
 
@@ -64,7 +64,6 @@ def describe(
         "precision": precision,
         "certified": json.dumps(certified),
         "certificate": json.dumps(certificate if certified else None),
-        **({"tolerance": json.dumps(network.tolerance)} if isinstance(network, Equilibrium) else {}),
     }
 
 

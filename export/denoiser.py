@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.export import artifact
-from gradprox.export.denoiser_check import DenoiserReport, examine_denoiser
-from gradprox.export.equilibrium_check import EquilibriumReport, examine_equilibrium
+from gradprox.export.denoiser_check import examine_denoiser
+from gradprox.export.equilibrium_check import examine_equilibrium
 from gradprox.export.equilibrium_graph import equilibrium_model
 from gradprox.export.one_piece import OnePiece
 from gradprox.export.precision import PRECISIONS, lowered
+from gradprox.export.report import Report
 from gradprox.export.tracing import trace
 from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.networks.base import image_sum
@@ -48,7 +49,7 @@ def export_denoiser(
     *,
     potential: bool = False,
     precision: str = "float32",
-) -> DenoiserReport | EquilibriumReport:
+) -> Report:
     """Write a learned prox as a verified ONNX file.
 
     The model has the inputs ``y``, float32 ``(batch, channels, height, width)`` of any size from 1x1, and ``sigma``,
@@ -59,7 +60,8 @@ def export_denoiser(
     weights as they were trained (`gradprox.load_model` reads them), its certificate, and its verification's report.
 
     The iterations of an `Equilibrium` become a ``Loop``, which ends when every picture is within the network's
-    ``tolerance``. It takes pictures whole: every pixel of a result depends on every one of the input.
+    ``tolerance``, or after a thousand steps; an output ``arrived``, bool ``(batch,)``, says of which pictures it is
+    true. It takes pictures whole: every pixel of a result depends on every one of the input.
 
     Args:
         model: the name of a shipped model, a model file, or a model.
@@ -92,7 +94,7 @@ def export_denoiser(
         raise InputError(f"the potential is exact, and that of no {precision} model: leave one of them out")
     prior, network = artifact.resolve(model)
     metadata = artifact.describe(prior, network, "denoiser", precision)
-    report: DenoiserReport | EquilibriumReport
+    report: Report
     if isinstance(network, Equilibrium):
         if precision != "float32":
             raise InputError(f"{prior.name}: {precision} is too coarse for the iterations of an equilibrium")

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
+from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, potential_error, run_cases
 from gradprox.export.differences import jacobian_figures, neighbours
 from gradprox.export.precision import CERTIFIED, PRECISIONS
 from gradprox.export.report import Report, check_legal, demand
@@ -44,9 +45,6 @@ PARITY_TOLERANCE = {"float32": 2e-6, "float16": 2e-3, "int8": 3e-2}
 JACOBIAN_TOLERANCE = 1e-6
 DIFFERENCE = 1e-7
 
-# (batch, height, width): one pixel, one line, odd, prime, no powers of two, larger than a tile of the network.
-SHAPES = ((1, 1, 1), (3, 1, 1), (2, 1, 64), (3, 7, 13), (1, 31, 37), (1, 48, 60), (3, 97, 101), (1, 193, 64))
-NOISE_LEVELS = (0.0, 1 / 255, 0.02, 25 / 255, 50 / 255, 0.5)
 JACOBIAN_SHAPE = (4, 5)
 JACOBIAN_LEVELS = (2 / 255, 25 / 255)
 NOT_CERTIFIED = "nothing says that it is a proximal operator"
@@ -113,28 +111,19 @@ def examine_denoiser(
     check_legal(model)
     demand(precision in PRECISIONS, f"its precision is {precision!r}")
     tolerance, certified = PARITY_TOLERANCE[precision], precision in CERTIFIED
-    has_potential = [output.name for output in model.graph.output] == ["x", "potential"]
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
     reference = copy.deepcopy(network).double()
 
-    error, error_at, potential_error, square = -1.0, "", 0.0, 0.0
-    generator = np.random.default_rng(0)
-    for shape in SHAPES:
-        y = example(generator, (shape[0], network.channels, *shape[1:]))
-        for level in NOISE_LEVELS:
-            sigma = np.array([level], np.float32)
-            x, *potential = session.run(None, {"y": y, "sigma": sigma})
-            expected_potential, expected = _reference(reference, y, sigma)
-            difference = float(np.abs(x - expected).max() / np.abs(y).max())
-            if difference > error or np.isnan(difference):  # once NaN, always NaN
-                error, error_at = difference, f"{'x'.join(map(str, shape))} at noise {level:.3g}"
-            square = max(square, float(np.square(x - expected).mean()))
-            if has_potential:
-                gap = np.abs(potential[0] - expected_potential) / np.abs(expected_potential).max()
-                potential_error = float(np.maximum(potential_error, gap.max()))
-    demand(error <= tolerance, f"it differs from the network by {error:.1e} ({error_at})")
-    demand(potential_error <= tolerance, f"its potential differs by {potential_error:.1e}")
+    worst, potential, square = Worst(), Worst(), 0.0
+    for case in run_cases(session, network.channels, ()):
+        expected_potential, expected = _reference(reference, case.y, case.sigma)
+        worst.add(float(np.abs(case.x - expected).max() / np.abs(case.y).max()), case)
+        potential.add(potential_error(case, expected_potential), case)
+        square = max(square, float(np.square(case.x - expected).mean()))
+    demand(worst.error <= tolerance, f"it differs from the network by {worst.error:.1e} ({worst.at})")
+    demand(potential.error <= tolerance, f"its potential differs by {potential.error:.1e} ({potential.at})")
 
+    has_potential = len(session.get_outputs()) == 2
     picture = (network.channels, *JACOBIAN_SHAPE)
     defect, smallest, gradient_error = (
         _certified_figures(model, picture, has_potential) if certified else (None, None, None)
@@ -152,27 +141,20 @@ def examine_denoiser(
         )
     return DenoiserReport(
         cases=len(SHAPES) * len(NOISE_LEVELS),
-        error=error,
-        error_at=error_at,
+        error=worst.error,
+        error_at=worst.at,
         error_tolerance=tolerance,
         shapes=SHAPES,
         noise_levels=NOISE_LEVELS,
         precision=precision,
         certified=certified,
-        potential_error=potential_error if has_potential else None,
+        potential_error=potential.error if has_potential else None,
         symmetry_defect=defect,
         smallest_eigenvalue=smallest,
         potential_gradient_error=gradient_error if has_potential else None,
         jacobian_tolerance=JACOBIAN_TOLERANCE,
         rounding=rounding,
     )
-
-
-def example(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Draw pictures ``(B, C, H, W)``: a step and noise, a quarter below and above the range of pictures."""
-    y = generator.uniform(-0.25, 1.25, shape).astype(np.float32)
-    y[..., shape[3] // 2 :] *= np.float32(0.25)
-    return y
 
 
 def _reference(

@@ -116,8 +116,10 @@ def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
             weights,
         ),
     ]
+    nodes.append(helper.make_node("Not", ["last_going"], ["arrived"], name="arrived"))
     outputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", network.channels, "height", "width"])
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", network.channels, "height", "width"]),
+        helper.make_tensor_value_info("arrived", TensorProto.BOOL, ["batch"]),
     ]
     if potential:
         finish = trace(

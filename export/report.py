@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from gradprox.errors import InputError
+from gradprox.export.runtime.session import SESSION_ERRORS, one_line
 
 
 class VerificationError(InputError):
@@ -31,10 +33,11 @@ class Report(ABC):
     Attributes:
         compared: what the error is, in words.
         cases: number of comparisons of ONNX Runtime with torch in double precision.
-        error: largest difference of a picture, relative to the largest pixel of the input.
+        error: the largest, as ``compared`` says; that of a picture relative to the largest pixel of the input.
         error_at: the case it was found in.
         error_tolerance: what it may be.
-        certified: whether it is the proximal operator that its network is, but for rounding.
+        certified: whether it is the proximal operator that its network is, but for rounding and, where it iterates,
+            its tolerance.
         made_with: versions of what was used.
     """
 
@@ -58,7 +61,7 @@ class Report(ABC):
 
     def to_json(self) -> str:
         """Return the report as one line of JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps({"compared": self.compared, **asdict(self)})
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<42} {value:>9}  ({limit})" for name, value, limit in self.rows())
@@ -70,6 +73,14 @@ def check_legal(model: ModelProto) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise VerificationError(f"it is not legal ONNX: {' '.join(str(error).split())}") from error
+
+
+def run(session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the outputs of a model; raise `VerificationError` if it cannot be run."""
+    try:
+        return list(session.run(None, inputs))
+    except SESSION_ERRORS as error:
+        raise VerificationError(f"ONNX Runtime cannot run it: {one_line(error)}") from error
 
 
 def demand(holds: bool, otherwise: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from gradprox.export.problem import Deblurring, Problem, Sensing
-from gradprox.export.report import Report, check_legal, demand
+from gradprox.export.report import Report, check_legal, demand, run
 from gradprox.export.runtime.session import open_session
 from gradprox.export.runtime.solver import STATUS
 from gradprox.export.solver_parts import ALGORITHMS
@@ -60,6 +60,9 @@ SENSING_CASES = (
 )
 
 
+OUTPUTS = ("x", "residuals", "objective", "steps", "status")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SolverReport(Report):
     """What was verified of an exported solver.
@@ -104,6 +107,8 @@ def examine_solver(
     check_legal(model)
     demand(algorithm in ALGORITHMS, f"its algorithm is {algorithm!r}")
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
+    names = [output.name for output in session.get_outputs()]
+    demand(names == list(OUTPUTS), f"it has the outputs {', '.join(names)}")
     prior = LearnedProx(copy.deepcopy(network).double())
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
@@ -122,8 +127,8 @@ def examine_solver(
                 ("tol", case.tol),
             )
         }
-        x, _, objective, steps, status = session.run(
-            None, {"y": y, **kernel, **settings, "n_iter": np.array(case.n_iter)}
+        x, _, objective, steps, status = run(
+            session, {"y": y, **kernel, **settings, "n_iter": np.array(case.n_iter)}
         )
         label = f"{'x'.join(map(str, x.shape))} after {case.n_iter} steps"
         taken.append(tuple(steps.tolist()))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
+from onnx import ModelProto
 
+from gradprox.export import artifact
 from gradprox.export.denoiser_check import examine_denoiser
 from gradprox.export.equilibrium_check import examine_equilibrium
-from gradprox.export.precision import CERTIFIED
+from gradprox.export.precision import PRECISIONS
 from gradprox.export.problem import problem_in
-from gradprox.export.report import Report, VerificationError
+from gradprox.export.report import Report, VerificationError, demand
 from gradprox.export.runtime import container
 from gradprox.export.solver_check import examine_solver
-from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks import IdentityPath
+from gradprox.networks.picture_config import PictureNetwork
+from gradprox.operators import LearnedProx
 from gradprox.operators.onnx_weights import network_from_metadata
 
 
@@ -35,28 +39,46 @@ def verify(path: str | Path) -> Report:
     network = network_from_metadata(metadata, str(path))
     model = onnx.load_model_from_string(content)
     try:
-        if metadata.get("kind") == "denoiser":
-            precision = metadata.get("precision", "float32")
-            if metadata.get("certified", "true") != json.dumps(precision in CERTIFIED):
-                raise VerificationError(f"says that {precision} is certified, or that it is not")
-            if isinstance(network, Equilibrium):
-                network.tolerance = _tolerance(metadata)
-                return examine_equilibrium(model, content, network)
-            return examine_denoiser(model, content, network, precision)
-        if metadata.get("kind") == "solver" and isinstance(network, IdentityPath):
-            problem = problem_in(metadata, model, str(path))
-            return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
+        return _examine(model, content, metadata, network, str(path))
     except VerificationError as error:
         raise VerificationError(f"{path}: {error}") from error
-    raise VerificationError(f"{path}: holds a {metadata.get('kind')!r}, which this gradprox does not know")
 
 
-def _tolerance(metadata: Mapping[str, str]) -> float:
-    """Return the tolerance that an equilibrium states, or raise `VerificationError`."""
-    try:
-        tolerance = float(metadata["tolerance"])
-    except (KeyError, ValueError) as error:
-        raise VerificationError("does not say to which tolerance it iterates") from error
-    if not 0 <= tolerance < math.inf:
-        raise VerificationError(f"says that its tolerance is {tolerance}")
-    return tolerance
+def _examine(
+    model: ModelProto, content: bytes, metadata: dict[str, str], network: PictureNetwork, label: str
+) -> Report:
+    kind, precision = metadata.get("kind", ""), metadata.get("precision", "float32")
+    demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this gradprox does not know")
+    demand(precision in PRECISIONS, f"its precision is {precision!r}")
+    _check_entries(metadata, artifact.describe(LearnedProx(network), network, kind, precision))
+    if kind == "solver":
+        if not isinstance(network, IdentityPath):
+            raise VerificationError("holds a solver around a model that iterates, which is never exported")
+        problem = problem_in(metadata, model, label)
+        return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
+    if isinstance(network, IdentityPath):
+        return examine_denoiser(model, content, network, precision)
+    demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")
+    return examine_equilibrium(model, content, network)
+
+
+def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
+    """Raise `VerificationError` unless what a file says of its network is true."""
+    for key in ("channels", "halo", "noise_range", "certified", "certificate"):
+        try:
+            said = json.loads(metadata[key])
+        except (KeyError, ValueError) as error:
+            raise VerificationError(f"its metadata lacks a readable {key!r}") from error
+        true = json.loads(expected[key])
+        demand(_alike(said, true), f"it says {key}: {said}; true is {true}")
+
+
+def _alike(said: Any, true: Any) -> bool:
+    """Compare what JSON holds; numbers that another machine computed may differ by rounding."""
+    if isinstance(true, dict) and isinstance(said, dict):
+        return said.keys() == true.keys() and all(_alike(said[key], true[key]) for key in true)
+    if isinstance(true, list) and isinstance(said, list):
+        return len(said) == len(true) and all(map(_alike, said, true))
+    if type(said) is type(true) is float:
+        return math.isclose(said, true, rel_tol=1e-5, abs_tol=1e-9)
+    return type(said) is type(true) and bool(said == true)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,14 @@ class OnnxDenoiser:
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
         tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
-            about 1.4 GB a megapixel for every 64 filters. The model is local, with a halo that the file states, so
-            windows are exact; but not of a quantised model, whose rounding depends on all of a window. A model
-            that iterates has no halo, and always takes pictures whole.
+            about 1.4 GB a megapixel for every 64 filters, 2.2 GB where a model iterates. One that does not is
+            local, with a halo that the file states, so windows are exact; but not of a quantised model, whose
+            rounding depends on all of a window. One that does always takes pictures whole.
         allow_uncertified: run a quantised model too, which is no certified proximal operator.
 
     Attributes:
-        certified: whether it is the proximal operator that its network is, but for rounding.
+        certified: whether it is the proximal operator that its network is, but for rounding and, where it
+            iterates, its tolerance.
         channels: of the pictures it takes together: 1 or 3.
         halo: how many pixels away an input can change an output; ``None`` if any.
         has_potential: whether the file was exported with its potential, for `with_potential`.
@@ -78,7 +80,12 @@ class OnnxDenoiser:
         self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
         if self.channels not in (1, 3):
             raise InputError(f"{path}: its metadata says the pictures have {self.channels!r} channels")
-        if self.halo is not None and (not isinstance(self.halo, int) or self.halo < 0):
+        # What iterates, to a tolerance, reaches as far as a picture does; what does not, only so far.
+        if (
+            self.halo is not None
+            if "tolerance" in self.metadata
+            else not isinstance(self.halo, int) or self.halo < 0
+        ):
             raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
 
     def __call__(self, y: NDArray[Any], sigma: ArrayLike) -> NDArray[np.float32]:
@@ -92,6 +99,9 @@ class OnnxDenoiser:
         Raises:
             InputError: ``y`` is not such an array; values that are not finite, in ``y`` or in the result; a noise
                 level that is negative.
+
+        Warns:
+            RuntimeWarning: a model that iterates has not reached its tolerance.
         """
         y, levels = self._checked(y, sigma)
         out = np.empty(y.shape, np.float32)
@@ -120,9 +130,9 @@ class OnnxDenoiser:
             noise, constants = _noise(level, y[number, 0].size)
             for together in self._together(y[number]):
                 planes = single("the picture", y[number, together])
-                x, value = self._session.run({"y": planes[None], **noise}, constants)
-                out[number, together] = finite("the result", x[0])
-                potential[number] += finite("the potential", value)[0]
+                found = self._run({"y": planes[None], **noise}, constants)
+                out[number, together] = finite("the result", found["x"][0])
+                potential[number] += finite("the potential", found["potential"])[0]
         return out, potential
 
     def to_device(self, y: NDArray[Any]) -> OrtValue:
@@ -136,7 +146,8 @@ class OnnxDenoiser:
     def on_device(self, y: OrtValue, sigma: float, out: OrtValue | None = None) -> OrtValue:
         """Return ``D(y)`` without moving it off the device, whole: for loops that run there.
 
-        What is bound to it can be read by ``numpy()``. Nothing looks at its values: NaN goes in and out.
+        What is bound to it can be read by ``numpy()``. Nothing looks at its values: NaN goes in and out, and nothing
+        says whether a model that iterates has arrived.
 
         Args:
             y: float32 pictures ``(B, channels, H, W)`` from `to_device`, from here, or from another library by
@@ -172,6 +183,17 @@ class OnnxDenoiser:
         for first in range(0, len(picture), self.channels):
             yield slice(first, first + self.channels)
 
+    def _run(self, inputs: dict[str, NDArray[Any]], constants: dict[str, float]) -> dict[str, NDArray[Any]]:
+        """Run the model; warn where a picture has not arrived."""
+        found = self._session.run(inputs, constants)
+        if not np.all(found.get("arrived", True)):
+            warnings.warn(
+                f"{self.path}: a picture is short of the model's tolerance after its last step",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return found
+
     def _denoise(self, planes: NDArray[np.float32], level: np.float32, out: NDArray[np.float32]) -> None:
         """Write ``D`` of ``(channels, H, W)`` into ``out``."""
         height, width = planes.shape[1:]
@@ -180,7 +202,7 @@ class OnnxDenoiser:
         for rows in spans(height, side, self.halo or 0):
             for columns in spans(width, side, self.halo or 0):
                 window = np.ascontiguousarray(planes[:, rows.read, columns.read])[None]
-                x = self._session.run({"y": window, **sigma}, constants)[0]
+                x = self._run({"y": window, **sigma}, constants)["x"]
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])
 
 

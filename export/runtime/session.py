@@ -52,6 +52,9 @@ class Session:
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads of one operation; ONNX Runtime's choice, all cores, if not given.
 
+    Attributes:
+        outputs: names of what the model returns.
+
     Raises:
         InputError: the file is no such model (see `container.read`), or the provider cannot be used.
     """
@@ -66,6 +69,7 @@ class Session:
             raise InputError(f"{path}: holds a {found}, not a {kind}")
         self._asked = (provider, allow_fallback, threads)
         self._session = self._open(self._content)
+        self.outputs = [output.name for output in self._session.get_outputs()]
         self._constants: dict[str, float] = {}
         self._specialised = self._session
 
@@ -74,11 +78,6 @@ class Session:
         """Name of the provider in use, as in `PROVIDERS`."""
         in_use = self._session.get_providers()[0]
         return next(name for name, full in PROVIDERS.items() if full == in_use)
-
-    @property
-    def outputs(self) -> list[str]:
-        """Names of what the model returns."""
-        return [output.name for output in self._session.get_outputs()]
 
     def entry(self, key: str) -> Any:
         """Return a JSON entry of the metadata.
@@ -93,8 +92,8 @@ class Session:
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], constants: Mapping[str, float] | None = None
-    ) -> list[NDArray[Any]]:
-        """Run the model.
+    ) -> dict[str, NDArray[Any]]:
+        """Run the model; return its outputs by name.
 
         Args:
             inputs: by name.
@@ -107,9 +106,9 @@ class Session:
         """
         session, rest = self._prepared(constants or {})
         try:
-            return list(session.run(None, {**inputs, **rest}))
+            return dict(zip(self.outputs, session.run(None, {**inputs, **rest}), strict=True))
         except SESSION_ERRORS as error:
-            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {one_line(error)}") from error
 
     def to_device(self, array: NDArray[Any]) -> onnxruntime.OrtValue:
         """Put an array where the provider computes; on the CPU it stays where it is."""
@@ -152,7 +151,7 @@ class Session:
             binding.synchronize_outputs()
             (result,) = binding.get_outputs()
         except SESSION_ERRORS as error:
-            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {_line(error)}") from error
+            raise InputError(f"{self.path}: ONNX Runtime cannot run it: {one_line(error)}") from error
         return result if out is None else out
 
     @property
@@ -200,7 +199,7 @@ def open_session(
     try:
         session = onnxruntime.InferenceSession(content, options, [wanted])
     except SESSION_ERRORS as error:
-        raise InputError(f"{label}: ONNX Runtime cannot load it: {_line(error)}") from error
+        raise InputError(f"{label}: ONNX Runtime cannot load it: {one_line(error)}") from error
     session.disable_fallback()
     if session.get_providers()[0] != wanted:
         _refuse_or_warn(f"{provider} could not be started on this machine", provider, allow_fallback)
@@ -272,5 +271,6 @@ def _refuse_or_warn(reason: str, provider: str, allow_fallback: bool) -> None:
     warnings.warn(f"{reason}: running on the CPU instead", RuntimeWarning, stacklevel=2)
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return the message of an error without its line breaks."""
     return " ".join(str(error).split())

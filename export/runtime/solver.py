@@ -152,7 +152,7 @@ class OnnxSolver:
         elif not 0 < (stepsize := _number("stepsize", stepsize)) < limit:
             raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
         # What the prior depends on is folded into the model, see `Session.run`.
-        x, residual, objective, steps, status = self._session.run(
+        found = self._session.run(
             {
                 "y": y,
                 **({} if kernel is None else {"kernel": kernel}),
@@ -162,8 +162,10 @@ class OnnxSolver:
             },
             {"sigma": sigma, "strength": strength},
         )
-        reasons = [STATUS[index] for index in status.tolist()]
-        return Restoration(finite("the result", x), reasons, steps, objective, residual)
+        reasons = [STATUS[index] for index in found["status"].tolist()]
+        return Restoration(
+            finite("the result", found["x"]), reasons, found["steps"], found["objective"], found["residuals"]
+        )
 
 
 def _number(name: str, value: object) -> float:

@@ -290,11 +290,7 @@ class _InverseHessian:
             self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
         if self._factor is None:
             x, arrived = conjugate_gradients(
-                self._counted,
-                right,
-                torch.zeros_like(right),
-                tolerance=self._tolerance,
-                steps=MAX_LINEAR_STEPS,
+                self._counted, right, tolerance=self._tolerance, steps=MAX_LINEAR_STEPS
             )
             if not bool((arrived | x.flatten(1).isnan().any(dim=1)).all()):
                 warnings.warn(

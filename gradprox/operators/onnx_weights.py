@@ -5,28 +5,32 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from gradprox.errors import InputError
-from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks import Equilibrium
+from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators.model_file import network_bytes, network_from_bytes
 
 # Keys of the metadata of an ONNX file begin with this, lest they meet those of others.
 PREFIX = "gradprox."
 
 
-def weights_metadata(network: IdentityPath | Equilibrium) -> dict[str, str]:
+def weights_metadata(network: PictureNetwork) -> dict[str, str]:
     """Return the metadata entries, without their prefix, that carry a network."""
     weights = network_bytes(network)
     return {
         "network": network.config.model_dump_json(),
         "weights": base64.b64encode(weights).decode(),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        **({"tolerance": json.dumps(network.tolerance)} if isinstance(network, Equilibrium) else {}),
     }
 
 
-def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPath | Equilibrium:
+def network_from_metadata(metadata: Mapping[str, str], label: str) -> PictureNetwork:
     """Rebuild the network that metadata entries, without their prefix, carry; messages call the file ``label``.
 
     Raises:
@@ -41,12 +45,25 @@ def network_from_metadata(metadata: Mapping[str, str], label: str) -> IdentityPa
     if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
         raise InputError(f"{label}: the weights it carries do not match their checksum")
     network = network_from_bytes(weights, f"{label} (its weights)")
-    if not isinstance(network, IdentityPath | Equilibrium):
+    if not isinstance(network, PictureNetwork):
         raise InputError(f"{label}: carries a {type(network).__name__}, which is never exported")
+    if isinstance(network, Equilibrium):
+        network.tolerance = _tolerance(metadata, label)
     return network
 
 
-def load_network_from_onnx(path: str | Path) -> IdentityPath | Equilibrium:
+def _tolerance(metadata: Mapping[str, str], label: str) -> float:
+    """Return the tolerance to which the iterations in a file go, or raise `InputError`."""
+    try:
+        tolerance = float(metadata["tolerance"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{label}: does not say to which tolerance it iterates") from error
+    if not 0 <= tolerance < math.inf:
+        raise InputError(f"{label}: says that its tolerance is {tolerance}")
+    return tolerance
+
+
+def load_network_from_onnx(path: str | Path) -> PictureNetwork:
     """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
 
     Raises:

@@ -41,6 +41,8 @@ from gradprox.training.recipe import Recipe
 from gradprox.training.workers import Workers, workers
 
 MODEL_FILE = "model.safetensors"
+# To which equilibria are followed, where a recipe does not say: a third of the work that their own tolerance takes.
+TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,8 @@ def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Callabl
             raise InputError(
                 "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
             )
-        tolerances = (recipe.tolerance, recipe.derivative_tolerance)
+        given = (recipe.tolerance, recipe.derivative_tolerance)
+        tolerances = [TOLERANCE if tolerance is None else tolerance for tolerance in given]
         return lambda x, sigma: network.solve(x, sigma, *tolerances)
     if not compiled:
         return network

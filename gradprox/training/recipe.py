@@ -37,8 +37,8 @@ class Recipe(BaseModel):
         loss: what is minimised, see `gradprox.training.losses`.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
         loss_gamma: width of proximal matching, in noise levels.
-        tolerance: of an equilibrium during training, see `Equilibrium.solve`.
-        derivative_tolerance: the same of its derivatives.
+        tolerance: of an equilibrium during training, see `Equilibrium.solve`; 0.01 if not given.
+        derivative_tolerance: the same of its derivatives; 0.01 if not given.
         precision: of the forward pass; weights and their updates stay in single precision.
         learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
         warmup: steps over which the learning rate rises.
@@ -61,8 +61,8 @@ class Recipe(BaseModel):
     loss: LossName = "mse"
     loss_power: float = 1.4
     loss_gamma: float = Field(default=0.3, gt=0)
-    tolerance: float = Field(default=0.01, ge=0)
-    derivative_tolerance: float = Field(default=0.01, ge=0, lt=1)
+    tolerance: float | None = Field(default=None, ge=0, lt=1)
+    derivative_tolerance: float | None = Field(default=None, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     learning_rate: float = Field(default=3e-3, gt=0)
     warmup: int = Field(default=50, ge=1)
@@ -78,9 +78,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _precise_enough(self) -> Recipe:
-        if isinstance(self.network, EquilibriumConfig) and self.precision != "float32":
-            raise ValueError("an equilibrium is not found in bfloat16: leave precision out")
+    def _fits_the_network(self) -> Recipe:
+        if isinstance(self.network, EquilibriumConfig):
+            if self.precision != "float32":
+                raise ValueError("an equilibrium is not found in bfloat16: leave precision out")
+        elif self.tolerance is not None or self.derivative_tolerance is not None:
+            raise ValueError("a network of one pass has no tolerances: leave them out")
         return self
 
 

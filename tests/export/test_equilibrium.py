@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from gradprox import InputError, load_model
 from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
@@ -24,8 +24,6 @@ from gradprox.problems import ReflectiveBlur, gaussian_kernel
 from gradprox.solvers import GD
 
 from .test_verification import followed_by, tampered
-
-INNER = IdentityPathConfig(kernel_size=4, window=3, components=2)
 
 
 def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
@@ -39,44 +37,46 @@ def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
 
 
 @pytest.fixture(scope="module")
-def prior() -> LearnedProx:
+def iterating() -> LearnedProx:
     return equilibrium()
 
 
 @pytest.fixture(scope="module")
-def exported(prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+def exported_equilibrium(
+    iterating: LearnedProx, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report]:
     path = tmp_path_factory.mktemp("equilibrium") / "equilibrium.onnx"
-    return path, export_denoiser(prior, path, potential=True)
+    return path, export_denoiser(iterating, path, potential=True)
 
 
 @pytest.fixture(scope="module")
-def file(exported: tuple[Path, Report]) -> Path:
-    return exported[0]
+def file(exported_equilibrium: tuple[Path, Report]) -> Path:
+    return exported_equilibrium[0]
 
 
 def picture(*shape: int) -> np.ndarray:
     return np.random.default_rng(3).random(shape, dtype=np.float32)
 
 
-def test_the_loop_is_in_the_file(file: Path, prior: LearnedProx) -> None:
+def test_the_loop_is_in_the_file(file: Path, iterating: LearnedProx) -> None:
     nodes = [node.op_type for node in onnx.load(file).graph.node]
     assert nodes.count("Loop") == 1
     _, metadata = container.read(file)
     assert json.loads(metadata["halo"]) is None
-    assert json.loads(metadata["tolerance"]) == prior.network.tolerance
+    assert json.loads(metadata["tolerance"]) == iterating.network.tolerance
     assert json.loads(metadata["certificate"])["lipschitz_bound"] == pytest.approx(20)
-    assert load_model(file).network.config == prior.network.config
+    assert load_model(file).network.config == iterating.network.config
 
 
 @pytest.mark.parametrize("level", [0.0, 2 / 255, 25 / 255, 0.5])
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1, 5), (1, 1, 24, 17), (1, 3, 9, 8)])
 def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
-    file: Path, prior: LearnedProx, shape: tuple[int, ...], level: float
+    file: Path, iterating: LearnedProx, shape: tuple[int, ...], level: float
 ) -> None:
     y, sigma = picture(*shape), float(np.float32(level))
     # Each channel is a picture of its own.
     y64 = torch.from_numpy(y).double().view(-1, 1, *shape[2:])
-    network = prior.network
+    network = iterating.network
     limits = network.limits(y64.float(), torch.tensor([sigma]), network.tolerance)
     exact = load_model(file).double()(y64, sigma)
     found = torch.from_numpy(OnnxDenoiser(file, threads=1)(y, sigma)).view_as(exact)
@@ -87,10 +87,10 @@ def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
         assert bool((distance <= 0.05 * root_mean_square(y64 - exact) + 1e-6).all())
 
 
-def test_it_stops_where_torch_stops(file: Path, prior: LearnedProx) -> None:
+def test_it_stops_where_torch_stops(file: Path, iterating: LearnedProx) -> None:
     y = picture(3, 1, 20, 21)
     np.testing.assert_allclose(
-        OnnxDenoiser(file, threads=1)(y, 0.1), prior(torch.from_numpy(y), 0.1).numpy(), atol=1e-5
+        OnnxDenoiser(file, threads=1)(y, 0.1), iterating(torch.from_numpy(y), 0.1).numpy(), atol=1e-5
     )
 
 
@@ -107,6 +107,32 @@ def test_each_picture_of_a_batch_stops_by_itself(file: Path) -> None:
     assert np.isnan(together[2]).all()
 
 
+def test_pictures_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
+    # Large enough that the noise level becomes a constant of the model, inside its loop too.
+    y = picture(1, 1, 200, 196)
+    expected = iterating(torch.from_numpy(y), 0.1).numpy()
+    denoise = OnnxDenoiser(file, threads=1, tile=8)
+    np.testing.assert_allclose(denoise(y, 0.1), expected, atol=1e-5)
+    np.testing.assert_allclose(denoise.on_device(denoise.to_device(y), 0.1).numpy(), expected, atol=1e-5)
+
+
+def test_it_says_when_steps_run_out(file: Path, tmp_path: Path) -> None:
+    path = tampered(file, tmp_path / "short.onnx", stop_after_one_step)
+    with pytest.warns(RuntimeWarning, match="short of the model's tolerance"):
+        OnnxDenoiser(path)(picture(1, 1, 12, 13), 0.1)
+
+
+def test_the_tolerance_travels_with_the_file(tmp_path: Path) -> None:
+    tight = equilibrium(start=False)
+    tight.network.tolerance = 1e-3
+    export_denoiser(tight, tmp_path / "tight.onnx")
+    assert load_model(tmp_path / "tight.onnx").network.tolerance == 1e-3
+    tight.network.tolerance = 0.02
+    with pytest.raises(VerificationError, match=r"its tolerance is 0\.02"):
+        export_denoiser(tight, tmp_path / "loose.onnx")
+    assert not (tmp_path / "loose.onnx").exists()
+
+
 def test_three_channels_without_a_first_pass(tmp_path: Path) -> None:
     colour = equilibrium(start=False, channels=3)
     export_denoiser(colour, tmp_path / "colour.onnx")
@@ -119,17 +145,17 @@ def test_three_channels_without_a_first_pass(tmp_path: Path) -> None:
 
 
 def test_a_solver_descends_with_it(file: Path) -> None:
-    prior = load_prior(file)
-    assert prior.network.radius is None
+    iterating = load_prior(file)
+    assert iterating.network.radius is None
     physics = ReflectiveBlur(gaussian_kernel(1.0), (24, 24))
     y = physics.A(torch.from_numpy(picture(1, 1, 24, 24)))
-    result = GD(sigma=0.05, max_steps=10)(y, physics, prior)
+    result = GD(sigma=0.05, max_steps=10)(y, physics, iterating)
     assert result.steps.tolist() == [10]
     assert bool((result.objective.diff(dim=1) <= 1e-5).all())
 
 
-def test_a_file_verifies_by_itself(exported: tuple[Path, Report]) -> None:
-    path, report = exported
+def test_a_file_verifies_by_itself(exported_equilibrium: tuple[Path, Report]) -> None:
+    path, report = exported_equilibrium
     assert verify(path) == report
     assert 0.1 < report.error <= 1.1
     assert report.potential_error <= 2e-6
@@ -171,23 +197,83 @@ def test_changes_are_found(
         verify(tampered(file, tmp_path / "changed.onnx", change))
 
 
-@pytest.mark.parametrize("value", [None, "nonsense", "nan", "-1", "1e-5"])
-def test_the_stated_tolerance_must_hold(file: Path, tmp_path: Path, value: str | None) -> None:
+def saying(key: str, value: str | None) -> Callable[[ModelProto], None]:
+    """Change an entry of the metadata, or remove it."""
+
     def change(model: ModelProto) -> None:
-        (entry,) = (entry for entry in model.metadata_props if entry.key == "gradprox.tolerance")
+        (entry,) = (entry for entry in model.metadata_props if entry.key == f"gradprox.{key}")
         if value is None:
             model.metadata_props.remove(entry)
         else:
             entry.value = value
 
-    with pytest.raises(VerificationError, match=r"tolerance|does not minimise"):
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("tolerance", None, "does not say to which tolerance"),
+        ("tolerance", "nonsense", "does not say to which tolerance"),
+        ("tolerance", "nan", "says that its tolerance is nan"),
+        ("tolerance", "-1", "says that its tolerance is -1"),
+        ("tolerance", "1e-5", "does not minimise"),
+        ("tolerance", "1e9", "its tolerance is 1e"),
+        ("halo", "0", "says halo: 0"),
+        ("certificate", '{"lipschitz_bound": 1.0}', "says certificate: "),
+        ("certificate", None, "lacks a readable 'certificate'"),
+        ("channels", "3", "says channels: 3"),
+        ("precision", "float16", "too coarse"),
+        ("precision", "int8", "says certified: True"),
+        ("precision", "nonsense", "its precision is 'nonsense'"),
+        ("kind", "solver", "solver around a model that iterates"),
+    ],
+)
+def test_what_a_file_says_must_be_true(
+    file: Path, tmp_path: Path, key: str, value: str | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        verify(tampered(file, tmp_path / "changed.onnx", saying(key, value)))
+
+
+def test_the_runtime_refuses_a_halo(file: Path, denoiser_file: Path, tmp_path: Path) -> None:
+    for source, halo in ((file, "5"), (denoiser_file, "null")):
+        with pytest.raises(InputError, match="says the halo is"):
+            OnnxDenoiser(tampered(source, tmp_path / "changed.onnx", saying("halo", halo)))
+
+
+def rename_the_potential(model: ModelProto) -> None:
+    for node in model.graph.node:
+        for position, name in enumerate(node.output):
+            if name == "potential":
+                node.output[position] = "surplus"
+    model.graph.output[-1].name = "surplus"
+
+
+def drop_a_row(model: ModelProto) -> None:
+    """Return ``x`` without its first row."""
+    (iterations,) = (node for node in model.graph.node if node.op_type == "Loop")
+    iterations.output[1] = "before"
+    place = list(model.graph.node).index(iterations) + 1
+    for name, value in (("one", 1), ("end", 2**31), ("last", 3)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    model.graph.node.insert(place, helper.make_node("Slice", ["before", "one", "end", "last"], ["x"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(rename_the_potential, "has the outputs"), (drop_a_row, r"shapes|cannot run it")]
+)
+def test_outputs_must_be_what_they_should(
+    file: Path, tmp_path: Path, change: Callable[[ModelProto], None], message: str
+) -> None:
+    with pytest.raises(VerificationError, match=message):
         verify(tampered(file, tmp_path / "changed.onnx", change))
 
 
-def test_what_cannot_be_exported_is_refused(prior: LearnedProx, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_refused(iterating: LearnedProx, tmp_path: Path) -> None:
     for precision in ("float16", "int8"):
         with pytest.raises(InputError, match=f"small: {precision} is too coarse for the iterations"):
-            export_denoiser(prior, tmp_path / "refused.onnx", precision=precision)
+            export_denoiser(iterating, tmp_path / "refused.onnx", precision=precision)
     with pytest.raises(InputError, match="small: iterates itself"):
-        export_solver("deblur", "pgd", prior, tmp_path / "refused.onnx")
+        export_solver("deblur", "pgd", iterating, tmp_path / "refused.onnx")
     assert not list(tmp_path.iterdir())

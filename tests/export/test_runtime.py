@@ -109,7 +109,7 @@ def test_large_pictures_run_on_a_model_prepared_for_their_noise_level(denoiser_f
     whole, tiled = (OnnxDenoiser(denoiser_file, threads=1, tile=tile) for tile in (None, 64))
     for sigma in (0.1, 0.02, 0.1, 0.0):
         x = whole(y, sigma)
-        general = session.run({"y": y, "sigma": np.array([sigma], np.float32)})[0]
+        general = session.run({"y": y, "sigma": np.array([sigma], np.float32)})["x"]
         assert np.abs(x - general).max() <= 1e-6
         np.testing.assert_array_equal(tiled(y, sigma), x)
 

@@ -76,3 +76,4 @@ def test_conjugate_gradients_solve_each_picture_by_itself():
     torch.testing.assert_close(x, torch.linalg.solve(matrix, right.T).T, rtol=0, atol=1e-5)
     assert torch.equal(x[1:], start[1:])
     assert torch.equal(x[:1], solve(right[:1], start[:1]))
+    assert torch.equal(x[:1], solve(right[:1], None))

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import EquilibriumConfig, IdentityPath, IdentityPathConfig
+from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPath, IdentityPathConfig
 from gradprox.operators import LearnedProx, save_network
 from gradprox.training import Recipe, initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
@@ -110,6 +110,21 @@ def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(da
     assert start.lipschitz_bound() == 1
 
 
+def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, monkeypatch):
+    seen, solve = [], Equilibrium.solve
+
+    def spy(self, x, sigma, *tolerances):
+        seen.append(tolerances)
+        return solve(self, x, sigma, *tolerances)
+
+    monkeypatch.setattr(Equilibrium, "solve", spy)
+    network = EquilibriumConfig(kind="equilibrium", regulariser=NETWORK)
+    short = RECIPE.model_copy(update={"network": network, "steps": 1, "patch_size": 12})
+    train(short, data, tmp_path / "default")
+    train(short.model_copy(update={"tolerance": 0.1, "derivative_tolerance": 0.2}), data, tmp_path / "told")
+    assert seen == [(0.01, 0.01), (0.1, 0.2)]
+
+
 def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
     inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
@@ -142,6 +157,8 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     assert torch.equal(further(x, sigma), model(x, 0.1))
     with pytest.raises(ValidationError, match="bfloat16"):
         Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
+    with pytest.raises(ValidationError, match="a network of one pass has no tolerances"):
+        Recipe.model_validate(RECIPE.model_dump() | {"tolerance": 0.1})
     narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
     for wrong in (
         {"network": network.model_copy(update={"regulariser": narrow})},

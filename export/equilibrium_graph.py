@@ -15,9 +15,9 @@ from gradprox.export.one_piece import OnePiece
 from gradprox.export.tracing import OPSET, trace
 from gradprox.networks import Equilibrium
 from gradprox.networks.base import image_sum, per_picture
-from gradprox.networks.equilibrium import MAX_STEPS, root_mean_square
+from gradprox.networks.equilibrium import MAX_STEPS, Descent, root_mean_square
 
-STATE = ("x", "point", "weight", "going")
+STATE = (*Descent._fields, "going")
 
 
 class Part(nn.Module):
@@ -38,39 +38,38 @@ class Start(Part):
     """Before the loop."""
 
     def forward(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, ...]:
-        """Return the first iterates, ``(B, C, H, W)``, and weights, whether they go on, and limits, ``(B,)``."""
+        """Return the first state, whether pictures go on, and their limits."""
         limits = self.network.limits(y, sigma, self.network.tolerance)
-        return self.network.first(y, sigma), torch.ones_like(limits), torch.ones_like(limits) > 0, limits
+        # A graph returns nothing twice, and none of its inputs.
+        state = Descent.from_point(self.network.first(y, sigma).clone())
+        return *state, torch.ones_like(limits) > 0, limits
 
 
 class Body(Part):
-    """One step, and which pictures have arrived before it."""
+    """Which pictures have arrived, and one step of the others."""
 
     def forward(
         self,
-        x: Tensor,
         point: Tensor,
-        weight: Tensor,
+        gradient: Tensor,
+        length: Tensor,
+        size: Tensor,
+        age: Tensor,
         going: Tensor,
         y: Tensor,
         sigma: Tensor,
         limits: Tensor,
     ) -> tuple[Tensor, ...]:
         """Return whether any picture goes on, and the next state."""
-        gradient = self.network.objective_gradient(point, y, sigma)
-        size = root_mean_square(gradient)
+        new_gradient = self.network.objective_gradient(point, y, sigma)
+        new_size = root_mean_square(new_gradient)
         # Not a number is no arrival, but never gets better.
-        point = torch.where(per_picture(size.isnan(), point), torch.nan, point)
-        going = going & (size > limits)
-        moving = per_picture(going, x)
-        new_x, new_point, new_weight = self.network.advance(x, point, weight, gradient, sigma)
-        return (
-            going.any(),
-            torch.where(moving, new_x, x),
-            torch.where(moving, new_point, point),
-            torch.where(going, new_weight, weight),
-            going,
-        )
+        point = torch.where(per_picture(new_size.isnan(), point), torch.nan, point)
+        going = going & (new_size > limits)
+        state = Descent(point, gradient, length, size, age)
+        moved = self.network.advance(state, new_gradient, sigma)
+        kept = (torch.where(per_picture(going, new), new, old) for new, old in zip(moved, state, strict=True))
+        return going.any(), *kept, going
 
 
 class Finish(Part):
@@ -96,26 +95,21 @@ def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
     ones = torch.ones(2)
     sizes = {"y": {0: "batch", 2: "height", 3: "width"}}
     # Inside, sizes follow from those of the pictures; naming them again would be refused.
-    inside: dict[str, Any] = {name: {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO} for name in ("x", "point", "y")}
-    inside |= {name: {0: Dim.AUTO} for name in ("weight", "going", "limits")}
+    pictures, numbers = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}, {0: Dim.AUTO}
+    inside = dict.fromkeys(("x", "y", "point", "gradient"), pictures)
+    inside |= dict.fromkeys(("length", "size", "age", "going", "limits"), numbers)
     weights = {"n_iter": helper.make_tensor("n_iter", TensorProto.INT64, [], [MAX_STEPS])}
-    start = trace(Start(network), (y, sigma), ("y", "sigma"), ("x", "weight", "going", "limits"), sizes)
+    first = {name: f"first_{name}" for name in STATE}
+    start = trace(Start(network), (y, sigma), ("y", "sigma"), (*STATE, "limits"), sizes)
     step = trace(
         Body(network),
-        (y, y, ones, ones > 0, y, sigma, ones),
+        (y, y, ones, ones, ones, ones > 0, y, sigma, ones),
         (*STATE, "y", "sigma", "limits"),
         ("go_on", *(f"new_{name}" for name in STATE)),
         inside,
     )
-    nodes = [
-        *place(start, "start", {name: f"first_{name}" for name in STATE}, weights),
-        loop(
-            step,
-            {"x": "first_x", "point": "first_x", "weight": "first_weight", "going": "first_going"},
-            ["last_iterate", "x", "last_weight", "last_going"],
-            weights,
-        ),
-    ]
+    last = ["x", *(f"last_{name}" for name in STATE[1:])]
+    nodes = [*place(start, "start", first, weights), loop(step, first, last, weights)]
     nodes.append(helper.make_node("Not", ["last_going"], ["arrived"], name="arrived"))
     outputs = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", network.channels, "height", "width"]),

@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -36,6 +36,8 @@ from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
 # What rounding leaves of gradients of terms as large as ``1 + mu`` times the picture, in units of the precision.
 ROUNDING = 8
 MAX_STEPS = 1000
+# Steps without a fall of the gradient's norm by that share, after which only steps of proven length are taken.
+PATIENCE, FALL = 10, 0.1
 # Of the linear systems behind derivatives: relative residual, in units of the precision, and steps.
 LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 1000
 # Samples of a picture up to which its Hessian may be written down.
@@ -77,6 +79,30 @@ class EquilibriumConfig(BaseModel):
     def noise_levels(self) -> tuple[float, ...]:
         """Return the knots of the regulariser."""
         return self.regulariser.noise_levels
+
+
+class Descent(NamedTuple):
+    """Where the iterations of each picture are.
+
+    Attributes:
+        point: the pictures now, ``(B, C, H, W)``.
+        gradient: at the point before; zero at first.
+        length: of the step from there, ``(B,)``.
+        size: root mean square gradient when it last fell, ``(B,)``.
+        age: steps since then, ``(B,)``.
+    """
+
+    point: Tensor
+    gradient: Tensor
+    length: Tensor
+    size: Tensor
+    age: Tensor
+
+    @classmethod
+    def from_point(cls, point: Tensor) -> Descent:
+        """Return the state before the first step."""
+        ones = torch.ones_like(point[:, 0, 0, 0])
+        return cls(point, torch.zeros_like(point), ones, ones * torch.inf, 0 * ones)
 
 
 class Equilibrium(GradientNetwork):
@@ -163,25 +189,25 @@ class Equilibrium(GradientNetwork):
         limits = self.limits(y, sigma, tolerance)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.arange(len(y), device=y.device)
-        x, point, weight, level = result, result, y.new_ones(len(y)), sigma
+        state, level = Descent.from_point(result), sigma
         for _ in range(MAX_STEPS):
-            gradient = self.objective_gradient(point, y[active], level)
+            gradient = self.objective_gradient(state.point, y[active], level)
             size = root_mean_square(gradient)
             arrived = ~(size > limits[active])
             if bool(arrived.any()):
                 # Not a number is no arrival, but never gets better.
-                lost = per_picture(size.isnan(), point)
-                result[active[arrived]] = torch.where(lost, torch.nan, point)[arrived]
+                lost = per_picture(size.isnan(), gradient)
+                result[active[arrived]] = torch.where(lost, torch.nan, state.point)[arrived]
                 kept = ~arrived
                 active = active[kept]
                 if not len(active):
                     return result, steps
-                x, point, weight, gradient = x[kept], point[kept], weight[kept], gradient[kept]
+                state, gradient = Descent(*(part[kept] for part in state)), gradient[kept]
                 # One level for all keeps depthwise convolutions fast.
                 level = level if len(sigma) == 1 else level[kept]
             steps[active] += 1
-            x, point, weight = self.advance(x, point, weight, gradient, level)
-        result[active] = point
+            state = self.advance(state, gradient, level)
+        result[active] = state.point
         warnings.warn(
             f"{len(active)} of {len(y)} pictures are short of the tolerance after {MAX_STEPS} steps",
             RuntimeWarning,
@@ -193,29 +219,30 @@ class Equilibrium(GradientNetwork):
         """Return where the iterations start."""
         return y if self.start is None else self.start(y, sigma)
 
-    def advance(
-        self, x: Tensor, point: Tensor, weight: Tensor, gradient: Tensor, sigma: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take one accelerated gradient step, of length ``1/(1 + mu)``.
+    def advance(self, state: Descent, gradient: Tensor, sigma: Tensor) -> Descent:
+        """Take one gradient step, of a length that follows from how the last one changed the gradient.
 
-        The momentum starts again whenever it points uphill (O'Donoghue and Candes, Found. Comput. Math. 2015).
+        That is ``<s, d> / |d|^2`` for the change ``s`` of the point and ``d`` of the gradient (Barzilai and Borwein,
+        IMA J. Numer. Anal. 1988), between ``1/(1 + mu)`` and ``1/(1 - m)``, the inverse bounds of the Hessian. Such
+        steps are few, but nobody proved that they always arrive. The shortest do: each leaves at most
+        ``1 - (1 - m)/(1 + mu)`` of the gradient's norm. So they take over when that norm has not fallen by a tenth
+        for `PATIENCE` steps, until it has.
 
         Args:
-            x: the last iterates, ``(B, C, H, W)``.
-            point: where the momentum has carried them.
-            weight: of the momentum, ``(B,)``.
-            gradient: of the objective, at ``point``.
+            state: of the descent.
+            gradient: of the objective, at the state's point.
             sigma: as in `forward`.
-
-        Returns:
-            The next ``x``, ``point`` and ``weight``.
         """
-        new = point - gradient / per_picture(1 + self.strength(sigma), gradient)
-        uphill = (gradient * (new - x)).flatten(1).sum(dim=1) > 0
-        weight = torch.where(uphill, 1.0, weight)
-        following = (1 + (1 + 4 * weight.square()).sqrt()) / 2
-        momentum = torch.where(uphill, 0.0, (weight - 1) / following)
-        return new, new + per_picture(momentum, new) * (new - x), following
+        size = root_mean_square(gradient)
+        fell = size < (1 - FALL) * state.size
+        age = torch.where(fell, 0.0, state.age + 1)
+        change = state.gradient - gradient
+        ratio = (state.gradient * change).flatten(1).sum(dim=1) / change.square().flatten(1).sum(dim=1)
+        shortest = (1 / (1 + self.strength(sigma))).to(ratio).expand_as(ratio)
+        length = (state.length * ratio).clamp_max(self.lipschitz_bound())
+        length = torch.where((length > shortest) & (age < PATIENCE), length, shortest)
+        point = state.point - per_picture(length, gradient) * gradient
+        return Descent(point, gradient, length, torch.where(fell, size, state.size), age)
 
     def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
         """Return the root mean square gradient of each picture, ``(B,)``, at which it has arrived."""

@@ -253,7 +253,7 @@ def rename_the_potential(model: ModelProto) -> None:
 def drop_a_row(model: ModelProto) -> None:
     """Return ``x`` without its first row."""
     (iterations,) = (node for node in model.graph.node if node.op_type == "Loop")
-    iterations.output[1] = "before"
+    iterations.output[0] = "before"
     place = list(model.graph.node).index(iterations) + 1
     for name, value in (("one", 1), ("end", 2**31), ("last", 3)):
         model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))

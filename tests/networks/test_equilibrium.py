@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig, equilibrium, identity_path
 from gradprox.networks.base import image_sum
-from gradprox.networks.equilibrium import root_mean_square
+from gradprox.networks.equilibrium import Descent, root_mean_square
 from gradprox.networks.gates import RampMixture
 from gradprox.networks.identity_path import IdentityPath
 from gradprox.operators import LearnedProx, load_network, save_network
@@ -147,6 +148,29 @@ def test_a_start_saves_steps_and_changes_nothing_else():
         torch.testing.assert_close(single.double(), exact, rtol=0, atol=0.01)
         counts.append(int(steps.max()))
     assert counts[2] == 0 < min(counts[:2])
+
+
+def test_steps_of_proven_length_take_over(monkeypatch):
+    D, y, sigma = network(weak_convexity=0.5), pictures(2), level(0.1)
+    shortest = 1 / (1 + D.strength(sigma))
+    monkeypatch.setattr(equilibrium, "PATIENCE", 0)
+    state, sizes = Descent.from_point(y), []
+    for _ in range(20):
+        gradient = D.objective_gradient(state.point, y, sigma)
+        sizes.append(root_mean_square(gradient))
+        state = D.advance(state, gradient, sigma)
+        torch.testing.assert_close(state.length, shortest.expand(2))
+    # Each leaves the proven share of the gradient.
+    assert all(bool((new <= (1 - 0.5 * shortest) * old).all()) for old, new in pairwise(sizes))
+    monkeypatch.undo()
+    # Longer ones do not, until the gradient no longer falls.
+    lengths, waiting = [], Descent.from_point(y)
+    for _ in range(equilibrium.PATIENCE + 3):
+        gradient = D.objective_gradient(waiting.point, y, sigma)
+        waiting = D.advance(waiting._replace(size=torch.zeros_like(waiting.size)), gradient, sigma)
+        lengths.append(waiting.length)
+    assert bool((torch.stack(lengths[1:-4]) > 1.01 * shortest).any())
+    torch.testing.assert_close(torch.stack(lengths[-4:]), shortest.expand(4, 2))
 
 
 def test_each_picture_stops_by_itself():

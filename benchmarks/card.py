@@ -19,12 +19,18 @@ import typer
 
 from gradprox.cli.batch import write_json
 from gradprox.files import written_whole
+from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.operators import load_network
 from gradprox.zoo.models import FOLDER, Card
 
 GUARANTEE = (
     "The gradient of a convex function for every noise level, by construction, hence a proximal operator; "
     "symmetric and monotone at image borders too."
+)
+
+ITERATED = (
+    "The prox of an explicit weakly convex function for every noise level, by construction; the gradient of a convex "
+    "function, symmetric and monotone at image borders too. Results are within a stated tolerance of the minimiser."
 )
 
 
@@ -48,12 +54,13 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         # Measured with a file of the run, from now on the figures of the shipped model.
         write_json(path, report | {"model": name})
     low, high = log["recipe"]["noise_range"]
-    convex = "It is nonexpansive: the prox of a convex function. " if network.config.nonexpansive else ""
+    nonexpansive = isinstance(network, IdentityPath) and network.config.nonexpansive
+    convex = "It is nonexpansive: the prox of a convex function. " if nonexpansive else ""
     colours = "gray" if network.channels == 1 else "in colour"
     card = Card(
         name=name,
         summary=summary,
-        guarantee=convex + GUARANTEE,
+        guarantee=ITERATED if isinstance(network, Equilibrium) else convex + GUARANTEE,
         lipschitz_bound=network.lipschitz_bound(),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),

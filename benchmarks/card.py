@@ -34,9 +34,10 @@ ITERATED = (
 )
 
 
-def hardware(machine: str, threads: int, torch: str, gpu: str | None = None) -> str:
-    """Say what a model was trained on."""
-    return f"{gpu or f'{machine}, {threads} CPU thread(s)'}, torch {torch}"
+def hardware(machine: str, threads: int, torch: str, gpu: str | None = None, processes: int = 1) -> str:
+    """Say what a model was trained on; ``threads`` are those of each process."""
+    several = f"{processes} processes, " if processes > 1 else ""
+    return f"{several}{gpu or f'{machine}, {threads} CPU thread(s)'}, torch {torch}"
 
 
 def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Option()]) -> None:

@@ -113,7 +113,7 @@ def _train(
 ) -> Path:
     first = group.rank == 0
     paths = pictures_in(data)
-    log = _open_log(folder, recipe, paths, resume, device)
+    log = _open_log(folder, recipe, paths, resume, device, group.count)
     if first:
         remove_leftovers([folder / name for name in (STATE_FILE, LOG_FILE, CURVE_FILE, MODEL_FILE)])
     sampler = PatchSampler(paths, recipe)
@@ -240,7 +240,12 @@ def _step(
 
 
 def _open_log(
-    folder: Path, recipe: Recipe, paths: Sequence[Path], resume: bool, device: torch.device | str
+    folder: Path,
+    recipe: Recipe,
+    paths: Sequence[Path],
+    resume: bool,
+    device: torch.device | str,
+    processes: int,
 ) -> dict[str, Any]:
     """Start a log, or take up the one in the folder if it is of the same run."""
     names = hashlib.sha256("\n".join(f"{p.name} {p.stat().st_size}" for p in paths).encode()).hexdigest()
@@ -251,6 +256,7 @@ def _open_log(
             "pictures": {"count": len(paths), "sha256": names},
             "hardware": {
                 "machine": platform.machine(),
+                "processes": processes,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
             }

@@ -46,7 +46,7 @@ def test_help_answers_at_once():
     def seconds():
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "gradprox.cli", "--help"],
+            [sys.executable, "-X", "importtime", "-m", "gradprox", "--help"],
             capture_output=True,
             text=True,
             check=True,

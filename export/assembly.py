@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from gradprox.export.tracing import graphs
+from gradprox.export.tracing import OPSET, graphs
 
 
 def place(
@@ -78,4 +78,21 @@ def loop(
     weights["begin"] = helper.make_tensor("begin", TensorProto.BOOL, [], [True])
     return helper.make_node(
         "Loop", ["n_iter", "begin", *first.values()], list(results), name="loop", body=graph
+    )
+
+
+def assemble(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    weights: Mapping[str, TensorProto],
+    ir_version: int,
+) -> ModelProto:
+    """Return the model of nodes and constants; ``ir_version`` is that of its parts."""
+    graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(weights.values()))
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=ir_version,
+        producer_name="gradprox",
     )

@@ -66,6 +66,11 @@ def run_cases(
             yield Case(y, sigma, x, dict(zip(names[1:], rest, strict=True)))
 
 
+def has_potential(session: onnxruntime.InferenceSession) -> bool:
+    """Return whether a denoiser has that output."""
+    return any(output.name == "potential" for output in session.get_outputs())
+
+
 class Worst:
     """The largest of some errors, and the case it was found in.
 

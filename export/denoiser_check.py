@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, potential_error, run_cases
+from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, has_potential, potential_error, run_cases
 from gradprox.export.differences import jacobian_figures, neighbours
 from gradprox.export.precision import CERTIFIED, PRECISIONS
 from gradprox.export.report import Report, check_legal, demand
@@ -123,10 +123,10 @@ def examine_denoiser(
     demand(worst.error <= tolerance, f"it differs from the network by {worst.error:.1e} ({worst.at})")
     demand(potential.error <= tolerance, f"its potential differs by {potential.error:.1e} ({potential.at})")
 
-    has_potential = len(session.get_outputs()) == 2
+    potential_too = has_potential(session)
     picture = (network.channels, *JACOBIAN_SHAPE)
     defect, smallest, gradient_error = (
-        _certified_figures(model, picture, has_potential) if certified else (None, None, None)
+        _certified_figures(model, picture, potential_too) if certified else (None, None, None)
     )
     rounding = None
     if precision != "float32":
@@ -148,10 +148,10 @@ def examine_denoiser(
         noise_levels=NOISE_LEVELS,
         precision=precision,
         certified=certified,
-        potential_error=potential.error if has_potential else None,
+        potential_error=potential.error if potential_too else None,
         symmetry_defect=defect,
         smallest_eigenvalue=smallest,
-        potential_gradient_error=gradient_error if has_potential else None,
+        potential_gradient_error=gradient_error if potential_too else None,
         jacobian_tolerance=JACOBIAN_TOLERANCE,
         rounding=rounding,
     )

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from onnx import ModelProto
 
-from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, potential_error, run_cases
+from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, has_potential, potential_error, run_cases
 from gradprox.export.denoiser_check import PARITY_TOLERANCE
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.runtime.session import open_session
@@ -111,5 +111,5 @@ def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium)
         noise_levels=NOISE_LEVELS,
         tolerance=network.tolerance,
         distance=distance,
-        potential_error=potential.error if len(session.get_outputs()) == 3 else None,
+        potential_error=potential.error if has_potential(session) else None,
     )

@@ -10,9 +10,9 @@ from onnx import ModelProto, TensorProto, helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from gradprox.export.assembly import loop, place
+from gradprox.export.assembly import assemble, loop, place
 from gradprox.export.one_piece import OnePiece
-from gradprox.export.tracing import OPSET, trace
+from gradprox.export.tracing import trace
 from gradprox.networks import Equilibrium
 from gradprox.networks.base import image_sum, per_picture
 from gradprox.networks.equilibrium import MAX_STEPS, Descent, root_mean_square
@@ -125,10 +125,4 @@ def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
         )
         nodes += place(finish, "finish", {}, weights)
         outputs.append(helper.make_tensor_value_info("potential", TensorProto.DOUBLE, ["batch"]))
-    graph = helper.make_graph(nodes, "gradprox", list(start.graph.input), outputs, list(weights.values()))
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=start.ir_version,
-        producer_name="gradprox",
-    )
+    return assemble(nodes, start.graph.input, outputs, weights, start.ir_version)

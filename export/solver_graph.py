@@ -6,10 +6,10 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch.export import Dim
 
-from gradprox.export.assembly import loop, place
+from gradprox.export.assembly import assemble, loop, place
 from gradprox.export.problem import Deblurring, Problem
 from gradprox.export.solver_parts import Body, Finish, Start
-from gradprox.export.tracing import OPSET, trace
+from gradprox.export.tracing import trace
 from gradprox.networks import IdentityPath
 
 # Inputs that every step reads.
@@ -108,13 +108,7 @@ def _assemble(
         helper.make_tensor_value_info("steps", TensorProto.INT64, ["batch"]),
         helper.make_tensor_value_info("status", TensorProto.INT64, ["batch"]),
     ]
-    graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(weights.values()))
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=start.ir_version,
-        producer_name="gradprox",
-    )
+    return assemble(nodes, inputs, outputs, weights, start.ir_version)
 
 
 def _history(rows: str, name: str, first: str | None) -> list[NodeProto]:

@@ -23,7 +23,7 @@ from gradprox.operators import LearnedProx
 from gradprox.problems import ReflectiveBlur, gaussian_kernel
 from gradprox.solvers import GD
 
-from .test_verification import followed_by, tampered
+from .test_verification import followed_by, say, tampered
 
 
 def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
@@ -197,19 +197,6 @@ def test_changes_are_found(
         verify(tampered(file, tmp_path / "changed.onnx", change))
 
 
-def saying(key: str, value: str | None) -> Callable[[ModelProto], None]:
-    """Change an entry of the metadata, or remove it."""
-
-    def change(model: ModelProto) -> None:
-        (entry,) = (entry for entry in model.metadata_props if entry.key == f"gradprox.{key}")
-        if value is None:
-            model.metadata_props.remove(entry)
-        else:
-            entry.value = value
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -233,13 +220,13 @@ def test_what_a_file_says_must_be_true(
     file: Path, tmp_path: Path, key: str, value: str | None, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        verify(tampered(file, tmp_path / "changed.onnx", saying(key, value)))
+        verify(tampered(file, tmp_path / "changed.onnx", say(**{key: value})))
 
 
 def test_the_runtime_refuses_a_halo(file: Path, denoiser_file: Path, tmp_path: Path) -> None:
     for source, halo in ((file, "5"), (denoiser_file, "null")):
         with pytest.raises(InputError, match="says the halo is"):
-            OnnxDenoiser(tampered(source, tmp_path / "changed.onnx", saying("halo", halo)))
+            OnnxDenoiser(tampered(source, tmp_path / "changed.onnx", say(halo=halo)))
 
 
 def rename_the_potential(model: ModelProto) -> None:

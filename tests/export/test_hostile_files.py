@@ -14,7 +14,7 @@ from gradprox.errors import InputError
 from gradprox.export import verify
 from gradprox.export.runtime import OnnxDenoiser, container
 
-from .test_verification import tampered
+from .test_verification import say, tampered
 
 
 def refusal(path: Path) -> str:
@@ -149,12 +149,7 @@ def test_a_valid_checksum_does_not_make_a_model(denoiser_file: Path, tmp_path: P
     ("key", "value"), [("halo", "-1"), ("halo", "nonsense"), ("halo", '"11"'), ("kind", "solver")]
 )
 def test_nonsense_in_the_metadata(denoiser_file: Path, tmp_path: Path, key: str, value: str) -> None:
-    def change(model: ModelProto) -> None:
-        for entry in model.metadata_props:
-            if entry.key == f"gradprox.{key}":
-                entry.value = value
-
-    refusal(tampered(denoiser_file, tmp_path / "odd.onnx", change))
+    refusal(tampered(denoiser_file, tmp_path / "odd.onnx", say(**{key: value})))
 
 
 def test_every_byte_is_under_the_checksum(denoiser_file: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.operators import LearnedProx
 
 from .test_commands import run
-from .test_verification import tampered
+from .test_verification import say, tampered
 
 LEVEL = 50 / 255
 
@@ -47,17 +47,6 @@ def half(half_report: tuple[Path, DenoiserReport]) -> Path:
 @pytest.fixture
 def quantised(int8_report: tuple[Path, DenoiserReport]) -> Path:
     return int8_report[0]
-
-
-def say(**entries: str) -> object:
-    """Change what a file says of itself."""
-
-    def change(model: ModelProto) -> None:
-        for entry in model.metadata_props:
-            key = entry.key.removeprefix("gradprox.")
-            entry.value = entries.get(key, entry.value)
-
-    return change
 
 
 @pytest.mark.parametrize("low", ["half_report", "int8_report"])

@@ -25,6 +25,20 @@ def tampered(source: Path, target: Path, change: Callable[[ModelProto], None]) -
     return target
 
 
+def say(**entries: str | None) -> Callable[[ModelProto], None]:
+    """Change what a file says of itself; leave out what is ``None``."""
+
+    def change(model: ModelProto) -> None:
+        for key, value in entries.items():
+            (entry,) = (entry for entry in model.metadata_props if entry.key == f"gradprox.{key}")
+            if value is None:
+                model.metadata_props.remove(entry)
+            else:
+                entry.value = value
+
+    return change
+
+
 def change_a_filter(model: ModelProto) -> None:
     """Change one tap of the analysis, not of the synthesis: the Jacobian is symmetric no longer."""
     for tensor in model.graph.initializer:

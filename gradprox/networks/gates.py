@@ -129,7 +129,10 @@ class Gates(NamedTuple):
         return type(self.terms[0]).arguments_at_average(self.terms, energy, windows)
 
     def _mixed(self, parts: list[Tensor]) -> Tensor:
-        return functools.reduce(torch.add, [w * part for part, w in zip(parts, self.weights, strict=True)])
+        mixed = parts[0] * self.weights[0]
+        for part, weight in zip(parts[1:], self.weights[1:], strict=True):
+            mixed = torch.addcmul(mixed, part, weight)
+        return mixed
 
 
 class RampMixture(GateMixture):
@@ -270,24 +273,35 @@ class BoundedMixture(GateMixture):
 
 @dataclass(frozen=True)
 class BoundedShrinkage(Term):
-    """``clip(l (1 - sqrt(c / t)), 0, 1)``, ``l = 1 + excess``, with the argument ``sqrt(max(t, c))``."""
+    """``clip(l (1 - sqrt(c / t)), 0, 1)``, ``l = 1 + excess``, with the argument ``1 / sqrt(t)``.
+
+    Energies are kept above a quarter of ``c``, where the term is zero anyway: the argument stays finite.
+    """
 
     centre: Tensor
     excess: Tensor
 
     def argument(self, t: Tensor) -> Tensor:
         """See `Term.argument`."""
-        return torch.maximum(t, self.centre).sqrt()
+        return torch.maximum(t, self.centre / 4).rsqrt()
+
+    @classmethod
+    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
+        """See `Term.arguments_at_average`: all terms share the argument of the lowest, as each is clipped at 0."""
+        lowest = functools.reduce(
+            torch.minimum, [term.centre for term in terms if isinstance(term, BoundedShrinkage)]
+        )
+        return [torch.maximum(average(energy, windows), lowest / 4).rsqrt()] * len(terms)
 
     def value(self, argument: Tensor) -> Tensor:
         """See `Term.value`."""
         slope = 1 + self.excess
-        return (slope - slope * self.centre.sqrt() / argument).clamp(max=1)
+        return torch.addcmul(slope, slope * self.centre.sqrt(), argument, value=-1).clamp(0, 1)
 
     def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
-        """See `Term.primitive`: ``l (sqrt(t) - sqrt(c))^2`` while it rises, then ``t - c l / (l - 1)``."""
+        """See `Term.primitive`: ``t s^2 / l = l (sqrt(t) - sqrt(c))^2`` while it rises, then ``t - c l / (l - 1)``."""
         slope = 1 + self.excess
-        rising = slope * (argument - self.centre.sqrt()).square()
+        rising = (value / argument).square() / slope
         # Where the excess vanishes the term never stops rising.
-        open_ = argument.square() - self.centre * slope / self.excess.clamp_min(1e-20)
+        open_ = 1 / argument.square() - self.centre * slope / self.excess.clamp_min(1e-20)
         return torch.where(value < 1, rising, open_)

@@ -296,7 +296,7 @@ class BoundedShrinkage(Term):
     def value(self, argument: Tensor) -> Tensor:
         """See `Term.value`."""
         slope = 1 + self.excess
-        return torch.addcmul(slope, slope * self.centre.sqrt(), argument, value=-1).clamp(0, 1)
+        return (slope - slope * self.centre.sqrt() * argument).clamp(0, 1)
 
     def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
         """See `Term.primitive`: ``t s^2 / l = l (sqrt(t) - sqrt(c))^2`` while it rises, then ``t - c l / (l - 1)``."""

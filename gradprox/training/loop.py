@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from deepinv.loss.metric import PSNR
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
@@ -122,7 +122,9 @@ def _train(
 
     network = initial_network(recipe).to(device)
     forward = _forward(network, recipe, compiled)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(
+        parameter_groups(network, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)
+    )
     start = restore_checkpoint(folder, network, optimizer)
     # Whatever the log says of steps after the checkpoint will be measured again.
     log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
@@ -193,6 +195,26 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
+def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the trained parameters, one group for each factor of the learning rate.
+
+    Raises:
+        InputError: no parameter has a word of the recipe in its name.
+    """
+    groups: dict[str, list[nn.Parameter]] = {"": [], **{word: [] for word in recipe.rate_factors}}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[next((word for word in recipe.rate_factors if word in name), "")].append(parameter)
+    for word in recipe.rate_factors:
+        if not groups[word]:
+            raise InputError(f"rate_factors: no parameter of {recipe.name} has {word!r} in its name")
+    return [
+        {"params": parameters, "factor": recipe.rate_factors.get(word, 1.0)}
+        for word, parameters in groups.items()
+        if parameters
+    ]
+
+
 def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """Return what computes the network in training.
 
@@ -227,7 +249,7 @@ def _step(
     share = group.share(recipe.batch_size)
     noisy, clean, sigma = (part[share].to(device) for part in (batch.noisy, batch.clean, batch.sigma))
     for settings in optimizer.param_groups:
-        settings["lr"] = learning_rate(recipe, step)
+        settings["lr"] = settings["factor"] * learning_rate(recipe, step)
     mixed = recipe.precision == "bfloat16"
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
         error = forward(noisy, sigma) - clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -41,6 +41,8 @@ class Recipe(BaseModel):
         derivative_tolerance: the same of its derivatives; 0.01 if not given.
         precision: of the forward pass; weights and their updates stay in single precision.
         learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
+        rate_factors: by how much the learning rate is higher for parameters whose name contains a word, such as
+            ``mixing = 15``; of several words in a name the first counts.
         warmup: steps over which the learning rate rises.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations.
@@ -65,6 +67,7 @@ class Recipe(BaseModel):
     derivative_tolerance: float | None = Field(default=None, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     learning_rate: float = Field(default=3e-3, gt=0)
+    rate_factors: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     warmup: int = Field(default=50, ge=1)
     checkpoint_every: int = Field(default=200, ge=1)
     validate_every: int = Field(default=1000, ge=1)

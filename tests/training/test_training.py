@@ -343,10 +343,31 @@ def test_learning_rate_rises_then_falls():
     assert 0 < rates[-1] < 0.02
 
 
+def test_factors_of_the_learning_rate(data, tmp_path):
+    # Adam's first step has the length of the learning rate, whatever the gradient.
+    recipe = RECIPE.model_copy(
+        update={"steps": 1, "warmup": 1, "learning_rate": 1e-3, "rate_factors": {"mixing": 8.0, "gates": 3.0}}
+    )
+    before = initial.initial_network(recipe).state_dict()
+    after = load_model(train(recipe, data, tmp_path / "run")).network.state_dict()
+    for name, value in before.items():
+        factor = 8 if "mixing" in name else 3 if "gates" in name else 1
+        largest = float((after[name] - value).abs().max())
+        # A mixture of one term has no weights to learn.
+        assert largest == pytest.approx(0 if "weight_logits" in name else factor * 1e-3, rel=1e-3), name
+
+
+def test_a_factor_of_no_parameter_is_refused(data, tmp_path):
+    recipe = RECIPE.model_copy(update={"rate_factors": {"mixer": 2.0}})
+    with pytest.raises(InputError, match="'mixer'"):
+        train(recipe, data, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name = ", "not a TOML file"),
+        ('name = "x"\nsteps = 1\nrate_factors = {gates = 0}', "rate_factors.gates"),
         ('name = "x"', "steps"),
         ('name = "x"\nsteps = 1\nspeed = 3', "speed"),
         ('name = "x"\nsteps = 1\nnoise_range = [0.2, 0.1]', "noise_range"),

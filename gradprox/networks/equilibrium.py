@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -105,6 +106,19 @@ class Descent(NamedTuple):
         return cls(point, torch.zeros_like(point), ones, ones * torch.inf, 0 * ones)
 
 
+@dataclass
+class WarmStart:
+    """Where the next solve of the same pictures starts: what the last one found, with weights that were a little other.
+
+    Attributes:
+        solution: ``D(x)``, ``(B, C, H, W)``; None before the first solve.
+        derivative: the solution of the linear systems behind its derivatives, of that shape; None before the first.
+    """
+
+    solution: Tensor | None = None
+    derivative: Tensor | None = None
+
+
 class Equilibrium(GradientNetwork):
     """A convolutional mGradNet that minimises, conditional on the noise level; see this module's text.
 
@@ -157,7 +171,14 @@ class Equilibrium(GradientNetwork):
         """
         return self.solve(x, sigma, self.tolerance)
 
-    def solve(self, x: Tensor, sigma: Tensor, tolerance: float, derivative_tolerance: float = 0.0) -> Tensor:
+    def solve(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        tolerance: float,
+        derivative_tolerance: float = 0.0,
+        warm: WarmStart | None = None,
+    ) -> Tensor:
         """Return ``D(x)`` to another tolerance than the network's own, as in training.
 
         Args:
@@ -166,11 +187,15 @@ class Equilibrium(GradientNetwork):
             tolerance: of the iterations in single precision, relative to the noise level.
             derivative_tolerance: of derivatives in single precision: the relative residual of their linear systems,
                 not below rounding.
+            warm: from the last solve of the same pictures; what this one finds replaces it.
 
         Warns:
             RuntimeWarning: as in `forward`.
         """
-        solution = self.minimise(x.detach(), sigma, tolerance)[0]
+        before = None if warm is None else warm.solution
+        solution = self.minimise(x.detach(), sigma, tolerance, before)[0]
+        if warm is not None:
+            warm.solution = solution
         if not torch.is_grad_enabled() or not (
             x.requires_grad
             or sigma.requires_grad
@@ -179,13 +204,15 @@ class Equilibrium(GradientNetwork):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
         return solution + _Implicit.apply(
-            residual, self._inverse_hessian(solution, sigma, derivative_tolerance)
+            residual, self._inverse_hessian(solution, sigma, derivative_tolerance, warm)
         )
 
     @torch.no_grad()
-    def minimise(self, y: Tensor, sigma: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
-        """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``."""
-        result = self.first(y, sigma).clone()
+    def minimise(
+        self, y: Tensor, sigma: Tensor, tolerance: float, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the minimisers of ``E(.; y)`` and how many steps each took, ``(B,)``; `first` is the usual start."""
+        result = (self.first(y, sigma) if start is None else start).clone()
         limits = self.limits(y, sigma, tolerance)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.arange(len(y), device=y.device)
@@ -264,7 +291,9 @@ class Equilibrium(GradientNetwork):
         solution = self(x, sigma)
         return self.objective(solution, x, sigma), solution
 
-    def _inverse_hessian(self, x: Tensor, sigma: Tensor, tolerance: float) -> Callable[[Tensor], Tensor]:
+    def _inverse_hessian(
+        self, x: Tensor, sigma: Tensor, tolerance: float, warm: WarmStart | None
+    ) -> Callable[[Tensor], Tensor]:
         """Return what multiplies with the inverse of ``I + mu Hess R(x)``, to a tolerance of `solve`."""
         mu = per_picture(self.strength(sigma).detach(), x)
 
@@ -282,7 +311,9 @@ class Equilibrium(GradientNetwork):
             return v + mu * (v - product)
 
         rounding = LINEAR_ROUNDING * torch.finfo(x.dtype).eps
-        return _InverseHessian(hessian, rounding if x.dtype == torch.float64 else max(rounding, tolerance))
+        return _InverseHessian(
+            hessian, rounding if x.dtype == torch.float64 else max(rounding, tolerance), warm
+        )
 
 
 def root_mean_square(x: Tensor) -> Tensor:
@@ -299,11 +330,15 @@ class _InverseHessian:
     Args:
         apply: multiplies with ``A``.
         tolerance: of the relative residuals.
+        warm: where the solves start, and leave what they found; None: at zero.
     """
 
-    def __init__(self, apply: Callable[[Tensor], Tensor], tolerance: float) -> None:
+    def __init__(
+        self, apply: Callable[[Tensor], Tensor], tolerance: float, warm: WarmStart | None = None
+    ) -> None:
         self._apply = apply
         self._tolerance = tolerance
+        self._warm = warm
         self._products = 0
         self._factor: Tensor | None = None
 
@@ -316,9 +351,16 @@ class _InverseHessian:
             # Without its check: a picture that is not a number must not stop the others.
             self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
         if self._factor is None:
+            before = None if self._warm is None else self._warm.derivative
             x, arrived = conjugate_gradients(
-                self._counted, right, tolerance=self._tolerance, steps=MAX_LINEAR_STEPS
+                self._counted,
+                right,
+                before,
+                tolerance=self._tolerance,
+                steps=MAX_LINEAR_STEPS,
             )
+            if self._warm is not None:
+                self._warm.derivative = x
             if not bool((arrived | x.flatten(1).isnan().any(dim=1)).all()):
                 warnings.warn(
                     f"a derivative is short of its tolerance after {MAX_LINEAR_STEPS} steps",

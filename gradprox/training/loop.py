@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
 from gradprox.networks import Equilibrium
 from gradprox.networks.borders import extend
+from gradprox.networks.equilibrium import WarmStart
 from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise
@@ -41,6 +43,8 @@ from gradprox.training.recipe import Recipe
 from gradprox.training.workers import Workers, workers
 
 MODEL_FILE = "model.safetensors"
+# From noisy pictures, noise levels and the number of the batch to restored pictures.
+Forward = Callable[[Tensor, Tensor, int], Tensor]
 # To which equilibria are followed, where a recipe does not say: a third of the work that their own tolerance takes.
 TOLERANCE = 0.01
 
@@ -77,7 +81,8 @@ def train(
 
     Every batch follows from the recipe's seed and the step, so a run that was killed and resumed ends, on the
     same processor with the same number of threads, with the same bits as one that was not; on a GPU, but for
-    rounding. Under ``torchrun`` the processes share each batch; the result is that of one process, but for rounding.
+    rounding, and with ``repeated_batches``, whose solutions are not stored, but for the tolerances. Under
+    ``torchrun`` the processes share each batch; the result is that of one process, but for rounding.
 
     Args:
         recipe: what to train and how.
@@ -215,11 +220,12 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
     ]
 
 
-def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Callable[[Tensor, Tensor], Tensor]:
+def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Forward:
     """Return what computes the network in training.
 
-    Compiled, it takes patches in one piece. The filters' norm is left out: compilers know no complex numbers, and it
-    is a small part of a step.
+    An equilibrium starts from what it found for the same batch the last time, if batches come again. Compiled, it
+    takes patches in one piece. The filters' norm is left out: compilers know no complex numbers, and it is a small
+    part of a step.
     """
     if isinstance(network, Equilibrium):
         if compiled:
@@ -227,17 +233,20 @@ def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Callabl
                 "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
             )
         given = (recipe.tolerance, recipe.derivative_tolerance)
-        tolerances = [TOLERANCE if tolerance is None else tolerance for tolerance in given]
-        return lambda x, sigma: network.solve(x, sigma, *tolerances)
+        first, second = (TOLERANCE if tolerance is None else tolerance for tolerance in given)
+        if recipe.repeated_batches is None:
+            return lambda x, sigma, _: network.solve(x, sigma, first, second)
+        found: dict[int, WarmStart] = defaultdict(WarmStart)
+        return lambda x, sigma, number: network.solve(x, sigma, first, second, found[number])
     if not compiled:
-        return network
+        return lambda x, sigma, _: network(x, sigma)
     inside = torch.compile(network.inside)
-    return lambda x, sigma: inside(extend(x, network.radius), sigma, network.bank.filters())
+    return lambda x, sigma, _: inside(extend(x, network.radius), sigma, network.bank.filters())
 
 
 def _step(
     network: PictureNetwork,
-    forward: Callable[[Tensor, Tensor], Tensor],
+    forward: Forward,
     optimizer: torch.optim.Adam,
     batch: Batch,
     recipe: Recipe,
@@ -252,7 +261,7 @@ def _step(
         settings["lr"] = settings["factor"] * learning_rate(recipe, step)
     mixed = recipe.precision == "bfloat16"
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
-        error = forward(noisy, sigma) - clean
+        error = forward(noisy, sigma, batch.number) - clean
     loss = picture_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)(error.float(), sigma).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -23,11 +23,13 @@ class Batch:
         noisy: ``(B, C, P, P)``, ``C`` the channels of the network.
         clean: ``(B, C, P, P)`` in ``[0, 1]``.
         sigma: ``(B,)`` noise levels.
+        number: which batch this is: the same again has the same number.
     """
 
     noisy: Tensor
     clean: Tensor
     sigma: Tensor
+    number: int
 
 
 def picture_reader(recipe: Recipe) -> Callable[[Path], Tensor]:
@@ -59,8 +61,8 @@ class PatchSampler:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: always the same for the same seed, step and pictures."""
-        recipe = self.recipe
-        (seed,) = np.random.SeedSequence([recipe.seed, step]).generate_state(1, np.uint64)
+        recipe, number = self.recipe, self._number(step)
+        (seed,) = np.random.SeedSequence([recipe.seed, number]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
         patches = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
         clean = patches.float() / 255
@@ -68,7 +70,15 @@ class PatchSampler:
         uniform = torch.rand(recipe.batch_size, generator=generator)
         sigma = low + (high - low) * uniform**recipe.noise_power
         noise = torch.randn(clean.shape, generator=generator)
-        return Batch(clean + sigma[:, None, None, None] * noise, clean, sigma)
+        return Batch(clean + sigma[:, None, None, None] * noise, clean, sigma, number)
+
+    def _number(self, step: int) -> int:
+        """Return which batch a step takes: a new one, or one of those that come again, in another order every round."""
+        count = self.recipe.repeated_batches
+        if count is None:
+            return step
+        turn, place = divmod(step, count)
+        return int(np.random.default_rng([self.recipe.seed, turn]).permutation(count)[place])
 
     def _patch(self, generator: torch.Generator) -> Tensor:
         def draw(count: int) -> int:

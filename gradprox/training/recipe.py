@@ -39,6 +39,9 @@ class Recipe(BaseModel):
         loss_gamma: width of proximal matching, in noise levels.
         tolerance: of an equilibrium during training, see `Equilibrium.solve`; 0.01 if not given.
         derivative_tolerance: the same of its derivatives; 0.01 if not given.
+        repeated_batches: so many batches of an equilibrium, patches and noise, come again in rounds, each time
+            solved from what was found the last time, which takes fewer steps; that is kept in memory, 8 bytes a
+            sample. None: every step has new patches.
         precision: of the forward pass; weights and their updates stay in single precision.
         learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
         rate_factors: by how much the learning rate is higher for parameters whose name contains a word, such as
@@ -65,6 +68,7 @@ class Recipe(BaseModel):
     loss_gamma: float = Field(default=0.3, gt=0)
     tolerance: float | None = Field(default=None, ge=0, lt=1)
     derivative_tolerance: float | None = Field(default=None, ge=0, lt=1)
+    repeated_batches: int | None = Field(default=None, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     learning_rate: float = Field(default=3e-3, gt=0)
     rate_factors: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
@@ -85,8 +89,10 @@ class Recipe(BaseModel):
         if isinstance(self.network, EquilibriumConfig):
             if self.precision != "float32":
                 raise ValueError("an equilibrium is not found in bfloat16: leave precision out")
-        elif self.tolerance is not None or self.derivative_tolerance is not None:
-            raise ValueError("a network of one pass has no tolerances: leave them out")
+        elif {self.tolerance, self.derivative_tolerance, self.repeated_batches} != {None}:
+            raise ValueError(
+                "a network of one pass has no tolerances and no repeated_batches: leave them out"
+            )
         return self
 
 

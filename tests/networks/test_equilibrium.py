@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig, equilibrium, identity_path
 from gradprox.networks.base import image_sum
-from gradprox.networks.equilibrium import Descent, root_mean_square
+from gradprox.networks.equilibrium import Descent, WarmStart, root_mean_square
 from gradprox.networks.gates import RampMixture
 from gradprox.networks.identity_path import IdentityPath
 from gradprox.operators import LearnedProx, load_network, save_network
@@ -120,6 +120,36 @@ def test_derivatives_may_be_looser_and_say_how_much():
     # A residual of a tenth, times the bound of the inverse Hessian.
     assert bool((error <= 0.1 * D.lipschitz_bound() * root_mean_square(v)).all())
     assert bool((error > 1e-3 * root_mean_square(found[0.0])).all())
+
+
+def test_a_warm_start_changes_how_many_products_are_needed_and_nothing_else(monkeypatch):
+    D, y, sigma = network(), pictures(2), level(0.1)
+    v = torch.randn_like(y)
+    y.requires_grad_()
+    products = []
+    apply = equilibrium._InverseHessian._counted
+    monkeypatch.setattr(
+        equilibrium._InverseHessian, "_counted", lambda self, v: products.append(None) or apply(self, v)
+    )
+    warm, found, count = WarmStart(), [], []
+    for _ in range(2):
+        products.clear()
+        x = D.solve(y, sigma, 0.0, 0.0, warm)
+        assert torch.equal(warm.solution, x)
+        (derivative,) = torch.autograd.grad(x, y, v)
+        found.append((x.detach(), derivative))
+        count.append(len(products))
+    # The second time the first guess is looked at, and found to be the solution.
+    assert count[1] == 1 < count[0]
+    assert D.minimise(y.detach(), sigma, 0.0, warm.solution)[1].max() == 0
+    cold = D.solve(y, sigma, 0.0, 0.0)
+    for x, derivative in found:
+        torch.testing.assert_close(x, cold, rtol=0, atol=1e-12)
+        torch.testing.assert_close(derivative, torch.autograd.grad(cold, y, v, retain_graph=True)[0])
+    # From somewhere else, the same place is reached.
+    torch.testing.assert_close(
+        D.minimise(y.detach(), sigma, 0.0, torch.rand_like(y))[0], cold, rtol=0, atol=1e-12
+    )
 
 
 def test_single_precision_is_within_the_stated_tolerance():

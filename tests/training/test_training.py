@@ -125,6 +125,37 @@ def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, mo
     assert seen == [(0.01, 0.01), (0.1, 0.2)]
 
 
+def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkeypatch):
+    starts, minimise, solve = [], Equilibrium.minimise, Equilibrium.solve
+    recipe = RECIPE.model_copy(
+        update={
+            "network": EquilibriumConfig(kind="equilibrium", regulariser=NETWORK),
+            "steps": 6,
+            "patch_size": 12,
+            "tolerance": 0.0,
+            "derivative_tolerance": 0.0,
+            "repeated_batches": 2,
+        }
+    )
+
+    def spy(self, y, sigma, tolerance, start=None):
+        solution, steps = minimise(self, y, sigma, tolerance, start)
+        starts.append((None if start is None else start.clone(), solution))
+        return solution, steps
+
+    monkeypatch.setattr(Equilibrium, "minimise", spy)
+    warm = load_model(train(recipe, data, tmp_path / "warm")).network.state_dict()
+    assert [start is None for start, _ in starts] == 2 * [True] + 4 * [False]
+    for start, _ in starts[2:]:
+        assert any(torch.equal(start, solution) for _, solution in starts)
+    # The same training, every batch solved afresh.
+    monkeypatch.setattr(Equilibrium, "solve", lambda *given: solve(*given[:-1]))
+    cold = load_model(train(recipe, data, tmp_path / "cold")).network.state_dict()
+    assert all(start is None for start, _ in starts[6:])
+    for name, value in cold.items():
+        torch.testing.assert_close(warm[name], value, rtol=0, atol=2e-4, msg=name)
+
+
 def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
     inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
@@ -157,8 +188,9 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     assert torch.equal(further(x, sigma), model(x, 0.1))
     with pytest.raises(ValidationError, match="bfloat16"):
         Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
-    with pytest.raises(ValidationError, match="a network of one pass has no tolerances"):
-        Recipe.model_validate(RECIPE.model_dump() | {"tolerance": 0.1})
+    for setting in ("tolerance", "repeated_batches"):
+        with pytest.raises(ValidationError, match="a network of one pass has no"):
+            Recipe.model_validate(RECIPE.model_dump() | {setting: 0.1 if setting == "tolerance" else 3})
     narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
     for wrong in (
         {"network": network.model_copy(update={"regulariser": narrow})},
@@ -334,6 +366,19 @@ def test_batches_follow_from_seed_and_step(data):
     batch = sampler.batch(0)
     spread = (batch.noisy - batch.clean).std(dim=(1, 2, 3))
     torch.testing.assert_close(spread, batch.sigma, rtol=0.2, atol=0)
+
+
+def test_repeated_batches_come_in_another_order_every_round(data):
+    sampler = PatchSampler(sorted(data.iterdir()), RECIPE.model_copy(update={"repeated_batches": 5}))
+    rounds = [[sampler.batch(5 * turn + place) for place in range(5)] for turn in range(3)]
+    orders = [[batch.number for batch in batches] for batches in rounds]
+    assert [sorted(order) for order in orders] == 3 * [list(range(5))]
+    assert orders[0] != orders[1] != orders[2]
+    for first, second in zip(
+        *(sorted(batches, key=lambda b: b.number) for batches in rounds[:2]), strict=True
+    ):
+        assert torch.equal(first.noisy, second.noisy)
+        assert torch.equal(first.clean, second.clean)
 
 
 def test_learning_rate_rises_then_falls():

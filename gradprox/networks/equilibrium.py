@@ -145,7 +145,7 @@ class Equilibrium(GradientNetwork):
         self.regulariser = IdentityPath(config.regulariser, BoundedMixture)
         # Where iterations start changes no derivative: nothing would train it.
         self.start = None if config.start is None else IdentityPath(config.start).requires_grad_(False)
-        self.tolerance = 0.002
+        self.tolerance = 0.004
 
     def strength(self, sigma: Tensor) -> Tensor:
         """Return ``mu = m / k`` at noise levels, of their shape."""

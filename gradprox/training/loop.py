@@ -45,7 +45,7 @@ from gradprox.training.workers import Workers, workers
 MODEL_FILE = "model.safetensors"
 # From noisy pictures, noise levels and the number of the batch to restored pictures.
 Forward = Callable[[Tensor, Tensor, int], Tensor]
-# To which equilibria are followed, where a recipe does not say: a third of the work that their own tolerance takes.
+# To which equilibria are followed, where a recipe does not say: two thirds of the work that their own tolerance takes.
 TOLERANCE = 0.01
 
 

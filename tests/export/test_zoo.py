@@ -16,7 +16,7 @@ import torch
 from gradprox import load_model, model_names
 from gradprox.export import export_denoiser, export_solver
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.networks import IdentityPath
+from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.problems import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_pictures
@@ -63,12 +63,12 @@ def test_an_equilibrium_is_within_its_tolerance(name: str, folder: Path) -> None
     path = folder / f"{name}.onnx"
     export_denoiser(name, path, potential=True)
     prior, denoise = load_model(name).double(), OnnxDenoiser(path, threads=1)
+    single = load_model(name).network
+    assert isinstance(single, Equilibrium)
     y = np.random.default_rng(7).random((1, denoise.channels, 31, 37), dtype=np.float32)
     for level in LEVELS:
         sigma = float(np.float32(level))
-        limit = float(
-            prior.network.limits(torch.from_numpy(y), torch.tensor([sigma]), prior.network.tolerance)
-        )
+        limit = float(single.limits(torch.from_numpy(y), torch.tensor([sigma]), single.tolerance))
         distance = np.sqrt(
             np.mean((denoise(y, sigma) - prior(torch.from_numpy(y).double(), sigma).numpy()) ** 2)
         )

@@ -353,11 +353,7 @@ class _InverseHessian:
         if self._factor is None:
             before = None if self._warm is None else self._warm.derivative
             x, arrived = conjugate_gradients(
-                self._counted,
-                right,
-                before,
-                tolerance=self._tolerance,
-                steps=MAX_LINEAR_STEPS,
+                self._counted, right, before, tolerance=self._tolerance, steps=MAX_LINEAR_STEPS
             )
             if self._warm is not None:
                 self._warm.derivative = x

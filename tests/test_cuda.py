@@ -9,7 +9,7 @@ from PIL import Image
 
 from gradprox import load_model, model_names
 from gradprox.certificates import certify
-from gradprox.networks import Equilibrium, IdentityPath, IdentityPathConfig, identity_path
+from gradprox.networks import Equilibrium, IdentityPath, identity_path
 from gradprox.operators import posterior_deviation
 from gradprox.problems import CircularBlur, gaussian_kernel, gaussian_noise
 from gradprox.solvers.presets import SOLVERS, Task, preset
@@ -43,7 +43,8 @@ def test_a_model_gives_what_it_gives_on_the_cpu(name):
     torch.testing.assert_close(prox(y, 0.1).cpu(), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(prox.potential(y, 0.1).cpu(), potential, rtol=1e-5, atol=0)
     on_gpu = posterior_deviation(prox, y[..., :40, :40], 0.1).deviation
-    torch.testing.assert_close(on_gpu.cpu(), deviation, rtol=0, atol=1e-5)
+    # The linear systems behind an equilibrium's derivatives are solved to a relative residual of 1e-5.
+    torch.testing.assert_close(on_gpu.cpu(), deviation, rtol=1e-3, atol=1e-5)
 
 
 def test_a_picture_of_several_tiles_is_that_of_one(monkeypatch):
@@ -77,20 +78,32 @@ def test_a_solver_gives_what_it_gives_on_the_cpu(solver):
     torch.testing.assert_close(on_gpu.x.cpu(), on_cpu.x, rtol=0, atol=1e-4)
 
 
-# torch hides this warning of its own, unless warnings are errors.
+# torch hides these warnings of its own, or means them as advice, unless warnings are errors.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores for float32 matrix multiplication")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_training_gives_what_it_gives_on_the_cpu_and_goes_on_after_a_stop(tmp_path, compiled):
     data = tmp_path / "pictures"
     data.mkdir()
     pixels = (255 * picture(1)[0, 0]).round().numpy().astype(np.uint8)
     Image.fromarray(pixels).save(data / "a.png")
-    network = IdentityPathConfig(kernel_size=4, window=3)
+    # A fresh start would be a tight frame: its norm is attained at all frequencies, and rounding decides along which
+    # one it is differentiated.
+    first = load_model("gray-small").network
+    assert isinstance(first, IdentityPath)
     recipe = Recipe(
-        name="tiny", network=network, steps=6, batch_size=4, patch_size=32, checkpoint_every=3, warmup=1
+        name="tiny",
+        network=first.config,
+        initial="gray-small",
+        steps=6,
+        batch_size=4,
+        patch_size=32,
+        checkpoint_every=3,
+        warmup=1,
     )
     expected = load_model(train(recipe, data, tmp_path / "cpu")).network.state_dict()
-    start = IdentityPath(network).state_dict()
+    start = first.state_dict()
     assert max((weight - start[name]).abs().max() for name, weight in expected.items()) > 8e-3
 
     def stop(progress):

@@ -21,28 +21,25 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from gradprox.linear_systems import conjugate_gradients
 from gradprox.networks.base import GradientNetwork, image_sum, per_picture
 from gradprox.networks.conditioning import SIGMA_FLOOR
 from gradprox.networks.gates import BoundedMixture
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
+from gradprox.networks.implicit import InverseHessian, WarmStart, implicit_derivative
 
 # What rounding leaves of gradients of terms as large as ``1 + mu`` times the picture, in units of the precision.
 ROUNDING = 8
 MAX_STEPS = 1000
 # Steps without a fall of the gradient's norm by that share, after which only steps of proven length are taken.
 PATIENCE, FALL = 10, 0.1
-# Of the linear systems behind derivatives: relative residual, in units of the precision, and steps.
-LINEAR_ROUNDING, MAX_LINEAR_STEPS = 100, 1000
-# Samples of a picture up to which its Hessian may be written down.
-DENSE_LIMIT = 1024
+# Relative residual of the linear systems behind derivatives, in units of the precision.
+LINEAR_ROUNDING = 100
 
 
 class EquilibriumConfig(BaseModel):
@@ -106,19 +103,6 @@ class Descent(NamedTuple):
         return cls(point, torch.zeros_like(point), ones, ones * torch.inf, 0 * ones)
 
 
-@dataclass
-class WarmStart:
-    """Where the next solve of the same pictures starts: what the last one found, with weights that were a little other.
-
-    Attributes:
-        solution: ``D(x)``, ``(B, C, H, W)``; None before the first solve.
-        derivative: the solution of the linear systems behind its derivatives, of that shape; None before the first.
-    """
-
-    solution: Tensor | None = None
-    derivative: Tensor | None = None
-
-
 class Equilibrium(GradientNetwork):
     """A convolutional mGradNet that minimises, conditional on the noise level; see this module's text.
 
@@ -145,7 +129,7 @@ class Equilibrium(GradientNetwork):
         self.regulariser = IdentityPath(config.regulariser, BoundedMixture)
         # Where iterations start changes no derivative: nothing would train it.
         self.start = None if config.start is None else IdentityPath(config.start).requires_grad_(False)
-        self.tolerance = 0.004
+        self.tolerance = 0.01
 
     def strength(self, sigma: Tensor) -> Tensor:
         """Return ``mu = m / k`` at noise levels, of their shape."""
@@ -203,7 +187,7 @@ class Equilibrium(GradientNetwork):
         ):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
-        return solution + _Implicit.apply(
+        return solution + implicit_derivative(
             residual, self._inverse_hessian(solution, sigma, derivative_tolerance, warm)
         )
 
@@ -311,7 +295,7 @@ class Equilibrium(GradientNetwork):
             return v + mu * (v - product)
 
         rounding = LINEAR_ROUNDING * torch.finfo(x.dtype).eps
-        return _InverseHessian(
+        return InverseHessian(
             hessian, rounding if x.dtype == torch.float64 else max(rounding, tolerance), warm
         )
 
@@ -319,79 +303,3 @@ class Equilibrium(GradientNetwork):
 def root_mean_square(x: Tensor) -> Tensor:
     """Return that of each picture of ``(B, ...)``, ``(B,)``."""
     return x.square().flatten(1).mean(dim=1).sqrt()
-
-
-class _InverseHessian:
-    """Solves with a symmetric positive definite ``A``, each picture of ``(B, ...)`` by itself.
-
-    By conjugate gradients; once these have cost as many products as writing ``A`` down would have, as for whole
-    Jacobians of small pictures, by its Cholesky factor.
-
-    Args:
-        apply: multiplies with ``A``.
-        tolerance: of the relative residuals.
-        warm: where the solves start, and leave what they found; None: at zero.
-    """
-
-    def __init__(
-        self, apply: Callable[[Tensor], Tensor], tolerance: float, warm: WarmStart | None = None
-    ) -> None:
-        self._apply = apply
-        self._tolerance = tolerance
-        self._warm = warm
-        self._products = 0
-        self._factor: Tensor | None = None
-
-    @torch.no_grad()
-    def __call__(self, right: Tensor) -> Tensor:
-        size = right[0].numel()
-        if self._factor is None and size <= min(DENSE_LIMIT, self._products):
-            units = torch.eye(size, dtype=right.dtype, device=right.device).view(size, 1, *right.shape[1:])
-            columns = [self._apply(unit.expand_as(right)).flatten(1) for unit in units]
-            # Without its check: a picture that is not a number must not stop the others.
-            self._factor = torch.linalg.cholesky_ex(torch.stack(columns, dim=2)).L
-        if self._factor is None:
-            before = None if self._warm is None else self._warm.derivative
-            x, arrived = conjugate_gradients(
-                self._counted, right, before, tolerance=self._tolerance, steps=MAX_LINEAR_STEPS
-            )
-            if self._warm is not None:
-                self._warm.derivative = x
-            if not bool((arrived | x.flatten(1).isnan().any(dim=1)).all()):
-                warnings.warn(
-                    f"a derivative is short of its tolerance after {MAX_LINEAR_STEPS} steps",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
-            return x
-        return torch.cholesky_solve(right.flatten(1)[..., None], self._factor).view_as(right)
-
-    def _counted(self, v: Tensor) -> Tensor:
-        self._products += 1
-        return self._apply(v)
-
-
-class _Implicit(torch.autograd.Function):
-    """Zero, with the derivative ``-H^-1`` with respect to the residual that vanishes at a solution."""
-
-    @staticmethod
-    def forward(ctx: Any, residual: Tensor, inverse: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.inverse = inverse
-        return torch.zeros_like(residual)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -_SelfAdjoint.apply(gradients[0], ctx.inverse), None
-
-
-class _SelfAdjoint(torch.autograd.Function):
-    """A symmetric linear map, which is its own transposed derivative."""
-
-    @staticmethod
-    def forward(ctx: Any, v: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.linear = apply
-        return apply(v)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _SelfAdjoint.apply(gradients[0], ctx.linear), None

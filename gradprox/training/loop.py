@@ -21,7 +21,7 @@ from gradprox.files import remove_leftovers
 from gradprox.images import pictures_in
 from gradprox.networks import Equilibrium
 from gradprox.networks.borders import extend
-from gradprox.networks.equilibrium import WarmStart
+from gradprox.networks.implicit import WarmStart
 from gradprox.networks.picture_config import PictureNetwork
 from gradprox.operators import LearnedProx, save_network
 from gradprox.problems import gaussian_noise

@@ -10,11 +10,19 @@ import torch
 from pydantic import ValidationError
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig, equilibrium, identity_path
+from gradprox.networks import (
+    Equilibrium,
+    EquilibriumConfig,
+    IdentityPathConfig,
+    equilibrium,
+    identity_path,
+    implicit,
+)
 from gradprox.networks.base import image_sum
-from gradprox.networks.equilibrium import Descent, WarmStart, root_mean_square
+from gradprox.networks.equilibrium import Descent, root_mean_square
 from gradprox.networks.gates import RampMixture
 from gradprox.networks.identity_path import IdentityPath
+from gradprox.networks.implicit import WarmStart
 from gradprox.operators import LearnedProx, load_network, save_network
 
 SMALL = {"kernel_size": 4, "window": 3, "components": 2}
@@ -127,9 +135,9 @@ def test_a_warm_start_changes_how_many_products_are_needed_and_nothing_else(monk
     v = torch.randn_like(y)
     y.requires_grad_()
     products = []
-    apply = equilibrium._InverseHessian._counted
+    apply = implicit.InverseHessian._counted
     monkeypatch.setattr(
-        equilibrium._InverseHessian, "_counted", lambda self, v: products.append(None) or apply(self, v)
+        implicit.InverseHessian, "_counted", lambda self, v: products.append(None) or apply(self, v)
     )
     warm, found, count = WarmStart(), [], []
     for _ in range(2):
@@ -257,7 +265,7 @@ def test_many_derivatives_of_a_small_picture_are_those_of_one_by_one(monkeypatch
         return [torch.autograd.grad(x, y, v, retain_graph=True)[0] for v in directions]
 
     factored = products()
-    monkeypatch.setattr(equilibrium, "DENSE_LIMIT", 0)
+    monkeypatch.setattr(implicit, "DENSE_LIMIT", 0)
     torch.testing.assert_close(torch.stack(factored), torch.stack(products()), rtol=0, atol=1e-11)
 
 

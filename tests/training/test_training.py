@@ -9,36 +9,19 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPath, IdentityPathConfig
-from gradprox.operators import LearnedProx, save_network
-from gradprox.training import Recipe, initial, read_recipe, train
+from gradprox.networks import IdentityPath
+from gradprox.operators import LearnedProx
+from gradprox.training import initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
 from gradprox.training.losses import picture_loss
 from gradprox.training.patches import PatchSampler
 from gradprox.training.workers import Workers
-
-NETWORK = IdentityPathConfig(kernel_size=4, window=3, components=1)
-RECIPE = Recipe(
-    name="tiny", network=NETWORK, steps=12, batch_size=2, patch_size=16, checkpoint_every=4, validate_every=6
-)
-
-
-@pytest.fixture
-def data(tmp_path, make_picture):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for i in range(3):
-        texture = make_picture(40, 50)[0, 0].roll(5 * i, dims=0).numpy()
-        Image.fromarray((texture * 255).astype(np.uint8)).save(folder / f"{i}.png")
-    return folder
+from tests.training.tiny import NETWORK, RECIPE
 
 
 def weights(folder):
@@ -61,145 +44,6 @@ def test_training_improves_denoising(data, tmp_path):
     assert history[-1]["psnr"]["25"] > history[0]["psnr"]["25"]
     prox = load_model(tmp_path / "run" / MODEL_FILE)
     assert prox.network.config == NETWORK
-
-
-def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
-    gray = train(RECIPE, data, tmp_path / "gray")
-    colour = NETWORK.model_copy(update={"channels": 3})
-    recipe = RECIPE.model_copy(update={"network": colour, "initial": str(gray)})
-    # At first the gray network shrinks every plane, as far as gates do not look at the others. The intensity plane
-    # of a gray picture is the picture times sqrt(3).
-    picture, scale = torch.rand(1, 1, 24, 24), 3**0.5
-    expected = load_model(gray)(scale * picture, 0.1) / scale
-    with monkeypatch.context() as patch:
-        patch.setattr(initial, "OTHER_PLANES", 1e-9)
-        start = LearnedProx(initial.initial_network(recipe))(picture.expand(-1, 3, -1, -1), 0.1)
-    torch.testing.assert_close(start, expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
-    model = load_model(train(recipe, data, tmp_path / "colour"))
-    assert model.network.config == colour
-    assert model(torch.rand(1, 3, 9, 9), 0.1).shape == (1, 3, 9, 9)
-    with pytest.raises(InputError, match="another architecture"):
-        initial.initial_network(recipe.model_copy(update={"initial": "gray-small"}))
-
-
-def test_a_training_keeps_the_gates_that_are_used_most(data, tmp_path):
-    gray = train(RECIPE, data, tmp_path / "gray")
-    full = load_model(gray).network
-    unused = 3
-    with torch.no_grad():
-        full.shrinkage.mixing_logits[:, :, unused] = -30
-    save_network(full, gray)
-    fewer = NETWORK.model_copy(update={"gates": 7})
-    recipe = RECIPE.model_copy(update={"network": fewer, "initial": str(gray)})
-    # What nobody uses is not missed.
-    x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
-    torch.testing.assert_close(initial.initial_network(recipe)(x, sigma), full(x, sigma))
-    with pytest.raises(InputError, match="another architecture"):
-        initial.initial_network(
-            recipe.model_copy(update={"network": NETWORK.model_copy(update={"gates": 99})})
-        )
-
-
-def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(data, tmp_path):
-    gray = train(RECIPE, data, tmp_path / "gray")
-    convex = NETWORK.model_copy(update={"nonexpansive": True})
-    start = initial.initial_network(RECIPE.model_copy(update={"network": convex, "initial": str(gray)}))
-    fresh, trained = IdentityPath(convex).state_dict(), load_model(gray).network.state_dict()
-    for name, table in start.state_dict().items():
-        torch.testing.assert_close(table, (fresh if ".gates." in name else trained)[name], msg=name)
-    assert start.lipschitz_bound() == 1
-
-
-def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, monkeypatch):
-    seen, solve = [], Equilibrium.solve
-
-    def spy(self, x, sigma, *tolerances):
-        seen.append(tolerances)
-        return solve(self, x, sigma, *tolerances)
-
-    monkeypatch.setattr(Equilibrium, "solve", spy)
-    network = EquilibriumConfig(kind="equilibrium", regulariser=NETWORK)
-    short = RECIPE.model_copy(update={"network": network, "steps": 1, "patch_size": 12})
-    train(short, data, tmp_path / "default")
-    train(short.model_copy(update={"tolerance": 0.1, "derivative_tolerance": 0.2}), data, tmp_path / "told")
-    assert seen == [(0.01, 0.01), (0.1, 0.2)]
-
-
-def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkeypatch):
-    starts, minimise, solve = [], Equilibrium.minimise, Equilibrium.solve
-    recipe = RECIPE.model_copy(
-        update={
-            "network": EquilibriumConfig(kind="equilibrium", regulariser=NETWORK),
-            "steps": 6,
-            "patch_size": 12,
-            "tolerance": 0.0,
-            "derivative_tolerance": 0.0,
-            "repeated_batches": 2,
-        }
-    )
-
-    def spy(self, y, sigma, tolerance, start=None):
-        solution, steps = minimise(self, y, sigma, tolerance, start)
-        starts.append((None if start is None else start.clone(), solution))
-        return solution, steps
-
-    monkeypatch.setattr(Equilibrium, "minimise", spy)
-    warm = load_model(train(recipe, data, tmp_path / "warm")).network.state_dict()
-    assert [start is None for start, _ in starts] == 2 * [True] + 4 * [False]
-    for start, _ in starts[2:]:
-        assert any(torch.equal(start, solution) for _, solution in starts)
-    # The same training, every batch solved afresh.
-    monkeypatch.setattr(Equilibrium, "solve", lambda *given: solve(*given[:-1]))
-    cold = load_model(train(recipe, data, tmp_path / "cold")).network.state_dict()
-    assert all(start is None for start, _ in starts[6:])
-    for name, value in cold.items():
-        torch.testing.assert_close(warm[name], value, rtol=0, atol=2e-4, msg=name)
-
-
-def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
-    gray = train(RECIPE, data, tmp_path / "gray")
-    inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
-    network = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=NETWORK)
-    changes = {
-        "network": network,
-        "initial": str(gray),
-        "steps": 40,
-        "patch_size": 16,
-        "learning_rate": 0.005,
-    }
-    recipe = RECIPE.model_copy(update=changes)
-    start, trained = initial.initial_network(recipe), load_model(gray).network
-    # The same filters with room around, the same start.
-    x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
-    torch.testing.assert_close(
-        start.regulariser.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3
-    )
-    torch.testing.assert_close(start.start(x, sigma), trained(x, sigma))
-    model = load_model(train(recipe, data, tmp_path / "run"))
-    assert model.network.config == network
-    batch = PatchSampler(sorted(data.iterdir()), recipe.model_copy(update={"batch_size": 16})).batch(1000)
-    errors = [
-        (prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, LearnedProx(start))
-    ]
-    assert errors[0] < errors[1]
-    again = train(recipe, data, tmp_path / "run", resume=True)
-    torch.testing.assert_close(load_model(again)(x, 0.1), model(x, 0.1), rtol=0, atol=0)
-    further = initial.initial_network(recipe.model_copy(update={"initial": str(again)}))
-    assert torch.equal(further(x, sigma), model(x, 0.1))
-    with pytest.raises(ValidationError, match="bfloat16"):
-        Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
-    for setting in ("tolerance", "repeated_batches"):
-        with pytest.raises(ValidationError, match="a network of one pass has no"):
-            Recipe.model_validate(RECIPE.model_dump() | {setting: 0.1 if setting == "tolerance" else 3})
-    narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
-    for wrong in (
-        {"network": network.model_copy(update={"regulariser": narrow})},
-        {"network": network.model_copy(update={"start": inner})},
-    ):
-        with pytest.raises(InputError, match="another architecture"):
-            initial.initial_network(recipe.model_copy(update=wrong))
-    with pytest.raises(InputError, match="cannot be compiled"):
-        train(recipe, data, tmp_path / "compiled", compiled=True)
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "proximal-matching"])

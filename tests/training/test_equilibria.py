@@ -1,0 +1,106 @@
+"""Trainings of equilibria: followed to stated tolerances, solved again from where they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from gradprox import InputError, load_model
+from gradprox.networks import Equilibrium, EquilibriumConfig
+from gradprox.operators import LearnedProx
+from gradprox.training import Recipe, initial, train
+from gradprox.training.patches import PatchSampler
+from tests.training.tiny import NETWORK, RECIPE
+
+
+def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, monkeypatch):
+    seen, solve = [], Equilibrium.solve
+
+    def spy(self, x, sigma, *tolerances):
+        seen.append(tolerances)
+        return solve(self, x, sigma, *tolerances)
+
+    monkeypatch.setattr(Equilibrium, "solve", spy)
+    network = EquilibriumConfig(kind="equilibrium", regulariser=NETWORK)
+    short = RECIPE.model_copy(update={"network": network, "steps": 1, "patch_size": 12})
+    train(short, data, tmp_path / "default")
+    train(short.model_copy(update={"tolerance": 0.1, "derivative_tolerance": 0.2}), data, tmp_path / "told")
+    assert seen == [(0.01, 0.01), (0.1, 0.2)]
+
+
+def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkeypatch):
+    starts, minimise, solve = [], Equilibrium.minimise, Equilibrium.solve
+    recipe = RECIPE.model_copy(
+        update={
+            "network": EquilibriumConfig(kind="equilibrium", regulariser=NETWORK),
+            "steps": 6,
+            "patch_size": 12,
+            "tolerance": 0.0,
+            "derivative_tolerance": 0.0,
+            "repeated_batches": 2,
+        }
+    )
+
+    def spy(self, y, sigma, tolerance, start=None):
+        solution, steps = minimise(self, y, sigma, tolerance, start)
+        starts.append((None if start is None else start.clone(), solution))
+        return solution, steps
+
+    monkeypatch.setattr(Equilibrium, "minimise", spy)
+    warm = load_model(train(recipe, data, tmp_path / "warm")).network.state_dict()
+    assert [start is None for start, _ in starts] == 2 * [True] + 4 * [False]
+    for start, _ in starts[2:]:
+        assert any(torch.equal(start, solution) for _, solution in starts)
+    # The same training, every batch solved afresh.
+    monkeypatch.setattr(Equilibrium, "solve", lambda *given: solve(*given[:-1]))
+    cold = load_model(train(recipe, data, tmp_path / "cold")).network.state_dict()
+    assert all(start is None for start, _ in starts[6:])
+    for name, value in cold.items():
+        torch.testing.assert_close(warm[name], value, rtol=0, atol=2e-4, msg=name)
+
+
+def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
+    network = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=NETWORK)
+    changes = {
+        "network": network,
+        "initial": str(gray),
+        "steps": 40,
+        "patch_size": 16,
+        "learning_rate": 0.005,
+    }
+    recipe = RECIPE.model_copy(update=changes)
+    start, trained = initial.initial_network(recipe), load_model(gray).network
+    # The same filters with room around, the same start.
+    x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
+    torch.testing.assert_close(
+        start.regulariser.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(start.start(x, sigma), trained(x, sigma))
+    model = load_model(train(recipe, data, tmp_path / "run"))
+    assert model.network.config == network
+    batch = PatchSampler(sorted(data.iterdir()), recipe.model_copy(update={"batch_size": 16})).batch(1000)
+    errors = [
+        (prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, LearnedProx(start))
+    ]
+    assert errors[0] < errors[1]
+    again = train(recipe, data, tmp_path / "run", resume=True)
+    torch.testing.assert_close(load_model(again)(x, 0.1), model(x, 0.1), rtol=0, atol=0)
+    further = initial.initial_network(recipe.model_copy(update={"initial": str(again)}))
+    assert torch.equal(further(x, sigma), model(x, 0.1))
+    with pytest.raises(ValidationError, match="bfloat16"):
+        Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
+    for setting in ("tolerance", "repeated_batches"):
+        with pytest.raises(ValidationError, match="a network of one pass has no"):
+            Recipe.model_validate(RECIPE.model_dump() | {setting: 0.1 if setting == "tolerance" else 3})
+    narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
+    for wrong in (
+        {"network": network.model_copy(update={"regulariser": narrow})},
+        {"network": network.model_copy(update={"start": inner})},
+    ):
+        with pytest.raises(InputError, match="another architecture"):
+            initial.initial_network(recipe.model_copy(update=wrong))
+    with pytest.raises(InputError, match="cannot be compiled"):
+        train(recipe, data, tmp_path / "compiled", compiled=True)

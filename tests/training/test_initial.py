@@ -1,0 +1,59 @@
+"""What a training starts from: the weights of another model, as far as they fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradprox import InputError, load_model
+from gradprox.networks import IdentityPath
+from gradprox.operators import LearnedProx, save_network
+from gradprox.training import initial, train
+from tests.training.tiny import NETWORK, RECIPE
+
+
+def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    colour = NETWORK.model_copy(update={"channels": 3})
+    recipe = RECIPE.model_copy(update={"network": colour, "initial": str(gray)})
+    # At first the gray network shrinks every plane, as far as gates do not look at the others. The intensity plane
+    # of a gray picture is the picture times sqrt(3).
+    picture, scale = torch.rand(1, 1, 24, 24), 3**0.5
+    expected = load_model(gray)(scale * picture, 0.1) / scale
+    with monkeypatch.context() as patch:
+        patch.setattr(initial, "OTHER_PLANES", 1e-9)
+        start = LearnedProx(initial.initial_network(recipe))(picture.expand(-1, 3, -1, -1), 0.1)
+    torch.testing.assert_close(start, expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
+    model = load_model(train(recipe, data, tmp_path / "colour"))
+    assert model.network.config == colour
+    assert model(torch.rand(1, 3, 9, 9), 0.1).shape == (1, 3, 9, 9)
+    with pytest.raises(InputError, match="another architecture"):
+        initial.initial_network(recipe.model_copy(update={"initial": "gray-small"}))
+
+
+def test_a_training_keeps_the_gates_that_are_used_most(data, tmp_path):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    full = load_model(gray).network
+    unused = 3
+    with torch.no_grad():
+        full.shrinkage.mixing_logits[:, :, unused] = -30
+    save_network(full, gray)
+    fewer = NETWORK.model_copy(update={"gates": 7})
+    recipe = RECIPE.model_copy(update={"network": fewer, "initial": str(gray)})
+    # What nobody uses is not missed.
+    x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
+    torch.testing.assert_close(initial.initial_network(recipe)(x, sigma), full(x, sigma))
+    with pytest.raises(InputError, match="another architecture"):
+        initial.initial_network(
+            recipe.model_copy(update={"network": NETWORK.model_copy(update={"gates": 99})})
+        )
+
+
+def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(data, tmp_path):
+    gray = train(RECIPE, data, tmp_path / "gray")
+    convex = NETWORK.model_copy(update={"nonexpansive": True})
+    start = initial.initial_network(RECIPE.model_copy(update={"network": convex, "initial": str(gray)}))
+    fresh, trained = IdentityPath(convex).state_dict(), load_model(gray).network.state_dict()
+    for name, table in start.state_dict().items():
+        torch.testing.assert_close(table, (fresh if ".gates." in name else trained)[name], msg=name)
+    assert start.lipschitz_bound() == 1

@@ -81,11 +81,11 @@ def learned(name: str) -> Operator:
     return lambda y, sigma: loaded(name)(y, sigma)
 
 
-def flop_per_pixel(denoise: Operator, sigma: float) -> float:
-    """Return the floating-point operations of convolutions, counted by torch."""
+def flop_per_pixel(denoise: Operator, y: Tensor, sigma: float) -> float:
+    """Return the floating-point operations of convolutions, counted by torch; iterations differ between pictures."""
     with FlopCounterMode(display=False) as counter:
-        denoise(torch.rand(1, 1, 256, 256), sigma)
-    return counter.get_total_flops() / 256**2
+        denoise(y, sigma)
+    return counter.get_total_flops() / y.numel()
 
 
 def throughput() -> float:
@@ -105,7 +105,7 @@ def measure(
 ) -> list[dict[str, float]]:
     """Denoise every picture, of a file or of noise with so many pixels a side; return the figures of each."""
     torch.set_num_threads(threads)
-    denoise, rows, restored = operators(models)[name], [], []
+    denoise, rows, restored, noisy = operators(models)[name], [], [], []
     # Whatever is loaded on first use is neither timed nor counted.
     denoise(torch.rand(1, 1, 64, 64), sigma)
     for index, source in enumerate([*paths, *sides]):
@@ -121,13 +121,14 @@ def measure(
                 "mb_per_megapixel": (memory("VmHWM") - before) / megapixels,
             }
         )
+        noisy.append(y)
         if isinstance(source, Path):
             restored.append((x, clean))
     # Afterwards: these passes and scoring need memory too, and would count as a picture's.
     if name in models:
-        flop, possible = flop_per_pixel(denoise, sigma), throughput()
-        for row in rows:
-            row["flop_per_pixel"] = flop
+        possible = throughput()
+        for row, y in zip(rows, noisy, strict=True):
+            row["flop_per_pixel"] = flop = flop_per_pixel(denoise, y, sigma)
             row["share"] = 1e6 * flop / row["seconds_per_megapixel"] / possible
     # Noise of any size has no score.
     scores = [{"psnr": float(PSNR()(x, clean)), "ssim": float(SSIM()(x, clean))} for x, clean in restored]
@@ -181,7 +182,8 @@ def main() -> None:
             line = f"{name:<20}{psnr:8.2f}{ssim:8.4f}{seconds:9.2f}{peak:9.0f}"
             if "share" in rows[0]:
                 share = fmean(row["share"] for row in rows)
-                line += f"{rows[0]['flop_per_pixel'] / 1e3:10.1f}{share:7.0%}"
+                flop = fmean(row["flop_per_pixel"] for row in rows)
+                line += f"{flop / 1e3:10.1f}{share:7.0%}"
             typer.echo(line)
     else:
         typer.echo(f"{'operator':<20}{'Mpx':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")

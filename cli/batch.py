@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from gradprox.cli.terminal import console, error_line, follow, progress_bar, stopping
+from gradprox.cli.terminal import begin, console, error_line, follow, progress_bar, stopping
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers, written_whole
 
@@ -89,7 +89,7 @@ def run_batch(
 
         def serially() -> Iterator[Record]:
             for source, target in missing:
-                task = bar.add_task(source.name, total=job.steps, note="")
+                task = begin(bar, source.name, job.steps)
                 yield process(work, source, target, follow(bar, task))
                 bar.remove_task(task)
 

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.batch import outcome, write_json
-from gradprox.cli.terminal import console, follow, progress_bar
+from gradprox.cli.terminal import begin, console, follow, progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ def score_folder(
         cases = list(_cases(data, trials, color=color, seed=seed))
         overall = bar.add_task(task, total=len(cases), note="")
         for name, trial, picture, generator in cases:
-            current = bar.add_task(name, total=steps, note="")
+            current = begin(bar, name, steps)
             restore = trial(picture().to(device), generator, follow(bar, current))
             began = time.perf_counter()
             restored = restore()

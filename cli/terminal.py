@@ -27,15 +27,33 @@ def console(*, stderr: bool = False) -> Console:
 def progress_bar(quiet: bool) -> Progress:
     """Return a progress bar with time left, on standard error; invisible when quiet or in a pipe.
 
-    Tasks carry a ``note`` field, shown at the end of the line.
+    Tasks carry a ``note`` field, shown at the end of the line. A task without a total moves to and fro, and shows the
+    time since its start.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Count(MofNCompleteColumn):
+        def render(self, task: Task) -> Text:
+            return Text("") if task.total is None else super().render(task)
+
+    class Time(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return TimeElapsedColumn().render(task) if task.total is None else super().render(task)
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        Count(),
+        Time(),
         TextColumn("{task.fields[note]}"),
         console=console(stderr=True),
         transient=True,
@@ -59,6 +77,11 @@ def stopping(advice: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(f"stopped: {advice}", err=True)
         raise
+
+
+def begin(bar: Progress, name: str, steps: int) -> TaskID:
+    """Add a task of so many steps at most; a single one is done when it ends, so nothing counts on the way."""
+    return bar.add_task(name, total=steps if steps > 1 else None, note="")
 
 
 def follow(bar: Progress, task: TaskID) -> Callback:

@@ -76,7 +76,7 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warning_line
-            app()
+            app(prog_name="gradprox")
     except (InputError, OSError) as error:
         typer.echo(f"error: {error_line(error)}", err=True)
         sys.exit(1)

@@ -45,9 +45,11 @@ def progress_bar(quiet: bool) -> Progress:
         def render(self, task: Task) -> Text:
             return Text("") if task.total is None else super().render(task)
 
+    elapsed = TimeElapsedColumn()
+
     class Time(TimeRemainingColumn):
         def render(self, task: Task) -> Text:
-            return TimeElapsedColumn().render(task) if task.total is None else super().render(task)
+            return elapsed.render(task) if task.total is None else super().render(task)
 
     return Progress(
         TextColumn("{task.description}"),

@@ -45,8 +45,8 @@ from gradprox.training.workers import Workers, workers
 MODEL_FILE = "model.safetensors"
 # From noisy pictures, noise levels and the number of the batch to restored pictures.
 Forward = Callable[[Tensor, Tensor, int], Tensor]
-# To which equilibria are followed, where a recipe does not say: two thirds of the work that their own tolerance takes.
-TOLERANCE = 0.01
+# Of an equilibrium's derivatives, where a recipe does not say; outside training they are solved to rounding.
+DERIVATIVE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,9 @@ def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Forward
             raise InputError(
                 "an equilibrium iterates until it arrives, which cannot be compiled: train without it"
             )
-        given = (recipe.tolerance, recipe.derivative_tolerance)
-        first, second = (TOLERANCE if tolerance is None else tolerance for tolerance in given)
+        first, second = recipe.tolerance, recipe.derivative_tolerance
+        first = network.tolerance if first is None else first
+        second = DERIVATIVE_TOLERANCE if second is None else second
         if recipe.repeated_batches is None:
             return lambda x, sigma, _: network.solve(x, sigma, first, second)
         found: dict[int, WarmStart] = defaultdict(WarmStart)

@@ -37,7 +37,7 @@ class Recipe(BaseModel):
         loss: what is minimised, see `gradprox.training.losses`.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
         loss_gamma: width of proximal matching, in noise levels.
-        tolerance: of an equilibrium during training, see `Equilibrium.solve`; 0.01 if not given.
+        tolerance: of an equilibrium during training, see `Equilibrium.solve`; its own if not given.
         derivative_tolerance: the same of its derivatives; 0.01 if not given.
         repeated_batches: so many batches of an equilibrium, patches and noise, come again in rounds, each time
             solved from what was found the last time, which takes fewer steps; that is kept in memory, 8 bytes a

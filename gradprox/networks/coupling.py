@@ -21,22 +21,24 @@ def mix(x: Tensor, matrices: Tensor) -> Tensor:
     return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
 
 
-def average(x: Tensor, windows: Tensor, start: Tensor | None = None) -> Tensor:
+def average(x: Tensor, windows: Tensor, start: Tensor | None = None, spacing: int = 1) -> Tensor:
     """Correlate each channel of ``(B, C, h, w)`` with its window, and add ``start``.
 
     Args:
         x: the channels.
         windows: ``(1, C, k, k)``, or one set an image.
         start: ``(1, C, 1, 1)``, or one an image; zero if not given.
+        spacing: distance of a window's taps.
 
     Returns:
-        ``(B, C, h - k + 1, w - k + 1)``.
+        ``(B, C, h - r, w - r)``, ``r = (k - 1) spacing``.
     """
     batch, channels, height, width = x.shape
     sets, k = windows.shape[0], windows.shape[-1]
     kernels, offsets = windows.reshape(-1, 1, k, k), None if start is None else start.flatten()
     if sets == 1:
-        return F.conv2d(x, kernels, offsets, groups=channels)
+        return F.conv2d(x, kernels, offsets, groups=channels, dilation=spacing)
     stacked = x.reshape(1, batch * channels, height, width)
-    stacked = F.conv2d(stacked, kernels, offsets, groups=sets * channels)
-    return stacked.view(batch, channels, height - k + 1, width - k + 1)
+    stacked = F.conv2d(stacked, kernels, offsets, groups=sets * channels, dilation=spacing)
+    lost = (k - 1) * spacing
+    return stacked.view(batch, channels, height - lost, width - lost)

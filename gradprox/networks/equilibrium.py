@@ -64,6 +64,10 @@ class EquilibriumConfig(BaseModel):
     def _consistent(self) -> EquilibriumConfig:
         if self.regulariser.nonexpansive:
             raise ValueError("the regulariser of an equilibrium has gates of its own: leave nonexpansive out")
+        if self.regulariser.form == "mixture":
+            raise ValueError(
+                "the regulariser of an equilibrium has gates of bounded slope: a mixture has none"
+            )
         if self.start is not None and self.start.channels != self.regulariser.channels:
             raise ValueError("start and regulariser must take the same channels")
         return self

@@ -23,6 +23,7 @@ from gradprox.networks.borders import crop, extend, period_weights
 from gradprox.networks.conditioning import SIGMA_FLOOR, NoiseKnots
 from gradprox.networks.filters import MirrorFilterBank
 from gradprox.networks.gates import GateMixture, NormMixture, RampMixture
+from gradprox.networks.mixture import MixtureLevel, MixtureShrinkage
 from gradprox.networks.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
 from gradprox.networks.tiling import keep_freed_memory, tiles
 
@@ -45,15 +46,18 @@ class IdentityPathConfig(BaseModel):
     Attributes:
         kind: the architecture's name in files.
         channels: of the pictures: 1, gray, or 3, red, green and blue, restored together.
-        form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it.
+        form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it,
+            ``"mixture"``, the strongest, by competing hypotheses on what is around it (`gradprox.networks.mixture`).
         kernel_size: taps a side of the filters, even.
         pairs: mirror pairs of filters; None: all ``kernel_size^2 / 2``.
-        window: side of the energy windows, odd; the ridge form has none.
-        components: terms of each gate.
+        window: side of the energy windows, odd; of the energy-gated form.
+        components: terms of each gate; the mixture form has none.
         gates: mirror pairs of gates of the energy-gated form: fewer than filters are faster. None: one for each
             pair of filters.
         nonexpansive: gates that shorten norms, which make the network the prox of a *convex* function; the others
-            denoise better.
+            denoise better. The mixture form has none.
+        hypotheses: mirror pairs of them, of the mixture form.
+        levels: of classes above the hypotheses, from below.
         noise_levels: knots between which parameters are interpolated, on the scale of images in ``[0, 1]``.
     """
 
@@ -61,13 +65,17 @@ class IdentityPathConfig(BaseModel):
 
     kind: Literal["identity-path"] = "identity-path"
     channels: Literal[1, 3] = 1
-    form: Literal["ridge", "energy-gated"] = "energy-gated"
+    form: Literal["ridge", "energy-gated", "mixture"] = "energy-gated"
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     pairs: int | None = Field(default=None, ge=1, le=512)
     window: int = Field(default=5, ge=1, le=31)
     components: int = Field(default=2, ge=1, le=16)
     gates: int | None = Field(default=None, ge=1, le=1024)
     nonexpansive: bool = False
+    hypotheses: int = Field(default=48, ge=1, le=1024)
+    levels: tuple[MixtureLevel, ...] = Field(
+        default=(MixtureLevel(classes=24), MixtureLevel(classes=16, spacing=3)), max_length=8
+    )
     noise_levels: tuple[float, ...] = Field(
         default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
     )
@@ -93,6 +101,8 @@ class IdentityPathConfig(BaseModel):
             raise ValueError(
                 f"pairs must be at most {most} for kernel_size {self.kernel_size}, got {self.pairs}"
             )
+        if self.form == "mixture" and (self.nonexpansive or self.gates is not None):
+            raise ValueError("a mixture has no gates: leave gates and nonexpansive out")
         return self
 
 
@@ -120,6 +130,8 @@ class IdentityPath(GradientNetwork):
         shrinkage: Shrinkage
         if config.form == "ridge":
             shrinkage = RidgeShrinkage(pairs, noise_gain, knots, config.components, planes, kind=kind)
+        elif config.form == "mixture":
+            shrinkage = MixtureShrinkage(pairs, noise_gain, knots, config.hypotheses, config.levels, planes)
         else:
             shrinkage = EnergyGate(
                 pairs,

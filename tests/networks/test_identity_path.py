@@ -8,13 +8,19 @@ import torch
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path, shrinkage
 from gradprox.networks.borders import extend
+from gradprox.networks.mixture import MixtureLevel
 
+MIXTURE = {"form": "mixture"}
+LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2))
 KINDS = [
     *({"form": form, "channels": channels} for form in ("ridge", "energy-gated") for channels in (1, 3)),
     {"form": "ridge", "nonexpansive": True},
     {"form": "energy-gated", "nonexpansive": True, "channels": 3},
     {"form": "energy-gated", "gates": 3},
     {"form": "energy-gated", "gates": 5, "channels": 3, "nonexpansive": True},
+    {"form": "mixture", "hypotheses": 3, "levels": ()},
+    {"form": "mixture", "hypotheses": 5, "levels": LEVELS},
+    {"form": "mixture", "hypotheses": 4, "levels": LEVELS, "channels": 3},
 ]
 SIGMAS = [0.0, 1 / 255, 10 / 255, 50 / 255, 0.5]
 
@@ -123,8 +129,9 @@ def test_whole_network_commutes_with_flips(make_network, kind):
         torch.testing.assert_close(network(x.flip(dims), sigma), network(x, sigma).flip(dims))
 
 
-def test_each_picture_of_a_batch_has_its_own_noise_level(make_network):
-    network = make_network()
+@pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
+def test_each_picture_of_a_batch_has_its_own_noise_level(make_network, kind):
+    network = make_network(**kind)
     x = torch.rand(3, 1, 12, 9, dtype=torch.float64)
     sigmas = torch.tensor([0.01, 0.1, 0.3], dtype=torch.float64)
     together = network(x, sigmas)
@@ -132,8 +139,9 @@ def test_each_picture_of_a_batch_has_its_own_noise_level(make_network):
         torch.testing.assert_close(together[i : i + 1], network(x[i : i + 1], sigmas[i : i + 1]))
 
 
-def test_outside_its_noise_levels_a_network_scales_with_the_noise(make_network):
-    network = make_network()
+@pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
+def test_outside_its_noise_levels_a_network_scales_with_the_noise(make_network, kind):
+    network = make_network(**kind)
     x = torch.rand(1, 1, 12, 9, dtype=torch.float64)
     for sigma in (0.3, 1e-3):
         scaled = 2 * network(x / 2, torch.tensor([sigma / 2], dtype=x.dtype))
@@ -155,8 +163,9 @@ def test_tiles_change_nothing(make_network, kind, monkeypatch):
     torch.testing.assert_close(network(x, sigma), whole[1], rtol=0, atol=1e-14)
 
 
-def test_inside_sees_no_further_than_the_radius(make_network):
-    network, sigma = make_network(), torch.tensor([0.1], dtype=torch.float64)
+@pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
+def test_inside_sees_no_further_than_the_radius(make_network, kind):
+    network, sigma = make_network(**kind), torch.tensor([0.1], dtype=torch.float64)
     x = torch.rand(1, 1, 40, 40, dtype=torch.float64)
     moved = x.clone()
     moved[..., 20, 20] += 1
@@ -178,8 +187,9 @@ def test_input_is_not_changed_and_state_dict_round_trips(make_network):
     assert torch.equal(other(x, sigma), out)
 
 
-def test_training_reaches_every_weight():
-    network = IdentityPath(IdentityPathConfig(kernel_size=4, window=3))
+@pytest.mark.parametrize("form", ["energy-gated", "mixture"])
+def test_training_reaches_every_weight(form):
+    network = IdentityPath(IdentityPathConfig(form=form, kernel_size=4, window=3))
     x, sigma = torch.rand(2, 1, 20, 20), torch.tensor([3 / 255, 30 / 255])
     network(x, sigma).square().mean().backward()
     for name, parameter in network.named_parameters():
@@ -188,7 +198,17 @@ def test_training_reaches_every_weight():
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("wrong", [{"kernel_size": 7}, {"noise_levels": (0.2, 0.1)}, {"window": 4}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kernel_size": 7},
+        {"noise_levels": (0.2, 0.1)},
+        {"window": 4},
+        MIXTURE | {"gates": 3},
+        MIXTURE | {"nonexpansive": True},
+        MIXTURE | {"levels": ({"classes": 2, "window": 4},)},
+    ],
+)
 def test_impossible_architectures_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"kernel_size|noise|window"):
+    with pytest.raises(ValueError, match=r"kernel_size|noise|window|mixture has no gates"):
         IdentityPath(IdentityPathConfig(**wrong))

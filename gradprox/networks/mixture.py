@@ -1,0 +1,283 @@
+r"""Mixture shrinkage: coefficients weighed by competing hypotheses on what a neighbourhood shows.
+
+A hypothesis ``k`` says what variance ``v_ki`` the coefficients ``z_i`` of one position have in a picture without
+noise: a Gaussian of one contrast, orientation and texture. Were it known to be true, ``a_ki = v_ki / (v_ki + noise)``
+would be the share of ``z_i`` to keep. It is not known, so evidence is weighed: hypotheses of one position against each
+other, then classes of hypotheses over windows, then classes of classes over wider ones. With energies
+``e_i = z_i^2 / (2 u^2)`` in units ``u`` of the noise, and ``h(e) = e T / (T + e)``,
+
+    q_0k(p) = c_0 sum_i a_ki h(e_i(p)) + b_k,
+    q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d),
+    G(z)    = u^2 sum_p [ sum_i (e_i - h(e_i)) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ],
+
+and ``grad G(z)_i = z_i (1 - h'(e_i) (1 - sum_k p_k a_ki))``, where ``p_k`` are posterior probabilities of the
+hypotheses, found in a pass back down the levels. Without levels, with exact variances and no tails ``h``, that is the
+posterior mean of a mixture of Gaussians (Zoran and Weiss, ICCV 2011). The tails let coefficients far above the noise
+pass, whatever the hypotheses say.
+
+``G`` is convex for every value of the weights. Windows are nonnegative and sum to 1, so adding any ``x(p)`` to all
+``q_0k(p)`` adds ``c_1 ... c_L`` times its sum over ``p`` to what is summed at the end. The terms ``e_i - h(e_i)`` may
+therefore enter at the bottom: ``G`` is the same sum for ``q_0k = c_0 sum_i (e_i - (1 - a_ki) h(e_i)) + b_k``. These
+are convex and nondecreasing in the energies, as ``0 <= h' <= 1`` falls, and so convex in ``z``; sums with nonnegative
+weights, and logarithms of sums of exponentials, keep that.
+
+The Hessian is bounded. Its diagonal part is at most ``1 - min (h' + 2 e h'') = 5/4``. The rest is, for each level,
+``c_0 ... c_l`` times a variance, over hypotheses or classes, of ``sum_i a_ki d_i v_i`` for a vector ``v``, with
+``d_i^2 = 2 e_i h'(e_i)^2 <= 27 T_i / 128``. A variance is at most a quarter of the squared range, and averaging over
+windows does not increase the sum of squares:
+
+    Hess G <= 5/4 + max_kj sum_i (a_ki - a_ji)^2 27 T_i / 512 * (c_0 + c_0 c_1 + ... + c_0 ... c_L).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradprox.networks.borders import crop
+from gradprox.networks.conditioning import NoiseKnots
+from gradprox.networks.coupling import average, mix, with_mirrors
+from gradprox.networks.shrinkage import Shrinkage
+
+# Of the energies T at which tails begin: beyond, the bound of the Hessian says nothing.
+LOG_TAIL_RANGE = (-5.0, 5.0)
+# Of the weight c_0 of evidence. On levels above, the largest weight counts every position of a window in full.
+LOG_WEIGHT_RANGE = (-5.0, 1.0)
+# Least probability of a hypothesis in a class: the most likely one of a position is then never lost to rounding.
+LEAST = 1e-12
+
+
+class MixtureLevel(BaseModel):
+    """One level of classes above the hypotheses.
+
+    Attributes:
+        classes: number of mirror pairs of classes.
+        window: side of the window over which evidence is averaged, odd.
+        spacing: distance of its taps, in pixels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: int = Field(ge=1, le=1024)
+    window: int = Field(default=5, ge=1, le=31)
+    spacing: int = Field(default=1, ge=1, le=32)
+
+    @field_validator("window")
+    @classmethod
+    def _odd(cls, window: int) -> int:
+        if window % 2 == 0:
+            raise ValueError(f"window must be odd, got {window}")
+        return window
+
+    @property
+    def radius(self) -> int:
+        """Return how far a window reaches."""
+        return self.window // 2 * self.spacing
+
+
+class Evidence(NamedTuple):
+    """What the way up one level leaves for the way down.
+
+    Attributes:
+        relative: likelihoods of what is below, relative to the largest of each position, ``(B, N, h, w)``.
+        marginal: of the classes, relative to the same, ``(B, M, h, w)``.
+        priors: of what is below, in each class, ``(S, M, N)``.
+        windows: of the classes, ``(S, M, k, k)``.
+    """
+
+    relative: Tensor
+    marginal: Tensor
+    priors: Tensor
+    windows: Tensor
+
+
+class MixtureShrinkage(Shrinkage):
+    """The gradient of ``G`` above; see this module's text.
+
+    Args:
+        pairs: number of mirror pairs of channels, of all planes.
+        noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
+        knots: noise levels at which parameters are stored.
+        hypotheses: number of mirror pairs of them.
+        levels: of classes, from below; none: positions are judged one by one.
+        planes: colour planes; a hypothesis has variances for all of them.
+    """
+
+    def __init__(
+        self,
+        pairs: int,
+        noise_gain: float,
+        knots: NoiseKnots,
+        hypotheses: int,
+        levels: tuple[MixtureLevel, ...],
+        planes: int = 1,
+    ) -> None:
+        super().__init__()
+        self.noise_gain = noise_gain
+        self.knots = knots
+        self.levels = levels
+        self.planes = planes
+        self.radius = 2 * sum(level.radius for level in levels)
+        count = len(knots)
+        noise = 2 * torch.tensor(knots.log_levels)
+        # At first from far below to far above the noise, for every filter at random.
+        contrasts = torch.linspace(-12, -1, hypotheses)[:, None]
+        self.log_variances = nn.Parameter(contrasts + torch.randn(2, hypotheses, pairs))
+        self.log_noise = nn.Parameter(noise[:, None].repeat(1, pairs))
+        self.log_tails = nn.Parameter(torch.full((count, pairs), 4.0))
+        self.offsets = nn.Parameter(torch.zeros(count, hypotheses))
+        self.log_weights = nn.Parameter(torch.zeros(count, 1 + len(levels)))
+        below = hypotheses
+        self.priors, self.windows = nn.ParameterList(), nn.ParameterList()
+        for level in levels:
+            # At first a class favours neighbouring contrasts.
+            places = torch.linspace(0, 1, level.classes)[:, None] - torch.linspace(0, 1, below)
+            start = 0.5 * torch.randn(2, level.classes, below) - 4 * places.abs()
+            self.priors.append(nn.Parameter(start.repeat(count, 1, 1, 1)))
+            offsets = torch.arange(level.window) - level.window // 2
+            gaussian = -4.5 * (offsets[:, None] ** 2 + offsets**2) / level.window**2
+            self.windows.append(nn.Parameter(gaussian.repeat(count, 1, 1)))
+            below = level.classes
+        self.top = nn.Parameter(torch.zeros(count, below))
+
+    def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
+        """See `Shrinkage.gradient`."""
+        return self._shrink(z, sigma, with_density=False)[0]
+
+    def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Shrinkage.gradient_and_density`."""
+        return self._shrink(z, sigma, with_density=True)
+
+    def slope_bound(self) -> float:
+        """See `Shrinkage.slope_bound`.
+
+        Between knots the logarithms of ``c`` and ``T`` are interpolated, so that ``T`` and the sum of products of ``c``
+        are largest at a knot. At every noise level ``|a_ki - a_ji| <= tanh(|log v_ki - log v_ji| / 4)``.
+        """
+        with torch.no_grad():
+            tails = self.log_tails.clamp(*LOG_TAIL_RANGE).exp().amax(dim=0)
+            energies = with_mirrors(tails, tails, self.planes, dim=0) * 27 / 128
+            variances = self._mirrored(self.log_variances[None], self.planes)[0]
+            spread = torch.zeros((), dtype=tails.dtype, device=tails.device)
+            for own in variances:
+                differences = ((variances - own).abs() / 4).tanh().square()
+                spread = torch.maximum(spread, (differences @ energies).max())
+            weights = self._log_weights().cumsum(dim=1).exp().sum(dim=1).max()
+            return float(1.25 + spread * weights / 4)
+
+    def shares(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``a``, ``(S, K, C)``, and ``b``, ``(S, K, 1, 1)``, of all hypotheses, mirror images included.
+
+        Evidence against a hypothesis is also that it could have explained larger coefficients: ``b`` has half the
+        logarithm of its determinant.
+        """
+        log_ratio = self.log_variances - NoiseKnots.interpolate(self.log_noise, coordinates)[:, None, None]
+        determinant = F.softplus(log_ratio).sum(dim=(1, 3))
+        bias = NoiseKnots.interpolate(self.offsets, coordinates) - determinant / 2
+        return self._mirrored(log_ratio.sigmoid(), self.planes), both(bias)
+
+    def _shrink(self, z: Tensor, sigma: Tensor, *, with_density: bool) -> tuple[Tensor, Tensor]:
+        """Return the gradient and, if asked for, the density; else the gradient twice."""
+        coordinates = self.knots.coordinates(sigma)
+        shares, bias = self.shares(coordinates)
+        log_tails = NoiseKnots.interpolate(self.log_tails, coordinates).clamp(*LOG_TAIL_RANGE)
+        tails = with_mirrors(log_tails, log_tails, self.planes, dim=1).exp()[..., None, None]
+        weights = NoiseKnots.interpolate(self._log_weights(), coordinates).exp()[..., None, None]
+
+        unit = self._unit(sigma)
+        energy = (z / unit).square() / 2
+        # h(e) = e r and h'(e) = r^2.
+        ratio = tails / (tails + energy)
+        scores = mix(energy * ratio, weights[:, 0] * shares) + bias
+        kept, value = self._posterior(scores, coordinates, weights)
+        ratio = crop(ratio, self.radius)
+        gains = 1 - ratio.square() * (1 - mix(kept, shares.mT))
+        gradient = crop(z, self.radius) * gains
+        if not with_density:
+            return gradient, gradient
+        # Of the picture without contrast, so that G(0) = 0.
+        zero = self._posterior(bias, coordinates, weights, windows=False)[1]
+        inner = crop(energy, self.radius)
+        tail = (inner - inner * ratio).sum(dim=1, keepdim=True)
+        return gradient, unit**2 * (tail + (value - zero) / weights.prod(dim=1, keepdim=True))
+
+    def _posterior(
+        self, scores: Tensor, coordinates: Tensor, weights: Tensor, *, windows: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Return the posterior probabilities of the hypotheses, and the logarithm of the evidence for all of them.
+
+        Args:
+            scores: ``q_0``, ``(B, K, h, w)``.
+            coordinates: of the noise levels, ``(S, J)``.
+            weights: ``c``, ``(S, L + 1, 1, 1)``.
+            windows: whether evidence is averaged; if not, the same scores are everywhere.
+
+        Returns:
+            ``(B, K, h', w')`` and ``(B, 1, h', w')``, of positions at least `radius` from the border.
+        """
+        passed: list[Evidence] = []
+        for number, level in enumerate(self.levels):
+            largest = scores.detach().amax(dim=1, keepdim=True)
+            relative = (scores - largest).exp()
+            priors = self._priors(number, coordinates)
+            marginal = mix(relative, priors)
+            evidence = marginal.log() + largest
+            shared = self._windows(number, coordinates, priors.shape[1])
+            passed.append(Evidence(relative, marginal, priors, shared))
+            averaged = average(evidence, shared, spacing=level.spacing) if windows else evidence
+            scores = averaged * weights[:, number + 1 : number + 2]
+        scores = scores + both(NoiseKnots.interpolate(self.top, coordinates))
+        value = scores.logsumexp(dim=1, keepdim=True)
+        probabilities = (scores - value).exp()
+        if not windows:
+            return probabilities, value
+        margin = 0
+        for level, found in zip(reversed(self.levels), reversed(passed), strict=True):
+            # Windows are even: averaging is its own adjoint.
+            votes = average(probabilities, found.windows, spacing=level.spacing)
+            margin += 2 * level.radius
+            votes = votes / crop(found.marginal, margin)
+            probabilities = mix(votes, found.priors.mT) * crop(found.relative, margin)
+        return probabilities, crop(value, self.radius // 2)
+
+    def _log_weights(self) -> Tensor:
+        """Return ``log c``, within its range, ``(J, L + 1)``."""
+        least, most = LOG_WEIGHT_RANGE
+        largest = [most, *(2 * math.log(level.window) for level in self.levels)]
+        limits = torch.tensor(largest, dtype=self.log_weights.dtype, device=self.log_weights.device)
+        return torch.minimum(self.log_weights, limits).clamp_min(least)
+
+    def _priors(self, number: int, coordinates: Tensor) -> Tensor:
+        """Return the probabilities of what is below, given each class of a level, ``(S, M, N)``; rows sum to 1."""
+        logits = self._mirrored(NoiseKnots.interpolate(self.priors[number], coordinates), 1)
+        return (logits.softmax(dim=2) + LEAST) / (1 + LEAST * logits.shape[2])
+
+    def _windows(self, number: int, coordinates: Tensor, classes: int) -> Tensor:
+        """Return the window that all classes of a level share, ``(S, M, k, k)``: even both ways, with sum 1."""
+        logits = NoiseKnots.interpolate(self.windows[number], coordinates)
+        logits = (logits + logits.flip(-1)) / 2
+        logits = (logits + logits.flip(-2)) / 2
+        windows = logits.flatten(1).softmax(dim=1).view_as(logits)
+        return windows[:, None].expand(-1, classes, -1, -1)
+
+    @staticmethod
+    def _mirrored(table: Tensor, planes: int) -> Tensor:
+        """Complete a table for rows, ``(S, 2, M, N)``: for columns that are stored and for their mirror images.
+
+        Returns:
+            ``(S, 2M, 2N)``, where the mirror image of a row has the mirrored columns.
+        """
+        same, mirrored = table.unbind(dim=1)
+        return torch.cat(
+            [with_mirrors(same, mirrored, planes, dim=2), with_mirrors(mirrored, same, planes, dim=2)], dim=1
+        )
+
+
+def both(values: Tensor) -> Tensor:
+    """Give mirror images the same values: ``(S, N)`` to ``(S, 2N, 1, 1)``."""
+    return values.repeat(1, 2)[..., None, None]

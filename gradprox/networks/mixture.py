@@ -1,25 +1,26 @@
 r"""Mixture shrinkage: coefficients weighed by competing hypotheses on what a neighbourhood shows.
 
 A hypothesis ``k`` says what variance ``v_ki`` the coefficients ``z_i`` of one position have in a picture without
-noise: a Gaussian of one contrast, orientation and texture. Were it known to be true, ``a_ki = v_ki / (v_ki + noise)``
-would be the share of ``z_i`` to keep. It is not known, so evidence is weighed: hypotheses of one position against each
-other, then classes of hypotheses over windows, then classes of classes over wider ones. With energies
+noise: a Gaussian of one contrast, orientation and texture. Were it known to be true, ``a_ki = noise / (v_ki + noise)``
+would be the share of ``z_i`` to take away. It is not known, so evidence is weighed: hypotheses of one position against
+each other, then classes of hypotheses over windows, then classes of classes over wider ones. With energies
 ``e_i = z_i^2 / (2 u^2)`` in units ``u`` of the noise, and ``h(e) = e T / (T + e)``,
 
-    q_0k(p) = c_0 sum_i a_ki h(e_i(p)) + b_k,
+    q_0k(p) = b_k - c_0 sum_i a_ki h(e_i(p)),
     q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d),
-    G(z)    = u^2 sum_p [ sum_i (e_i - h(e_i)) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ],
+    G(z)    = u^2 sum_p [ sum_i e_i(p) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ],
 
-and ``grad G(z)_i = z_i (1 - h'(e_i) (1 - sum_k p_k a_ki))``, where ``p_k`` are posterior probabilities of the
-hypotheses, found in a pass back down the levels. Without levels, with exact variances and no tails ``h``, that is the
+and ``grad G(z)_i = z_i (1 - h'(e_i) sum_k p_k a_ki)``, where ``p_k`` are posterior probabilities of the hypotheses,
+found in a pass back down the levels. Without levels, with exact variances and without the tails of ``h``, that is the
 posterior mean of a mixture of Gaussians (Zoran and Weiss, ICCV 2011). The tails let coefficients far above the noise
 pass, whatever the hypotheses say.
 
 ``G`` is convex for every value of the weights. Windows are nonnegative and sum to 1, so adding any ``x(p)`` to all
-``q_0k(p)`` adds ``c_1 ... c_L`` times its sum over ``p`` to what is summed at the end. The terms ``e_i - h(e_i)`` may
-therefore enter at the bottom: ``G`` is the same sum for ``q_0k = c_0 sum_i (e_i - (1 - a_ki) h(e_i)) + b_k``. These
-are convex and nondecreasing in the energies, as ``0 <= h' <= 1`` falls, and so convex in ``z``; sums with nonnegative
-weights, and logarithms of sums of exponentials, keep that.
+``q_0k(p)`` adds ``c_1 ... c_L`` times its sum over ``p`` to what is summed at the end. The energies may therefore enter
+at the bottom: ``G`` is the same sum for ``q_0k = b_k + c_0 sum_i (e_i - a_ki h(e_i))``. These are convex and
+nondecreasing in the energies, as ``0 <= h' <= 1`` falls, and so convex in ``z``; sums with nonnegative weights, and
+logarithms of sums of exponentials, keep that. For the same reason the largest score of each position can be left out on
+the way up, which keeps the digits of the others.
 
 The Hessian is bounded. Its diagonal part is at most ``1 - min (h' + 2 e h'') = 5/4``. The rest is, for each level,
 ``c_0 ... c_l`` times a variance, over hypotheses or classes, of ``sum_i a_ki d_i v_i`` for a vector ``v``, with
@@ -84,12 +85,14 @@ class Evidence(NamedTuple):
     """What the way up one level leaves for the way down.
 
     Attributes:
-        relative: likelihoods of what is below, relative to the largest of each position, ``(B, N, h, w)``.
-        marginal: of the classes, relative to the same, ``(B, M, h, w)``.
+        largest: score of each position, ``(B, 1, h, w)``.
+        relative: likelihoods of what is below, relative to that, ``(B, N, h, w)``.
+        marginal: those of the classes, ``(B, M, h, w)``.
         priors: of what is below, in each class, ``(S, M, N)``.
         windows: of the classes, ``(S, M, k, k)``.
     """
 
+    largest: Tensor
     relative: Tensor
     marginal: Tensor
     priors: Tensor
@@ -173,13 +176,12 @@ class MixtureShrinkage(Shrinkage):
     def shares(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``a``, ``(S, K, C)``, and ``b``, ``(S, K, 1, 1)``, of all hypotheses, mirror images included.
 
-        Evidence against a hypothesis is also that it could have explained larger coefficients: ``b`` has half the
-        logarithm of its determinant.
+        It counts against a hypothesis that it could have explained larger coefficients: ``b`` has half the logarithm
+        of its determinant.
         """
         log_ratio = self.log_variances - NoiseKnots.interpolate(self.log_noise, coordinates)[:, None, None]
-        determinant = F.softplus(log_ratio).sum(dim=(1, 3))
-        bias = NoiseKnots.interpolate(self.offsets, coordinates) - determinant / 2
-        return self._mirrored(log_ratio.sigmoid(), self.planes), both(bias)
+        bias = NoiseKnots.interpolate(self.offsets, coordinates) - F.softplus(log_ratio).sum(dim=(1, 3)) / 2
+        return self._mirrored((-log_ratio).sigmoid(), self.planes), both(bias)
 
     def _shrink(self, z: Tensor, sigma: Tensor, *, with_density: bool) -> tuple[Tensor, Tensor]:
         """Return the gradient and, if asked for, the density; else the gradient twice."""
@@ -193,23 +195,22 @@ class MixtureShrinkage(Shrinkage):
         energy = (z / unit).square() / 2
         # h(e) = e r and h'(e) = r^2.
         ratio = tails / (tails + energy)
-        scores = mix(energy * ratio, weights[:, 0] * shares) + bias
-        kept, value = self._posterior(scores, coordinates, weights)
-        ratio = crop(ratio, self.radius)
-        gains = 1 - ratio.square() * (1 - mix(kept, shares.mT))
-        gradient = crop(z, self.radius) * gains
+        scores = bias - mix(energy * ratio, weights[:, 0] * shares)
+        levels, top = self._upwards(scores, coordinates, weights)
+        taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)
+        coefficients = crop(z, self.radius)
+        gradient = coefficients - coefficients * crop(ratio, self.radius).square() * taken
         if not with_density:
             return gradient, gradient
-        # Of the picture without contrast, so that G(0) = 0.
-        zero = self._posterior(bias, coordinates, weights, windows=False)[1]
-        inner = crop(energy, self.radius)
-        tail = (inner - inner * ratio).sum(dim=1, keepdim=True)
-        return gradient, unit**2 * (tail + (value - zero) / weights.prod(dim=1, keepdim=True))
+        # Less that of a picture without contrast, where all positions are alike: so G(0) = 0.
+        blank = self._upwards(bias, coordinates, weights, windows=False)
+        evidence = self._evidence(levels, top, weights) - self._evidence(*blank, weights, windows=False)
+        return gradient, coefficients.square().sum(dim=1, keepdim=True) / 2 + unit**2 * evidence
 
-    def _posterior(
+    def _upwards(
         self, scores: Tensor, coordinates: Tensor, weights: Tensor, *, windows: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Return the posterior probabilities of the hypotheses, and the logarithm of the evidence for all of them.
+    ) -> tuple[list[Evidence], Tensor]:
+        """Weigh the evidence, level by level.
 
         Args:
             scores: ``q_0``, ``(B, K, h, w)``.
@@ -218,32 +219,51 @@ class MixtureShrinkage(Shrinkage):
             windows: whether evidence is averaged; if not, the same scores are everywhere.
 
         Returns:
-            ``(B, K, h', w')`` and ``(B, 1, h', w')``, of positions at least `radius` from the border.
+            What each level leaves, and the scores at the top, ``(B, M, h', w')``.
         """
-        passed: list[Evidence] = []
+        levels: list[Evidence] = []
         for number, level in enumerate(self.levels):
+            priors = self._priors(number, coordinates)
+            shared = self._windows(number, coordinates, priors.shape[1])
             largest = scores.detach().amax(dim=1, keepdim=True)
             relative = (scores - largest).exp()
-            priors = self._priors(number, coordinates)
             marginal = mix(relative, priors)
-            evidence = marginal.log() + largest
-            shared = self._windows(number, coordinates, priors.shape[1])
-            passed.append(Evidence(relative, marginal, priors, shared))
-            averaged = average(evidence, shared, spacing=level.spacing) if windows else evidence
-            scores = averaged * weights[:, number + 1 : number + 2]
-        scores = scores + both(NoiseKnots.interpolate(self.top, coordinates))
-        value = scores.logsumexp(dim=1, keepdim=True)
-        probabilities = (scores - value).exp()
-        if not windows:
-            return probabilities, value
+            levels.append(Evidence(largest, relative, marginal, priors, shared))
+            evidence = marginal.log()
+            if windows:
+                evidence = average(evidence, shared, spacing=level.spacing)
+            scores = evidence * weights[:, number + 1 : number + 2]
+        return levels, scores + both(NoiseKnots.interpolate(self.top, coordinates))
+
+    def _downwards(self, levels: list[Evidence], probabilities: Tensor) -> Tensor:
+        """Return the posterior probabilities of the hypotheses, ``(B, K, h, w)``, from those at the top.
+
+        They are of positions at least `radius` from the border.
+        """
         margin = 0
-        for level, found in zip(reversed(self.levels), reversed(passed), strict=True):
+        for level, found in zip(reversed(self.levels), reversed(levels), strict=True):
             # Windows are even: averaging is its own adjoint.
             votes = average(probabilities, found.windows, spacing=level.spacing)
             margin += 2 * level.radius
             votes = votes / crop(found.marginal, margin)
             probabilities = mix(votes, found.priors.mT) * crop(found.relative, margin)
-        return probabilities, crop(value, self.radius // 2)
+        return probabilities
+
+    def _evidence(
+        self, levels: list[Evidence], top: Tensor, weights: Tensor, *, windows: bool = True
+    ) -> Tensor:
+        """Return terms, ``(B, 1, h, w)``, whose sum is that of ``log sum_m exp(q_Lm + o_m) / (c_0 ... c_L)``.
+
+        They are the logarithm at the top and what was left out on the way, at positions at least `radius` from the
+        border.
+        """
+        margin = self.radius if windows else 0
+        total = top.new_zeros(())
+        for number, found in enumerate(levels):
+            total = total + crop(found.largest, margin) / weights[:, : number + 1].prod(dim=1, keepdim=True)
+            margin -= self.levels[number].radius if windows else 0
+        total_weight = weights.prod(dim=1, keepdim=True)
+        return total + crop(top, margin).logsumexp(dim=1, keepdim=True) / total_weight
 
     def _log_weights(self) -> Tensor:
         """Return ``log c``, within its range, ``(J, L + 1)``."""

@@ -113,7 +113,9 @@ def test_posterior_of_two_levels_is_that_of_all_combinations():
     coordinates = KNOTS.coordinates(SIGMA)
     scores = torch.randn(1, 10, 1, 1, dtype=torch.float64)
     weights = torch.ones(1, 3, 1, 1, dtype=torch.float64)
-    found, value = made._posterior(scores, coordinates, weights)
+    levels, last = made._upwards(scores, coordinates, weights)
+    found = made._downwards(levels, last.softmax(1))
+    value = made._evidence(levels, last, weights)
     low, high = made._priors(0, coordinates)[0], made._priors(1, coordinates)[0]
     top = made.knots.interpolate(made.top, coordinates).repeat(1, 2)[0].exp()
     joint = top[:, None, None] * high[:, :, None] * low[None] * scores[0, :, 0, 0].exp()
@@ -145,15 +147,20 @@ def test_uneven_windows_would_break_symmetry(make_network, monkeypatch):
     assert symmetry_defect(dense_jacobian(lambda v: network(v, SIGMA), x)) > 1e-6
 
 
+def posterior(made, *arguments):
+    levels, top = made._upwards(*arguments)
+    return made._downwards(levels, top.softmax(1))
+
+
 def test_posteriors_sum_to_one_as_windows_do(monkeypatch):
     # Convexity rests on it: tails are put in at the bottom, where posteriors that sum to more would overdo them.
     made, even = shrinkage(spread=3.0), MixtureShrinkage._windows
     arguments = torch.randn(1, 10, 15, 15, dtype=torch.float64), KNOTS.coordinates(SIGMA)
     weights = torch.full((1, 3, 1, 1), 2.0, dtype=torch.float64)
-    total = made._posterior(*arguments, weights)[0].sum(1)
+    total = posterior(made, *arguments, weights).sum(1)
     torch.testing.assert_close(total, torch.ones_like(total))
     monkeypatch.setattr(MixtureShrinkage, "_windows", lambda *args: 1.5 * even(*args))
-    total = made._posterior(*arguments, weights)[0].sum(1)
+    total = posterior(made, *arguments, weights).sum(1)
     torch.testing.assert_close(total, torch.full_like(total, 1.5**2))
 
 

@@ -13,6 +13,12 @@ def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Ten
     return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
 
 
+def without_mirrors(x: Tensor, planes: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Undo `with_mirrors`."""
+    stored, mirrored = x.unflatten(dim, (planes, 2, -1)).unbind(dim + 1)
+    return stored.flatten(dim, dim + 1), mirrored.flatten(dim, dim + 1)
+
+
 def mix(x: Tensor, matrices: Tensor) -> Tensor:
     """Multiply the channels of ``(B, C, h, w)`` by matrices, one ``(1, N, C)`` or one each."""
     if len(matrices) == 1:

@@ -42,7 +42,7 @@ from torch.nn import functional as F
 
 from gradprox.networks.borders import crop
 from gradprox.networks.conditioning import NoiseKnots
-from gradprox.networks.coupling import average, mix, with_mirrors
+from gradprox.networks.coupling import average, mix, with_mirrors, without_mirrors
 from gradprox.networks.shrinkage import Shrinkage
 
 # Of the energies T at which tails begin: beyond, the bound of the Hessian says nothing.
@@ -128,19 +128,21 @@ class MixtureShrinkage(Shrinkage):
         self.radius = 2 * sum(level.radius for level in levels)
         count = len(knots)
         noise = 2 * torch.tensor(knots.log_levels)
-        # At first from far below to far above the noise, for every filter at random.
+        # At first from far below to far above the noise, for every filter at random; training fits them to pictures.
+        generator = torch.Generator().manual_seed(0)
         contrasts = torch.linspace(-12, -1, hypotheses)[:, None]
-        self.log_variances = nn.Parameter(contrasts + torch.randn(2, hypotheses, pairs))
+        self.log_variances = nn.Parameter(contrasts + torch.randn(2, hypotheses, pairs, generator=generator))
         self.log_noise = nn.Parameter(noise[:, None].repeat(1, pairs))
         self.log_tails = nn.Parameter(torch.full((count, pairs), 4.0))
         self.offsets = nn.Parameter(torch.zeros(count, hypotheses))
-        self.log_weights = nn.Parameter(torch.zeros(count, 1 + len(levels)))
+        weights = torch.tensor([0.0] + [1.0] * len(levels))
+        self.log_weights = nn.Parameter(weights.repeat(count, 1))
         below = hypotheses
         self.priors, self.windows = nn.ParameterList(), nn.ParameterList()
         for level in levels:
             # At first a class favours neighbouring contrasts.
             places = torch.linspace(0, 1, level.classes)[:, None] - torch.linspace(0, 1, below)
-            start = 0.5 * torch.randn(2, level.classes, below) - 4 * places.abs()
+            start = 0.5 * torch.randn(2, level.classes, below, generator=generator) - 4 * places.abs()
             self.priors.append(nn.Parameter(start.repeat(count, 1, 1, 1)))
             offsets = torch.arange(level.window) - level.window // 2
             gaussian = -4.5 * (offsets[:, None] ** 2 + offsets**2) / level.window**2
@@ -165,7 +167,7 @@ class MixtureShrinkage(Shrinkage):
         with torch.no_grad():
             tails = self.log_tails.clamp(*LOG_TAIL_RANGE).exp().amax(dim=0)
             energies = with_mirrors(tails, tails, self.planes, dim=0) * 27 / 128
-            variances = self._mirrored(self.log_variances[None], self.planes)[0]
+            variances = self.mirrored(self.log_variances[None], self.planes)[0]
             spread = torch.zeros((), dtype=tails.dtype, device=tails.device)
             for own in variances:
                 differences = ((variances - own).abs() / 4).tanh().square()
@@ -181,7 +183,7 @@ class MixtureShrinkage(Shrinkage):
         """
         log_ratio = self.log_variances - NoiseKnots.interpolate(self.log_noise, coordinates)[:, None, None]
         bias = NoiseKnots.interpolate(self.offsets, coordinates) - F.softplus(log_ratio).sum(dim=(1, 3)) / 2
-        return self._mirrored((-log_ratio).sigmoid(), self.planes), both(bias)
+        return self.mirrored((-log_ratio).sigmoid(), self.planes), both(bias)
 
     def _shrink(self, z: Tensor, sigma: Tensor, *, with_density: bool) -> tuple[Tensor, Tensor]:
         """Return the gradient and, if asked for, the density; else the gradient twice."""
@@ -274,7 +276,7 @@ class MixtureShrinkage(Shrinkage):
 
     def _priors(self, number: int, coordinates: Tensor) -> Tensor:
         """Return the probabilities of what is below, given each class of a level, ``(S, M, N)``; rows sum to 1."""
-        logits = self._mirrored(NoiseKnots.interpolate(self.priors[number], coordinates), 1)
+        logits = self.mirrored(NoiseKnots.interpolate(self.priors[number], coordinates), 1)
         return (logits.softmax(dim=2) + LEAST) / (1 + LEAST * logits.shape[2])
 
     def _windows(self, number: int, coordinates: Tensor, classes: int) -> Tensor:
@@ -286,16 +288,31 @@ class MixtureShrinkage(Shrinkage):
         return windows[:, None].expand(-1, classes, -1, -1)
 
     @staticmethod
-    def _mirrored(table: Tensor, planes: int) -> Tensor:
+    def mirrored(table: Tensor, planes: int) -> Tensor:
         """Complete a table for rows, ``(S, 2, M, N)``: for columns that are stored and for their mirror images.
 
         Returns:
             ``(S, 2M, 2N)``, where the mirror image of a row has the mirrored columns.
         """
-        same, mirrored = table.unbind(dim=1)
+        same, other = table.unbind(dim=1)
         return torch.cat(
-            [with_mirrors(same, mirrored, planes, dim=2), with_mirrors(mirrored, same, planes, dim=2)], dim=1
+            [with_mirrors(same, other, planes, dim=2), with_mirrors(other, same, planes, dim=2)], dim=1
         )
+
+    def folded(self, rows: Tensor) -> Tensor:
+        """Add up what belongs to the same parameter: the adjoint of `mirrored` for hypotheses.
+
+        Args:
+            rows: one for each hypothesis, mirror images last, ``(2K, C)``.
+
+        Returns:
+            ``(2, K, pairs)``.
+        """
+        own, images = rows.unflatten(0, (2, -1)).unbind()
+        (same, other), (image_other, image_same) = (
+            without_mirrors(part, self.planes, dim=1) for part in (own, images)
+        )
+        return torch.stack([same + image_same, other + image_other])
 
 
 def both(values: Tensor) -> Tensor:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
-from gradprox.networks import Equilibrium, EquilibriumConfig, GradientNetwork, IdentityPath
+from gradprox.networks import (
+    Equilibrium,
+    EquilibriumConfig,
+    GradientNetwork,
+    IdentityPath,
+    IdentityPathConfig,
+)
 from gradprox.networks.borders import crop
 from gradprox.networks.picture_config import PictureNetwork, build
+from gradprox.training.hypotheses import fit_hypotheses
 from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
 
@@ -18,13 +26,21 @@ from gradprox.zoo import load_model
 OTHER_PLANES = 0.1
 
 
-def initial_network(recipe: Recipe) -> PictureNetwork:
+def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureNetwork:
     """Return the network of a recipe before its first step.
+
+    Args:
+        recipe: what is trained.
+        pictures: training pictures, ``(C, H, W)`` of 8 bits, which a mixture's hypotheses are fitted to; none: they
+            stay random.
 
     Raises:
         InputError: the recipe starts from a model that is missing or of another architecture.
     """
     network = build(recipe.network)
+    if isinstance(recipe.network, IdentityPathConfig) and recipe.network.form == "mixture":
+        assert isinstance(network, IdentityPath)  # noqa: S101  what that configuration builds
+        return _mixture(network, recipe, pictures)
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
@@ -51,6 +67,29 @@ def initial_network(recipe: Recipe) -> PictureNetwork:
         weights = {name: table for name, table in weights.items() if ".gates." not in name}
     network.load_state_dict(network.state_dict() | weights)
     return network
+
+
+def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) -> IdentityPath:
+    """Take a mixture as it is, else filters alone, wider by zeros, and fit hypotheses to the pictures."""
+    if recipe.initial:
+        trained = load_model(recipe.initial).network
+        if not isinstance(trained, IdentityPath):
+            raise _misfit(recipe.initial)
+        if trained.config == network.config:
+            network.load_state_dict(trained.state_dict())
+            return network
+        wider = network.config.kernel_size - trained.config.kernel_size
+        if trained.bank.pairs != network.bank.pairs or wider < 0:
+            raise _misfit(recipe.initial)
+        network.bank.load_state_dict({"weight": _wider(trained.bank.weight.detach(), wider)})
+    if pictures:
+        fit_hypotheses(network, pictures, recipe.seed)
+    return network
+
+
+def _wider(filters: Tensor, taps: int) -> Tensor:
+    """Surround filters by zeros, around the mean that they lose: zeros added to anything else would not be zeros."""
+    return F.pad(filters - filters.mean(dim=(-1, -2), keepdim=True), (taps // 2,) * 4)
 
 
 def _misfit(name: str) -> InputError:
@@ -81,9 +120,7 @@ def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: 
         raise _misfit(name)
     state = trained.state_dict()
     weights = {f"start.{key}": table for key, table in state.items()} if config.start else {}
-    # Around the mean that filters lose: zeros added to anything else would not be zeros.
-    filters = state["bank.weight"] - state["bank.weight"].mean(dim=(-1, -2), keepdim=True)
-    weights["regulariser.bank.weight"] = F.pad(filters, (wider // 2,) * 4)
+    weights["regulariser.bank.weight"] = _wider(state["bank.weight"], wider)
     if inner.form == "energy-gated":
         coupling = "shrinkage.mixing_logits", "shrinkage.window_logits"
         weights |= {f"regulariser.{key}": state[key] for key in coupling}

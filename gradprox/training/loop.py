@@ -125,7 +125,7 @@ def _train(
     read = picture_reader(recipe)
     held_out = [read(path) for path in pictures_in(validation)] if validation and first else []
 
-    network = initial_network(recipe).to(device)
+    network = initial_network(recipe, sampler.pictures).to(device)
     forward = _forward(network, recipe, compiled)
     optimizer = torch.optim.Adam(
         parameter_groups(network, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)

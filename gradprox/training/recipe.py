@@ -27,7 +27,7 @@ class Recipe(BaseModel):
         network: the architecture.
         initial: the model, by name or file, whose weights the training starts from; none for a fresh start. A gray
             one is spread over the colour planes; an equilibrium takes filters and coupling from a one-pass model,
-            which is its start too.
+            which is its start too; a mixture takes the filters of one.
         seed: from which patches, noise and noise levels follow.
         steps: optimiser steps.
         batch_size: patches a step, each with its own noise level.

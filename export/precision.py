@@ -4,8 +4,8 @@ What is rounded is the work between the first convolution and the last subtracti
 the gains, all at most about 1. Three parts stay in single precision:
 
 * The picture itself, which the result is a small correction of.
-* Energies in units of the noise, and all that turns them into gates: they reach ``(|z| / (1e-4 / 8))^2 = 6e9``,
-  and half precision ends at 65504.
+* Energies in units of the noise, and all that turns them into gates or probabilities: they reach
+  ``(|z| / (1e-4 / 8))^2 = 6e9``, and half precision ends at 65504.
 * What follows from the noise level alone, a few numbers.
 
 The converters that ONNX Runtime ships round every input of a graph before anything else looks at it, the picture too.
@@ -44,10 +44,23 @@ def tolerant(graph: GraphProto) -> set[str]:
     from_y = _after(graph, ["y"])
     (first, *_) = (node for node in graph.node if node.op_type == "Conv" and node.name in from_y)
     coefficients = _after(graph, first.output) | {first.name}
-    gates = [value for node in graph.node if node.op_type == "Clip" for value in node.output]
-    energies = _after(graph, ["sigma"]) & _before(graph, gates)
+    energies = _after(graph, ["sigma"]) & _before(graph, _gates(graph, coefficients))
     last = {node.name for node in graph.node if {"x"} & {*node.output}}
     return coefficients - energies - last
+
+
+def _gates(graph: GraphProto, coefficients: set[str]) -> list[str]:
+    """Return values that are at most 1, from which gains follow: of gates, or probabilities of hypotheses.
+
+    Gates are clipped. Probabilities are what the last convolution works on whose weights follow from the noise level.
+    """
+    clipped = [node for node in graph.node if node.op_type == "Clip" and node.name in coefficients]
+    if clipped:
+        return [value for node in clipped for value in node.output]
+    known = _after(graph, ["sigma"])
+    weights = {value for node in graph.node if node.name in known for value in node.output}
+    mixing = [node for node in graph.node if node.op_type == "Conv" and node.input[1] in weights]
+    return [mixing[-1].input[0]]
 
 
 def _after(graph: GraphProto, values: Iterable[str]) -> set[str]:

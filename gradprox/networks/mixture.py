@@ -32,6 +32,7 @@ windows does not increase the sum of squares:
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -260,12 +261,13 @@ class MixtureShrinkage(Shrinkage):
         border.
         """
         margin = self.radius if windows else 0
-        total = top.new_zeros(())
+        left_out = []
         for number, found in enumerate(levels):
-            total = total + crop(found.largest, margin) / weights[:, : number + 1].prod(dim=1, keepdim=True)
+            weight = weights[:, : number + 1].prod(dim=1, keepdim=True)
+            left_out.append(crop(found.largest, margin) / weight)
             margin -= self.levels[number].radius if windows else 0
-        total_weight = weights.prod(dim=1, keepdim=True)
-        return total + crop(top, margin).logsumexp(dim=1, keepdim=True) / total_weight
+        total = crop(top, margin).logsumexp(dim=1, keepdim=True) / weights.prod(dim=1, keepdim=True)
+        return functools.reduce(torch.add, left_out, total)
 
     def _log_weights(self) -> Tensor:
         """Return ``log c``, within its range, ``(J, L + 1)``."""

@@ -21,6 +21,7 @@ from gradprox.networks.gradnet_c import GradNetC, MGradNetC
 from gradprox.networks.gradnet_m import GradNetM, MGradNetM
 from gradprox.networks.group import EnergyGating, SmoothedNorm, Softmax
 from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
+from gradprox.networks.mixture import MixtureLevel
 from gradprox.networks.modules import Modules
 from gradprox.networks.radial import RadialMixture
 from gradprox.networks.sums import ConicSum, Sum
@@ -49,6 +50,7 @@ __all__ = [
     "LinearSpline",
     "MGradNetC",
     "MGradNetM",
+    "MixtureLevel",
     "Modules",
     "One",
     "RadialMixture",

@@ -8,10 +8,19 @@ import pytest
 import torch
 
 from gradprox.export import Report, export_denoiser
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
 from gradprox.operators import LearnedProx
 
 SMALL = IdentityPathConfig(kernel_size=4, window=3, noise_levels=(1 / 255, 10 / 255, 50 / 255))
+
+
+MIXTURE = SMALL.model_copy(
+    update={
+        "form": "mixture",
+        "hypotheses": 5,
+        "levels": (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2)),
+    }
+)
 
 
 def perturbed(config: IdentityPathConfig, seed: int = 0) -> LearnedProx:

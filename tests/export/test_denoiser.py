@@ -19,7 +19,7 @@ from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.networks import IdentityPathConfig
 from gradprox.operators import LearnedProx
 
-from .conftest import SMALL, perturbed
+from .conftest import MIXTURE, SMALL, perturbed
 
 
 def dims(value: onnx.ValueInfoProto) -> list[str | int]:
@@ -90,6 +90,15 @@ def test_the_ridge_form_and_a_double_model(tmp_path: Path) -> None:
     ridge = perturbed(SMALL.model_copy(update={"form": "ridge"}))
     report = export_denoiser(LearnedProx(ridge.network.double(), "ridge"), tmp_path / "ridge.onnx")
     assert report.error <= 2e-6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_mixture_form_with_its_potential(tmp_path: Path, channels: int) -> None:
+    mixture = perturbed(MIXTURE.model_copy(update={"channels": channels}))
+    report = export_denoiser(mixture, tmp_path / "mixture.onnx", potential=True)
+    assert report.error <= 2e-6
+    assert report.potential_error is not None
+    assert report.potential_error <= 2e-6
 
 
 def test_unknown_model(tmp_path: Path) -> None:

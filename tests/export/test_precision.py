@@ -21,6 +21,7 @@ from gradprox.export.rounding import STEP
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.operators import LearnedProx
 
+from .conftest import MIXTURE, perturbed
 from .test_commands import run
 from .test_verification import say, tampered
 
@@ -77,6 +78,22 @@ def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
     y = 10 * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
     exact = OnnxDenoiser(denoiser_file)(y, 0.0)
     assert 0 < np.abs(OnnxDenoiser(half)(y, 0.0) - exact).max() <= 2e-3 * 10
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_evidence_of_mixtures_stays_in_single_precision(tmp_path: Path, precision: str) -> None:
+    mixture, path = perturbed(MIXTURE), tmp_path / "mixture.onnx"
+    export_denoiser(mixture, path, precision=precision)
+    graph = onnx.load(path).graph
+    for kind in ("Exp", "Log", "Softmax", "ReduceMax"):
+        assert [node for node in graph.node if node.op_type == kind]
+    bright = 10 if precision == "float16" else 1
+    y = bright * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
+    for sigma in (0.0, 0.1):
+        exact = mixture(torch.from_numpy(y), sigma).numpy()
+        allowed = 2e-3 if precision == "float16" else 0.05
+        found = OnnxDenoiser(path, allow_uncertified=True)(y, sigma)
+        assert 0 < np.abs(found - exact).max() <= allowed * bright
 
 
 def test_half_precision_is_certified_before_rounding(half_report: tuple[Path, DenoiserReport]) -> None:

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import IdentityPath, IdentityPathConfig, identity_path, shrinkage
+from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel, identity_path, shrinkage
 from gradprox.networks.borders import extend
-from gradprox.networks.mixture import MixtureLevel
 
 MIXTURE = {"form": "mixture"}
 LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2))

@@ -279,7 +279,8 @@ class MixtureShrinkage(Shrinkage):
     def _priors(self, number: int, coordinates: Tensor) -> Tensor:
         """Return the probabilities of what is below, given each class of a level, ``(S, M, N)``; rows sum to 1."""
         logits = self.mirrored(NoiseKnots.interpolate(self.priors[number], coordinates), 1)
-        return (logits.softmax(dim=2) + LEAST) / (1 + LEAST * logits.shape[2])
+        # Scaled: exporters take 1e-12 for nothing and leave it out.
+        return (logits.softmax(dim=2) / LEAST + 1) / (1 / LEAST + logits.shape[2])
 
     def _windows(self, number: int, coordinates: Tensor, classes: int) -> Tensor:
         """Return the window that all classes of a level share, ``(S, M, k, k)``: even both ways, with sum 1."""

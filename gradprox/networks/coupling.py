@@ -13,6 +13,23 @@ def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Ten
     return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
 
 
+def mirrored_table(same: Tensor, other: Tensor, planes: int, row_planes: int = 1) -> Tensor:
+    """Complete a table: rows and columns that are stored, and their mirror images.
+
+    Args:
+        same: what stored rows have in stored columns, ``(S, M, N)``; so have mirrored rows in mirrored columns.
+        other: what stored rows have in the mirror images of columns, and the other way round.
+        planes: of the columns.
+        row_planes: of the rows.
+
+    Returns:
+        ``(S, 2M, 2N)``.
+    """
+    to_stored = with_mirrors(same, other, planes, dim=2)
+    to_mirrored = with_mirrors(other, same, planes, dim=2)
+    return with_mirrors(to_stored, to_mirrored, row_planes, dim=1)
+
+
 def without_mirrors(x: Tensor, planes: int, dim: int) -> tuple[Tensor, Tensor]:
     """Undo `with_mirrors`."""
     stored, mirrored = x.unflatten(dim, (planes, 2, -1)).unbind(dim + 1)

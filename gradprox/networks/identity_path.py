@@ -23,7 +23,7 @@ from gradprox.networks.borders import crop, extend, period_weights
 from gradprox.networks.conditioning import SIGMA_FLOOR, NoiseKnots
 from gradprox.networks.filters import MirrorFilterBank
 from gradprox.networks.gates import GateMixture, NormMixture, RampMixture
-from gradprox.networks.mixture import MixtureLevel, MixtureShrinkage
+from gradprox.networks.mixture import MixtureLevel, MixtureShrinkage, Window
 from gradprox.networks.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
 from gradprox.networks.tiling import keep_freed_memory, tiles
 
@@ -68,7 +68,7 @@ class IdentityPathConfig(BaseModel):
     form: Literal["ridge", "energy-gated", "mixture"] = "energy-gated"
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     pairs: int | None = Field(default=None, ge=1, le=512)
-    window: int = Field(default=5, ge=1, le=31)
+    window: Window = 5
     components: int = Field(default=2, ge=1, le=16)
     gates: int | None = Field(default=None, ge=1, le=1024)
     nonexpansive: bool = False
@@ -79,13 +79,6 @@ class IdentityPathConfig(BaseModel):
     noise_levels: tuple[float, ...] = Field(
         default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
     )
-
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, window: int) -> int:
-        if window % 2 == 0:
-            raise ValueError(f"window must be odd, got {window}")
-        return window
 
     @field_validator("noise_levels")
     @classmethod

@@ -34,16 +34,16 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprox.networks.borders import crop
 from gradprox.networks.conditioning import NoiseKnots
-from gradprox.networks.coupling import average, mix, with_mirrors, without_mirrors
+from gradprox.networks.coupling import average, mirrored_table, mix, with_mirrors, without_mirrors
 from gradprox.networks.shrinkage import Shrinkage
 
 # Of the energies T at which tails begin: beyond, the bound of the Hessian says nothing.
@@ -52,6 +52,16 @@ LOG_TAIL_RANGE = (-5.0, 5.0)
 LOG_WEIGHT_RANGE = (-5.0, 1.0)
 # Least probability of a hypothesis in a class: the most likely one of a position is then never lost to rounding.
 LEAST = 1e-12
+
+
+def _odd(window: int) -> int:
+    if window % 2 == 0:
+        raise ValueError(f"window must be odd, got {window}")
+    return window
+
+
+# The side of a window around a pixel.
+Window = Annotated[int, Field(ge=1, le=31), AfterValidator(_odd)]
 
 
 class MixtureLevel(BaseModel):
@@ -66,15 +76,8 @@ class MixtureLevel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     classes: int = Field(ge=1, le=1024)
-    window: int = Field(default=5, ge=1, le=31)
+    window: Window = 5
     spacing: int = Field(default=1, ge=1, le=32)
-
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, window: int) -> int:
-        if window % 2 == 0:
-            raise ValueError(f"window must be odd, got {window}")
-        return window
 
     @property
     def radius(self) -> int:
@@ -298,9 +301,7 @@ class MixtureShrinkage(Shrinkage):
             ``(S, 2M, 2N)``, where the mirror image of a row has the mirrored columns.
         """
         same, other = table.unbind(dim=1)
-        return torch.cat(
-            [with_mirrors(same, other, planes, dim=2), with_mirrors(other, same, planes, dim=2)], dim=1
-        )
+        return mirrored_table(same, other, planes)
 
     def folded(self, rows: Tensor) -> Tensor:
         """Add up what belongs to the same parameter: the adjoint of `mirrored` for hypotheses.

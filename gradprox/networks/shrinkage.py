@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gradprox.networks.borders import crop
 from gradprox.networks.conditioning import NoiseKnots
-from gradprox.networks.coupling import mix, with_mirrors
+from gradprox.networks.coupling import mirrored_table, mix, with_mirrors
 from gradprox.networks.gates import GateMixture, RampMixture
 
 
@@ -152,9 +152,7 @@ class EnergyGate(Shrinkage):
         """
         logits = NoiseKnots.interpolate(self.mixing_logits, coordinates)
         same, mirrored = logits.flatten(1, 2).softmax(dim=1).chunk(2, dim=1)
-        to_stored = with_mirrors(same, mirrored, self.planes, dim=2)
-        to_mirrored = with_mirrors(mirrored, same, self.planes, dim=2)
-        return with_mirrors(to_stored, to_mirrored, self.gate_planes, dim=1)
+        return mirrored_table(same, mirrored, self.planes, self.gate_planes)
 
     def windows(self, coordinates: Tensor) -> Tensor:
         """Return the windows of the gates, ``(S, gates, k, k)``.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel, identity_path, shrinkage
+from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel, coupling, identity_path
 from gradprox.networks.borders import extend
 
 MIXTURE = {"form": "mixture"}
@@ -107,7 +107,7 @@ def test_coefficients_taken_for_the_wrong_mirror_images_would_break_symmetry(mak
         return torch.cat([stored, mirrored], dim)
 
     network, x = make_network(channels=3), torch.rand(1, 3, 7, 8, dtype=torch.float64)
-    monkeypatch.setattr(shrinkage, "with_mirrors", one_after_the_other)
+    monkeypatch.setattr(coupling, "with_mirrors", one_after_the_other)
     assert symmetry_defect(jacobian(network, x, 0.1)) > 1e-3
 
 

@@ -84,7 +84,7 @@ class Scoring:
             self.data,
             trials,
             task=self.task,
-            model=self.model.name or default_model(3 if self.color else 1),
+            model=self.model.name or default_model(3 if self.color else 1, repeated=algorithm is not None),
             settings=settings,
             color=self.color,
             clip=self.clip,

@@ -94,7 +94,7 @@ Model = Annotated[
     typer.Option(
         help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file; torch runs the network that an "
         ".onnx file was made from, but for --provider.",
-        show_default="gray or color, as the picture is",
+        show_default="gray or color, as the picture is; in solvers gray-fast or color-fast",
     ),
 ]
 Provider = Annotated[
@@ -295,7 +295,8 @@ class Priors:
 
     Args:
         choice: the options.
-        potential: whether objectives are computed, and not ``D(y, sigma)`` alone; see `gradprox.export.load_prior`.
+        potential: whether solvers run it and compute objectives, and not ``D(y, sigma)`` alone; see
+            `gradprox.export.load_prior`.
 
     Attributes:
         device: where torch computes.
@@ -308,6 +309,7 @@ class Priors:
         choice.check()
         self.device = resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=potential)
+        self._repeated = potential
         self._named = None if choice.name is None else self._load(choice.name)
         self._defaults: dict[int, LearnedProx] = {}
 
@@ -321,7 +323,7 @@ class Priors:
 
         if self._named is None:
             if channels not in self._defaults:
-                self._defaults[channels] = self._load(default_model(channels))
+                self._defaults[channels] = self._load(default_model(channels, repeated=self._repeated))
             return self._defaults[channels]
         taken = self._named.network.channels
         if taken not in (None, 1, channels):

@@ -13,7 +13,7 @@ from gradprox.solvers.presets import Task, preset
 
 x = read_gray(PICTURE)[..., 60:124, 60:124]
 physics = HadamardSensing(tuple(x.shape[-2:]), measurements=x.numel() // 4)
-y, D = physics(x), gradprox.load_model("gray")
+y, D = physics(x), gradprox.load_model("gray-fast")
 result = preset(Task.COMPRESSED_SENSING, noise=0)(y, physics, D)
 
 prior = deepinv.optim.PnP(denoiser=D)

@@ -15,7 +15,7 @@ physics = deepinv.physics.BlurFFT(x.shape[1:], filter=gaussian_kernel(1.6))
 y = physics(x) + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
 
 solver = deepinv.optim.HQS(
-    prior=deepinv.optim.PnP(denoiser=gradprox.load_model("gray")),
+    prior=deepinv.optim.PnP(denoiser=gradprox.load_model("gray-fast")),
     data_fidelity=deepinv.optim.L2(),
     stepsize=10.0,
     sigma_denoiser=0.023,

@@ -14,7 +14,7 @@ from gradprox.solvers import GD
 
 x = read_gray(PICTURE)[..., 60:124, 60:124]
 physics = deepinv.physics.BlurFFT(x.shape[1:], filter=gaussian_kernel(1.0))
-y, D, sigma = physics(x), gradprox.load_model("gray"), 0.02
+y, D, sigma = physics(x), gradprox.load_model("gray-fast"), 0.02
 
 theirs = deepinv.optim.GD(
     deepinv.optim.L2(),

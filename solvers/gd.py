@@ -37,7 +37,7 @@ class GD(Solver[SmoothState]):
         >>> from gradprox.problems import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = GD(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray"))
+        >>> result = GD(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

@@ -51,7 +51,7 @@ class HQS(Solver[HQSState]):
         >>> from gradprox.problems import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = HQS(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray"))
+        >>> result = HQS(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

@@ -33,7 +33,7 @@ class PGD(Solver[ForwardBackwardState]):
         >>> from gradprox.problems import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = PGD(sigma=0.02, max_steps=5)(y, physics, load_model("gray"))
+        >>> result = PGD(sigma=0.02, max_steps=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

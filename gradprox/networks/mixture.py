@@ -48,10 +48,15 @@ from gradprox.networks.shrinkage import Shrinkage
 
 # Of the energies T at which tails begin: beyond, the bound of the Hessian says nothing.
 LOG_TAIL_RANGE = (-5.0, 5.0)
-# Of the weight c_0 of evidence. On levels above, the largest weight counts every position of a window in full.
+# Of the weight c_0 of evidence.
 LOG_WEIGHT_RANGE = (-5.0, 1.0)
+# On levels above, the largest weight counts every position of a window e^2 times: at strong noise networks use it.
+LOG_EMPHASIS = 2.0
 # Least probability of a hypothesis in a class: the most likely one of a position is then never lost to rounding.
 LEAST = 1e-12
+# Of likelihoods relative to the largest: smaller ones change nothing, not even in double precision, as classes see at
+# least `LEAST` of the largest; but numbers that underflow take a processor twenty times as long.
+LOG_NEGLIGIBLE = -64.0
 
 
 def _odd(window: int) -> int:
@@ -232,7 +237,7 @@ class MixtureShrinkage(Shrinkage):
             priors = self._priors(number, coordinates)
             shared = self._windows(number, coordinates, priors.shape[1])
             largest = scores.detach().amax(dim=1, keepdim=True)
-            relative = (scores - largest).exp()
+            relative = (scores - largest).clamp_min(LOG_NEGLIGIBLE).exp()
             marginal = mix(relative, priors)
             levels.append(Evidence(largest, relative, marginal, priors, shared))
             evidence = marginal.log()
@@ -275,7 +280,7 @@ class MixtureShrinkage(Shrinkage):
     def _log_weights(self) -> Tensor:
         """Return ``log c``, within its range, ``(J, L + 1)``."""
         least, most = LOG_WEIGHT_RANGE
-        largest = [most, *(2 * math.log(level.window) for level in self.levels)]
+        largest = [most, *(LOG_EMPHASIS + 2 * math.log(level.window) for level in self.levels)]
         limits = torch.tensor(largest, dtype=self.log_weights.dtype, device=self.log_weights.device)
         return torch.minimum(self.log_weights, limits).clamp_min(least)
 

@@ -18,6 +18,7 @@ from gradprox.networks import (
 )
 from gradprox.networks.borders import crop
 from gradprox.networks.picture_config import PictureNetwork, build
+from gradprox.training.frames import tighten
 from gradprox.training.hypotheses import fit_hypotheses
 from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
@@ -70,7 +71,7 @@ def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureN
 
 
 def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) -> IdentityPath:
-    """Take a mixture as it is, else filters alone, wider by zeros, and fit hypotheses to the pictures."""
+    """Take a mixture as it is, else filters alone, wider by zeros, or fresh ones; fit hypotheses to the pictures."""
     if recipe.initial:
         trained = load_model(recipe.initial).network
         if not isinstance(trained, IdentityPath):
@@ -82,6 +83,8 @@ def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) 
         if trained.bank.pairs != network.bank.pairs or wider < 0:
             raise _misfit(recipe.initial)
         network.bank.load_state_dict({"weight": _wider(trained.bank.weight.detach(), wider)})
+    elif network.config.pairs is not None:
+        tighten(network.bank)
     if pictures:
         fit_hypotheses(network, pictures, recipe.seed)
     return network

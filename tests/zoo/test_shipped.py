@@ -17,7 +17,7 @@ from gradprox.networks import Equilibrium
 from gradprox.networks.base import image_sum
 from gradprox.problems import gaussian_noise
 from gradprox.training import read_recipe
-from gradprox.zoo import read_card, recipe_path
+from gradprox.zoo import default_model, read_card, recipe_path
 from gradprox.zoo.models import FOLDER
 
 SIGMAS = [1 / 255, 5 / 255, 25 / 255, 50 / 255]
@@ -42,8 +42,12 @@ def patch(name):
     return photo(name)[..., 80 : 80 + height, 60 : 60 + width].contiguous()
 
 
-def test_the_default_model_ships():
-    assert "gray" in MODELS
+def test_the_default_models_ship_and_take_the_pictures():
+    for channels in (1, 3):
+        for repeated in (False, True):
+            name = default_model(channels, repeated=repeated)
+            assert name in MODELS
+            assert load_model(name).network.channels == channels
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -30,11 +30,11 @@ from onnx.reference import ReferenceEvaluator
 
 from gradprox.export.cases import NOISE_LEVELS, SHAPES, Worst, has_potential, potential_error, run_cases
 from gradprox.export.differences import jacobian_figures, neighbours
+from gradprox.export.double_precision import evaluator
 from gradprox.export.precision import CERTIFIED, PRECISIONS
 from gradprox.export.report import Report, check_legal, demand
 from gradprox.export.rounding import Rounding, measure_rounding
 from gradprox.export.runtime.session import open_session
-from gradprox.export.tracing import float64_copy
 from gradprox.networks import IdentityPath
 
 # Relative to the largest pixel. Of single precision about 17 units in the last place, of half precision two; what 8
@@ -174,8 +174,8 @@ def _certified_figures(
     Raises:
         VerificationError: one is.
     """
-    evaluator = ReferenceEvaluator(float64_copy(model))
-    found = [_jacobian_figures(evaluator, picture, level, has_potential) for level in JACOBIAN_LEVELS]
+    graph = evaluator(model)
+    found = [_jacobian_figures(graph, picture, level, has_potential) for level in JACOBIAN_LEVELS]
     defect, smallest, gradient_error = (
         float(worst(column))
         for worst, column in zip((np.max, np.min, np.max), zip(*found, strict=True), strict=True)
@@ -189,18 +189,21 @@ def _certified_figures(
 
 
 def _jacobian_figures(
-    evaluator: ReferenceEvaluator, shape: tuple[int, int, int], level: float, has_potential: bool
+    graph: ReferenceEvaluator, shape: tuple[int, int, int], level: float, has_potential: bool
 ) -> tuple[float, float, float]:
     """Return symmetry defect, relative smallest eigenvalue, and error of the gradient of the potential."""
     # Flat gray with noise of that level: where gates are half open and eigenvalues come closest to zero.
     y = 0.5 + level * np.random.default_rng(1).standard_normal(shape)
-    batch = np.concatenate([neighbours(y, DIFFERENCE), y[None]])
-    outputs = evaluator.run(None, {"y": batch, "sigma": np.array([level])})
-    assert isinstance(outputs, list)  # noqa: S101  of two shapes in onnx's annotations
-    x = outputs[0]
+    found = []
+    # The evaluator keeps all that it computes: of a few pictures at a time, that fits into memory.
+    for few in np.array_split(np.concatenate([neighbours(y, DIFFERENCE), y[None]]), y.size):
+        outputs = graph.run(None, {"y": few, "sigma": np.array([level])})
+        assert isinstance(outputs, list)  # noqa: S101  of two shapes in onnx's annotations
+        found.append(outputs)
+    x, *others = (np.concatenate(values) for values in zip(*found, strict=True))
     gradient_error = 0.0
     if has_potential:
-        ahead, behind = np.split(outputs[1][:-1], 2)
+        ahead, behind = np.split(others[0][:-1], 2)
         slopes = ((ahead - behind) / (2 * DIFFERENCE)).reshape(shape)
         gradient_error = float(np.abs(slopes - x[-1]).max() / np.abs(y).max())
     return *jacobian_figures(x[:-1], DIFFERENCE), gradient_error

@@ -50,8 +50,9 @@ from gradprox.networks.shrinkage import Shrinkage
 LOG_TAIL_RANGE = (-5.0, 5.0)
 # Of the weight c_0 of evidence.
 LOG_WEIGHT_RANGE = (-5.0, 1.0)
-# On levels above, the largest weight counts every position of a window e^2 times: at strong noise networks use it.
-LOG_EMPHASIS = 2.0
+# On levels above, the largest weight counts every position of a window e times. At strong noise networks would have
+# more, for a thousandth of a decibel; single precision loses a digit by then.
+LOG_EMPHASIS = 1.0
 # Least probability of a hypothesis in a class: the most likely one of a position is then never lost to rounding.
 LEAST = 1e-12
 # Of likelihoods relative to the largest: smaller ones change nothing, not even in double precision, as classes see at

@@ -1,10 +1,11 @@
-"""Filters to start from where there are fewer than the cosine basis has: as nearly a tight frame as they can be."""
+"""Filters to start from where there are fewer than a basis has: as nearly a tight frame as they can be."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
 
 from gradprox.networks.filters import MirrorFilterBank
 
@@ -34,3 +35,31 @@ def tighten(bank: MirrorFilterBank) -> None:
         (response - 1)[seen].square().mean().backward()
         optimizer.step()
     bank.zero_grad(set_to_none=True)
+
+
+def most_distinct(bank: MirrorFilterBank, pairs: int) -> Tensor:
+    """Choose filters: each the one that those before it, and their mirror images, explain least.
+
+    Args:
+        bank: what to choose from.
+        pairs: how many of its pairs; half of either parity, one more even if odd.
+
+    Returns:
+        ``(pairs, k, k)``, even ones first, in the order of the bank.
+    """
+    stored = bank.filters().detach()[: bank.pairs, 0]
+    rows = torch.nn.functional.normalize(stored.flatten(1))
+    images = torch.nn.functional.normalize(stored.flip(-1).flatten(1))
+    even = bank.parities.flatten() > 0
+    left = {True: (pairs + 1) // 2, False: pairs // 2}
+    chosen: list[int] = []
+    unexplained = rows
+    for _ in range(pairs):
+        allowed = torch.where(even, left[True] > 0, left[False] > 0)
+        allowed[chosen] = False
+        best = int(unexplained.norm(dim=1).masked_fill(~allowed, -1).argmax())
+        chosen.append(best)
+        left[bool(even[best])] -= 1
+        known = torch.cat([rows[chosen], images[chosen]])
+        unexplained = rows - rows @ torch.linalg.pinv(known) @ known
+    return stored[sorted(chosen)]

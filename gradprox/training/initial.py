@@ -18,7 +18,7 @@ from gradprox.networks import (
 )
 from gradprox.networks.borders import crop
 from gradprox.networks.picture_config import PictureNetwork, build
-from gradprox.training.frames import tighten
+from gradprox.training.frames import most_distinct, tighten
 from gradprox.training.hypotheses import fit_hypotheses
 from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
@@ -71,7 +71,10 @@ def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureN
 
 
 def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) -> IdentityPath:
-    """Take a mixture as it is, else filters alone, wider by zeros, or fresh ones; fit hypotheses to the pictures."""
+    """Take a mixture as it is, else filters alone, or fresh ones; fit hypotheses to the pictures.
+
+    Filters become wider by zeros; where fewer are wanted, the most distinct are kept.
+    """
     if recipe.initial:
         trained = load_model(recipe.initial).network
         if not isinstance(trained, IdentityPath):
@@ -80,10 +83,14 @@ def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) 
             network.load_state_dict(trained.state_dict())
             return network
         wider = network.config.kernel_size - trained.config.kernel_size
-        if trained.bank.pairs != network.bank.pairs or wider < 0:
+        if trained.bank.pairs < network.bank.pairs or wider < 0:
             raise _misfit(recipe.initial)
-        network.bank.load_state_dict({"weight": _wider(trained.bank.weight.detach(), wider)})
-    elif network.config.pairs is not None:
+        fewer = trained.bank.pairs > network.bank.pairs
+        kept = most_distinct(trained.bank, network.bank.pairs) if fewer else trained.bank.weight.detach()
+        network.bank.load_state_dict({"weight": _wider(kept, wider)})
+    else:
+        fewer = network.bank.pairs < network.config.kernel_size**2 // 2
+    if fewer:
         tighten(network.bank)
     if pictures:
         fit_hypotheses(network, pictures, recipe.seed)

@@ -52,7 +52,8 @@ def tolerant(graph: GraphProto) -> set[str]:
 def _gates(graph: GraphProto, coefficients: set[str]) -> list[str]:
     """Return values that are at most 1, from which gains follow: of gates, or probabilities of hypotheses.
 
-    Gates are clipped at both ends. Probabilities are what the last convolution works on whose weights follow from the noise level.
+    Gates are clipped at both ends. Probabilities are what the last convolution works on whose weights follow from the
+    noise level.
     """
     clips = [node for node in graph.node if node.op_type == "Clip" and node.name in coefficients]
     clipped = [node for node in clips if len(node.input) == 3 and all(node.input)]

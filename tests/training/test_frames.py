@@ -1,4 +1,4 @@
-"""Fresh filters, fewer than the cosine basis has, respond to all frequencies that they can respond to."""
+"""Filters to start from, fewer than there could be, respond to all frequencies and are no copies of each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gradprox.networks.filters import MirrorFilterBank
-from gradprox.training.frames import tighten
+from gradprox.training.frames import most_distinct, tighten
 
 
 def least_response(bank):
@@ -25,3 +25,19 @@ def test_tightened_filters_respond_to_all_frequencies(kernel_size, pairs):
     tighten(bank)
     assert least_response(bank) > 0.9
     assert bank.weight.grad is None
+
+
+def test_the_most_distinct_filters_are_no_copies_nor_images_of_each_other():
+    bank, generator = MirrorFilterBank(8, pairs=6), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        bank.weight.copy_(torch.randn(6, 8, 8, generator=generator))
+        # Of the three even and the three odd ones the second is, but for a little, an image of the first.
+        for first in (0, 3):
+            near = bank.weight[first].flip(-1) + 0.01 * torch.randn(8, 8, generator=generator)
+            bank.weight[first + 1].copy_(2 * near)
+    stored = bank.filters().detach()[:6, 0]
+    kept = most_distinct(bank, 4)
+    numbers = [int((stored - one).abs().sum(dim=(1, 2)).argmin()) for one in kept]
+    assert numbers == sorted(numbers)
+    assert {2, 5} <= set(numbers)
+    assert len({0, 1} & set(numbers)) == len({3, 4} & set(numbers)) == 1

@@ -81,7 +81,7 @@ def test_a_training_takes_filters_of_another_form_or_a_mixture_as_it_is(data, tm
     again = initial.initial_network(recipe.model_copy(update={"initial": str(model)}))
     same = load_model(model).network.state_dict()
     assert all(torch.equal(table, same[name]) for name, table in again.state_dict().items())
-    for wrong in ({"kernel_size": 2, "pairs": None}, {"kernel_size": 4, "pairs": 3}):
+    for wrong in ({"kernel_size": 2, "pairs": None}, {"kernel_size": 6, "pairs": 9}):
         with pytest.raises(InputError, match="another architecture"):
             initial.initial_network(recipe.model_copy(update={"network": MIXTURE.model_copy(update=wrong)}))
 

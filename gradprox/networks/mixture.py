@@ -207,7 +207,9 @@ class MixtureShrinkage(Shrinkage):
         energy = (z / unit).square() / 2
         # h(e) = e r and h'(e) = r^2.
         ratio = tails / (tails + energy)
-        scores = bias - mix(energy * ratio, weights[:, 0] * shares)
+        # What hypotheses have in common stays out of their scores, whose differences keep more digits without it.
+        counted, usual = energy * ratio, shares.mean(dim=1, keepdim=True)
+        scores = bias - mix(counted, weights[:, 0] * (shares - usual))
         levels, top = self._upwards(scores, coordinates, weights)
         taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)
         coefficients = crop(z, self.radius)
@@ -217,6 +219,7 @@ class MixtureShrinkage(Shrinkage):
         # Less that of a picture without contrast, where all positions are alike: so G(0) = 0.
         blank = self._upwards(bias, coordinates, weights, windows=False)
         evidence = self._evidence(levels, top, weights) - self._evidence(*blank, weights, windows=False)
+        evidence = evidence - mix(crop(counted, self.radius), usual)
         return gradient, coefficients.square().sum(dim=1, keepdim=True) / 2 + unit**2 * evidence
 
     def _upwards(

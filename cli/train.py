@@ -46,7 +46,7 @@ def train(
 
     Ctrl-C loses at most the steps since the last checkpoint: run again with --resume.
 
-    Example: gradprox train --recipe gray-small --data BSDS400 --validation BSDS32 --out runs/gray-small
+    Example: gradprox train --recipe gray-fast --data BSDS400 --validation BSDS32 --out runs/gray-fast
     """
     import torch
 

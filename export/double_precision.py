@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,10 +33,8 @@ class Conv(ReferenceConv):
         strides: list[int] | None = None,
     ) -> tuple[NDArray[Any]]:
         if X.ndim != 4 or auto_pad not in (None, "NOTSET") or any(pads or ()):
-            found: tuple[NDArray[Any]] = super()._run(
-                X, W, B, auto_pad, dilations, group, kernel_shape, pads, strides
-            )
-            return found
+            reference: Callable[..., tuple[NDArray[Any]]] = super()._run  # onnx has no annotations here
+            return reference(X, W, B, auto_pad, dilations, group, kernel_shape, pads, strides)
         x, w, b = (None if values is None else torch.from_numpy(values.copy()) for values in (X, W, B))
         assert x is not None  # noqa: S101  what onnx demands
         assert w is not None  # noqa: S101

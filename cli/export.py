@@ -57,8 +57,8 @@ def export(
     The file runs anywhere ONNX Runtime does, without torch.
 
     Examples: gradprox export gray denoiser.onnx; gradprox export gray half.onnx --precision float16;
-    gradprox export gray deblur.onnx --solver pgd;
-    gradprox export gray recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
+    gradprox export gray-fast deblur.onnx --solver pgd;
+    gradprox export gray-fast recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")

@@ -56,7 +56,8 @@ LOG_EMPHASIS = 1.0
 # Least probability of a hypothesis in a class: the most likely one of a position is then never lost to rounding.
 LEAST = 1e-12
 # Of likelihoods relative to the largest: smaller ones change nothing, not even in double precision, as classes see at
-# least `LEAST` of the largest; but numbers that underflow take a processor twenty times as long.
+# least `LEAST` of the largest; but exponentials that underflow take a processor twenty times as long. `G` stays convex:
+# the larger of convex nondecreasing functions is one.
 LOG_NEGLIGIBLE = -64.0
 
 

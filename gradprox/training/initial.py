@@ -73,8 +73,11 @@ def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureN
 def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) -> IdentityPath:
     """Take a mixture as it is, else filters alone, or fresh ones; fit hypotheses to the pictures.
 
-    Filters become wider by zeros; where fewer are wanted, the most distinct are kept.
+    Filters become wider by zeros; where fewer are wanted, the most distinct are kept. Their norms are those that they
+    are applied with, so that a learning rate means the same for all.
     """
+    pairs, bank = network.bank.pairs, network.bank
+    fewer = pairs < network.config.kernel_size**2 // 2
     if recipe.initial:
         trained = load_model(recipe.initial).network
         if not isinstance(trained, IdentityPath):
@@ -82,14 +85,12 @@ def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) 
         if trained.config == network.config:
             network.load_state_dict(trained.state_dict())
             return network
-        wider = network.config.kernel_size - trained.config.kernel_size
-        if trained.bank.pairs < network.bank.pairs or wider < 0:
-            raise _misfit(recipe.initial)
-        fewer = trained.bank.pairs > network.bank.pairs
-        kept = most_distinct(trained.bank, network.bank.pairs) if fewer else trained.bank.weight.detach()
-        network.bank.load_state_dict({"weight": _wider(kept, wider)})
-    else:
-        fewer = network.bank.pairs < network.config.kernel_size**2 // 2
+        bank, fewer = trained.bank, pairs < trained.bank.pairs
+    wider = network.config.kernel_size - bank.kernel_size
+    if pairs > bank.pairs or wider < 0:
+        raise _misfit(recipe.initial)
+    kept = most_distinct(bank, pairs) if bank.pairs > pairs else bank.filters().detach()[:pairs, 0]
+    network.bank.load_state_dict({"weight": _wider(kept, wider)})
     if fewer:
         tighten(network.bank)
     if pictures:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 STRONGEST = {1: "gray", 3: "color"}
-# What solvers repeat: the strongest models gain them a twentieth of a decibel, and take ten times as long.
+# What solvers repeat: the strongest models gain them little, and take ten times as long (docs/architectures.md).
 REPEATED = {1: "gray-fast", 3: "color-fast"}
 
 

@@ -168,3 +168,16 @@ def tied_up(make_network):
     network = make_network("mixture", hypotheses=5, levels=LEVELS)
     network.shrinkage.log_weights.fill_(1.0)
     return network
+
+
+def test_what_is_negligible_changes_nothing_in_double_precision(monkeypatch):
+    torch.manual_seed(0)
+    made = shrinkage()
+    made.log_variances.mul_(3)
+    z = 30 * coefficients(made, 15)
+    found = made.gradient_and_density(z, SIGMA)
+    monkeypatch.setattr(mixture, "LOG_NEGLIGIBLE", -math.inf)
+    for kept, whole in zip(found, made.gradient_and_density(z, SIGMA), strict=True):
+        torch.testing.assert_close(kept, whole, rtol=1e-14, atol=1e-14)
+    monkeypatch.setattr(mixture, "LOG_NEGLIGIBLE", -4.0)
+    assert not torch.allclose(made.gradient(z, SIGMA), found[0], rtol=1e-6)

@@ -86,6 +86,20 @@ def test_a_training_takes_filters_of_another_form_or_a_mixture_as_it_is(data, tm
             initial.initial_network(recipe.model_copy(update={"network": MIXTURE.model_copy(update=wrong)}))
 
 
+@pytest.mark.parametrize("source", ["", "gray-small"])
+def test_fewer_filters_than_there_could_be_start_from_some_that_see_all_frequencies(source):
+    network = MIXTURE.model_copy(update={"kernel_size": 8, "pairs": 21})
+    recipe = RECIPE.model_copy(update={"network": network, "initial": source})
+    bank, again = initial.initial_network(recipe).bank, initial.initial_network(recipe).bank
+    assert torch.equal(bank.weight, again.weight)
+    filters = bank.filters().detach()
+    spectrum = torch.fft.fft2(filters[:, 0], s=(32, 32)).abs().square().sum(dim=0)
+    assert float(spectrum[4:-4].min()) > 0.7
+    # Stored with the norms that they are applied with, but for what made them respond alike.
+    norms = bank.weight.detach().flatten(1).norm(dim=1) / filters[:21].flatten(1).norm(dim=1)
+    assert 0.7 < float(norms.min()) < float(norms.max()) < 1.5
+
+
 def test_a_mixture_starts_from_no_equilibrium(tmp_path):
     recipe = RECIPE.model_copy(update={"network": MIXTURE, "initial": "gray-equilibrium"})
     with pytest.raises(InputError, match="another architecture"):

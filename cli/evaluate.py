@@ -116,7 +116,7 @@ def denoise(
     """
     level = options.parse_level(noise)
     choice = options.ModelChoice(model, device, provider, allow_fallback)
-    priors = options.Priors(choice, potential=False)
+    priors = options.Priors(choice, repeated=False)
 
     import torch
 

@@ -295,8 +295,8 @@ class Priors:
 
     Args:
         choice: the options.
-        potential: whether solvers run it and compute objectives, and not ``D(y, sigma)`` alone; see
-            `gradprox.export.load_prior`.
+        repeated: whether solvers run it, again and again: the defaults are then fast models, and objectives are
+            computed, not ``D(y, sigma)`` alone (``potential`` of `gradprox.export.load_prior`).
 
     Attributes:
         device: where torch computes.
@@ -305,11 +305,11 @@ class Priors:
         InputError: there is no such model, device or provider.
     """
 
-    def __init__(self, choice: ModelChoice, *, potential: bool = True) -> None:
+    def __init__(self, choice: ModelChoice, *, repeated: bool = True) -> None:
         choice.check()
         self.device = resolve_device(choice.device)
-        self._load = functools.partial(choice.load, device=self.device, potential=potential)
-        self._repeated = potential
+        self._load = functools.partial(choice.load, device=self.device, potential=repeated)
+        self._repeated = repeated
         self._named = None if choice.name is None else self._load(choice.name)
         self._defaults: dict[int, LearnedProx] = {}
 

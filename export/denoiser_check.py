@@ -6,7 +6,7 @@ Three questions, and any "no" is an error:
 * Is it the same function? ONNX Runtime, on one CPU thread, against the torch network in *double* precision, which
   is rebuilt from the weights the file carries: pictures of many sizes and batches, many noise levels.
 * Is it still the gradient of a convex potential? The Jacobian of the exported graph itself, by central differences
-  of a double-precision copy of it (evaluated by onnx's reference implementation), at a picture smaller than the
+  of a double-precision copy of it (`gradprox.export.double_precision`), at a picture smaller than the
   network's reach, so that borders matter everywhere: symmetric? without negative eigenvalues? And is ``x`` the
   gradient of the ``potential`` output, where there is one?
 

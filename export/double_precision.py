@@ -35,10 +35,9 @@ class Conv(ReferenceConv):
         if X.ndim != 4 or auto_pad not in (None, "NOTSET") or any(pads or ()):
             reference: Callable[..., tuple[NDArray[Any]]] = super()._run  # onnx has no annotations here
             return reference(X, W, B, auto_pad, dilations, group, kernel_shape, pads, strides)
-        x, w, b = (None if values is None else torch.from_numpy(values.copy()) for values in (X, W, B))
-        assert x is not None  # noqa: S101  what onnx demands
-        assert w is not None  # noqa: S101
-        return (F.conv2d(x, w, b, strides or 1, 0, dilations or 1, group or 1).numpy(),)
+        bias = None if B is None else torch.tensor(B)
+        x = F.conv2d(torch.tensor(X), torch.tensor(W), bias, strides or 1, 0, dilations or 1, group or 1)
+        return (x.numpy(),)
 
 
 def evaluator(model: ModelProto) -> ReferenceEvaluator:

@@ -31,10 +31,12 @@ def test_the_most_distinct_filters_are_no_copies_nor_images_of_each_other():
     bank, generator = MirrorFilterBank(8, pairs=6), torch.Generator().manual_seed(0)
     with torch.no_grad():
         bank.weight.copy_(torch.randn(6, 8, 8, generator=generator))
-        # Of the three even and the three odd ones the second is, but for a little, an image of the first.
+        # Of the three even and the three odd ones the second is, but for a little, an image of the first, and the third
+        # has something of the first: who did not know images would take the second.
         for first in (0, 3):
             near = bank.weight[first].flip(-1) + 0.01 * torch.randn(8, 8, generator=generator)
             bank.weight[first + 1].copy_(2 * near)
+            bank.weight[first + 2].add_(bank.weight[first])
     stored = bank.filters().detach()[:6, 0]
     kept = most_distinct(bank, 4)
     numbers = [int((stored - one).abs().sum(dim=(1, 2)).argmin()) for one in kept]

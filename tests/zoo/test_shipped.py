@@ -40,7 +40,7 @@ def is_slow(name):
 @pytest.fixture
 def patch(name):
     """Return a piece of a photo, around an edge; a smaller one where each row of a Jacobian takes long."""
-    height, width = (4, 5) if is_slow(name) else (9, 11)
+    height, width = (5, 6) if is_slow(name) else (9, 11)
     return photo(name)[..., 80 : 80 + height, 60 : 60 + width].contiguous()
 
 
@@ -92,7 +92,7 @@ def test_shipped_weights_are_the_gradient_of_their_potential(name, sigma, patch)
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_no_competitor_beats_the_shipped_prox(name, sigma, patch):
     prox = load_model(name).double()
-    rivals = 20 if is_slow(name) else 200
+    rivals = 40 if is_slow(name) else 200
     near = 10.0 ** -torch.randint(0, 6, (rivals, 1, 1, 1)) * torch.randn(
         rivals, *patch.shape[1:], dtype=torch.float64
     )

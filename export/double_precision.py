@@ -35,9 +35,14 @@ class Conv(ReferenceConv):
         if X.ndim != 4 or auto_pad not in (None, "NOTSET") or any(pads or ()):
             reference: Callable[..., tuple[NDArray[Any]]] = super()._run  # onnx has no annotations here
             return reference(X, W, B, auto_pad, dilations, group, kernel_shape, pads, strides)
-        bias = None if B is None else torch.tensor(B)
-        x = F.conv2d(torch.tensor(X), torch.tensor(W), bias, strides or 1, 0, dilations or 1, group or 1)
+        bias = None if B is None else _tensor(B)
+        x = F.conv2d(_tensor(X), _tensor(W), bias, strides or 1, 0, dilations or 1, group or 1)
         return (x.numpy(),)
+
+
+def _tensor(values: NDArray[Any]) -> torch.Tensor:
+    """Return a copy that torch takes: mirrored filters are views with negative strides here, which it refuses."""
+    return torch.from_numpy(values.copy())
 
 
 def evaluator(model: ModelProto) -> ReferenceEvaluator:

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import torch
@@ -163,11 +164,12 @@ class MixtureShrinkage(Shrinkage):
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
-        return self._shrink(z, sigma, with_density=False)[0]
+        return self._shrink(z, sigma)[0]
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
-        return self._shrink(z, sigma, with_density=True)
+        gradient, density = self._shrink(z, sigma)
+        return gradient, density()
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`.
@@ -196,8 +198,8 @@ class MixtureShrinkage(Shrinkage):
         bias = NoiseKnots.interpolate(self.offsets, coordinates) - F.softplus(log_ratio).sum(dim=(1, 3)) / 2
         return self.mirrored((-log_ratio).sigmoid(), self.planes), both(bias)
 
-    def _shrink(self, z: Tensor, sigma: Tensor, *, with_density: bool) -> tuple[Tensor, Tensor]:
-        """Return the gradient and, if asked for, the density; else the gradient twice."""
+    def _shrink(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        """Return the gradient, and what computes the density from what was found on the way."""
         coordinates = self.knots.coordinates(sigma)
         shares, bias = self.shares(coordinates)
         log_tails = NoiseKnots.interpolate(self.log_tails, coordinates).clamp(*LOG_TAIL_RANGE)
@@ -215,13 +217,15 @@ class MixtureShrinkage(Shrinkage):
         taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)
         coefficients = crop(z, self.radius)
         gradient = coefficients - coefficients * crop(ratio, self.radius).square() * taken
-        if not with_density:
-            return gradient, gradient
-        # Less that of a picture without contrast, where all positions are alike: so G(0) = 0.
-        blank = self._upwards(bias, coordinates, weights, windows=False)
-        evidence = self._evidence(levels, top, weights) - self._evidence(*blank, weights, windows=False)
-        evidence = evidence - mix(crop(counted, self.radius), usual)
-        return gradient, coefficients.square().sum(dim=1, keepdim=True) / 2 + unit**2 * evidence
+
+        def density() -> Tensor:
+            # Less that of a picture without contrast, where all positions are alike: so G(0) = 0.
+            blank = self._upwards(bias, coordinates, weights, windows=False)
+            evidence = self._evidence(levels, top, weights) - self._evidence(*blank, weights, windows=False)
+            evidence = evidence - mix(crop(counted, self.radius), usual)
+            return coefficients.square().sum(dim=1, keepdim=True) / 2 + unit**2 * evidence
+
+        return gradient, density
 
     def _upwards(
         self, scores: Tensor, coordinates: Tensor, weights: Tensor, *, windows: bool = True

@@ -210,8 +210,9 @@ class MixtureShrinkage(Shrinkage):
         energy = (z / unit).square() / 2
         # h(e) = e r and h'(e) = r^2.
         ratio = tails / (tails + energy)
-        # What hypotheses have in common stays out of their scores, whose differences keep more digits without it.
-        counted, usual = energy * ratio, shares.mean(dim=1, keepdim=True)
+        # What a hypothesis of the mean variance would take stays out of the scores of all, whose differences keep more
+        # digits without it: among strong coefficients those of large variances compete, and their scores are small now.
+        counted, usual = energy * ratio, shares.reciprocal().mean(dim=1, keepdim=True).reciprocal()
         scores = bias - mix(counted, weights[:, 0] * (shares - usual))
         levels, top = self._upwards(scores, coordinates, weights)
         taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_def
 from gradprox.networks import mixture
 from gradprox.networks.conditioning import NoiseKnots
 from gradprox.networks.mixture import MixtureLevel, MixtureShrinkage
+from gradprox.zoo import load_model
 
 KNOTS = NoiseKnots((1 / 255, 10 / 255, 50 / 255))
 LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2))
@@ -181,3 +183,13 @@ def test_what_is_negligible_changes_nothing_in_double_precision(monkeypatch):
         torch.testing.assert_close(kept, whole, rtol=1e-14, atol=1e-14)
     monkeypatch.setattr(mixture, "LOG_NEGLIGIBLE", -4.0)
     assert not torch.allclose(made.gradient(z, SIGMA), found[0], rtol=1e-6)
+
+
+def test_scores_keep_the_digits_of_the_hypotheses_that_compete():
+    # Far above the noise scores are in the thousands; with what all of them share errors are twice this limit.
+    network = load_model("color").network
+    x, sigma = torch.rand(1, 3, 33, 45, generator=torch.Generator().manual_seed(0)), torch.tensor([0.04])
+    with torch.no_grad():
+        single = network(x, sigma)
+        double = copy.deepcopy(network).double()(x.double(), sigma.double())
+    assert (single - double).square().mean().sqrt() <= 8e-8

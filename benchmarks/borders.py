@@ -59,7 +59,7 @@ def main(
     count: Annotated[int | None, typer.Option(help="Take so many pictures only.")] = None,
 ) -> None:
     """Print one line a picture."""
-    prior, blur = load_model("gray-small"), read_kernel(kernel)
+    prior, blur = load_model("gray-fast"), read_kernel(kernel)
     for path in pictures_in(data)[:count]:
         figures = psnr_by_boundary(read_gray(path), blur, parse_level(noise), prior)
         texts = (

@@ -66,7 +66,7 @@ def draw(path: Path, rows: list[dict[str, float]]) -> None:
 def main(
     data: Annotated[Path, typer.Option(help="Folder of pictures.")],
     noise: Annotated[str, typer.Option(help="Standard deviation, as 25/255.")] = "25/255",
-    model: Annotated[str, typer.Option()] = "gray-small",
+    model: Annotated[str, typer.Option()] = "gray-fast",
     bins: Annotated[int, typer.Option()] = 10,
     first: Annotated[int | None, typer.Option(help="Only so many pictures.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the table here.")] = None,

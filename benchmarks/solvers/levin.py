@@ -104,7 +104,7 @@ def main(
     crop: Annotated[int, typer.Option(help="Pixels a side, at most.")] = 128,
     cases: Annotated[int, typer.Option(help="Cases a noise level.")] = 24,
     tuning: Annotated[int, typer.Option(help="How many of them the rivals are tuned on.")] = 4,
-    model: Annotated[str, typer.Option()] = "gray-small",
+    model: Annotated[str, typer.Option()] = "gray-fast",
     report: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here; go on from there.")
     ] = None,

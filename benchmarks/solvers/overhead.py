@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    priors = {"identity": (LearnedProx(Identity()), 40, 40), "gray-small": (load_model("gray-small"), 4, 4)}
+    priors = {"identity": (LearnedProx(Identity()), 40, 40), "gray-fast": (load_model("gray-fast"), 4, 4)}
     figures: dict[str, dict[str, float]] = {}
     for name, (prior, steps, repeats) in priors.items():
         contestants = loops(prior, arguments.side)

@@ -1,6 +1,6 @@
 """PSNR, steps and seconds of every solver, on a deblurring and a compressed-sensing problem.
 
-    python benchmarks/solvers/quality.py --data FOLDER --crop 128 --json quality-gray-small.json
+    python benchmarks/solvers/quality.py --data FOLDER --crop 128 --json quality-gray-fast.json
 
 Without a folder one small crop of the demo's picture is restored, which takes minutes. Each solver runs with its
 preset; ``scheduled hqs`` is the uncertified form. ``close`` is the time to reach 0.1 dB of the final PSNR, warm start
@@ -173,7 +173,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of pictures")
     parser.add_argument("--crop", type=int, help="pixels a side of a crop from the middle of each picture")
-    parser.add_argument("--model", default="gray-small")
+    parser.add_argument("--model", default="gray-fast")
     parser.add_argument("--plots", type=Path, help="draw into this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()

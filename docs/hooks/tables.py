@@ -162,10 +162,11 @@ def runtime_table() -> str:
                     f"{run['ms_per_megapixel']:.0f}",
                     f"{run['mb_per_megapixel']:.0f}",
                     f"{found['file_bytes'] / 1e3:.0f}" if in_runtime else "",
+                    found["processor"],
                     f"`{command}`",
                 )
             )
-    columns = ("model", "in", "threads", "ms/Mpx", "MB/Mpx", "file, kB", "command")
+    columns = ("model", "in", "threads", "ms/Mpx", "MB/Mpx", "file, kB", "processor", "command")
     return _table(columns, rows)
 
 

@@ -92,7 +92,7 @@ def test_overhead(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "solvers/overhead.py", "--side", 16, "--json", out)
     figures = json.loads(out.read_text())["milliseconds"]
-    assert {*figures} == {"identity", "gray-small"}
+    assert {*figures} == {"identity", "gray-fast"}
 
 
 def test_calibration(monkeypatch, tmp_path, folder):

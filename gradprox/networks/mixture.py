@@ -212,7 +212,8 @@ class MixtureShrinkage(Shrinkage):
         ratio = tails / (tails + energy)
         # What a hypothesis of the mean variance would take stays out of the scores of all, whose differences keep more
         # digits without it: among strong coefficients those of large variances compete, and their scores are small now.
-        counted, usual = energy * ratio, shares.reciprocal().mean(dim=1, keepdim=True).reciprocal()
+        # Whatever is left out, the gradient and the sum of the density are the same: it needs no derivative.
+        counted, usual = energy * ratio, shares.detach().reciprocal().mean(dim=1, keepdim=True).reciprocal()
         scores = bias - mix(counted, weights[:, 0] * (shares - usual))
         levels, top = self._upwards(scores, coordinates, weights)
         taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)

@@ -193,3 +193,19 @@ def test_scores_keep_the_digits_of_the_hypotheses_that_compete():
         single = network(x, sigma)
         double = copy.deepcopy(network).double()(x.double(), sigma.double())
     assert (single - double).square().mean().sqrt() <= 8e-8
+
+
+def test_derivatives_stay_finite_where_a_hypothesis_takes_nothing():
+    torch.manual_seed(0)
+    made = shrinkage()
+    # In single precision the reciprocal of such a share is known, its derivative is not.
+    made.log_variances[0, 0] = 45.0
+    z = coefficients(made, 15)
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        network = copy.deepcopy(made).to(dtype).requires_grad_()
+        network.gradient(z.to(dtype), SIGMA.to(dtype)).square().sum().backward()
+        found[dtype] = network.log_variances.grad.double()
+    assert (found[torch.float32] - found[torch.float64]).abs().max() <= 1e-4 * found[
+        torch.float64
+    ].abs().max()

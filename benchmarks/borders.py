@@ -2,7 +2,7 @@
 
     python benchmarks/borders.py --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
 
-The photo is blurred beyond its frame. For comparison, "periodic" is a picture that really is, with the same noise, and
+The photo is blurred beyond its frame. For comparison, "periodic" is an image that really is, with the same noise, and
 restored as such. The interior is the frame without the pixels that the kernel reaches from outside.
 """
 
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from gradprox import load_model
 from gradprox.cli.options import parse_level
-from gradprox.images import pictures_in, read_gray
-from gradprox.operators import LearnedProx
-from gradprox.problems import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, read_kernel
-from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.images import images_in, read_gray
+from gradprox.physics import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, read_kernel
+from gradprox.priors import LearnedProx
+from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.presets import Task, preset
 
 
@@ -31,7 +31,7 @@ def psnr_by_boundary(
     """Return the PSNR of frame and interior, by boundary.
 
     Args:
-        clean: the picture, ``(1, C, H, W)``, of which the photo's frame is the middle.
+        clean: the image, ``(1, C, H, W)``, of which the photo's frame is the middle.
         kernel: ``(1, 1, h, w)``.
         noise: standard deviation.
         prior: the learned prox.
@@ -42,8 +42,8 @@ def psnr_by_boundary(
     periodic = periodic + gaussian_noise(periodic, noise, torch.Generator().manual_seed(0))
     photo = camera.visible(periodic)  # where the kernel fits, nothing wraps around
     algorithm = preset(Task.DEBLUR, noise)
-    restored = {b: deblur_pictures(photo, kernel, prior, algorithm, boundary=b)[0] for b in BOUNDARIES}
-    whole, _ = deblur_pictures(periodic, kernel, prior, algorithm, boundary="circular")
+    restored = {b: deblur_images(photo, kernel, prior, algorithm, boundary=b)[0] for b in BOUNDARIES}
+    whole, _ = deblur_images(periodic, kernel, prior, algorithm, boundary="circular")
     restored["periodic"] = camera.visible(whole)
     psnr, sharp = PSNR(), camera.visible(clean)
     return {
@@ -53,14 +53,14 @@ def psnr_by_boundary(
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of clean pictures.")],
+    data: Annotated[Path, typer.Option(help="Folder of clean images.")],
     kernel: Annotated[str, typer.Option(help="As in gradprox deblur.")] = "motion:15:45",
     noise: Annotated[str, typer.Option(help="As in gradprox deblur.")] = "2.55/255",
-    count: Annotated[int | None, typer.Option(help="Take so many pictures only.")] = None,
+    count: Annotated[int | None, typer.Option(help="Take so many images only.")] = None,
 ) -> None:
-    """Print one line a picture."""
+    """Print one line an image."""
     prior, blur = load_model("gray-fast"), read_kernel(kernel)
-    for path in pictures_in(data)[:count]:
+    for path in images_in(data)[:count]:
         figures = psnr_by_boundary(read_gray(path), blur, parse_level(noise), prior)
         texts = (
             f"{name} {frame:.2f} (interior {interior:.2f})" for name, (frame, interior) in figures.items()

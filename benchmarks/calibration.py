@@ -1,6 +1,6 @@
 """Whether posterior deviations are what they say: how far restored pixels are off, against how far they should be.
 
-    python benchmarks/calibration.py --data FOLDER --noise 25/255 --json calibration.json --picture calibration.png
+    python benchmarks/calibration.py --data FOLDER --noise 25/255 --json calibration.json --image calibration.png
 
 Pixels are sorted by their predicted standard deviation and cut into bins of equal number. For a calibrated model the
 root mean square error of a bin is its root mean square prediction. ``within`` are the shares of pixels whose error is
@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.cli.options import parse_level
 from gradprox.files import written_whole
-from gradprox.images import pictures_in, read_gray
-from gradprox.operators import LearnedProx, posterior_deviation
-from gradprox.problems import gaussian_noise
+from gradprox.images import images_in, read_gray
+from gradprox.physics import gaussian_noise
+from gradprox.priors import LearnedProx, posterior_deviation
 
 
 def deviations_and_errors(prior: LearnedProx, path: Path, noise: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return predicted deviations and actual errors of the pixels of one picture."""
+    """Return predicted deviations and actual errors of the pixels of one image."""
     clean = read_gray(path)
     y = clean + gaussian_noise(clean, noise, torch.Generator().manual_seed(seed))
     predicted = posterior_deviation(prior, y, noise, halo=prior.network.radius, seed=seed).deviation
@@ -64,18 +64,18 @@ def draw(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of pictures.")],
+    data: Annotated[Path, typer.Option(help="Folder of images.")],
     noise: Annotated[str, typer.Option(help="Standard deviation, as 25/255.")] = "25/255",
     model: Annotated[str, typer.Option()] = "gray-fast",
     bins: Annotated[int, typer.Option()] = 10,
-    first: Annotated[int | None, typer.Option(help="Only so many pictures.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw the table here.")] = None,
+    first: Annotated[int | None, typer.Option(help="Only so many images.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Draw the table here.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Measure, print a table."""
     prior, level = load_model(model), parse_level(noise)
     found = []
-    with typer.progressbar(pictures_in(data)[:first]) as paths:
+    with typer.progressbar(images_in(data)[:first]) as paths:
         for seed, path in enumerate(paths):
             found.append(deviations_and_errors(prior, path, level, seed))
     predicted, error = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -85,11 +85,11 @@ def main(
     for row in [*rows, overall]:
         typer.echo(f"predicted {row['predicted']:6.2f}   actual {row['actual']:6.2f}")
     typer.echo(f"within one deviation {within[0]:.3f}, within two {within[1]:.3f}")
-    figures: dict[str, Any] = {"model": model, "noise": noise, "pictures": len(found), "bins": rows}
+    figures: dict[str, Any] = {"model": model, "noise": noise, "images": len(found), "bins": rows}
     if report:
         write_json(report, figures | {"overall": overall, "within": within})
-    if picture:
-        draw(picture, rows)
+    if image:
+        draw(image, rows)
 
 
 if __name__ == "__main__":

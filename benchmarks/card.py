@@ -1,7 +1,7 @@
 """Ship a trained model: copy its weights into the zoo and write its card from measured figures.
 
 Usage, after `gradprox train --recipe NAME ... --out RUN` and, for each test set and noise level,
-`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` (`--color` for a colour model)
+`gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` (`--color` for a color model)
 with `--json FIGURES/denoise-SET-LEVEL.json`:
 
     python benchmarks/card.py NAME RUN FIGURES --summary "One line on what it is for."
@@ -17,10 +17,10 @@ from typing import Annotated
 
 import typer
 
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.files import written_whole
 from gradprox.networks import Equilibrium, IdentityPath
-from gradprox.operators import load_network
+from gradprox.priors import load_network
 from gradprox.zoo.models import FOLDER, Card
 
 GUARANTEE = (
@@ -30,7 +30,7 @@ GUARANTEE = (
 
 ITERATED = (
     "The prox of an explicit weakly convex function for every noise level, by construction; the gradient of a convex "
-    "function, symmetric and monotone at image borders too. Results are within a stated tolerance of the minimiser."
+    "function, symmetric and monotone at image borders too. Results are within a stated tolerance of the minimizer."
 )
 
 
@@ -57,7 +57,7 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
     low, high = log["recipe"]["noise_range"]
     nonexpansive = isinstance(network, IdentityPath) and network.config.nonexpansive
     convex = "It is nonexpansive: the prox of a convex function. " if nonexpansive else ""
-    colours = "gray" if network.channels == 1 else "in colour"
+    colors = "gray" if network.channels == 1 else "in color"
     card = Card(
         name=name,
         summary=summary,
@@ -66,11 +66,11 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),
         psnr=psnr,
-        data=f"{log['pictures']['count']} photographs of BSDS500 (its train and test folders), {colours}",
+        data=f"{log['images']['count']} photographs of BSDS500 (its train and test folders), {colors}",
         hardware=hardware(**log["hardware"]),
         training_seconds=round(log["seconds"]),
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-        licence="BSD-3-Clause; the training photographs are for non-commercial research",
+        license="BSD-3-Clause; the training photographs are for non-commercial research",
     )
     with written_whole(FOLDER / f"{name}.json") as temporary:
         temporary.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@
     python benchmarks/runtime.py gray --side 8000 --repeats 1 --only "onnxruntime, 1 thread, tiles of 256"
 
 Every configuration has a process of its own, so that its peak memory is its own; they take turns, so that whatever
-else the machine does meets them all. Memory is that of the host. On a GPU the picture is there already, whole, and
+else the machine does meets them all. Memory is that of the host. On a GPU the image is there already, whole, and
 stays; what this machine cannot run is reported as absent, with the reason.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from gradprox.errors import InputError
 
 SIGMA = 25 / 255
-IMPORTS = ("gradprox.export.runtime", "gradprox.operators")
+IMPORTS = ("gradprox.export.runtime", "gradprox.priors")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Configuration:
     Attributes:
         engine: ``"torch"``, ``"torch.compile"`` or ``"onnxruntime"``.
         threads: of the CPU.
-        tile: of ONNX Runtime, which takes pictures whole if None; torch has its own.
+        tile: of ONNX Runtime, which takes images whole if None; torch has its own.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
@@ -94,7 +94,7 @@ CONFIGURATIONS = [
 def prepare(
     configuration: Configuration, model: str, exported: Path, side: int
 ) -> tuple[Callable[[Any], object], Any]:
-    """Return what denoises a picture and waits for it, and the picture where that takes it from."""
+    """Return what denoises an image and waits for it, and the image where that takes it from."""
     if configuration.engine == "onnxruntime":
         return _in_runtime(configuration, exported, side)
     import torch
@@ -103,7 +103,7 @@ def prepare(
 
     torch.set_num_threads(configuration.threads)
     prior = load_model(model, configuration.device)
-    y = torch.from_numpy(picture(prior.network.channels or 1, side)).to(configuration.device)
+    y = torch.from_numpy(image(prior.network.channels or 1, side)).to(configuration.device)
     if configuration.engine == "torch.compile":
         prior.network = torch.compile(prior.network)
 
@@ -128,25 +128,25 @@ def _in_runtime(
         tile=configuration.tile,
         allow_uncertified=True,
     )
-    y = picture(runtime.channels, side)
+    y = image(runtime.channels, side)
     if configuration.device == "cpu":
         return lambda y: runtime(y, SIGMA), y
     return lambda y: runtime.on_device(y, SIGMA), runtime.to_device(y)
 
 
-def picture(channels: int, side: int) -> np.ndarray:
-    """Return a picture ``(1, channels, side, side)``."""
+def image(channels: int, side: int) -> np.ndarray:
+    """Return an image ``(1, channels, side, side)``."""
     return np.random.default_rng(0).random((1, channels, side, side), dtype=np.float32)
 
 
 class Worker:
-    """A process that denoises one picture in one way, again and again.
+    """A process that denoises one image in one way, again and again.
 
     Args:
         configuration: the way.
         model: the model's name or file.
         exported: its ONNX file.
-        side: pixels a side of the picture.
+        side: pixels a side of the image.
     """
 
     def __init__(self, configuration: Configuration, model: str, exported: Path, side: int) -> None:
@@ -224,7 +224,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", nargs="?", default="gray", help="a shipped model or a model file")
-    parser.add_argument("--side", type=int, default=512, help="pixels a side of the picture")
+    parser.add_argument("--side", type=int, default=512, help="pixels a side of the image")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="only configurations whose description contains this")
     parser.add_argument("--precision", default="float32", help="of the ONNX file: float32, float16 or int8")
@@ -233,7 +233,7 @@ def main() -> None:
 
     import typer
 
-    from gradprox.cli.batch import write_json
+    from gradprox.cli.jobs import write_json
     from gradprox.export import export_denoiser
 
     with tempfile.TemporaryDirectory() as folder:

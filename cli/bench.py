@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gradprox.operators import LearnedProx
+    from gradprox.priors import LearnedProx
 
 SIGMA = 25 / 255
 THREADS = (1, 2)
@@ -31,7 +31,7 @@ def bench(
         list[str] | None,
         typer.Argument(help="Shipped models or model files; all shipped ones if none.", show_default=False),
     ] = None,
-    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the picture.")] = 256,
+    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the image.")] = 256,
     repeats: Annotated[int, typer.Option(min=1, help="Passes, of which the fastest counts.")] = 3,
     provider: options.Provider = None,
     allow_fallback: options.AllowFallback = False,
@@ -63,10 +63,10 @@ def bench(
             bar.update(task, note=f"{name}, exporting")
             prior = load_model(name)
             shape = (1, prior.network.channels or 1, size, size)
-            picture = np.random.default_rng(0).random(shape, dtype=np.float32)
+            image = np.random.default_rng(0).random(shape, dtype=np.float32)
             for backend, threads, run in _backends(name, prior, place, allow_fallback):
                 bar.update(task, note=f"{name}, {backend}")
-                seconds = _fastest(run, picture, repeats)
+                seconds = _fastest(run, image, repeats)
                 rows.append(
                     {
                         "model": name,
@@ -112,14 +112,12 @@ def _backends(
             yield backend, threads, partial(runtime, sigma=SIGMA)
 
 
-def _fastest(
-    run: Callable[[NDArray[np.float32]], object], picture: NDArray[np.float32], repeats: int
-) -> float:
-    run(picture)  # the first pass prepares what others reuse
+def _fastest(run: Callable[[NDArray[np.float32]], object], image: NDArray[np.float32], repeats: int) -> float:
+    run(image)  # the first pass prepares what others reuse
     seconds = []
     for _ in range(repeats):
         began = time.perf_counter()
-        run(picture)
+        run(image)
         seconds.append(time.perf_counter() - began)
     return min(seconds)
 

@@ -15,7 +15,7 @@ Model = Annotated[str, typer.Argument(help="A shipped model or a .safetensors fi
 Size = Annotated[
     int, typer.Option(min=4, max=512, help="Pixels a side; up to 32 all eigenvalues are computed.")
 ]
-Points = Annotated[int, typer.Option(min=1, help="Number of test pictures.")]
+Points = Annotated[int, typer.Option(min=1, help="Number of test images.")]
 
 
 def certify(
@@ -48,7 +48,7 @@ def certify(
     if place.type == "mps":
         raise InputError("--device mps: certificates need double precision; use --device cpu")
     generator = torch.Generator().manual_seed(seed)
-    # Flat patches with edges and noise between them: every regime of a denoiser in one picture.
+    # Flat patches with edges and noise between them: every regime of a denoiser in one image.
     blocks = -(-size // 8)
     coarse = torch.rand(points, channels, blocks, blocks, generator=generator, dtype=torch.float64)
     flat = coarse.repeat_interleave(8, dim=-1).repeat_interleave(8, dim=-2)[..., :size, :size]

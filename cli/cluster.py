@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradprox.cli.batch import Job, Record, process
+from gradprox.cli.jobs import Job, Record, process
 
 
 class _Worker:

@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, outcome, run_batch
+from gradprox.cli.jobs import Record, Work, outcome, run_batch
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
-    from gradprox.solvers.balanced import BalancedPreset
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
     from gradprox.solvers.presets import Preset
 
 
 @dataclass(frozen=True)
 class Deblurring:
-    """Undoing the same blur in each picture.
+    """Undoing the same blur in each image.
 
     Attributes:
         kernel: as of ``--kernel``.
-        noise: standard deviation on the scale of the picture, of its light for ``linear_light``; estimated from each
-            picture if None.
-        boundary: one of `gradprox.problems.BOUNDARIES`.
-        linear_light: whether the blur was one of light, and the picture stores it by the sRGB curve.
+        noise: standard deviation on the scale of the image, of its light for ``linear_light``; estimated from each
+            image if None.
+        boundary: one of `gradprox.physics.BOUNDARIES`.
+        linear_light: whether the blur was one of light, and the image stores it by the sRGB curve.
         tuning: of the solver.
         model: which, and what runs it.
     """
@@ -38,21 +38,21 @@ class Deblurring:
 
     @property
     def steps(self) -> int:
-        """The step budget; see `gradprox.cli.batch.Job`."""
-        return self.algorithm(self.noise or 0.0).max_steps
+        """The step budget; see `gradprox.cli.jobs.Job`."""
+        return self.algorithm(self.noise or 0.0).max_iter
 
-    def algorithm(self, noise: float) -> Preset | BalancedPreset:
-        """Return the solver for a picture with that noise; see `gradprox.cli.options.Tuning`."""
+    def algorithm(self, noise: float) -> Preset | DiscrepancyPreset:
+        """Return the solver for an image with that noise; see `gradprox.cli.options.Tuning`."""
         from gradprox.solvers.presets import Task
 
         return self.tuning.preset(Task.DEBLUR, noise)
 
     def open(self) -> Work:
-        """Load model and kernel; see `gradprox.cli.batch.Job`."""
-        from gradprox.images import read_picture, write_picture
-        from gradprox.light import to_display, to_linear_light
-        from gradprox.problems import BOUNDARIES, read_kernel
-        from gradprox.solvers.deblurring import deblur_pictures
+        """Load model and kernel; see `gradprox.cli.jobs.Job`."""
+        from gradprox.images import read_image, write_image
+        from gradprox.images.srgb import to_display, to_linear_light
+        from gradprox.physics import BOUNDARIES, read_kernel
+        from gradprox.solvers.deblurring import deblur_images
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
         self.algorithm(self.noise or 0.0)
@@ -60,10 +60,10 @@ class Deblurring:
         priors = options.Priors(self.model)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
-            picture = read_picture(source)
-            pixels = to_linear_light(picture.pixels) if self.linear_light else picture.pixels
+            image = read_image(source)
+            pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = options.level_of(pixels, self.noise)
-            restored, result = deblur_pictures(
+            restored, result = deblur_images(
                 pixels.to(priors.device),
                 blur.to(priors.device),
                 priors.of(pixels.shape[1]),
@@ -72,7 +72,7 @@ class Deblurring:
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            write_picture(target, picture.with_pixels(restored.cpu()))
+            write_image(target, image.with_pixels(restored.cpu()))
             return record | outcome(result)
 
         return work
@@ -109,13 +109,13 @@ def deblur(
     choice = options.ModelChoice(model, device, provider, allow_fallback)
     job = Deblurring(kernel, level, boundary, linear_light, tuning, choice)
 
-    from gradprox.images import PICTURE_SUFFIXES
+    from gradprox.images import IMAGE_SUFFIXES
 
     run_batch(
         job,
         images,
         output,
-        read=PICTURE_SUFFIXES,
+        read=IMAGE_SUFFIXES,
         overwrite=overwrite,
         resume=resume,
         workers=workers,

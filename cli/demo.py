@@ -1,4 +1,4 @@
-"""``gradprox demo``: the main job on a picture that comes with the package."""
+"""``gradprox demo``: the main job on an image that comes with the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import outcome, write_json
+from gradprox.cli.jobs import outcome, write_json
 from gradprox.cli.terminal import console, follow, progress_bar
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from gradprox.operators import LearnedProx
+    from gradprox.priors import LearnedProx
     from gradprox.solvers import Callback, Result
 
-PICTURE = Path(__file__).with_name("demo.png")  # Chelsea the cat, by Stefan van der Walt, CC0
+IMAGE = Path(__file__).with_name("demo.png")  # Chelsea the cat, by Stefan van der Walt, CC0
 KERNEL = "motion:9:30"
 NOISE = 2.55 / 255
 RATIO = 0.25
@@ -31,7 +31,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Case:
-    """A degraded picture and its restoration, ``(1, C, H, W)``."""
+    """A degraded image and its restoration, ``(1, C, H, W)``."""
 
     name: str
     before_label: str
@@ -42,7 +42,7 @@ class Case:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("gradprox-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the images.")] = Path("gradprox-demo"),
     model: options.Model = None,
     device: options.Device = "auto",
     provider: options.Provider = None,
@@ -52,64 +52,64 @@ def demo(
 ) -> None:
     """Deblur a photo and recover it from a quarter of the measurements.
 
-    Works on a picture that comes with gradprox and needs no network.
-    Writes before/after pictures and a plot of the objective, which never goes up.
+    Works on an image that comes with gradprox and needs no network.
+    Writes before/after images and a plot of the objective, which never goes up.
 
     Example: gradprox demo --out gradprox-demo
     """
     import torch
 
-    from gradprox.images import Picture, read_gray, read_picture, write_picture
+    from gradprox.images import ImageData, read_gray, read_image, write_image
 
     priors = options.Priors(options.ModelChoice(model, device, provider, allow_fallback))
     generator = torch.Generator().manual_seed(SEED)
     cases = []
     with progress_bar(quiet) as bar:
-        for name, run, picture in (
-            ("deblurring", _deblurring, read_picture(PICTURE).pixels),
-            ("compressed sensing", _compressed_sensing, read_gray(PICTURE)),
+        for name, run, image in (
+            ("deblurring", _deblurring, read_image(IMAGE).pixels),
+            ("compressed sensing", _compressed_sensing, read_gray(IMAGE)),
         ):
             task = bar.add_task(name, total=None, note="")
-            prior = priors.of(picture.shape[1])
-            cases.append(run(picture.to(priors.device), prior, generator, follow(bar, task)))
+            prior = priors.of(image.shape[1])
+            cases.append(run(image.to(priors.device), prior, generator, follow(bar, task)))
             bar.remove_task(task)
 
     for case in cases:
         stem = case.name.replace(" ", "-")
-        write_picture(out / f"{stem}-before.png", Picture(case.before))
-        write_picture(out / f"{stem}-after.png", Picture(case.after))
-    _plot_pictures(out / "pictures.png", cases)
+        write_image(out / f"{stem}-before.png", ImageData(case.before))
+        write_image(out / f"{stem}-after.png", ImageData(case.after))
+    _plot_images(out / "images.png", cases)
     _plot_objectives(out / "objective.png", cases)
     records = [_figures(case) for case in cases]
     if not quiet:
         _print_table(records)
-        console().print(f"pictures and objective plot: {out}/")
+        console().print(f"images and objective plot: {out}/")
     if json:
         write_json(json, {"model": model, "cases": records})
 
 
 def _deblurring(clean: Tensor, prior: LearnedProx, generator: torch.Generator, show: Callback) -> Case:
-    from gradprox.problems import ValidBlur, gaussian_noise, read_kernel
-    from gradprox.solvers.deblurring import deblur_pictures
+    from gradprox.physics import ValidBlur, gaussian_noise, read_kernel
+    from gradprox.solvers.deblurring import deblur_images
     from gradprox.solvers.presets import Task, preset
 
     kernel = read_kernel(KERNEL).to(clean.device)
     camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
     photo = camera.A(clean)
     photo = photo + gaussian_noise(photo, NOISE, generator)
-    restored, result = deblur_pictures(photo, kernel, prior, preset(Task.DEBLUR, NOISE), callback=show)
+    restored, result = deblur_images(photo, kernel, prior, preset(Task.DEBLUR, NOISE), callback=show)
     return Case("deblurring", "blurred", camera.visible(clean), photo, restored, result)
 
 
 def _compressed_sensing(clean: Tensor, prior: LearnedProx, _: torch.Generator, show: Callback) -> Case:
-    from gradprox.problems import Sensing, initial_picture
+    from gradprox.physics import Sensing, initial_image
     from gradprox.solvers.presets import Task, preset
 
     size = (clean.shape[-2], clean.shape[-1])
     physics = Sensing.described("block-gaussian", RATIO, size, 1, SEED, 0.0).physics().to(clean.device)
     y = physics.A(clean)
     result = preset(Task.COMPRESSED_SENSING, 0.0)(y, physics, prior, callback=show)
-    return Case("compressed sensing", "linear", clean, initial_picture(y, physics), result.x, result)
+    return Case("compressed sensing", "linear", clean, initial_image(y, physics), result.x, result)
 
 
 def _figures(case: Case) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def _plot_pictures(path: Path, cases: Sequence[Case]) -> None:
+def _plot_images(path: Path, cases: Sequence[Case]) -> None:
     """Show what was given, what came out and the truth, a row a case."""
     columns = ("before", "after", "clean")
     figure, axes = _figure(len(cases), len(columns), size=(9.6, 3.4 * len(cases)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch
+from gradprox.cli.jobs import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Denoising:
-    """One pass of the learned prox over each picture.
+    """One pass of the learned prox over each image.
 
     Attributes:
-        noise: standard deviation on the scale of the picture; estimated from each picture if None.
+        noise: standard deviation on the scale of the image; estimated from each image if None.
         model: which, and what runs it.
-        charts: where to draw how uncertain each pixel is, by picture; empty for nowhere.
+        charts: where to draw how uncertain each pixel is, by image; empty for nowhere.
     """
 
     noise: float | None = None
@@ -33,11 +33,11 @@ class Denoising:
     steps = 1
 
     def open(self) -> Work:
-        """Load the model; see `gradprox.cli.batch.Job`."""
+        """Load the model; see `gradprox.cli.jobs.Job`."""
         import torch
 
-        from gradprox.images import Picture, read_picture, write_picture
-        from gradprox.operators import posterior_deviation
+        from gradprox.images import ImageData, read_image, write_image
+        from gradprox.priors import posterior_deviation
 
         if self.charts and self.model.provider is not None:
             raise InputError(
@@ -47,20 +47,20 @@ class Denoising:
 
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
-            picture = read_picture(source)
-            level, estimated = options.level_of(picture.pixels, self.noise)
-            prior, noisy = priors.of(picture.pixels.shape[1]), picture.pixels.to(priors.device)
+            image = read_image(source)
+            level, estimated = options.level_of(image.pixels, self.noise)
+            prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
             record, chart = Record(estimated), self.charts.get(source)
             if chart is not None:
                 sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
                 # White is as uncertain as the noisy pixel itself.
-                write_picture(chart, Picture((sure.deviation / level).cpu()))
+                write_image(chart, ImageData((sure.deviation / level).cpu()))
                 record |= {
                     "uncertainty": str(chart),
                     "mean_deviation": float(sure.deviation.mean()),
                     "mean_deviation_error": float(sure.error.mean()),
                 }
-            write_picture(target, picture.with_pixels(prior(noisy, level).cpu()))
+            write_image(target, image.with_pixels(prior(noisy, level).cpu()))
             return record
 
         return work
@@ -94,16 +94,16 @@ def denoise(
     gradprox denoise shots --workers 2 -o clean;
     gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    from gradprox.images import PICTURE_SUFFIXES
+    from gradprox.images import IMAGE_SUFFIXES
 
     level = options.parse_given_level(noise)
     charts: dict[Path, Path] = {}
     if uncertainty is not None:
         if level == 0:
-            raise InputError("--uncertainty: without noise there is none; give the --noise of the picture")
+            raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
         if uncertainty.suffix and len(images) > 1:
-            raise InputError(f"{uncertainty}: several pictures need a folder, not one file")
-        charts = dict(plan_outputs(collect_inputs(images, PICTURE_SUFFIXES), uncertainty))
+            raise InputError(f"{uncertainty}: several images need a folder, not one file")
+        charts = dict(plan_outputs(collect_inputs(images, IMAGE_SUFFIXES), uncertainty))
         for chart in charts.values():
             check_absent(chart, overwrite or resume)
 
@@ -111,7 +111,7 @@ def denoise(
         Denoising(level, options.ModelChoice(model, device, provider, allow_fallback), charts),
         images,
         output,
-        read=PICTURE_SUFFIXES,
+        read=IMAGE_SUFFIXES,
         overwrite=overwrite,
         resume=resume,
         workers=workers,

@@ -1,4 +1,4 @@
-"""``gradprox evaluate``: degrade the pictures of a folder, restore them, report the figures."""
+"""``gradprox evaluate``: degrade the images of a folder, restore them, report the figures."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.solvers import Callback
-    from gradprox.solvers.balanced import BalancedPreset
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
     from gradprox.solvers.presets import Preset
 
 app = typer.Typer(
-    no_args_is_help=True, help="Degrade each picture of a folder with a seed, restore it, report the figures."
+    no_args_is_help=True, help="Degrade each image of a folder with a seed, restore it, report the figures."
 )
 
-Data = Annotated[Path, typer.Option(help="Folder of clean pictures.", show_default=False)]
-Color = Annotated[bool, typer.Option("--color", help="Keep colours; otherwise pictures become gray.")]
+Data = Annotated[Path, typer.Option(help="Folder of clean images.", show_default=False)]
+Color = Annotated[bool, typer.Option("--color", help="Keep colors; otherwise images become gray.")]
 Clip = Annotated[bool, typer.Option("--clip", help="Clip results to 0..1 before comparing.")]
 
 
@@ -36,9 +36,9 @@ class Scoring:
 
     Attributes:
         task: its name.
-        data: folder of clean pictures.
+        data: folder of clean images.
         model: which, and what runs it.
-        color: keep colours.
+        color: keep colors.
         clip: clip results before comparing.
         seed: of the noise.
         quiet: print errors only.
@@ -59,9 +59,9 @@ class Scoring:
         trials: dict[str, Trial],
         settings: dict[str, Any],
         device: torch.device,
-        algorithm: Preset | BalancedPreset | None = None,
+        algorithm: Preset | DiscrepancyPreset | None = None,
     ) -> None:
-        """Score every trial on every picture.
+        """Score every trial on every image.
 
         Args:
             trials: by label, as of `score_folder`.
@@ -89,7 +89,7 @@ class Scoring:
             color=self.color,
             clip=self.clip,
             seed=self.seed,
-            steps=1 if algorithm is None else algorithm.max_steps,
+            steps=1 if algorithm is None else algorithm.max_iter,
             device=device,
             quiet=self.quiet,
             report=self.report,
@@ -120,7 +120,7 @@ def denoise(
 
     import torch
 
-    from gradprox.problems import gaussian_noise
+    from gradprox.physics import gaussian_noise
 
     def trial(clean: Tensor, generator: torch.Generator, _: Callback) -> Callable[[], Restored]:
         noisy = clean + gaussian_noise(clean, level, generator)
@@ -161,8 +161,8 @@ def deblur(
     """
     level = options.parse_level(noise)
 
-    from gradprox.problems import BOUNDARIES, blur_of_pictures, gaussian_noise, read_kernels
-    from gradprox.solvers.deblurring import deblur_pictures
+    from gradprox.physics import BOUNDARIES, blur_of_images, gaussian_noise, read_kernels
+    from gradprox.solvers.deblurring import deblur_images
     from gradprox.solvers.presets import Task
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
@@ -174,16 +174,16 @@ def deblur(
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
-            camera = blur_of_pictures(boundary, blur, (clean.shape[-2], clean.shape[-1]), clean.shape[1])
+            camera = blur_of_images(boundary, blur, (clean.shape[-2], clean.shape[-1]), clean.shape[1])
             sharp = camera.visible(clean)
             blurred = camera.A(clean)
             blurred = blurred + gaussian_noise(blurred, level, generator)
 
             def restore() -> Restored:
-                picture, result = deblur_pictures(
+                image, result = deblur_images(
                     blurred, blur, priors.of(clean.shape[1]), algorithm, boundary=boundary, callback=show
                 )
-                return Restored(sharp, blurred, picture, result)
+                return Restored(sharp, blurred, image, result)
 
             return restore
 
@@ -223,7 +223,7 @@ def cs(
     """
     level = options.parse_level(noise)
 
-    from gradprox.problems import Sensing, gaussian_noise, initial_picture
+    from gradprox.physics import Sensing, gaussian_noise, initial_image
     from gradprox.solvers.presets import Task
 
     tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
@@ -241,7 +241,7 @@ def cs(
 
         def restore() -> Restored:
             result = algorithm(y, physics, priors.of(clean.shape[1]), callback=show)
-            return Restored(clean, initial_picture(y, physics), result.x, result)
+            return Restored(clean, initial_image(y, physics), result.x, result)
 
         return restore
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import check_absent
+from gradprox.cli.jobs import check_absent
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.problems import BlockSensing, TransformSensing
+    from gradprox.physics import BlockSensing, TransformSensing
 
 # 4096x4096, for which ONNX Runtime takes some 32 GB with 64 filters.
 LARGEST = 2**24
@@ -33,7 +33,7 @@ def export(
     problem: Annotated[str, typer.Option(help="What the solver undoes: deblur, or cs.")] = "deblur",
     boundary: options.Boundary = "valid",
     size: Annotated[
-        str | None, typer.Option(help="cs: height and width of the pictures, as 256x256.", show_default=False)
+        str | None, typer.Option(help="cs: height and width of the images, as 256x256.", show_default=False)
     ] = None,
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
@@ -66,7 +66,7 @@ def export(
     if output.is_dir():
         raise InputError(f"{output}: is a folder")
     if size and problem != "cs":
-        raise InputError("--size is for --problem cs; other files take pictures of any size")
+        raise InputError("--size is for --problem cs; other files take images of any size")
     if solver and potential:
         raise InputError("--potential is for models; a solver returns its objective anyway")
     if solver and precision != "float32":
@@ -90,7 +90,7 @@ def _measurements(
     size: str | None, sampling: str, ratio: float, seed: int
 ) -> TransformSensing | BlockSensing:
     """Return the physics that options describe."""
-    from gradprox.problems import Sensing
+    from gradprox.physics import Sensing
 
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
     if match is None:
@@ -99,5 +99,5 @@ def _measurements(
         )
     shape = int(match[1]), int(match[2])
     if math.prod(shape) > LARGEST:
-        raise InputError(f"--size {size}: a solver takes pictures whole, and of at most {LARGEST} pixels")
+        raise InputError(f"--size {size}: a solver takes images whole, and of at most {LARGEST} pixels")
     return Sensing.described(sampling, ratio, shape, 1, seed, 0.0).physics()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import check_absent, write_json
+from gradprox.cli.jobs import check_absent, write_json
 from gradprox.cli.terminal import console
 from gradprox.errors import InputError
 
@@ -25,7 +25,7 @@ def kernel(
         typer.Option(
             "--output",
             "-o",
-            help="A .png or .tif picture (16 bits, brightest is white), or .npy or .npz numbers that sum to 1.",
+            help="A .png or .tif image (16 bits, brightest is white), or .npy or .npz numbers that sum to 1.",
             show_default=False,
         ),
     ],
@@ -33,7 +33,7 @@ def kernel(
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
-    """Write a blur kernel as a picture or as numbers, of odd sides and with sum 1.
+    """Write a blur kernel as an image or as numbers, of odd sides and with sum 1.
 
     Any of these files is a kernel for `gradprox deblur --kernel`.
 
@@ -43,20 +43,20 @@ def kernel(
         raise InputError(f"{output}: the name must end in one of {' '.join(SUFFIXES)}")
     check_absent(output, overwrite)
 
-    from gradprox.images import ARRAY_SUFFIXES, Picture, write_picture
-    from gradprox.problems import read_kernel
+    from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
+    from gradprox.physics import read_kernel
 
     given = read_kernel(description)
     odd = odd_sides(given)
     numbers = output.suffix.lower() in ARRAY_SUFFIXES
-    write_picture(output, Picture(odd, 32) if numbers else Picture(odd / odd.max(), 16))
+    write_image(output, ImageData(odd, 32) if numbers else ImageData(odd / odd.max(), 16))
     figures = {"output": str(output), **_figures(odd)}
     if not quiet:
         height, width = odd.shape[-2:]
         padded = "" if odd.shape == given.shape else ", padded to odd sides"
-        down, across = figures["centre"]
+        down, across = figures["center"]
         console().print(
-            f"{description} -> {output}  {height}x{width}{padded}, centre of mass {down:+.2f} down, "
+            f"{description} -> {output}  {height}x{width}{padded}, center of mass {down:+.2f} down, "
             f"{across:+.2f} right, standard deviations {figures['spread'][0]:.2f} and "
             f"{figures['spread'][1]:.2f} pixels",
             markup=False,
@@ -66,9 +66,9 @@ def kernel(
 
 
 def odd_sides(kernel: Tensor) -> Tensor:
-    """Return a kernel ``(1, 1, h, w)`` with zeros after even sides: the same blur, centred on a pixel.
+    """Return a kernel ``(1, 1, h, w)`` with zeros after even sides: the same blur, centered on a pixel.
 
-    An even side ``h`` is centred at ``h // 2``, which is the middle of ``h + 1``.
+    An even side ``h`` is centered at ``h // 2``, which is the middle of ``h + 1``.
     """
     import torch
 
@@ -77,15 +77,15 @@ def odd_sides(kernel: Tensor) -> Tensor:
 
 
 def _figures(kernel: Tensor) -> dict[str, list[float]]:
-    """Return size, centre of mass and standard deviations, vertically and horizontally from the middle."""
+    """Return size, center of mass and standard deviations, vertically and horizontally from the middle."""
     import torch
 
     density = kernel[0, 0].double()
-    centres, spreads = [], []
+    centers, spreads = [], []
     for axis, side in enumerate(density.shape):
         weights = density.sum(dim=1 - axis)
         offsets = torch.arange(side, dtype=torch.float64) - side // 2
-        centre = float(weights @ offsets)
-        centres.append(centre)
-        spreads.append(float((weights @ (offsets - centre).square()).sqrt()))
-    return {"size": list(density.shape), "centre": centres, "spread": spreads}
+        center = float(weights @ offsets)
+        centers.append(center)
+        spreads.append(float((weights @ (offsets - center).square()).sqrt()))
+    return {"size": list(density.shape), "center": centers, "spread": spreads}

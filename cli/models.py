@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradprox.cli import options
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console
 
 
@@ -30,7 +30,7 @@ def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
             low, high = card.noise_range
             console().print(
                 f"{card.guarantee}\nLipschitz constant at most {card.lipschitz_bound:.3g}; {card.parameters} "
-                f"parameters; trained for noise of {low:g} to {high:g} of 255 on {card.data}; {card.licence}\n"
+                f"parameters; trained for noise of {low:g} to {high:g} of 255 on {card.data}; {card.license}\n"
             )
     if json:
         write_json(json, {"models": [card.model_dump(mode="json") for card in cards]})

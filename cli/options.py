@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from gradprox.operators import LearnedProx
-    from gradprox.solvers.balanced import BalancedPreset
+    from gradprox.priors import LearnedProx
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
     from gradprox.solvers.presets import Preset, Task
 
 Images = Annotated[
     list[Path],
     typer.Argument(
-        help="Pictures (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of pictures, or quoted patterns "
+        help="Images (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of images, or quoted patterns "
         "('*.npy').",
         show_default=False,
     ),
 ]
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", help="File, or folder for several pictures.", show_default=False),
+    typer.Option("--output", "-o", help="File, or folder for several images.", show_default=False),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Keep outputs that exist, do only what is missing.")]
@@ -44,7 +44,7 @@ EstimatedNoise = Annotated[
     typer.Option(
         "--noise",
         help="Standard deviation of the noise on the scale 0..1, as in 0.01 or 2.55/255.",
-        show_default="estimated from each picture",
+        show_default="estimated from each image",
     ),
 ]
 LinearLight = Annotated[
@@ -56,7 +56,7 @@ LinearLight = Annotated[
 ]
 KERNELS = (
     "In pixels gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or disk:RADIUS; or a "
-    ".npy, .npz, .mat or picture file, or FILE:NAME for one of several in it."
+    ".npy, .npz, .mat or image file, or FILE:NAME for one of several in it."
 )
 Kernel = Annotated[str, typer.Option(help=KERNELS, show_default=False)]
 Boundary = Annotated[
@@ -68,7 +68,7 @@ Boundary = Annotated[
 Sampling = Annotated[
     str,
     typer.Option(
-        help="Of the whole picture: hadamard, dct or fourier, more of the lower frequencies; structured, random. "
+        help="Of the whole image: hadamard, dct or fourier, more of the lower frequencies; structured, random. "
         "block-gaussian: 33x33 blocks. Or a matrix for square blocks: a .npy, .npz or .mat file."
     ),
 ]
@@ -85,7 +85,7 @@ Tol = Annotated[float | None, typer.Option(help="Stop at this relative change.",
 Strength = Annotated[
     str,
     typer.Option(
-        help="Of the prior: more than 1 is smoother, less keeps more detail and noise. auto: chosen for each picture "
+        help="Of the prior: more than 1 is smoother, less keeps more detail and noise. auto: chosen for each image "
         "so that the misfit is that of the noise, in up to eight times the time."
     ),
 ]
@@ -94,7 +94,7 @@ Model = Annotated[
     typer.Option(
         help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file; torch runs the network that an "
         ".onnx file was made from, but for --provider.",
-        show_default="gray or color, as the picture is; in solvers gray-fast or color-fast",
+        show_default="gray or color, as the image is; in solvers gray-fast or color-fast",
     ),
 ]
 Provider = Annotated[
@@ -123,7 +123,7 @@ def parse_level(text: str, option: str = "--noise") -> float:
     """Read a noise level written as a number or a fraction: ``0.1`` or ``25/255``.
 
     Raises:
-        InputError: it is neither, is negative or not finite, or is above 1, where pictures have no room for noise.
+        InputError: it is neither, is negative or not finite, or is above 1, where images have no room for noise.
     """
     numerator, slash, denominator = text.partition("/")
     try:
@@ -161,17 +161,17 @@ BRIGHTEST = 20.0
 
 
 def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:
-    """Return the noise level of a picture ``(1, C, H, W)``, and what to report of it where it had to be estimated.
+    """Return the noise level of an image ``(1, C, H, W)``, and what to report of it where it had to be estimated.
 
     Raises:
-        InputError: the picture is too small for an estimate, or on another scale than 0 to 1.
+        InputError: the image is too small for an estimate, or on another scale than 0 to 1.
     """
     brightest = float(pixels.max())
     if brightest > BRIGHTEST:
         raise InputError(f"values reach {brightest:g}, but white is 1: divide them by their white, as 255")
     if given is not None:
         return given, {}
-    from gradprox.noise_level import estimate_noise
+    from gradprox.images.noise_estimation import estimate_noise
 
     level = estimate_noise(pixels)
     return level, {"estimated_noise": level}
@@ -210,17 +210,17 @@ class Tuning:
 
     Attributes:
         solver: its name; the preset's if None.
-        strength: of the prior; chosen for each picture from its noise if None.
-        max_steps: the preset's if None.
+        strength: of the prior; chosen for each image from its noise if None.
+        max_iter: the preset's if None.
         tol: the preset's if None.
     """
 
     solver: str | None = None
     strength: float | None = 1.0
-    max_steps: int | None = None
+    max_iter: int | None = None
     tol: float | None = None
 
-    def preset(self, task: Task, noise: float) -> Preset | BalancedPreset:
+    def preset(self, task: Task, noise: float) -> Preset | DiscrepancyPreset:
         """Return the solver for measurements with that noise.
 
         Raises:
@@ -228,16 +228,16 @@ class Tuning:
         """
         if self.strength is not None:
             return self._preset(task, noise, self.strength)
-        from gradprox.solvers.balanced import BalancedPreset
+        from gradprox.solvers.discrepancy import DiscrepancyPreset
 
-        self._preset(task, noise, 1.0)  # refuses what is unusable before any picture is read
-        return BalancedPreset(functools.partial(self._preset, task, noise), noise)
+        self._preset(task, noise, 1.0)  # refuses what is unusable before any image is read
+        return DiscrepancyPreset(functools.partial(self._preset, task, noise), noise)
 
     def _preset(self, task: Task, noise: float, strength: float) -> Preset:
         from gradprox.solvers.presets import preset
 
         return preset(
-            task, noise, solver=self.solver, strength=strength, max_steps=self.max_steps, tol=self.tol
+            task, noise, solver=self.solver, strength=strength, max_iter=self.max_iter, tol=self.tol
         )
 
 
@@ -314,7 +314,7 @@ class Priors:
         self._defaults: dict[int, LearnedProx] = {}
 
     def of(self, channels: int) -> LearnedProx:
-        """Return the model for pictures of so many channels.
+        """Return the model for images of so many channels.
 
         Raises:
             InputError: the named model is for another number.
@@ -328,7 +328,7 @@ class Priors:
         taken = self._named.network.channels
         if taken not in (None, 1, channels):
             raise InputError(
-                f"model {self._named.name}: restores {taken} channels together, the picture has {channels}: "
+                f"model {self._named.name}: restores {taken} channels together, the image has {channels}: "
                 "leave --model out, or name a gray model"
             )
         return self._named

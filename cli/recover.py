@@ -1,4 +1,4 @@
-"""``gradprox recover``: the picture behind compressed measurements."""
+"""``gradprox recover``: the image behind compressed measurements."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, outcome, run_batch
+from gradprox.cli.jobs import Record, Work, outcome, run_batch
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
-    from gradprox.solvers.balanced import BalancedPreset
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
     from gradprox.solvers.presets import Preset
 
 
@@ -31,19 +31,19 @@ class Recovering:
 
     @property
     def steps(self) -> int:
-        """The step budget; see `gradprox.cli.batch.Job`."""
-        return self.algorithm(0.0).max_steps
+        """The step budget; see `gradprox.cli.jobs.Job`."""
+        return self.algorithm(0.0).max_iter
 
-    def algorithm(self, noise: float) -> Preset | BalancedPreset:
+    def algorithm(self, noise: float) -> Preset | DiscrepancyPreset:
         """Return the solver for measurements with that noise; see `gradprox.cli.options.Tuning`."""
         from gradprox.solvers.presets import Task
 
         return self.tuning.preset(Task.COMPRESSED_SENSING, noise)
 
     def open(self) -> Work:
-        """Load the model; see `gradprox.cli.batch.Job`."""
-        from gradprox.images import Picture, write_picture
-        from gradprox.problems import read_measurements
+        """Load the model; see `gradprox.cli.jobs.Job`."""
+        from gradprox.images import ImageData, write_image
+        from gradprox.physics import read_measurements
 
         self.algorithm(0.0)
         priors = options.Priors(self.model)
@@ -54,7 +54,7 @@ class Recovering:
             result = algorithm(
                 y.to(priors.device), sensing.physics().to(priors.device), priors.of(y.shape[1]), callback=show
             )
-            write_picture(target, Picture(result.x.cpu()))
+            write_image(target, ImageData(result.x.cpu()))
             return outcome(result)
 
         return work
@@ -72,7 +72,7 @@ def recover(
         typer.Option(
             "--output",
             "-o",
-            help="The picture to write, or folder for several (as .png).",
+            help="The image to write, or folder for several (as .png).",
             show_default=False,
         ),
     ],
@@ -90,7 +90,7 @@ def recover(
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
-    """Reconstruct pictures from compressed measurements.
+    """Reconstruct images from compressed measurements.
 
     Example: gradprox recover y.npz -o photo.png
     """

@@ -1,4 +1,4 @@
-"""Scoring a restoration on a folder: degrade each picture with a seed, restore it, compare."""
+"""Scoring a restoration on a folder: degrade each image with a seed, restore it, compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli.batch import outcome, write_json
+from gradprox.cli.jobs import outcome, write_json
 from gradprox.cli.terminal import begin, console, follow, progress_bar
 
 if TYPE_CHECKING:
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restored:
-    """One degraded and restored picture; all ``(1, C, H, W)``, on one device.
+    """One degraded and restored image; all ``(1, C, H, W)``, on one device.
 
     Attributes:
         reference: what it should be.
-        degraded: the picture before restoration, or the linear reconstruction of measurements.
-        picture: what came out.
+        degraded: the image before restoration, or the linear reconstruction of measurements.
+        image: what came out.
         result: the solver's record, if there was a solver.
     """
 
     reference: Tensor
     degraded: Tensor
-    picture: Tensor
+    image: Tensor
     result: Result | None = None
 
 
-# One way to degrade and restore: a clean picture and a source of noise give the degraded data, which the returned
+# One way to degrade and restore: a clean image and a source of noise give the degraded data, which the returned
 # function restores. Only that function's time counts.
 Trial = Callable[["Tensor", "torch.Generator", "Callback"], Callable[[], Restored]]
 
@@ -58,17 +58,17 @@ def score_folder(
     quiet: bool,
     report: Path | None,
 ) -> None:
-    """Run every trial on every picture; print a table of figures and write them as JSON.
+    """Run every trial on every image; print a table of figures and write them as JSON.
 
     Args:
-        data: folder of pictures.
-        trials: by label; a label is added to the picture's name when there are several.
+        data: folder of images.
+        trials: by label; a label is added to the image's name when there are several.
         task: name of the task, for the report.
         model: name of the model, for the report.
         settings: for the report.
-        color: keep colours instead of turning pictures gray.
-        clip: clip the restored picture to ``[0, 1]`` before comparing.
-        seed: together with a picture's position, and a trial's, it fixes the noise.
+        color: keep colors instead of turning images gray.
+        clip: clip the restored image to ``[0, 1]`` before comparing.
+        seed: together with an image's position, and a trial's, it fixes the noise.
         steps: step budget of a restoration, for the progress bar.
         device: where to compute.
         quiet: print errors only.
@@ -78,9 +78,9 @@ def score_folder(
     with progress_bar(quiet) as bar:
         cases = list(_cases(data, trials, color=color, seed=seed))
         overall = bar.add_task(task, total=len(cases), note="")
-        for name, trial, picture, generator in cases:
+        for name, trial, image, generator in cases:
             current = begin(bar, name, steps)
-            restore = trial(picture().to(device), generator, follow(bar, current))
+            restore = trial(image().to(device), generator, follow(bar, current))
             began = time.perf_counter()
             restored = restore()
             record: dict[str, Any] = {
@@ -109,12 +109,12 @@ def _cases(
     import numpy as np
     import torch
 
-    from gradprox.images import pictures_in, read_gray, read_picture
+    from gradprox.images import images_in, read_gray, read_image
 
-    for position, path in enumerate(pictures_in(data)):
+    for position, path in enumerate(images_in(data)):
 
         def read(path: Path = path) -> Tensor:
-            return read_picture(path).pixels if color else read_gray(path)
+            return read_image(path).pixels if color else read_gray(path)
 
         for number, (label, trial) in enumerate(trials.items()):
             (state,) = np.random.SeedSequence([seed, position, number]).generate_state(1, np.uint64)
@@ -126,11 +126,11 @@ def _compare(restored: Restored, *, clip: bool) -> dict[str, float]:
     from deepinv.loss.metric import PSNR, SSIM
 
     psnr, ssim = PSNR(), SSIM()
-    picture = restored.picture.clamp(0, 1) if clip else restored.picture
+    image = restored.image.clamp(0, 1) if clip else restored.image
     return {
         "psnr_input": float(psnr(restored.degraded, restored.reference)),
-        "psnr": float(psnr(picture, restored.reference)),
-        "ssim": float(ssim(picture, restored.reference)),
+        "psnr": float(psnr(image, restored.reference)),
+        "ssim": float(ssim(image, restored.reference)),
     }
 
 
@@ -138,7 +138,7 @@ def _print_table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, 
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_footer=True)
-    table.add_column("picture", footer="mean")
+    table.add_column("image", footer="mean")
     for column in COLUMNS:
         table.add_column(column.replace("_", " "), footer=_figure(column, mean[column]), justify="right")
     table.add_column("status")

@@ -1,4 +1,4 @@
-"""``gradprox sense``: measure a picture by compressed sensing."""
+"""``gradprox sense``: measure an image by compressed sensing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import Record, Work, run_batch
+from gradprox.cli.jobs import Record, Work, run_batch
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measuring:
-    """The same sampling of each picture.
+    """The same sampling of each image.
 
     Attributes:
         sampling: as of ``--sampling``.
@@ -33,17 +33,17 @@ class Measuring:
     steps = 1
 
     def open(self) -> Work:
-        """See `gradprox.cli.batch.Job`."""
+        """See `gradprox.cli.jobs.Job`."""
         import torch
 
-        from gradprox.images import read_picture
-        from gradprox.problems import Sensing, gaussian_noise, write_measurements
+        from gradprox.images import read_image
+        from gradprox.physics import Sensing, gaussian_noise, write_measurements
 
-        # What no picture could be measured by is refused once, before the first.
+        # What no image could be measured by is refused once, before the first.
         Sensing.described(self.sampling, self.ratio, (1, 1), 1, self.seed, self.noise)
 
         def work(source: Path, target: Path, _: Callback) -> Record:
-            pixels = read_picture(source).pixels
+            pixels = read_image(source).pixels
             size = (pixels.shape[-2], pixels.shape[-1])
             sensing = Sensing.described(
                 self.sampling, self.ratio, size, pixels.shape[1], self.seed, self.noise
@@ -80,21 +80,21 @@ def sense(
     quiet: options.Quiet = False,
     json: options.Json = None,
 ) -> None:
-    """Measure pictures by compressed sensing.
+    """Measure images by compressed sensing.
 
-    A file holds the measurements and how they were made, not the picture: `gradprox recover` needs no more.
+    A file holds the measurements and how they were made, not the image: `gradprox recover` needs no more.
 
     Example: gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
     job = Measuring(sampling, ratio, options.parse_level(noise), seed)
 
-    from gradprox.images import PICTURE_SUFFIXES
+    from gradprox.images import IMAGE_SUFFIXES
 
     run_batch(
         job,
         images,
         output,
-        read=PICTURE_SUFFIXES,
+        read=IMAGE_SUFFIXES,
         write=".npz",
         overwrite=overwrite,
         resume=resume,

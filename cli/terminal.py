@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @cache
 def console(*, stderr: bool = False) -> Console:
-    """Return the console: colour on a terminal, plain text in a pipe."""
+    """Return the console: color on a terminal, plain text in a pipe."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
@@ -87,7 +87,7 @@ def begin(bar: Progress, name: str, steps: int) -> TaskID:
 
 
 def follow(bar: Progress, task: TaskID) -> Callback:
-    """Return a solver's callback that moves a task of the bar and shows the change of the picture."""
+    """Return a solver's callback that moves a task of the bar and shows the change of the image."""
 
     def show(step: Step) -> None:
         bar.update(task, completed=step.number, note=f"change {float(step.residual.max()):.1e}")

@@ -1,4 +1,4 @@
-"""``gradprox train``: train a model from a folder of pictures."""
+"""``gradprox train``: train a model from a folder of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console, progress_bar, stopping
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ def train(
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe (the name of a model) or a .toml file.", show_default=False)
     ],
-    data: Annotated[Path, typer.Option(help="Folder of training pictures.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of training images.", show_default=False)],
     out: Annotated[
         Path, typer.Option(help="Folder for the checkpoint, the log and the model.", show_default=False)
     ],
     validation: Annotated[
-        Path | None, typer.Option(help="Folder of held-out pictures to measure on.", show_default=False)
+        Path | None, typer.Option(help="Folder of held-out images to measure on.", show_default=False)
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in OUT; the result is the same.")

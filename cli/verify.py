@@ -21,7 +21,7 @@ def verify(
     """Verify an exported ONNX file by itself.
 
     Legal ONNX, the same function as the network it carries, its Jacobian symmetric and without negative eigenvalues.
-    Of a model that iterates: its results minimise the network's objective, to the tolerance it states. An int8 file
+    Of a model that iterates: its results minimize the network's objective, to the tolerance it states. An int8 file
     claims less: it is verified to be as near to its network as it should be, and said to be UNCERTIFIED.
 
     Example: gradprox verify denoiser.onnx
@@ -35,7 +35,7 @@ def print_report(file: Path, report: Report, *, quiet: bool, json: Path | None) 
     """Print a report, and write it as JSON where asked to."""
     import json as codec
 
-    from gradprox.cli.batch import write_json
+    from gradprox.cli.jobs import write_json
 
     if json:
         write_json(json, {"file": str(file), "verified": True, "report": codec.loads(report.to_json())})

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli.batch import Job, Record, process
+from gradprox.cli.jobs import Job, Record, process
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:

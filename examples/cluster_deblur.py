@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gradprox.cli.batch import plan_outputs
 from gradprox.cli.cluster import process_on_cluster
 from gradprox.cli.deblur import Deblurring
-from gradprox.images import pictures_in
+from gradprox.cli.jobs import plan_outputs
+from gradprox.images import images_in
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    pairs = plan_outputs(pictures_in(arguments.photos.resolve()), arguments.output.resolve())
+    pairs = plan_outputs(images_in(arguments.photos.resolve()), arguments.output.resolve())
     missing = [pair for pair in pairs if not pair[1].exists()]
     records = process_on_cluster(Deblurring(arguments.kernel), missing, arguments.workers) if missing else []
     for record in records:

@@ -1,4 +1,4 @@
-"""Recover a picture from a quarter as many Hadamard coefficients as pixels, by gradprox and by deepinv."""
+"""Recover an image from a quarter as many Hadamard coefficients as pixels, by gradprox and by deepinv."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import deepinv
 import torch
 
 import gradprox
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 from gradprox.images import read_gray
-from gradprox.problems import HadamardSensing
+from gradprox.physics import HadamardSensing
 from gradprox.solvers.presets import Task, preset
 
-x = read_gray(PICTURE)[..., 60:124, 60:124]
+x = read_gray(IMAGE)[..., 60:124, 60:124]
 physics = HadamardSensing(tuple(x.shape[-2:]), measurements=x.numel() // 4)
 y, D = physics(x), gradprox.load_model("gray-fast")
 result = preset(Task.COMPRESSED_SENSING, noise=0)(y, physics, D)
@@ -21,5 +21,5 @@ pgd = deepinv.optim.PGD(deepinv.optim.L2(), prior, stepsize=1.0, sigma_denoiser=
 with torch.no_grad():
     theirs = pgd(y, physics)
 psnr = deepinv.loss.metric.PSNR()
-for name, picture in (("adjoint", physics.A_adjoint(y)), ("deepinv", theirs), ("gradprox", result.x)):
-    print(f"{name:<9}{psnr(picture, x).item():6.2f} dB")
+for name, image in (("adjoint", physics.A_adjoint(y)), ("deepinv", theirs), ("gradprox", result.x)):
+    print(f"{name:<9}{psnr(image, x).item():6.2f} dB")

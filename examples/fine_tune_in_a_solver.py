@@ -6,17 +6,17 @@ import torch
 from deepinv.loss.metric import PSNR
 
 from gradprox import load_model
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 from gradprox.images import read_gray
-from gradprox.problems import HadamardSensing
+from gradprox.physics import HadamardSensing
 from gradprox.solvers import PGD, SolverReconstructor
 
-picture = read_gray(PICTURE)
-crops = picture.unfold(2, 64, 64).unfold(3, 64, 64).reshape(-1, 1, 64, 64)
+image = read_gray(IMAGE)
+crops = image.unfold(2, 64, 64).unfold(3, 64, 64).reshape(-1, 1, 64, 64)
 held_out, crops = crops[::9], crops[torch.arange(len(crops)) % 9 > 0]
 physics = HadamardSensing((64, 64), 64 * 64 // 4)
 prior = load_model("gray-fast").requires_grad_()
-model = SolverReconstructor(PGD(sigma=0.1, max_steps=4, tol=0), prior, training_steps=4)
+model = SolverReconstructor(PGD(sigma=0.1, max_iter=4, tol=0), prior, training_steps=4)
 before = PSNR()(model.eval()(physics(held_out), physics), held_out).mean()
 optimizer = torch.optim.Adam(prior.parameters(), lr=1e-2)
 for step in range(12):

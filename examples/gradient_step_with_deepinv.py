@@ -6,13 +6,13 @@ import deepinv
 import torch
 
 import gradprox
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 from gradprox.images import read_gray
-from gradprox.operators import GradientStepPrior
-from gradprox.problems import gaussian_kernel
+from gradprox.physics import gaussian_kernel
+from gradprox.priors import GradientStepPrior
 from gradprox.solvers import GD
 
-x = read_gray(PICTURE)[..., 60:124, 60:124]
+x = read_gray(IMAGE)[..., 60:124, 60:124]
 physics = deepinv.physics.BlurFFT(x.shape[1:], filter=gaussian_kernel(1.0))
 y, D, sigma = physics(x), gradprox.load_model("gray-fast"), 0.02
 
@@ -27,7 +27,7 @@ theirs = deepinv.optim.GD(
 )
 with torch.no_grad():
     restored = theirs(y, physics)
-ours = GD(sigma=sigma, strength=0.1, stepsize=1.8, max_steps=30, tol=0)(y, physics, D, x0=y)
+ours = GD(sigma=sigma, strength=0.1, stepsize=1.8, max_iter=30, tol=0)(y, physics, D, x0=y)
 assert torch.allclose(restored, ours.x, atol=1e-4)
 psnr = deepinv.loss.metric.PSNR()
 print(f"blurred {psnr(y, x).item():.2f} dB, restored {psnr(ours.x, x).item():.2f} dB")

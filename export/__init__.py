@@ -9,19 +9,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gradprox.export.checks.report import Report, VerificationError
+    from gradprox.export.checks.verification import verify
     from gradprox.export.denoiser import export_denoiser
     from gradprox.export.prior import load_prior
-    from gradprox.export.report import Report, VerificationError
     from gradprox.export.solver import export_solver
-    from gradprox.export.verification import verify
 
 _HOMES = {
-    "Report": "gradprox.export.report",
-    "VerificationError": "gradprox.export.report",
+    "Report": "gradprox.export.checks.report",
+    "VerificationError": "gradprox.export.checks.report",
     "export_denoiser": "gradprox.export.denoiser",
     "export_solver": "gradprox.export.solver",
     "load_prior": "gradprox.export.prior",
-    "verify": "gradprox.export.verification",
+    "verify": "gradprox.export.checks.verification",
 }
 
 __all__ = ["Report", "VerificationError", "export_denoiser", "export_solver", "load_prior", "verify"]

@@ -11,16 +11,16 @@ from onnx import ModelProto
 
 from gradprox._version import __version__
 from gradprox.errors import InputError
-from gradprox.export.precision import CERTIFIED
+from gradprox.export.graph.precision import CERTIFIED
+from gradprox.export.graph.tracing import OPSET
 from gradprox.export.runtime import container
-from gradprox.export.tracing import OPSET
 from gradprox.files import written_whole
-from gradprox.networks.picture_config import PictureNetwork
-from gradprox.operators import LearnedProx
-from gradprox.operators.onnx_weights import weights_metadata
+from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.priors import LearnedProx
+from gradprox.priors.onnx_weights import weights_metadata
 
 
-def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, PictureNetwork]:
+def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, ImageNetwork]:
     """Return a copy of a model on the CPU, in single precision, that export may do with as it likes; and its network.
 
     Raises:
@@ -29,14 +29,14 @@ def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, PictureNetwor
     from gradprox.zoo import load_model
 
     prior = model if isinstance(model, LearnedProx) else load_model(model)
-    if not isinstance(prior.network, PictureNetwork):
+    if not isinstance(prior.network, ImageNetwork):
         raise InputError(f"{prior.name}: {type(prior.network).__name__} networks cannot be exported")
     network = copy.deepcopy(prior.network).cpu().float().eval().requires_grad_(False)
     return LearnedProx(network, prior.name), network
 
 
 def describe(
-    prior: LearnedProx, network: PictureNetwork, kind: str, precision: str = "float32"
+    prior: LearnedProx, network: ImageNetwork, kind: str, precision: str = "float32"
 ) -> dict[str, str]:
     """Return the metadata of an export of ``prior`` and its ``network``, but for the report of its verification.
 
@@ -67,7 +67,7 @@ def describe(
     }
 
 
-def serialise(model: ModelProto, metadata: dict[str, str]) -> bytes:
+def serialize(model: ModelProto, metadata: dict[str, str]) -> bytes:
     """Return the bytes of a file: the same for the same model and metadata."""
     complete = ModelProto()
     complete.CopyFrom(model)

@@ -1,4 +1,4 @@
-"""``denoiser.onnx``: the learned prox as one ONNX model of any batch and picture size."""
+"""``denoiser.onnx``: the learned prox as one ONNX model of any batch and image size."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
+from gradprox.batch import image_sum
 from gradprox.errors import InputError
 from gradprox.export import artifact
-from gradprox.export.denoiser_check import examine_denoiser
-from gradprox.export.equilibrium_check import examine_equilibrium
-from gradprox.export.equilibrium_graph import equilibrium_model
-from gradprox.export.one_piece import OnePiece
-from gradprox.export.precision import PRECISIONS, lowered
-from gradprox.export.report import Report
-from gradprox.export.tracing import trace
+from gradprox.export.checks.denoiser_check import examine_denoiser
+from gradprox.export.checks.equilibrium_check import examine_equilibrium
+from gradprox.export.checks.report import Report
+from gradprox.export.graph.equilibrium_graph import equilibrium_model
+from gradprox.export.graph.one_piece import OnePiece
+from gradprox.export.graph.precision import PRECISIONS, lowered
+from gradprox.export.graph.tracing import trace
 from gradprox.networks import Equilibrium, IdentityPath
-from gradprox.networks.base import image_sum
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 
 class DenoiserGraph(nn.Module):
@@ -54,14 +54,14 @@ def export_denoiser(
 
     The model has the inputs ``y``, float32 ``(batch, channels, height, width)`` of any size from 1x1, and ``sigma``,
     float32 ``(1,)``, one noise level for the batch; and the output ``x`` of the shape of ``y``. The channels are
-    those of the network, 1 or 3; colours go through a gray model channel by channel, as batches. One level, and not
-    one for each picture, because depthwise convolutions with different filters for each picture are much slower.
+    those of the network, 1 or 3; colors go through a gray model channel by channel, as batches. One level, and not
+    one for each image, because depthwise convolutions with different filters for each image are much slower.
     Borders are continued inside the model, by the rule that keeps its Jacobian symmetric. The file also carries the
     weights as they were trained (`gradprox.load_model` reads them), its certificate, and its verification's report.
 
-    The iterations of an `Equilibrium` become a ``Loop``, which ends when every picture is within the network's
-    ``tolerance``, or after a thousand steps; an output ``arrived``, bool ``(batch,)``, says of which pictures it is
-    true. It takes pictures whole: every pixel of a result depends on every one of the input.
+    The iterations of an `Equilibrium` become a ``Loop``, which ends when every image is within the network's
+    ``tolerance``, or after a thousand steps; an output ``arrived``, bool ``(batch,)``, says of which images it is
+    true. It takes images whole: every pixel of a result depends on every one of the input.
 
     Args:
         model: the name of a shipped model, a model file, or a model.
@@ -99,11 +99,11 @@ def export_denoiser(
         if precision != "float32":
             raise InputError(f"{prior.name}: {precision} is too coarse for the iterations of an equilibrium")
         exported = equilibrium_model(network, potential)
-        report = examine_equilibrium(exported, artifact.serialise(exported, metadata), network)
+        report = examine_equilibrium(exported, artifact.serialize(exported, metadata), network)
     else:
         exported = lowered(_one_pass_model(network, potential), precision)
-        report = examine_denoiser(exported, artifact.serialise(exported, metadata), network, precision)
-    artifact.write(artifact.serialise(exported, metadata | {"report": report.to_json()}), path)
+        report = examine_denoiser(exported, artifact.serialize(exported, metadata), network, precision)
+    artifact.write(artifact.serialize(exported, metadata | {"report": report.to_json()}), path)
     return report
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gradprox.batch import image_sum
 from gradprox.errors import InputError
 from gradprox.export.runtime import OnnxDenoiser
 from gradprox.networks import GradientNetwork
-from gradprox.networks.base import image_sum
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 
 class OnnxNetwork(GradientNetwork):
     """A network that ONNX Runtime computes, in single precision whatever it is given; it has no derivatives.
 
-    Pictures pass through the memory of the CPU. ``forward`` takes them in windows; the potential needs them whole,
+    Images pass through the memory of the CPU. ``forward`` takes them in windows; the potential needs them whole,
     and about 1.4 GB a megapixel for every 64 filters.
 
     Args:

@@ -12,12 +12,12 @@ from gradprox._version import __version__
 
 if TYPE_CHECKING:
     from gradprox.errors import InputError
-    from gradprox.operators import LearnedProx
+    from gradprox.priors import LearnedProx
     from gradprox.zoo import load_model, model_names
 
 _HOMES = {
     "InputError": "gradprox.errors",
-    "LearnedProx": "gradprox.operators",
+    "LearnedProx": "gradprox.priors",
     "load_model": "gradprox.zoo",
     "model_names": "gradprox.zoo",
 }

@@ -8,7 +8,7 @@ import torch
 from deepinv.physics import BlurFFT
 from torch import Tensor, fft
 
-from gradprox.networks.base import image_sum
+from gradprox.batch import image_sum
 from gradprox.solvers.least_squares import LeastSquares
 
 
@@ -64,7 +64,7 @@ class CircularLeastSquares(LeastSquares):
 
     def select(self, keep: Tensor) -> CircularLeastSquares:
         """See `DataTerm.select`."""
-        response = self.response[keep] if self._one_a_picture(self.response) else self.response
+        response = self.response[keep] if self._one_per_image(self.response) else self.response
         return replace(super().select(keep), response=response, spectrum=self.spectrum[keep])
 
     def _energy(self, misfit: Tensor) -> Tensor:

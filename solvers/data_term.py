@@ -10,15 +10,15 @@ from typing import ClassVar, TypeVar
 from deepinv.physics import Blur, BlurFFT, Inpainting, LinearPhysics
 from torch import Tensor
 
-# Physics whose four-dimensional buffers (kernels, masks), if there are as many as pictures, are one a picture.
-ONE_A_PICTURE = (Blur, BlurFFT, Inpainting)
+# Physics whose four-dimensional buffers (kernels, masks), if there are as many as images, are one per image.
+ONE_PER_IMAGE = (Blur, BlurFFT, Inpainting)
 
 D = TypeVar("D", bound="DataTerm")
 
 
 @dataclass(frozen=True)
 class DataTerm(ABC):
-    """``f(x) = d(A x, y)`` of each picture in a batch.
+    """``f(x) = d(A x, y)`` of each image in a batch.
 
     Attributes:
         y: measurements, batch first.
@@ -59,22 +59,22 @@ class DataTerm(ABC):
         return self.value_of_measurements(self.physics.A(x))
 
     def splits(self) -> bool:
-        """Say whether `select` may drop pictures: whether it is known which parts of the physics are whose."""
+        """Say whether `select` may drop images: whether it is known which parts of the physics are whose."""
         return (
             self.y.shape[0] == 1
-            or isinstance(self.physics, ONE_A_PICTURE)
-            or not any(self._one_a_picture(buffer) for buffer in self.physics.buffers())
+            or isinstance(self.physics, ONE_PER_IMAGE)
+            or not any(self._one_per_image(buffer) for buffer in self.physics.buffers())
         )
 
     def select(self: D, keep: Tensor) -> D:
-        """Return the data term of the pictures at indices ``keep``."""
+        """Return the data term of the images at indices ``keep``."""
         physics = copy.copy(self.physics)
         vars(physics)["_buffers"] = {
-            name: buffer[keep] if buffer is not None and self._one_a_picture(buffer) else buffer
+            name: buffer[keep] if buffer is not None and self._one_per_image(buffer) else buffer
             for name, buffer in self.physics._buffers.items()
         }
         return replace(self, y=self.y[keep], physics=physics)
 
-    def _one_a_picture(self, buffer: Tensor) -> bool:
+    def _one_per_image(self, buffer: Tensor) -> bool:
         batch = self.y.shape[0]
         return batch > 1 and buffer.ndim >= 4 and buffer.shape[0] == batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.splitting import SplittingState, check_stepsize, splitting_state, splitting_step

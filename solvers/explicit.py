@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.solver import State
 
@@ -59,5 +59,5 @@ def check_box(box: Box | None) -> None:
 
 
 def project(x: Tensor, box: Box | None) -> Tensor:
-    """Return the picture in the box that is nearest to ``x``."""
+    """Return the image in the box that is nearest to ``x``."""
     return x if box is None else x.clamp(*box)

@@ -10,9 +10,9 @@ from deepinv.optim.distance import Distance, PoissonLikelihoodDistance
 from deepinv.physics import BlurFFT, LinearPhysics
 from torch import Tensor
 
+from gradprox.batch import image_sum
 from gradprox.errors import InputError
-from gradprox.networks.base import image_sum
-from gradprox.problems import squared_norm
+from gradprox.physics import squared_norm
 from gradprox.solvers.circular import CircularLeastSquares
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.least_squares import LeastSquares
@@ -21,7 +21,7 @@ from gradprox.solvers.least_squares import LeastSquares
 class ExactPoisson(PoissonLikelihoodDistance):
     """The Poisson likelihood ``t - y log t``, ``t = u/gain + bkg``, with its derivative and prox.
 
-    deepinv's own value adds up the pictures of a batch, its gradient is ``gain^2`` times too large, and its prox is
+    deepinv's own value adds up the images of a batch, its gradient is ``gain^2`` times too large, and its prox is
     that of no function of this family (deepinv 0.5).
     """
 
@@ -97,7 +97,7 @@ def data_term(
     """Return the data term; look up the norm of the operator where none is given.
 
     Args:
-        y: measurements of a batch of pictures, batch first.
+        y: measurements of a batch of images, batch first.
         physics: the linear operator ``A``.
         fidelity: ``|A x - y|^2 / 2`` if not given.
         lipschitz: upper bound of ``|A|^2``; the physics' own if not given.

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradprox.batch import per_image
 from gradprox.errors import InputError
-from gradprox.networks.base import per_picture
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
@@ -33,7 +33,7 @@ class FISTAState(ForwardBackwardState):
     """Where the accelerated iteration stands.
 
     Attributes:
-        before: the pictures one step earlier.
+        before: the images one step earlier.
         gradient_before: ``grad f`` there.
         momentum: steps since the last restart, ``(B,)``.
     """
@@ -56,10 +56,10 @@ class FISTA(Solver[FISTAState]):
     Example:
         >>> import torch
         >>> from gradprox import load_model
-        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = FISTA(sigma=0.02, max_steps=5)(y, physics, load_model("gray-fast"))
+        >>> result = FISTA(sigma=0.02, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """
@@ -81,7 +81,7 @@ class FISTA(Solver[FISTAState]):
 
     def step(self, data: DataTerm, prior: LearnedProx, state: FISTAState) -> FISTAState:
         """See `Solver.step`."""
-        beta = per_picture(state.momentum / (state.momentum + 1 + self.inertia), state.x)
+        beta = per_image(state.momentum / (state.momentum + 1 + self.inertia), state.x)
         # grad f is affine, so at the extrapolated point it is extrapolated too and costs nothing.
         new = forward_backward(
             data,

@@ -1,7 +1,7 @@
 r"""The step that proximal gradient solvers share: ``x+ = D(x - tau grad f(x))`` with its exact objective.
 
 With ``D = prox_phi`` it is a step on ``F = tau f + phi``. For ``v = x - tau grad f(x)``,
-``phi(x+) = R(v) - |v - x+|^2/2`` is known exactly (see `gradprox.operators.learned_prox`). ``phi`` is ``m``-weakly
+``phi(x+) = R(v) - |v - x+|^2/2`` is known exactly (see `gradprox.priors.learned_prox`). ``phi`` is ``m``-weakly
 convex with ``m = 1 - 1/L`` for an ``L``-Lipschitz ``D`` (``m = 0`` if ``L <= 1``), so the prox problem is
 ``(1 - m)``-strongly convex and
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx, value_at_prox
+from gradprox.priors import LearnedProx, value_at_prox
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.solver import State
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
 from gradprox.solvers.solver import Solver
@@ -34,10 +34,10 @@ class GD(Solver[SmoothState]):
     Example:
         >>> import torch
         >>> from gradprox import load_model
-        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = GD(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray-fast"))
+        >>> result = GD(sigma=0.05, strength=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

@@ -1,10 +1,10 @@
 r"""Half-quadratic splitting on an explicit objective: a denoising, then a least-squares fit, in turn.
 
-With the Moreau envelope ``R`` of ``phi`` (see `gradprox.operators.learned_prox`),
+With the Moreau envelope ``R`` of ``phi`` (see `gradprox.priors.learned_prox`),
 
     f(x) + lambda R(x) = min_z  f(x) + lambda (phi(z) + |x - z|^2/2),
 
-and minimising over ``z`` and ``x`` in turn gives ``z = D(x)`` and ``x+ = argmin f + lambda |. - z|^2/2`` (Geman and
+and minimizing over ``z`` and ``x`` in turn gives ``z = D(x)`` and ``x+ = argmin f + lambda |. - z|^2/2`` (Geman and
 Yang, IEEE Trans. Image Process. 1995). Each of the two lowers the right-hand side. So ``F = f + lambda R`` descends,
 *because* ``D`` is a prox, for every ``lambda`` and with no step size; by strong convexity of the fit,
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import check_strength
 from gradprox.solvers.solver import Solver, State
@@ -48,10 +48,10 @@ class HQS(Solver[HQSState]):
     Example:
         >>> import torch
         >>> from gradprox import load_model
-        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = HQS(sigma=0.05, strength=0.1, max_steps=5)(y, physics, load_model("gray-fast"))
+        >>> result = HQS(sigma=0.05, strength=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from gradprox.linear_systems import conjugate_gradients
-from gradprox.networks.base import image_sum
+from gradprox.batch import image_sum
+from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.solvers.data_term import DataTerm
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
@@ -18,7 +18,7 @@ FIT_ITERATIONS = 40
 
 @runtime_checkable
 class HasRegularizedInverse(Protocol):
-    """A physics that solves its regularised least-squares problem in closed form."""
+    """A physics that solves its regularized least-squares problem in closed form."""
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where there is no closed form after all."""
@@ -26,7 +26,7 @@ class HasRegularizedInverse(Protocol):
 
 @dataclass(frozen=True)
 class LeastSquares(DataTerm):
-    """``f(x) = weight |A x - y|^2 / 2`` of each picture in a batch.
+    """``f(x) = weight |A x - y|^2 / 2`` of each image in a batch.
 
     Attributes:
         weight: 1 unless the data term is `deepinv.optim.L2` with a noise level.

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
-from gradprox.networks.base import image_sum, per_picture
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
 from gradprox.solvers.solver import Solver, choose, rounding
@@ -41,7 +41,7 @@ class NMAPGState(SmoothState):
     Attributes:
         mean: running mean of the objectives (``c``), ``(B,)``: what never rises.
         mass: how many objectives it counts (``q``), ``(B,)``.
-        before: the pictures one step earlier.
+        before: the images one step earlier.
         momentum: the sequence of Nesterov (``t``), ``(B,)``.
         momentum_before: its last element.
         outcome: the outcome of the last extrapolated step (``z``).
@@ -115,8 +115,8 @@ class NMAPG(Solver[NMAPGState]):
 
     def step(self, data: DataTerm, prior: LearnedProx, state: NMAPGState) -> NMAPGState:
         """See `Solver.step`."""
-        toward_outcome = per_picture(state.momentum_before / state.momentum, state.x)
-        onward = per_picture((state.momentum_before - 1) / state.momentum, state.x)
+        toward_outcome = per_image(state.momentum_before / state.momentum, state.x)
+        onward = per_image((state.momentum_before - 1) / state.momentum, state.x)
         origin = smooth_state(
             data,
             prior,
@@ -167,14 +167,14 @@ class NMAPG(Solver[NMAPGState]):
     def _search(
         self, data: DataTerm, prior: LearnedProx, origin: SmoothState, length: Tensor, reference: Tensor
     ) -> tuple[SmoothState, Tensor]:
-        """Halve each picture's length until its objective is below the reference by the least descent.
+        """Halve each image's length until its objective is below the reference by the least descent.
 
         Returns:
             The outcome, and the least descent, ``(B,)``.
         """
         safe = self._safe_length(data)
         for _ in range(MAX_TRIALS):
-            x = project(origin.x - per_picture(length, origin.x) * origin.gradient, self.box)
+            x = project(origin.x - per_image(length, origin.x) * origin.gradient, self.box)
             trial = smooth_state(data, prior, self.sigma, self.strength, x)
             descent = DELTA * image_sum((x - origin.x).square()) / length
             accepted = trial.objective <= reference - descent + rounding(origin, trial)

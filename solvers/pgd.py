@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
@@ -30,10 +30,10 @@ class PGD(Solver[ForwardBackwardState]):
     Example:
         >>> import torch
         >>> from gradprox import load_model
-        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = PGD(sigma=0.02, max_steps=5)(y, physics, load_model("gray-fast"))
+        >>> result = PGD(sigma=0.02, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """

@@ -12,7 +12,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.admm import ADMM
 from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
@@ -36,7 +36,7 @@ EXPLICIT: dict[str, type[HQS | GD | NMAPG]] = {"hqs": HQS, "gd": GD, "nmapg": NM
 PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Where much was lost the budget is part of the prior: at low noise levels a longer descent fits patterns into what no
-# measurement sees, and the objective falls on while the picture gets worse.
+# measurement sees, and the objective falls on while the image gets worse.
 STEPS = {
     Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
     Task.COMPRESSED_SENSING: {
@@ -47,7 +47,7 @@ DEFAULT_SOLVER = {Task.DEBLUR: "hqs", Task.COMPRESSED_SENSING: "fista"}
 
 # Below half a gray level of 255 noise is less than what rounding to 8 bits leaves.
 LEAST_NOISE = 0.5 / 255
-# A warm start begins at the noise level of a picture that is hardly recognisable.
+# A warm start begins at the noise level of an image that is hardly recognisable.
 WARM_START = 50 / 255
 
 
@@ -68,9 +68,9 @@ class Preset:
     warm_start: tuple[Solver[Any], ...]
 
     @property
-    def max_steps(self) -> int:
+    def max_iter(self) -> int:
         """Return the step budget of all together."""
-        return self.solver.max_steps + sum(stage.max_steps for stage in self.warm_start)
+        return self.solver.max_iter + sum(stage.max_iter for stage in self.warm_start)
 
     def __call__(
         self, y: Tensor, physics: LinearPhysics, prior: LearnedProx, *, callback: Callback | None = None
@@ -97,20 +97,20 @@ def preset(
     *,
     solver: str | None = None,
     strength: float = 1.0,
-    max_steps: int | None = None,
+    max_iter: int | None = None,
     tol: float | None = None,
     lipschitz: float | None = None,
 ) -> Preset:
-    """Return settings chosen on natural pictures, for measurements with noise ``noise``.
+    """Return settings chosen on natural images, for measurements with noise ``noise``.
 
     Args:
         task: the problem.
-        noise: standard deviation of the measurement noise, on the scale of pictures in ``[0, 1]``.
+        noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
         solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given.
         strength: 1 is the preset; more is smoother. For HQS, NMAPG and GD it multiplies ``lambda``, the weight of
             the prior; for PGD, FISTA, ADMM and DRS, whose weight is tied to their step size, the noise level the
             prior assumes.
-        max_steps: step budget after the warm start; the preset's if not given.
+        max_iter: step budget after the warm start; the preset's if not given.
         tol: tolerance on the relative change; the preset's if not given.
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
 
@@ -126,7 +126,7 @@ def preset(
         raise InputError(f"the strength must be positive, got {strength:g}")
     level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {
-        "max_steps": STEPS[task][name] if max_steps is None else max_steps,
+        "max_iter": STEPS[task][name] if max_iter is None else max_iter,
         "tol": 3e-4 if tol is None else tol,
         "lipschitz": lipschitz,
     }
@@ -139,7 +139,7 @@ def preset(
     else:
         explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 2 / 255)
         warm_start = tuple(
-            FISTA(sigma=sigma * strength, max_steps=16 if number == 0 else 4, lipschitz=lipschitz)
+            FISTA(sigma=sigma * strength, max_iter=16 if number == 0 else 4, lipschitz=lipschitz)
             for number, sigma in enumerate(_falling(WARM_START, proximal, 18))
         )
     final: Solver[Any]
@@ -157,7 +157,7 @@ def preset(
 
 def _hqs(sigma: float, noise: float, strength: float, steps: int) -> HQS:
     """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.45 (noise / sigma)^2``."""
-    return HQS(sigma=sigma, strength=0.45 * strength * (noise / sigma) ** 2, max_steps=steps)
+    return HQS(sigma=sigma, strength=0.45 * strength * (noise / sigma) ** 2, max_iter=steps)
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import Box, check_box, check_strength, project
 from gradprox.solvers.solver import Solver, State

@@ -9,7 +9,7 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.unrolling import unrolled
@@ -44,7 +44,7 @@ class SolverReconstructor(Reconstructor):
         self.training_steps = training_steps
 
     def forward(self, y: Tensor, physics: LinearPhysics, **_: object) -> Tensor:
-        """Return the pictures, ``(B, C, H, W)``; see `Solver.__call__`."""
+        """Return the images, ``(B, C, H, W)``; see `Solver.__call__`."""
         if self.training and self.training_steps is not None:
             return unrolled(
                 self.solver, y, physics, self.prior, steps=self.training_steps, fidelity=self.fidelity
@@ -52,5 +52,5 @@ class SolverReconstructor(Reconstructor):
         return self.reconstruct(y, physics).x
 
     def reconstruct(self, y: Tensor, physics: LinearPhysics) -> Result:
-        """Return the pictures with their record."""
+        """Return the images with their record."""
         return self.solver(y, physics, self.prior, fidelity=self.fidelity)

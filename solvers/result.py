@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class Status(str, Enum):
-    """Why the iterations of one picture ended; `advice` says what to do about it."""
+    """Why the iterations of one image ended; `advice` says what to do about it."""
 
     CONVERGED = "converged"
-    MAX_STEPS = "max_steps"
+    MAX_ITER = "max_iter"
     SCHEDULE_DONE = "schedule_done"
     DIVERGED = "diverged"
     NON_FINITE = "non_finite"
@@ -24,28 +24,28 @@ class Status(str, Enum):
 
 
 _ADVICE = {
-    Status.CONVERGED: "The relative change of the picture fell below the tolerance.",
-    Status.MAX_STEPS: "The step budget ran out before the tolerance was met: allow more steps or a larger tolerance.",
+    Status.CONVERGED: "The relative change of the image fell below the tolerance.",
+    Status.MAX_ITER: "The step budget ran out before the tolerance was met: allow more steps or a larger tolerance.",
     Status.SCHEDULE_DONE: "The schedule of noise levels ended: no objective belongs to it, nothing is certified.",
     Status.DIVERGED: (
-        "The objective rose far above its start, which a true bound of the operator's norm rules out; the picture "
+        "The objective rose far above its start, which a true bound of the operator's norm rules out; the image "
         "before is returned: give the solver a larger lipschitz, and check that A_adjoint is the adjoint of A."
     ),
-    Status.NON_FINITE: "Values stopped being finite; the last finite picture is returned: check the measurements.",
+    Status.NON_FINITE: "Values stopped being finite; the last finite image is returned: check the measurements.",
 }
 
 
 @dataclass(frozen=True)
 class Result:
-    """A reconstruction and its record, per picture.
+    """A reconstruction and its record, per image.
 
     Attributes:
-        x: pictures ``(B, C, H, W)``.
-        status: why each picture stopped.
-        steps: steps each picture took, ``(B,)``.
+        x: images ``(B, C, H, W)``.
+        status: why each image stopped.
+        steps: steps each image took, ``(B,)``.
         objective: exact objective ``(B, K + 1)`` before the first and after each of ``K`` steps; NaN where it is
-            not known (before the first step of a proximal solver) and after a picture has stopped.
-        residual: relative change ``|x+ - x| / |x+|`` of each step, ``(B, K)``; NaN after a picture has stopped.
+            not known (before the first step of a proximal solver) and after an image has stopped.
+        residual: relative change ``|x+ - x| / |x+|`` of each step, ``(B, K)``; NaN after an image has stopped.
         objective_increases: steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by more than
             rounding.
         certified: whether the solver proves that none does. Where it does not, as for `ScheduledHQS` and

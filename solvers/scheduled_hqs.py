@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.explicit import check_strength
 from gradprox.solvers.result import Status
@@ -36,14 +36,14 @@ class ScheduledState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledHQS(Solver[ScheduledState]):
-    """Half-quadratic splitting whose noise level falls from ``first_sigma`` to ``sigma`` in ``max_steps`` steps.
+    """Half-quadratic splitting whose noise level falls from ``first_sigma`` to ``sigma`` in ``max_iter`` steps.
 
     Attributes:
-        noise: standard deviation of the measurement noise, on the scale of pictures in ``[0, 1]``.
+        noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
         first_sigma: the noise level of the first step.
         strength: weight of the prior at ``sigma_k = noise``.
-        max_steps: length of the schedule.
-        tol: 0 unless a picture may stop before the schedule ends.
+        max_iter: length of the schedule.
+        tol: 0 unless an image may stop before the schedule ends.
     """
 
     certified = False
@@ -53,7 +53,7 @@ class ScheduledHQS(Solver[ScheduledState]):
     noise: float
     first_sigma: float = 50 / 255
     strength: float = 0.6
-    max_steps: int = 16
+    max_iter: int = 16
     tol: float = 0.0
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class ScheduledHQS(Solver[ScheduledState]):
 
     def step(self, data: DataTerm, prior: LearnedProx, state: ScheduledState) -> ScheduledState:
         """See `Solver.step`."""
-        done = int(state.number[0]) / max(1, self.max_steps - 1)
+        done = int(state.number[0]) / max(1, self.max_iter - 1)
         sigma = self.first_sigma * (self.sigma / self.first_sigma) ** done
         fitted = data.fit(state.x, self.strength * (self.noise / sigma) ** 2, state.x)
         return ScheduledState(prior(fitted, sigma), state.objective, state.magnitude, state.number + 1)

@@ -13,15 +13,15 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from gradprox.batch import per_image
 from gradprox.errors import InputError
-from gradprox.networks.base import per_picture
-from gradprox.operators import LearnedProx
-from gradprox.problems import initial_picture
+from gradprox.physics import initial_image
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.fidelity import data_term
 from gradprox.solvers.result import Result, Status
 
-# How accurate the terms of an objective are, in units in the last place of the picture's type. Within the envelope of a
+# How accurate the terms of an objective are, in units in the last place of the image's type. Within the envelope of a
 # network larger numbers cancel: over a thousand random problems that cost up to 17 units.
 ROUNDING_UNITS = 32.0
 BLOW_UP = 1e3
@@ -29,10 +29,10 @@ BLOW_UP = 1e3
 
 @dataclass(frozen=True)
 class State:
-    """Where the iterations stand; every field is a tensor with the pictures of the batch first.
+    """Where the iterations stand; every field is a tensor with the images of the batch first.
 
     Attributes:
-        x: the pictures, ``(B, C, H, W)``.
+        x: the images, ``(B, C, H, W)``.
         objective: exact objective at ``x``, ``(B,)``; NaN where it is not known.
         magnitude: sum of the moduli of the objective's terms, ``(B,)``: the scale of its rounding errors.
     """
@@ -51,14 +51,14 @@ S = TypeVar("S", bound=State)
 
 
 def select(state: S, keep: Tensor) -> S:
-    """Return the state of the pictures at indices ``keep``."""
+    """Return the state of the images at indices ``keep``."""
     return dataclasses.replace(
         state, **{field.name: getattr(state, field.name)[keep] for field in dataclasses.fields(state)}
     )
 
 
 def choose(mask: Tensor, state: S, other: S) -> S:
-    """Return ``state`` for the pictures where ``mask``, ``(B,)``, holds, ``other`` for the rest."""
+    """Return ``state`` for the images where ``mask``, ``(B,)``, holds, ``other`` for the rest."""
     if bool(mask.all()):
         return state
     pairs = {
@@ -66,7 +66,7 @@ def choose(mask: Tensor, state: S, other: S) -> S:
         for field in dataclasses.fields(state)
     }
     return dataclasses.replace(
-        state, **{name: torch.where(per_picture(mask, a), a, b) for name, (a, b) in pairs.items()}
+        state, **{name: torch.where(per_image(mask, a), a, b) for name, (a, b) in pairs.items()}
     )
 
 
@@ -76,7 +76,7 @@ class Step:
 
     Attributes:
         number: steps done, from 1.
-        active: indices of the pictures still running, ``(A,)``.
+        active: indices of the images still running, ``(A,)``.
         state: their state.
         residual: their relative change ``|x+ - x| / |x+|``, ``(A,)``.
     """
@@ -95,32 +95,32 @@ class Solver(ABC, Generic[S]):
     """Settings shared by all solvers; calling one reconstructs.
 
     Attributes:
-        sigma: noise level at which the learned prox is used, on the scale of pictures in ``[0, 1]``: the larger,
+        sigma: noise level at which the learned prox is used, on the scale of images in ``[0, 1]``: the larger,
             the smoother the reconstruction.
-        max_steps: step budget.
-        tol: a picture has converged when ``|x+ - x| <= tol |x+|``; 0 runs the whole budget.
+        max_iter: step budget.
+        tol: an image has converged when ``|x+ - x| <= tol |x+|``; 0 runs the whole budget.
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
         certified: whether no step can raise the objective (more exactly, `State.merit`): a fact of the algorithm.
         needs_norm: whether its step sizes come from ``|A|^2``.
         needs_least_squares: whether it takes no other data term than ``|A x - y|^2 / 2``.
-        out_of_steps: the status of pictures that used up the budget.
+        out_of_steps: the status of images that used up the budget.
     """
 
     certified: ClassVar[bool] = True
     needs_norm: ClassVar[bool] = True
     needs_least_squares: ClassVar[bool] = True
-    out_of_steps: ClassVar[Status] = Status.MAX_STEPS
+    out_of_steps: ClassVar[Status] = Status.MAX_ITER
 
     sigma: float
-    max_steps: int = 200
+    max_iter: int = 200
     tol: float = 1e-4
     lipschitz: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma < float("inf"):
             raise InputError(f"sigma must be positive, got {self.sigma:g}")
-        if self.max_steps < 1:
-            raise InputError(f"max_steps must be at least 1, got {self.max_steps}")
+        if self.max_iter < 1:
+            raise InputError(f"max_iter must be at least 1, got {self.max_iter}")
         if not 0 <= self.tol < 1:
             raise InputError(f"tol must be in [0, 1), got {self.tol:g}")
 
@@ -147,27 +147,27 @@ class Solver(ABC, Generic[S]):
         x0: Tensor | None = None,
         callback: Callback | None = None,
     ) -> Result:
-        """Reconstruct pictures from measurements.
+        """Reconstruct images from measurements.
 
         Args:
-            y: measurements of a batch of pictures, batch first.
+            y: measurements of a batch of images, batch first.
             physics: the operator that made them.
             prior: a learned prox (`gradprox.load_model`).
             fidelity: the data term, of `deepinv.optim`; ``|A x - y|^2 / 2`` if not given.
-            x0: where to start, ``(B, C, H, W)``; `gradprox.problems.initial_picture` if not given.
+            x0: where to start, ``(B, C, H, W)``; `gradprox.physics.initial_image` if not given.
             callback: called after every step.
 
         Raises:
-            InputError: an argument is of another type, no picture's measurements are finite, an unknown norm, an
+            InputError: an argument is of another type, no image's measurements are finite, an unknown norm, an
                 illegal step size, a data term that this solver does not take.
         """
         check_arguments(y, physics, prior, fidelity, x0)
         usable = all_finite(y)
         if not bool(usable.any()):
             raise InputError("the measurements contain NaN or infinite values")
-        # A picture that is not finite from the start is never touched; zeros take its place among the others.
+        # An image that is not finite from the start is never touched; zeros take its place among the others.
         data = self.data_term(zeros_unless(usable, y), physics, fidelity)
-        x = initial_picture(y, physics) if x0 is None else x0
+        x = initial_image(y, physics) if x0 is None else x0
         return _run(self, data, prior, x, usable & all_finite(x), callback)
 
     def data_term(self, y: Tensor, physics: LinearPhysics, fidelity: DataFidelity | None) -> DataTerm:
@@ -189,7 +189,7 @@ def check_arguments(y: object, physics: object, prior: object, fidelity: object,
     """Refuse what only resembles an argument of a solver.
 
     Raises:
-        InputError: it is of another type, or ``x0`` is no batch of as many pictures as ``y``.
+        InputError: it is of another type, or ``x0`` is no batch of as many images as ``y``.
     """
     for name, value, kind, advice in (
         ("y", y, Tensor, "a tensor of measurements, batch first"),
@@ -201,13 +201,13 @@ def check_arguments(y: object, physics: object, prior: object, fidelity: object,
             "a learned prox, as of gradprox.load_model; deepinv.optim takes others",
         ),
         ("fidelity", fidelity, DataFidelity | None, "a deepinv.optim.DataFidelity"),
-        ("x0", x0, Tensor | None, "a tensor of pictures"),
+        ("x0", x0, Tensor | None, "a tensor of images"),
     ):
         if not isinstance(value, kind):
             raise InputError(f"{name}: expected {advice}, got {type(value).__name__}")
     if isinstance(y, Tensor) and isinstance(x0, Tensor) and (x0.ndim != 4 or len(x0) != len(y)):
         raise InputError(
-            f"x0: expected pictures (B, C, H, W), one for each of the {len(y)} measurements, got {tuple(x0.shape)}"
+            f"x0: expected images (B, C, H, W), one for each of the {len(y)} measurements, got {tuple(x0.shape)}"
         )
 
 
@@ -219,7 +219,7 @@ def _run(
     running: Tensor,
     callback: Callback | None,
 ) -> Result:
-    batch, budget, device = x0.shape[0], solver.max_steps, x0.device
+    batch, budget, device = x0.shape[0], solver.max_iter, x0.device
     active = torch.arange(batch, device=device)
     state = solver.start(data, prior, zeros_unless(running, x0))
     kind: dict[str, Any] = {"dtype": state.objective.dtype, "device": device}
@@ -230,8 +230,8 @@ def _run(
     residuals = torch.full((batch, budget), torch.nan, **kind)
     increases = torch.zeros(batch, dtype=torch.long, device=device)
     objective[running, 0] = state.objective[running]
-    # What no certified solver can exceed, whatever the picture: far more than the first known merit, and terms that
-    # blow up though their sum falls. Pictures have values around 1.
+    # What no certified solver can exceed, whatever the image: far more than the first known merit, and terms that
+    # blow up though their sum falls. Images have values around 1.
     ceiling = state.merit + state.magnitude
     largest = BLOW_UP * (state.magnitude + x0[0].numel())
     splits = data.splits()
@@ -269,13 +269,13 @@ def _run(
         stops = running & ((residual <= solver.tol) | ~sound)
         if bool(stops.any()):
             for index in stops.nonzero()[:, 0].tolist():
-                picture = int(active[index])
-                steps[picture] = number
-                final[picture] = (new if sound[index] else state).x[index]
+                image = int(active[index])
+                steps[image] = number
+                final[image] = (new if sound[index] else state).x[index]
                 if not finite[index]:
-                    status[picture] = Status.NON_FINITE
+                    status[image] = Status.NON_FINITE
                 else:
-                    status[picture] = Status.DIVERGED if diverged[index] else Status.CONVERGED
+                    status[image] = Status.DIVERGED if diverged[index] else Status.CONVERGED
             running = running & ~stops
         state = new
     final[active[running]] = state.x[running]
@@ -292,7 +292,7 @@ def rounding(state: State, new: State) -> Tensor:
 
 def zeros_unless(usable: Tensor, values: Tensor) -> Tensor:
     """Return the batch ``values`` with zeros for the entries where ``usable``, ``(B,)``, does not hold."""
-    return values if bool(usable.all()) else torch.where(per_picture(usable, values), values, 0)
+    return values if bool(usable.all()) else torch.where(per_image(usable, values), values, 0)
 
 
 def all_finite(values: Tensor) -> Tensor:
@@ -301,7 +301,7 @@ def all_finite(values: Tensor) -> Tensor:
 
 
 def relative_change(new: Tensor, old: Tensor) -> Tensor:
-    """Return ``|new - old| / |new|`` of each picture, ``(B,)``; 0 where nothing changed."""
+    """Return ``|new - old| / |new|`` of each image, ``(B,)``; 0 where nothing changed."""
     change = torch.linalg.vector_norm((new - old).flatten(1), dim=1)
     size = torch.linalg.vector_norm(new.flatten(1), dim=1)
     return change / size.clamp_min(torch.finfo(new.dtype).tiny)

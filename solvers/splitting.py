@@ -1,6 +1,6 @@
 r"""The step that Douglas-Rachford splitting and ADMM share, with its exact envelope.
 
-Both minimise ``F = h + phi``, ``h = tau f``, ``D = prox_phi``. Written with ``x = prox_h(s)``, hence
+Both minimize ``F = h + phi``, ``h = tau f``, ``D = prox_phi``. Written with ``x = prox_h(s)``, hence
 ``s = x + grad h(x)``, a Douglas-Rachford step ``s+ = s + r (w - x)`` relaxed by ``r`` is
 
     w = D(x - grad h(x)),    x+ = argmin h + |. - s+|^2/2,    s+ = x + grad h(x) + r (w - x).
@@ -9,8 +9,8 @@ Its Lyapunov function (Themelis and Patrinos, SIAM J. Optim. 2020) is the Dougla
 
     E(x) = min_w h(x) + <grad h(x), w - x> + phi(w) + |w - x|^2/2 = h(x) - |grad h(x)|^2/2 + R(x - grad h(x)),
 
-exact at every picture, *because* the Moreau envelope ``R`` of ``phi`` is (see `gradprox.operators.learned_prox`).
-``E <= F``, with equality at fixed points, and for ``tau < 1/L_f`` it has the infimum and the minimisers of ``F``. For
+exact at every image, *because* the Moreau envelope ``R`` of ``phi`` is (see `gradprox.priors.learned_prox`).
+``E <= F``, with equality at fixed points, and for ``tau < 1/L_f`` it has the infimum and the minimizers of ``F``. For
 least squares with ``H = tau A^T A`` and ``d = x - x+``, and whatever ``phi``,
 
     E(x+) <= E(x) - <d, (I - H) ((I + H)/r - I/2) d>,
@@ -19,7 +19,7 @@ a descent for every ``tau < 1/L_f`` and ``0 < r < 2``. (Put ``w`` into the minim
 ``(I + H) d = -r (w - x)``.)
 
 Where the fit has no closed form, conjugate gradients leave an error that could hide a small descent. Then ``w`` itself
-is the next picture: ``E(w) <= F(w) <= E(x) - (1 - tau L_f)/2 |w - x|^2``.
+is the next image: ``E(w) <= F(w) <= E(x) - (1 - tau L_f)/2 |w - x|^2``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gradprox.batch import image_sum
 from gradprox.errors import InputError
-from gradprox.networks.base import image_sum
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.solver import State, choose
 

@@ -15,8 +15,8 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from gradprox.batch import image_sum
 from gradprox.errors import InputError
-from gradprox.networks.base import image_sum
 from gradprox.solvers.result import Result
 
 MAX_TRIALS = 8
@@ -113,11 +113,11 @@ def choose_strength(
 
 
 def best_strength(reconstruct: Reconstruction, reference: Tensor, strengths: Sequence[float]) -> Choice:
-    """Choose the strength with the highest mean PSNR against a reference: for tuning on known pictures.
+    """Choose the strength with the highest mean PSNR against a reference: for tuning on known images.
 
     Args:
         reconstruct: a reconstruction as a function of the strength.
-        reference: the true pictures ``(B, C, H, W)``, on the scale ``[0, 1]``.
+        reference: the true images ``(B, C, H, W)``, on the scale ``[0, 1]``.
         strengths: which to try.
 
     Raises:

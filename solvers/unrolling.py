@@ -15,8 +15,8 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.operators import LearnedProx
-from gradprox.problems import initial_picture
+from gradprox.physics import initial_image
+from gradprox.priors import LearnedProx
 from gradprox.solvers.solver import Solver, check_arguments
 
 
@@ -30,9 +30,9 @@ def unrolled(
     fidelity: DataFidelity | None = None,
     x0: Tensor | None = None,
 ) -> Tensor:
-    """Return the pictures after ``steps`` steps, ``(B, C, H, W)``, differentiable in the weights of ``prior``.
+    """Return the images after ``steps`` steps, ``(B, C, H, W)``, differentiable in the weights of ``prior``.
 
-    Memory grows with the steps. ``max_steps`` and ``tol`` of the solver play no part; NaNs are not looked for.
+    Memory grows with the steps. ``max_iter`` and ``tol`` of the solver play no part; NaNs are not looked for.
 
     Args:
         solver: the algorithm and its settings.
@@ -42,7 +42,7 @@ def unrolled(
         steps: how many, at least 1.
         fidelity: the data term; ``|A x - y|^2 / 2`` if not given.
         x0: where to start; ``solver(y, physics, prior).x`` for Jacobian-free backpropagation,
-            `gradprox.problems.initial_picture` if not given.
+            `gradprox.physics.initial_image` if not given.
 
     Raises:
         ValueError: ``steps`` is below 1.
@@ -52,7 +52,7 @@ def unrolled(
     Example:
         >>> import torch
         >>> from gradprox import load_model
-        >>> from gradprox.problems import CircularBlur, gaussian_kernel
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> from gradprox.solvers import HQS
         >>> clean, prior = torch.rand(1, 1, 24, 20), load_model("gray-fast").requires_grad_()
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
@@ -65,7 +65,7 @@ def unrolled(
         raise ValueError(f"at least one step is needed, got {steps}")
     check_arguments(y, physics, prior, fidelity, x0)
     data = solver.data_term(y, physics, fidelity)
-    state = solver.start(data, prior, initial_picture(y, physics) if x0 is None else x0)
+    state = solver.start(data, prior, initial_image(y, physics) if x0 is None else x0)
     for _ in range(steps):
         state = solver.step(data, prior, state)
     return state.x

@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: networks with random weights, small pictures, the shipped model."""
+"""Fixtures that many tests share: networks with random weights, small images, the shipped model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gradprox import load_model
 from gradprox.networks import IdentityPath, IdentityPathConfig
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that compete for cores with two threads each are slower than with one, commands they start included.
@@ -55,12 +55,12 @@ def shipped() -> LearnedProx:
 
 
 @pytest.fixture
-def picture() -> Tensor:
-    return smooth_picture(32, 40)
+def image() -> Tensor:
+    return smooth_image(32, 40)
 
 
-def smooth_picture(height: int, width: int, channels: int = 1) -> Tensor:
-    """Return a float64 picture ``(1, C, H, W)`` in [0, 1] with edges, flat parts and a ramp."""
+def smooth_image(height: int, width: int, channels: int = 1) -> Tensor:
+    """Return a float64 image ``(1, C, H, W)`` in [0, 1] with edges, flat parts and a ramp."""
     rows, columns = torch.meshgrid(
         torch.linspace(-1, 1, height, dtype=torch.float64),
         torch.linspace(-1, 1, width, dtype=torch.float64),
@@ -71,5 +71,5 @@ def smooth_picture(height: int, width: int, channels: int = 1) -> Tensor:
 
 
 @pytest.fixture
-def make_picture() -> Callable[..., Tensor]:
-    return smooth_picture
+def make_image() -> Callable[..., Tensor]:
+    return smooth_image

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -58,10 +58,10 @@ def setup_commands() -> list[str]:
     return [line for b in blocks(README) if b.language == "sh" for line in b.commands if "venv" in line]
 
 
-def lay_out_pictures(folder: Path, side: int) -> None:
+def lay_out_images(folder: Path, side: int) -> None:
     """Make the files that pages suppose their reader to have, ``side`` pixels a side."""
-    with Image.open(PICTURE) as picture:
-        small = picture.crop((64, 64, 64 + side, 64 + side))
+    with Image.open(IMAGE) as image:
+        small = image.crop((64, 64, 64 + side, 64 + side))
     for name in ("photo.png", "photo.jpg", "noisy.png"):
         small.save(folder / name)
     (folder / "FOLDER").mkdir()

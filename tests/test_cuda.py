@@ -10,8 +10,8 @@ from PIL import Image
 from gradprox import load_model, model_names
 from gradprox.certificates import certify
 from gradprox.networks import Equilibrium, IdentityPath, identity_path
-from gradprox.operators import posterior_deviation
-from gradprox.problems import CircularBlur, gaussian_kernel, gaussian_noise
+from gradprox.physics import CircularBlur, gaussian_kernel, gaussian_noise
+from gradprox.priors import posterior_deviation
 from gradprox.solvers.presets import SOLVERS, Task, preset
 from gradprox.training import Recipe, train
 
@@ -24,7 +24,7 @@ def _full_precision(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-def picture(channels: int, side: int = 160) -> torch.Tensor:
+def image(channels: int, side: int = 160) -> torch.Tensor:
     smooth = torch.rand(1, channels, side // 8, side // 8)
     return torch.nn.functional.interpolate(smooth, size=side, mode="bicubic").clamp(0, 1)
 
@@ -32,7 +32,7 @@ def picture(channels: int, side: int = 160) -> torch.Tensor:
 @pytest.mark.parametrize("name", model_names())
 def test_a_model_gives_what_it_gives_on_the_cpu(name):
     prox = load_model(name)
-    y = picture(prox.network.channels)
+    y = image(prox.network.channels)
     y = y + gaussian_noise(y, 0.1, torch.default_generator)
     if isinstance(prox.network, Equilibrium):
         # Iterations end a step apart where rounding decides: only what they end at is the same.
@@ -48,7 +48,7 @@ def test_a_model_gives_what_it_gives_on_the_cpu(name):
     torch.testing.assert_close(on_gpu.cpu(), deviation, rtol=relative, atol=1e-5)
 
 
-def test_a_picture_of_several_tiles_is_that_of_one(monkeypatch):
+def test_a_image_of_several_tiles_is_that_of_one(monkeypatch):
     prox, y = load_model("gray-small").to("cuda"), torch.rand(1, 1, 100, 90, device="cuda")
     whole = prox(y, 0.1)
     monkeypatch.setattr(identity_path, "GPU_TILE", 32)
@@ -64,7 +64,7 @@ def test_a_certificate_holds(name):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solver_gives_what_it_gives_on_the_cpu(solver):
-    x = picture(1, 96)
+    x = image(1, 96)
     noise = gaussian_noise(x, 0.02, torch.default_generator)
     results = {}
     for device in ("cpu", "cuda"):
@@ -85,9 +85,9 @@ def test_a_solver_gives_what_it_gives_on_the_cpu(solver):
 @pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores for float32 matrix multiplication")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_training_gives_what_it_gives_on_the_cpu_and_goes_on_after_a_stop(tmp_path, compiled):
-    data = tmp_path / "pictures"
+    data = tmp_path / "images"
     data.mkdir()
-    pixels = (255 * picture(1)[0, 0]).round().numpy().astype(np.uint8)
+    pixels = (255 * image(1)[0, 0]).round().numpy().astype(np.uint8)
     Image.fromarray(pixels).save(data / "a.png")
     # A fresh start would be a tight frame: its norm is attained at all frequencies, and rounding decides along which
     # one it is differentiated.

@@ -20,10 +20,10 @@ STABLE = {
     "Dense Elementwise EnergyGating GradNetC GradNetM GradientNetwork Identity IdentityPath IdentityPathConfig "
     "LinearSpline MGradNetC MGradNetM Modules One RadialMixture Rho Sigmoid SigmoidRho SmoothedNorm Softmax Softplus "
     "Squareplus Sum TanhMixture TanhRho",
-    "gradprox.operators": "GradientStepPrior Inverse LearnedProx ProximalPrior invert load_network network_bytes "
+    "gradprox.priors": "GradientStepPrior Inverse LearnedProx ProximalPrior invert load_network network_bytes "
     "network_from_bytes save_network value_at_prox",
-    "gradprox.problems": "BlockSensing CircularBlur HadamardSensing Sampling Sensing ValidBlur  "
-    "disk_kernel gaussian_kernel gaussian_matrix gaussian_noise initial_picture motion_kernel read_kernel read_kernels "
+    "gradprox.physics": "BlockSensing CircularBlur HadamardSensing Sampling Sensing ValidBlur  "
+    "disk_kernel gaussian_kernel gaussian_matrix gaussian_noise initial_image motion_kernel read_kernel read_kernels "
     "read_matrix read_measurements squared_norm write_measurements",
     "gradprox.solvers": "FISTA GD HQS PGD Callback Result Solver State Status Step",
     "gradprox.training": "Progress Recipe read_recipe train",
@@ -75,8 +75,8 @@ def test_what_users_are_shown_is_public():
     shown = [pair for code in shown_to_users() for pair in imports(code)]
     assert shown
     for module, name in shown:
-        if (module, name) == ("gradprox.cli.demo", "PICTURE"):
-            continue  # examples need a picture that is there
+        if (module, name) == ("gradprox.cli.demo", "IMAGE"):
+            continue  # examples need an image that is there
         assert module in STABLE or module in REFERENCED, module
         public = getattr(importlib.import_module(module), "__all__", None)
         assert not name.startswith("_") if public is None else name in public, (module, name)

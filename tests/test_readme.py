@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from gradprox.zoo import model_names, read_card
-from tests.printed import README, blocks, lay_out_pictures, run_command, run_python, setup_commands
+from tests.printed import README, blocks, lay_out_images, run_command, run_python, setup_commands
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lay_out_pictures(tmp_path, 64)
+    lay_out_images(tmp_path, 64)
     return tmp_path
 
 

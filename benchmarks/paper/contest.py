@@ -1,4 +1,4 @@
-"""One way to train and to score every competitor: same data, same optimiser, same number of parameters."""
+"""One way to train and to score every competitor: same data, same optimizer, same number of parameters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cascaded(cls: type[GradNetC] | type[MGradNetC], activation: Callable[[int], 
 def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
     """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane.
 
-    Biases start at a third of the usual size, so that the centres of the groups start near the samples.
+    Biases start at a third of the usual size, so that the centers of the groups start near the samples.
     """
     monotone = issubclass(cls, MGradNetM)
 
@@ -63,14 +63,14 @@ def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
     return build
 
 
-def centred(activation: Callable[[int], Activation]) -> Builder:
+def centered(activation: Callable[[int], Activation]) -> Builder:
     """Build ``W^T (g(W x + b) - g(b)) + a``, a monotone GradNet-M of one module without the module's weight.
 
     Biases start at a tenth of the usual size.
     """
 
     def build(dim: int, width: int) -> nn.Module:
-        network = Composed(Dense(dim, width), activation(width), centred=True)
+        network = Composed(Dense(dim, width), activation(width), centered=True)
         with torch.no_grad():
             network.operator.bias.mul_(1 / 10)
         return network
@@ -87,7 +87,7 @@ MONOTONE: dict[str, Builder] = {
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (radial)": radial(MGradNetM),
-    "mGradNet-M (softplus, centred)": centred(Softplus),
+    "mGradNet-M (softplus, centered)": centered(Softplus),
 }
 GENERAL: dict[str, Builder] = {
     "GradNet-C (tanh mixture)": cascaded(GradNetC, SIGNED_TANH),

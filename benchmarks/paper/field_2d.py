@@ -1,6 +1,6 @@
-"""The two-dimensional convex field on the unit square (arXiv 2404.07361, section 6), with error pictures.
+"""The two-dimensional convex field on the unit square (arXiv 2404.07361, section 6), with error images.
 
-python benchmarks/paper/field_2d.py --json field_2d.json --picture field_2d.png
+python benchmarks/paper/field_2d.py --json field_2d.json --image field_2d.png
 python benchmarks/paper/field_2d.py --literal
 """
 
@@ -43,7 +43,7 @@ def sample(count: int, generator: torch.Generator) -> Tensor:
 
 
 def draw(path: Path, errors: dict[str, Tensor]) -> None:
-    """Write a picture of ``log10 |error|`` over the square for each network."""
+    """Write an image of ``log10 |error|`` over the square for each network."""
     from matplotlib import pyplot as plt
 
     rows = math.ceil(len(errors) / 4)
@@ -64,18 +64,18 @@ def main() -> None:
     """Run the experiment."""
     parser = competition(__doc__, 300)
     parser.add_argument("--literal", action="store_true", help="the literal reading of the formula")
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     options = parser.parse_args()
     field = literal_field if options.literal else convex_field
     line = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
     grid = torch.cartesian_prod(line, line)
-    pictures: dict[str, Tensor] = {}
+    images: dict[str, Tensor] = {}
 
     def keep_errors(name: str, network: nn.Module, seed: int) -> dict[str, float]:
         with torch.no_grad():
             error = torch.linalg.vector_norm(network(grid) - field(grid), dim=1)
         if seed == 0:
-            pictures[name] = error.view(100, 100).T
+            images[name] = error.view(100, 100).T
         return {"largest_error": float(error.max())}
 
     settings = Training(lbfgs_steps=options.steps)
@@ -92,8 +92,8 @@ def main() -> None:
     )
     report = {"field": field.__name__, "training": asdict(settings), "results": results}
     write(options.json, report | lead(results))
-    if options.picture is not None:
-        draw(options.picture, pictures)
+    if options.image is not None:
+        draw(options.image, images)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def energy_gradient(x: Tensor) -> Tensor:
 
 
 def orbits(count: int, generator: torch.Generator) -> Tensor:
-    """Draw states on nearly circular orbits around the centre of mass, at distances of 0.8 to 1.6."""
+    """Draw states on nearly circular orbits around the center of mass, at distances of 0.8 to 1.6."""
     distance = 0.8 + 0.8 * torch.rand(count, 1, generator=generator)
     angle = 2 * math.pi * torch.rand(count, 1, generator=generator)
     along = torch.cat([angle.cos(), angle.sin()], dim=1)

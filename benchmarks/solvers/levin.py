@@ -2,8 +2,8 @@
 
     python benchmarks/solvers/levin.py --data Set12 --kernels Levin09.npz --json levin.json
 
-Each case is the middle of a picture, blurred as if periodic by one kernel, with Gaussian noise of 2.55/255 and
-7.65/255. Case ``i`` takes picture ``i`` and kernel ``i``, counted around, so that few cases cover all pictures and all
+Each case is the middle of an image, blurred as if periodic by one kernel, with Gaussian noise of 2.55/255 and
+7.65/255. Case ``i`` takes image ``i`` and kernel ``i``, counted around, so that few cases cover all images and all
 kernels. The rivals are given their best settings: those of a grid with the highest mean PSNR on the first cases
 themselves.
 
@@ -35,11 +35,11 @@ from rivals import total_variation
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.batch import write_json
+from gradprox.cli.jobs import write_json
 from gradprox.errors import InputError
-from gradprox.images import pictures_in
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, gaussian_noise, read_kernels
+from gradprox.images import images_in
+from gradprox.physics import CircularBlur, gaussian_noise, read_kernels
+from gradprox.priors import LearnedProx
 from gradprox.solvers import ScheduledHQS
 from gradprox.solvers.presets import Task, preset
 
@@ -54,9 +54,9 @@ Method = Callable[[Tensor, LinearPhysics], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A blurred picture, ``(1, 1, H, W)``."""
+    """A blurred image, ``(1, 1, H, W)``."""
 
-    picture: str
+    image: str
     kernel: str
     clean: Tensor
     y: Tensor
@@ -67,11 +67,11 @@ class Case:
         return float(PSNR()(method(self.y, self.physics), self.clean))
 
 
-def case(number: int, noise: float, pictures: list[Path], kernels: dict[str, Tensor], crop: int) -> Case:
+def case(number: int, noise: float, images: list[Path], kernels: dict[str, Tensor], crop: int) -> Case:
     """Return one case; ``noise`` is the standard deviation."""
-    path = pictures[number % len(pictures)]
-    # After each common period the pairing moves on, until every picture has met every kernel.
-    shift = number // math.lcm(len(pictures), len(kernels))
+    path = images[number % len(images)]
+    # After each common period the pairing moves on, until every image has met every kernel.
+    shift = number // math.lcm(len(images), len(kernels))
     name, kernel = list(kernels.items())[(number + shift) % len(kernels)]
     clean = read_middle(path, crop)
     physics = CircularBlur(kernel, (clean.shape[-2], clean.shape[-1]))
@@ -99,7 +99,7 @@ def rivals(prior: LearnedProx, noise: float) -> dict[str, dict[str, Method]]:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of pictures.")],
+    data: Annotated[Path, typer.Option(help="Folder of images.")],
     kernels: Annotated[str, typer.Option(help="A .npz, .npy or .mat file of kernels.")],
     crop: Annotated[int, typer.Option(help="Pixels a side, at most.")] = 128,
     cases: Annotated[int, typer.Option(help="Cases a noise level.")] = 24,
@@ -116,10 +116,10 @@ def main(
         figures = json.loads(report.read_text(encoding="utf-8"))
         if figures["settings"] != settings:
             raise InputError(f"{report}: was measured with {figures['settings']}: name another file")
-    prior, blurs, paths = load_model(model), read_kernels(kernels), pictures_in(data)
+    prior, blurs, paths = load_model(model), read_kernels(kernels), images_in(data)
     for level in LEVELS:
         noise, label = level / 255, f"{level:g}/255"
-        made = partial(case, noise=noise, pictures=paths, kernels=blurs, crop=crop)
+        made = partial(case, noise=noise, images=paths, kernels=blurs, crop=crop)
         if label not in figures["tuned"]:
             first = [made(number) for number in range(min(tuning, cases))]
             figures["tuned"][label] = {
@@ -137,7 +137,7 @@ def main(
         rows = figures["cases"].setdefault(label, [])
         for number in range(len(rows), cases):
             current = made(number)
-            row: dict[str, Any] = {"picture": current.picture, "kernel": current.kernel}
+            row: dict[str, Any] = {"image": current.image, "kernel": current.kernel}
             rows.append(row | {name: current.psnr(method) for name, method in methods.items()})
             save(report, figures)
         for name in methods:

@@ -1,4 +1,4 @@
-"""The middle of a picture: what a benchmark restores when whole pictures take too long."""
+"""The middle of an image: what a benchmark restores when whole images take too long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradprox.images import read_gray
 
 
 def read_middle(path: Path, side: int | None) -> Tensor:
-    """Return a picture ``(1, 1, H, W)``, or of it the middle, at most ``side`` pixels high and wide."""
+    """Return an image ``(1, 1, H, W)``, or of it the middle, at most ``side`` pixels high and wide."""
     whole = read_gray(path)
     height, width = (length if side is None else min(length, side) for length in whole.shape[-2:])
     top, left = (whole.shape[-2] - height) // 2, (whole.shape[-1] - width) // 2

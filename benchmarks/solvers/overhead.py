@@ -3,7 +3,7 @@
     python benchmarks/solvers/overhead.py --side 256 --json overhead.json
 
 Proximal gradient descent on a circular blur. The hand-written loop has ``A^T y`` at hand and computes nothing but its
-next picture; gradprox's also has the exact objective, the residual and the status of each picture. With the identity in
+next image; gradprox's also has the exact objective, the residual and the status of each image. With the identity in
 the model's place everything but the loop is gone.
 """
 
@@ -20,11 +20,11 @@ from rivals import plug_and_play
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.batch import write_json
+from gradprox.batch import image_sum
+from gradprox.cli.jobs import write_json
 from gradprox.networks import GradientNetwork
-from gradprox.networks.base import image_sum
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, motion_kernel
+from gradprox.physics import CircularBlur, motion_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import PGD
 
 SIGMA = 0.03
@@ -66,7 +66,7 @@ def loops(prior: LearnedProx, side: int) -> dict[str, Loop]:
         return x
 
     def ours(steps: int) -> object:
-        return PGD(sigma=SIGMA, stepsize=1.0, max_steps=steps, tol=0)(y, physics, prior)
+        return PGD(sigma=SIGMA, stepsize=1.0, max_iter=steps, tol=0)(y, physics, prior)
 
     def deepinvs(steps: int) -> object:
         return plug_and_play(prior, SIGMA, steps, y, physics)
@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--side", type=int, default=256, help="pixels a side of the picture")
+    parser.add_argument("--side", type=int, default=256, help="pixels a side of the image")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

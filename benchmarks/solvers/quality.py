@@ -2,13 +2,13 @@
 
     python benchmarks/solvers/quality.py --data FOLDER --crop 128 --json quality-gray-fast.json
 
-Without a folder one small crop of the demo's picture is restored, which takes minutes. Each solver runs with its
+Without a folder one small crop of the demo's image is restored, which takes minutes. Each solver runs with its
 preset; ``scheduled hqs`` is the uncertified form. ``close`` is the time to reach 0.1 dB of the final PSNR, warm start
-included. ``--plots FOLDER`` draws the first picture's PSNR against time, and, of the run after the warm start, the
+included. ``--plots FOLDER`` draws the first image's PSNR against time, and, of the run after the warm start, the
 objective above its last value.
 
 Beside them stand deepinv's plug-and-play loop, PGD with the same model, and deepinv's total variation; each has the
-noise level, or the weight, out of a grid, that is best in the mean for these very pictures.
+noise level, or the weight, out of a grid, that is best in the mean for these very images.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from rivals import TV_ITERATIONS, plug_and_play, total_variation
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.batch import write_json
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
+from gradprox.cli.jobs import write_json
 from gradprox.files import written_whole
-from gradprox.images import pictures_in
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, HadamardSensing, gaussian_noise, initial_picture, motion_kernel
+from gradprox.images import images_in
+from gradprox.physics import CircularBlur, HadamardSensing, gaussian_noise, initial_image, motion_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import Callback, Result, ScheduledHQS
 from gradprox.solvers.presets import SOLVERS, Task, preset
 
@@ -51,7 +51,7 @@ LOOP_STEPS = 100
 
 Run = Callable[[Tensor, LinearPhysics, LearnedProx, Callback], Result]
 Rival = Callable[[Tensor, LinearPhysics], Tensor]
-Case = tuple[Tensor, Tensor, LinearPhysics]  # a picture, its measurements, the operator
+Case = tuple[Tensor, Tensor, LinearPhysics]  # an image, its measurements, the operator
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Row:
-    """What a solver did on one picture, or on average."""
+    """What a solver did on one image, or on average."""
 
     psnr: float
     steps: float
@@ -171,13 +171,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder of pictures")
-    parser.add_argument("--crop", type=int, help="pixels a side of a crop from the middle of each picture")
+    parser.add_argument("--data", type=Path, help="folder of images")
+    parser.add_argument("--crop", type=int, help="pixels a side of a crop from the middle of each image")
     parser.add_argument("--model", default="gray-fast")
     parser.add_argument("--plots", type=Path, help="draw into this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
-    paths = pictures_in(arguments.data) if arguments.data else [PICTURE]
+    paths = images_in(arguments.data) if arguments.data else [IMAGE]
     crop = arguments.crop or (None if arguments.data else CROP)
     prior = load_model(arguments.model)
     figures: dict[str, dict[str, dict[str, float]]] = {}
@@ -189,8 +189,8 @@ def main() -> None:
             y = physics.A(clean)
             y = y + gaussian_noise(y, NOISE[task], torch.Generator().manual_seed(len(cases)))
             cases.append((clean, y, physics))
-        start = fmean(float(PSNR()(initial_picture(y, physics), clean)) for clean, y, physics in cases)
-        typer.echo(f"{task.value}: {len(cases)} pictures, start {start:.2f} dB, model {arguments.model}")
+        start = fmean(float(PSNR()(initial_image(y, physics), clean)) for clean, y, physics in cases)
+        typer.echo(f"{task.value}: {len(cases)} images, start {start:.2f} dB, model {arguments.model}")
         typer.echo(f"  {'solver':<16}{'PSNR':>8}{'steps':>8}{'seconds':>9}{'close':>8}{'increases':>11}")
         means, curves = dict[str, dict[str, float]](), dict[str, Curve]()
         for name, run in contestants(task).items():

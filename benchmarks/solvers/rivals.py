@@ -6,14 +6,14 @@ import deepinv
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 TV_ITERATIONS = 60
 TV_INNER_ITERATIONS = 10
 
 
 def total_variation(weight: float, y: Tensor, physics: LinearPhysics) -> Tensor:
-    """Minimise ``|A x - y|^2/2 + weight TV(x)`` by deepinv's ADMM."""
+    """Minimize ``|A x - y|^2/2 + weight TV(x)`` by deepinv's ADMM."""
     prior = deepinv.optim.TVPrior(n_it_max=TV_INNER_ITERATIONS)
     prior.TVModel.tau = 0.1  # deepinv's 0.01 needs thousands of iterations on the scale [0, 1]
     algorithm = deepinv.optim.optim_builder(

@@ -3,7 +3,7 @@
 A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
 ``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them, and
 ``benchmarks/figures/runtime-ANYTHING.json``, as ``benchmarks/runtime.py --json`` does, and
-``benchmarks/figures/operators-SET.json``, as ``benchmarks/operators.py --json`` does.
+``benchmarks/figures/operators-SET.json``, as ``benchmarks/priors.py --json`` does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Run:
     """One benchmark file.
 
     Attributes:
-        test_set: name of the folder of pictures.
+        test_set: name of the folder of images.
         report: what ``gradprox evaluate --json`` wrote.
     """
 
@@ -108,7 +108,7 @@ def denoising_table() -> str:
         for card in cards
         for test_set, row in card.psnr.items()
     ]
-    return _table(("model", "pictures", *(f"noise {level}" for level in levels)), rows)
+    return _table(("model", "images", *(f"noise {level}" for level in levels)), rows)
 
 
 def benchmarks_table() -> str:
@@ -116,23 +116,23 @@ def benchmarks_table() -> str:
     rows = []
     for run in runs():
         words, command = run.describe()
-        mean, pictures = run.report["mean"], run.report["images"]
+        mean, images = run.report["mean"], run.report["images"]
         rows.append(
             (
                 f"`{run.report['model']}`",
                 words,
-                f"{run.test_set} ({len(pictures)})",
+                f"{run.test_set} ({len(images)})",
                 f"{mean['psnr_input']:.2f}",
                 f"{mean['psnr']:.2f}",
                 f"{mean['ssim']:.4f}",
-                str(sum(picture["objective_increases"] for picture in pictures)),
+                str(sum(image["objective_increases"] for image in images)),
                 f"`{command}`",
             )
         )
     columns = (
         "model",
         "what",
-        "pictures",
+        "images",
         "input, dB",
         "restored, dB",
         "SSIM",
@@ -171,17 +171,17 @@ def runtime_table() -> str:
 
 
 def operators_table() -> str:
-    """Return the shipped models beside other denoisers: means over the pictures of a folder."""
+    """Return the shipped models beside other denoisers: means over the images of a folder."""
     rows = []
     for path in sorted(FIGURES.glob("operators-*.json")):
         found, test_set = json.loads(path.read_text(encoding="utf-8")), path.stem.split("-")[1]
-        command = f"python benchmarks/operators.py --data {test_set} --noise {found['noise']:g}"
-        for name, pictures in found["rows"].items():
-            mean = {key: fmean(picture[key] for picture in pictures) for key in pictures[0]}
+        command = f"python benchmarks/priors.py --data {test_set} --noise {found['noise']:g}"
+        for name, images in found["rows"].items():
+            mean = {key: fmean(image[key] for image in images) for key in images[0]}
             rows.append(
                 (
                     f"`{name}`",
-                    f"{test_set} ({len(pictures)})",
+                    f"{test_set} ({len(images)})",
                     f"{mean['psnr']:.2f}",
                     f"{mean['ssim']:.4f}",
                     f"{mean['seconds_per_megapixel']:.2f}",
@@ -190,7 +190,7 @@ def operators_table() -> str:
                     f"`{command} --threads {found['threads']}`",
                 )
             )
-    columns = ("operator", "pictures", "PSNR, dB", "SSIM", "s/Mpx", "kFLOP a pixel", "share", "command")
+    columns = ("operator", "images", "PSNR, dB", "SSIM", "s/Mpx", "kFLOP a pixel", "share", "command")
     return _table(columns, rows)
 
 

@@ -1,9 +1,9 @@
-// Denoise a picture with onnxruntime-web (WebAssembly), under Node or, with fetch in place of readFile, in a browser.
+// Denoise a image with onnxruntime-web (WebAssembly), under Node or, with fetch in place of readFile, in a browser.
 //
 //   npm install
 //   node denoise.mjs denoiser.onnx noisy.f32 clean.f32 HEIGHT WIDTH NOISE
 //
-// Pictures are raw little-endian float32 samples on the scale [0, 1], row by row, one channel after the other:
+// Images are raw little-endian float32 samples on the scale [0, 1], row by row, one channel after the other:
 // what numpy's `array.astype("<f4").tofile(path)` writes of (C, H, W).
 
 import { readFile, rename, writeFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ if (!Number.isInteger(channels) || channels % taken !== 0) {
   exit(1);
 }
 
-// A gray model takes the channels one by one, as a batch; a colour model takes three together.
+// A gray model takes the channels one by one, as a batch; a color model takes three together.
 const y = new ort.Tensor("float32", samples, [channels / taken, taken, rows, columns]);
 const sigma = new ort.Tensor("float32", Float32Array.of(Number(noise)), [1]);
 const { x } = await session.run({ y, sigma });

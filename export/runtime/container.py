@@ -15,14 +15,14 @@ from gradprox.errors import InputError
 from gradprox.export.runtime import protobuf
 
 FORMAT_NAME, FORMAT_VERSION = "gradprox-onnx", 1
-PREFIX = "gradprox."  # as `gradprox.operators.onnx_weights.PREFIX`, which needs torch
+PREFIX = "gradprox."  # as `gradprox.priors.onnx_weights.PREFIX`, which needs torch
 _SEAL = PREFIX + "sha256"
 # Protobuf, and with it ONNX Runtime, stops at 2 GiB.
 _LARGEST = 2**31 - 1
 
 
 def seal(model: bytes) -> bytes:
-    """Return a serialised model with its checksum appended."""
+    """Return a serialized model with its checksum appended."""
     return model + _seal_of(model)
 
 

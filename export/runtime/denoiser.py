@@ -15,10 +15,10 @@ from gradprox.errors import InputError
 from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
 from gradprox.export.runtime.tiling import spans
 
-# Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the picture, large
+# Pixels a side of a window without its halo. Small enough that peak memory hardly grows with the image, large
 # enough that the halo costs little.
 TILE = 256
-# Pixels of a picture from which it pays to prepare the model for its noise level.
+# Pixels of an image from which it pays to prepare the model for its noise level.
 SPECIALISE = 192 * 192
 
 
@@ -30,16 +30,16 @@ class OnnxDenoiser:
         provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
-        tile: pixels a side of the windows in which a picture is processed; ``None`` takes it whole, which needs
+        tile: pixels a side of the windows in which an image is processed; ``None`` takes it whole, which needs
             about 1.4 GB a megapixel for every 64 filters, 2.2 GB where a model iterates. One that does not is
-            local, with a halo that the file states, so windows are exact; but not of a quantised model, whose
-            rounding depends on all of a window. One that does always takes pictures whole.
-        allow_uncertified: run a quantised model too, which is no certified proximal operator.
+            local, with a halo that the file states, so windows are exact; but not of a quantized model, whose
+            rounding depends on all of a window. One that does always takes images whole.
+        allow_uncertified: run a quantized model too, which is no certified proximal operator.
 
     Attributes:
         certified: whether it is the proximal operator that its network is, but for rounding and, where it
             iterates, its tolerance.
-        channels: of the pictures it takes together: 1 or 3.
+        channels: of the images it takes together: 1 or 3.
         halo: how many pixels away an input can change an output; ``None`` if any.
         has_potential: whether the file was exported with its potential, for `with_potential`.
         provider: the provider in use.
@@ -79,8 +79,8 @@ class OnnxDenoiser:
             )
         self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
         if self.channels not in (1, 3):
-            raise InputError(f"{path}: its metadata says the pictures have {self.channels!r} channels")
-        # What iterates, to a tolerance, reaches as far as a picture does; what does not, only so far.
+            raise InputError(f"{path}: its metadata says the images have {self.channels!r} channels")
+        # What iterates, to a tolerance, reaches as far as an image does; what does not, only so far.
         if (
             self.halo is not None
             if "tolerance" in self.metadata
@@ -92,9 +92,9 @@ class OnnxDenoiser:
         """Return ``D(y)``, float32; a gray model takes the channels one by one.
 
         Args:
-            y: pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; nothing is clipped.
+            y: images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; nothing is clipped.
                 ``C`` is the model's ``channels``, or any number where those are 1.
-            sigma: noise level on the scale of ``y``: one number, or one for each of the ``B`` pictures.
+            sigma: noise level on the scale of ``y``: one number, or one for each of the ``B`` images.
 
         Raises:
             InputError: ``y`` is not such an array; values that are not finite, in ``y`` or in the result; a noise
@@ -105,15 +105,15 @@ class OnnxDenoiser:
         """
         y, levels = self._checked(y, sigma)
         out = np.empty(y.shape, np.float32)
-        for picture, result, level in zip(y, out, levels, strict=True):
-            for together in self._together(picture):
-                self._denoise(single("the picture", picture[together]), level, result[together])
+        for image, result, level in zip(y, out, levels, strict=True):
+            for together in self._together(image):
+                self._denoise(single("the image", image[together]), level, result[together])
         return out
 
     def with_potential(
         self, y: NDArray[Any], sigma: ArrayLike
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return ``D(y)``, and the convex ``Phi(y)``, ``(B,)``, whose gradient it is; of pictures taken whole.
+        """Return ``D(y)``, and the convex ``Phi(y)``, ``(B,)``, whose gradient it is; of images taken whole.
 
         Args:
             y: as of a call.
@@ -129,19 +129,19 @@ class OnnxDenoiser:
         for number, level in enumerate(levels):
             noise, constants = _noise(level, y[number, 0].size)
             for together in self._together(y[number]):
-                planes = single("the picture", y[number, together])
+                planes = single("the image", y[number, together])
                 found = self._run({"y": planes[None], **noise}, constants)
                 out[number, together] = finite("the result", found["x"][0])
                 potential[number] += finite("the potential", found["potential"])[0]
         return out, potential
 
     def to_device(self, y: NDArray[Any]) -> OrtValue:
-        """Copy pictures ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
+        """Copy images ``(B, channels, H, W)`` of any floating-point type to where the model runs, as float32.
 
         Raises:
             InputError: they are no such array, or contain NaN or infinite values.
         """
-        return self._session.to_device(single("the picture", _pictures(y)))
+        return self._session.to_device(single("the image", _images(y)))
 
     def on_device(self, y: OrtValue, sigma: float, out: OrtValue | None = None) -> OrtValue:
         """Return ``D(y)`` without moving it off the device, whole: for loops that run there.
@@ -150,8 +150,8 @@ class OnnxDenoiser:
         says whether a model that iterates has arrived.
 
         Args:
-            y: float32 pictures ``(B, channels, H, W)`` from `to_device`, from here, or from another library by
-                ``onnxruntime.OrtValue.from_dlpack``. A gray model takes colours as a batch.
+            y: float32 images ``(B, channels, H, W)`` from `to_device`, from here, or from another library by
+                ``onnxruntime.OrtValue.from_dlpack``. A gray model takes colors as a batch.
             sigma: noise level.
             out: of the shape of ``y``, to be written to, and not ``y`` itself; new memory if not given.
 
@@ -163,7 +163,7 @@ class OnnxDenoiser:
         shape = y.shape()
         if y.data_type() != "tensor(float)" or len(shape) != 4 or shape[1] != self.channels or 0 in shape:
             raise InputError(
-                f"expected float32 pictures (B, {self.channels}, H, W), got {y.data_type()} of shape {shape}"
+                f"expected float32 images (B, {self.channels}, H, W), got {y.data_type()} of shape {shape}"
             )
         if out is not None and (out.data_type() != y.data_type() or out.shape() != shape or out is y):
             raise InputError(f"expected another float32 tensor of shape {shape} to write to")
@@ -172,23 +172,23 @@ class OnnxDenoiser:
         return self._session.run_on_device({"y": y}, small, constants, "x", out)
 
     def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Return pictures and the noise level of each, or raise `InputError`."""
-        y = _pictures(y)
+        """Return images and the noise level of each, or raise `InputError`."""
+        y = _images(y)
         if self.channels not in (1, y.shape[1]):
-            raise InputError(f"expected pictures of {self.channels} channels, got {y.shape[1]}")
+            raise InputError(f"expected images of {self.channels} channels, got {y.shape[1]}")
         return y, np.broadcast_to(_levels(sigma, len(y)), len(y))
 
-    def _together(self, picture: NDArray[Any]) -> Iterator[slice]:
+    def _together(self, image: NDArray[Any]) -> Iterator[slice]:
         """Yield the channels that the model takes together: no more at a time, so that memory does not grow."""
-        for first in range(0, len(picture), self.channels):
+        for first in range(0, len(image), self.channels):
             yield slice(first, first + self.channels)
 
     def _run(self, inputs: dict[str, NDArray[Any]], constants: dict[str, float]) -> dict[str, NDArray[Any]]:
-        """Run the model; warn where a picture has not arrived."""
+        """Run the model; warn where an image has not arrived."""
         found = self._session.run(inputs, constants)
         if not np.all(found.get("arrived", True)):
             warnings.warn(
-                f"{self.path}: a picture is short of the model's tolerance after its last step",
+                f"{self.path}: an image is short of the model's tolerance after its last step",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -206,12 +206,12 @@ class OnnxDenoiser:
                 out[:, rows.kept, columns.kept] = finite("the result", x[0, :, rows.inner, columns.inner])
 
 
-def _pictures(y: object) -> NDArray[Any]:
+def _images(y: object) -> NDArray[Any]:
     """Return an array ``(B, C, H, W)``, or raise `InputError`."""
     array = np.asarray(y)
     if array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
         raise InputError(
-            f"expected floating-point pictures (B, C, H, W), got {array.dtype} of shape {array.shape}"
+            f"expected floating-point images (B, C, H, W), got {array.dtype} of shape {array.shape}"
         )
     return array
 

@@ -184,7 +184,7 @@ class Session:
 def open_session(
     content: bytes, provider: str, *, allow_fallback: bool, threads: int | None, label: str
 ) -> onnxruntime.InferenceSession:
-    """Load a serialised model on ``provider``, and nowhere else unless ``allow_fallback``.
+    """Load a serialized model on ``provider``, and nowhere else unless ``allow_fallback``.
 
     Raises:
         InputError: the provider is unknown or cannot be used, ``threads`` is not positive, or ONNX Runtime cannot
@@ -194,7 +194,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = 0 if threads is None else whole_number("threads", threads, 1)
-    # Pictures come in all sizes: a memory plan for each would only pile up.
+    # Images come in all sizes: a memory plan for each would only pile up.
     options.enable_mem_pattern = False
     try:
         session = onnxruntime.InferenceSession(content, options, [wanted])

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from gradprox.errors import InputError
 from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
 
-STATUS = ("max_steps", "converged", "non_finite")
+STATUS = ("max_iter", "converged", "non_finite")
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """Restored pictures and their record, per picture; as `gradprox.solvers.Result`.
+    """Restored images and their record, per image; as `gradprox.solvers.Result`.
 
     Attributes:
-        x: pictures ``(B, C, H, W)``, float32.
-        status: why each stopped: ``"converged"``, ``"max_steps"`` or ``"non_finite"``, which leaves the last finite
-            picture.
+        x: images ``(B, C, H, W)``, float32.
+        status: why each stopped: ``"converged"``, ``"max_iter"`` or ``"non_finite"``, which leaves the last finite
+            image.
         steps: steps each took, ``(B,)``.
         objective: ``(B, K + 1)``, before the first and after each step; NaN where it is not known.
-        residual: relative change of each step, ``(B, K)``; NaN after a picture has stopped.
+        residual: relative change of each step, ``(B, K)``; NaN after an image has stopped.
     """
 
     x: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Restoration:
 class OnnxSolver:
     """A plug-and-play solver in ONNX Runtime: for deblurring, or for compressed sensing.
 
-    Pictures are processed whole, which needs about 2 GB a megapixel for every 64 filters.
+    Images are processed whole, which needs about 2 GB a megapixel for every 64 filters.
 
     Args:
         path: a file written by `gradprox.export.export_solver`.
@@ -49,7 +49,7 @@ class OnnxSolver:
     Attributes:
         algorithm: ``"pgd"`` or ``"gd"``.
         problem: ``"deblur"`` or ``"cs"``.
-        channels: of the pictures it takes: 3, or 1, which stands for any number.
+        channels: of the images it takes: 3, or 1, which stands for any number.
         boundary: of a blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
         provider: the provider in use.
         metadata: everything the file says of itself, by key.
@@ -102,20 +102,20 @@ class OnnxSolver:
         sigma: float,
         strength: float = 1.0,
         stepsize: float | None = None,
-        n_iter: int = 200,
+        max_iter: int = 200,
         tol: float = 1e-4,
     ) -> Restoration:
-        """Restore pictures.
+        """Restore images.
 
         Args:
-            y: blurred pictures ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or
+            y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or
                 measurements, ``(B, C, m)`` or ``(B, C, blocks, m)``.
-            kernel: of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the pictures.
+            kernel: of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
             sigma: noise level at which the learned prox is used: the larger, the smoother.
             strength: weight of the prior: ``lambda`` of GD; multiplies ``sigma`` in PGD.
             stepsize: ``1/|A|^2`` (PGD) or ``1/(|A|^2 + strength)`` (GD) if not given.
-            n_iter: step budget; 0 returns the start: the photo, or ``A^T y``.
-            tol: a picture has converged when it changes by at most this, relatively.
+            max_iter: step budget; 0 returns the start: the photo, or ``A^T y``.
+            tol: an image has converged when it changes by at most this, relatively.
 
         Raises:
             InputError: arguments that are not such, values that are not finite, or a step size at which the
@@ -123,9 +123,7 @@ class OnnxSolver:
         """
         y = np.asarray(y)
         if y.ndim < 3 or y.dtype.kind != "f" or y.size == 0:
-            raise InputError(
-                f"expected floating-point pictures (B, C, ...), got {y.dtype} of shape {y.shape}"
-            )
+            raise InputError(f"expected floating-point images (B, C, ...), got {y.dtype} of shape {y.shape}")
         y = single("y", y)
         if self.channels not in (1, y.shape[1]):
             raise InputError(f"expected {self.channels} channels, got y of shape {y.shape}")
@@ -137,12 +135,12 @@ class OnnxSolver:
         else:
             kernel = _kernel(kernel)
             if y.ndim != 4 or kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
-                raise InputError(f"the kernel {kernel.shape[2:]} is larger than the picture {y.shape[2:]}")
+                raise InputError(f"the kernel {kernel.shape[2:]} is larger than the image {y.shape[2:]}")
         sigma, strength, tol = _number("sigma", sigma), _number("strength", strength), _number("tol", tol)
         for name, value in (("sigma", sigma), ("strength", strength)):
             if value <= 0:
                 raise InputError(f"{name} must be positive, got {value:g}")
-        n_iter = whole_number("n_iter", n_iter, 0)
+        max_iter = whole_number("max_iter", max_iter, 0)
         if not 0 <= tol < 1:
             raise InputError(f"tol must be in [0, 1), got {tol:g}")
         limit = self.stepsize_limit(kernel, strength)
@@ -156,7 +154,7 @@ class OnnxSolver:
             {
                 "y": y,
                 **({} if kernel is None else {"kernel": kernel}),
-                "n_iter": np.array(n_iter, np.int64),
+                "max_iter": np.array(max_iter, np.int64),
                 "stepsize": np.array([stepsize], np.float32),
                 "tol": np.array([tol], np.float32),
             },

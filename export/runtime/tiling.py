@@ -1,4 +1,4 @@
-"""Cutting a picture into overlapping windows, from each of which some pixels are kept."""
+"""Cutting an image into overlapping windows, from each of which some pixels are kept."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def spans(length: int, side: int, halo: int) -> Iterator[Span]:
     """Cut an axis into the fewest stretches of at most ``side`` pixels, all of about one length.
 
     Each is read with ``halo`` pixels on either side. At the ends of the axis there are none: the model itself
-    continues the picture there, and does so exactly.
+    continues the image there, and does so exactly.
     """
     parts = -(-length // side)
     for start, stop in pairwise(length * part // parts for part in range(parts + 1)):

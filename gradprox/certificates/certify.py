@@ -177,7 +177,7 @@ def _checks(worst: dict[str, float], size: float, proven: float | None, monotone
             name="derivative defect",
             value=worst["derivative"],
             limit=DERIVATIVE_LIMIT,
-            meaning="finite differences contradict the derivative: the map has steps, as quantised ones do",
+            meaning="finite differences contradict the derivative: the map has steps, as quantized ones do",
         ),
     ]
     if monotone:

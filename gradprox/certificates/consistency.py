@@ -10,7 +10,7 @@ from torch import Tensor
 Map = Callable[[Tensor], Tensor]
 
 # Step of central differences in double precision: of a denoiser in units of the noise level, the scale on which its
-# gates open, so that few of their kinks are crossed; of another map on the scale of pictures in [0, 1].
+# gates open, so that few of their kinks are crossed; of another map on the scale of images in [0, 1].
 STEP = 1e-5
 
 
@@ -19,7 +19,7 @@ def derivative_defect(
 ) -> float:
     """Return the largest relative distance between central differences, over ``STEP * scale``, and ``J v``.
 
-    A map with steps in it, such as a quantised one, has a derivative that says nothing about it.
+    A map with steps in it, such as a quantized one, has a derivative that says nothing about it.
     """
     worst, step = 0.0, STEP * scale
     for v in directions:

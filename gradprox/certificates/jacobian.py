@@ -16,7 +16,7 @@ def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """
     size = x.numel()
     if size > 4096:
-        raise ValueError(f"a dense Jacobian of {size} x {size} entries is too large: take a smaller picture")
+        raise ValueError(f"a dense Jacobian of {size} x {size} entries is too large: take a smaller image")
 
     def flat(v: Tensor) -> Tensor:
         return operator(v.view_as(x)).flatten()

@@ -1,13 +1,16 @@
 """Gradient networks: maps with a symmetric Jacobian, monotone ones among them, by construction."""
 
-from gradprox.networks.activation import Activation
-from gradprox.networks.analysis import AnalysisOperator, Dense
 from gradprox.networks.base import GradientNetwork
-from gradprox.networks.blind import BlindGradientNetwork
-from gradprox.networks.cascade import Cascade
-from gradprox.networks.composed import Composed
-from gradprox.networks.convolution import Conv2d
-from gradprox.networks.elementwise import (
+from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConfig
+from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
+from gradprox.networks.denoisers.mixture import MixtureLevel
+from gradprox.networks.family.activation import Activation
+from gradprox.networks.family.analysis import AnalysisOperator, Dense
+from gradprox.networks.family.blind import BlindGradientNetwork
+from gradprox.networks.family.cascade import Cascade
+from gradprox.networks.family.composed import Composed
+from gradprox.networks.family.convolution import Conv2d
+from gradprox.networks.family.elementwise import (
     Cubic,
     Elementwise,
     Identity,
@@ -16,16 +19,13 @@ from gradprox.networks.elementwise import (
     Softplus,
     TanhMixture,
 )
-from gradprox.networks.equilibrium import Equilibrium, EquilibriumConfig
-from gradprox.networks.gradnet_c import GradNetC, MGradNetC
-from gradprox.networks.gradnet_m import GradNetM, MGradNetM
-from gradprox.networks.group import EnergyGating, SmoothedNorm, Softmax
-from gradprox.networks.identity_path import IdentityPath, IdentityPathConfig
-from gradprox.networks.mixture import MixtureLevel
-from gradprox.networks.modules import Modules
-from gradprox.networks.radial import RadialMixture
-from gradprox.networks.sums import ConicSum, Sum
-from gradprox.networks.transforms import One, Rho, SigmoidRho, Squareplus, TanhRho
+from gradprox.networks.family.gradnet_c import GradNetC, MGradNetC
+from gradprox.networks.family.gradnet_m import GradNetM, MGradNetM
+from gradprox.networks.family.group import EnergyGating, SmoothedNorm, Softmax
+from gradprox.networks.family.modules import Modules
+from gradprox.networks.family.outer_derivatives import One, Rho, SigmoidRho, Squareplus, TanhRho
+from gradprox.networks.family.radial import RadialMixture
+from gradprox.networks.family.sums import ConicSum, Sum
 
 __all__ = [
     "Activation",

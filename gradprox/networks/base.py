@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
-
-def image_sum(x: Tensor) -> Tensor:
-    """Sum each image of ``(B, ...)`` in double precision, giving ``(B,)``.
-
-    A potential adds up millions of terms; in single precision its rounding would hide the last steps of a
-    descent. Devices without double precision (Apple's MPS) accumulate in the input's own type.
-    """
-    accumulate = x.dtype if x.device.type == "mps" else torch.float64
-    return x.flatten(1).sum(dim=1, dtype=accumulate)
-
-
-def per_picture(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value a picture, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
-    shaped = values.view(-1, *[1] * (x.ndim - 1))
-    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
+from gradprox.batch import image_sum
 
 
 class GradientNetwork(nn.Module, ABC):
@@ -32,7 +17,7 @@ class GradientNetwork(nn.Module, ABC):
     Attributes:
         monotone: whether the Jacobian is positive semidefinite for *every* value of the weights: a fact of the
             architecture, known when it is built, not of a training run.
-        channels: of the pictures ``(B, channels, H, W)`` it takes; None if the network fits other shapes.
+        channels: of the images ``(B, channels, H, W)`` it takes; None if the network fits other shapes.
     """
 
     monotone: bool

@@ -1,4 +1,4 @@
-"""Cutting a picture into tiles: exact for local operators, and faster and smaller in memory than whole maps."""
+"""Cutting an image into tiles: exact for local operators, and faster and smaller in memory than whole maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-# From malloc.h. A block may be 32 MB at most: larger than a map of one picture's tile in any shipped model, whose maps
+# From malloc.h. A block may be 32 MB at most: larger than a map of one image's tile in any shipped model, whose maps
 # together take less than 256 MB.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT = 2**25, 2**28
@@ -35,11 +35,11 @@ class Tile(NamedTuple):
         return x[..., self.top : self.bottom, self.left : self.right]
 
     def grown(self, margin: int) -> Tile:
-        """Return this tile with ``margin`` pixels around it, in a picture that was extended by as many."""
+        """Return this tile with ``margin`` pixels around it, in an image that was extended by as many."""
         return Tile(self.top, self.bottom + 2 * margin, self.left, self.right + 2 * margin)
 
     def within(self, size: tuple[int, int], margin: int) -> Tile:
-        """Return this tile with up to ``margin`` pixels around it, as far as a picture of that size goes."""
+        """Return this tile with up to ``margin`` pixels around it, as far as an image of that size goes."""
         return Tile(
             max(0, self.top - margin),
             min(size[0], self.bottom + margin),

@@ -1,4 +1,4 @@
-"""Training learned proximal operators from a folder of pictures."""
+"""Training learned proximal operators from a folder of images."""
 
 from gradprox.training.loop import Progress, train
 from gradprox.training.recipe import Recipe, read_recipe

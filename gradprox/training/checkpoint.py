@@ -1,4 +1,4 @@
-"""Checkpoints: weights and optimiser state in one safetensors file, replaced whole, beside a JSON log."""
+"""Checkpoints: weights and optimizer state in one safetensors file, replaced whole, beside a JSON log."""
 
 from __future__ import annotations
 
@@ -104,6 +104,6 @@ def read_log(folder: Path) -> dict[str, Any] | None:
         log = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a training log: {error}") from error
-    if not isinstance(log, dict) or not {"recipe", "pictures", "history"} <= log.keys():
+    if not isinstance(log, dict) or not {"recipe", "images", "history"} <= log.keys():
         raise InputError(f"{path}: not a training log")
     return log

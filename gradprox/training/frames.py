@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from gradprox.networks.filters import MirrorFilterBank
+from gradprox.networks.denoisers.filters import MirrorFilterBank
 
 STEPS = 300
 # Of a filter's norm, shared by its side: how much a tap may change in the first steps.
@@ -20,7 +20,7 @@ def tighten(bank: MirrorFilterBank) -> None:
     r"""Change filters until they respond to all frequencies alike: ``sum_i |w_i^|^2`` is nearly 1.
 
     A network leaves what its filters do not respond to as it was, noise included. Some filters of the cosine basis
-    leave whole bands; these fill them. The squared deviation is minimised (Adam, half a cosine).
+    leave whole bands; these fill them. The squared deviation is minimized (Adam, half a cosine).
     """
     k, grid = bank.kernel_size, 4 * bank.kernel_size
     vertical, horizontal = torch.fft.fftfreq(grid), torch.fft.rfftfreq(grid)

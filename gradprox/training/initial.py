@@ -17,22 +17,22 @@ from gradprox.networks import (
     IdentityPathConfig,
 )
 from gradprox.networks.borders import crop
-from gradprox.networks.picture_config import PictureNetwork, build
+from gradprox.networks.denoisers.config import ImageNetwork, build
+from gradprox.training.components import fit_hypotheses
 from gradprox.training.frames import most_distinct, tighten
-from gradprox.training.hypotheses import fit_hypotheses
 from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
 
-# Of what a gate sees, the share of the other colour planes when a gray network becomes one for colours.
+# Of what a gate sees, the share of the other color planes when a gray network becomes one for colors.
 OTHER_PLANES = 0.1
 
 
-def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureNetwork:
+def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwork:
     """Return the network of a recipe before its first step.
 
     Args:
         recipe: what is trained.
-        pictures: training pictures, ``(C, H, W)`` of 8 bits, which a mixture's hypotheses are fitted to; none: they
+        images: training images, ``(C, H, W)`` of 8 bits, which a mixture's hypotheses are fitted to; none: they
             stay random.
 
     Raises:
@@ -41,7 +41,7 @@ def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureN
     network = build(recipe.network)
     if isinstance(recipe.network, IdentityPathConfig) and recipe.network.form == "mixture":
         assert isinstance(network, IdentityPath)  # noqa: S101  what that configuration builds
-        return _mixture(network, recipe, pictures)
+        return _mixture(network, recipe, images)
     if not recipe.initial:
         return network
     trained = load_model(recipe.initial).network
@@ -70,8 +70,8 @@ def initial_network(recipe: Recipe, pictures: Sequence[Tensor] = ()) -> PictureN
     return network
 
 
-def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) -> IdentityPath:
-    """Take a mixture as it is, else filters alone, or fresh ones; fit hypotheses to the pictures.
+def _mixture(network: IdentityPath, recipe: Recipe, images: Sequence[Tensor]) -> IdentityPath:
+    """Take a mixture as it is, else filters alone, or fresh ones; fit hypotheses to the images.
 
     Filters become wider by zeros; where fewer are wanted, the most distinct are kept. Their norms are those that they
     are applied with, so that a learning rate means the same for all.
@@ -93,8 +93,8 @@ def _mixture(network: IdentityPath, recipe: Recipe, pictures: Sequence[Tensor]) 
     network.bank.load_state_dict({"weight": _wider(kept, wider)})
     if fewer:
         tighten(network.bank)
-    if pictures:
-        fit_hypotheses(network, pictures, recipe.seed)
+    if images:
+        fit_hypotheses(network, images, recipe.seed)
     return network
 
 
@@ -108,13 +108,13 @@ def _misfit(name: str) -> InputError:
 
 
 def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: str) -> dict[str, Tensor]:
-    """Take an equilibrium as it is; else make a one-pass network the start, and give the regulariser its parts.
+    """Take an equilibrium as it is; else make a one-pass network the start, and give the regularizer its parts.
 
     These are its filters, wider by zeros, its mixing, and its windows, narrower.
     """
     if isinstance(trained, Equilibrium) and trained.config == config:
         return trained.state_dict()
-    inner = config.regulariser
+    inner = config.regularizer
     if not isinstance(trained, IdentityPath) or (config.start and config.start != trained.config):
         raise _misfit(name)
     wider, narrower = inner.kernel_size - trained.config.kernel_size, trained.config.window - inner.window
@@ -131,11 +131,11 @@ def _for_equilibrium(trained: GradientNetwork, config: EquilibriumConfig, name: 
         raise _misfit(name)
     state = trained.state_dict()
     weights = {f"start.{key}": table for key, table in state.items()} if config.start else {}
-    weights["regulariser.bank.weight"] = _wider(state["bank.weight"], wider)
+    weights["regularizer.bank.weight"] = _wider(state["bank.weight"], wider)
     if inner.form == "energy-gated":
         coupling = "shrinkage.mixing_logits", "shrinkage.window_logits"
-        weights |= {f"regulariser.{key}": state[key] for key in coupling}
-        weights[f"regulariser.{coupling[1]}"] = crop(state[coupling[1]], narrower // 2)
+        weights |= {f"regularizer.{key}": state[key] for key in coupling}
+        weights[f"regularizer.{coupling[1]}"] = crop(state[coupling[1]], narrower // 2)
     return weights
 
 
@@ -159,7 +159,7 @@ def _spread(weights: dict[str, Tensor], planes: int) -> dict[str, Tensor]:
     spread = dict(weights)
     for name, table in weights.items():
         if name.endswith("mixing_logits"):
-            # Columns are normalised together: what the other planes get in all is their share.
+            # Columns are normalized together: what the other planes get in all is their share.
             pairs = table.shape[-1]
             total = table.flatten(1, 2).logsumexp(dim=1)
             entries = 2 * pairs * (planes - 1)

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
-from gradprox.images import pictures_in
+from gradprox.images import images_in
 from gradprox.networks import Equilibrium
 from gradprox.networks.borders import extend
-from gradprox.networks.implicit import WarmStart
-from gradprox.networks.picture_config import PictureNetwork
-from gradprox.operators import LearnedProx, save_network
-from gradprox.problems import gaussian_noise
+from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.networks.denoisers.implicit import WarmStart
+from gradprox.physics import gaussian_noise
+from gradprox.priors import LearnedProx, save_network
 from gradprox.training.checkpoint import (
     CURVE_FILE,
     LOG_FILE,
@@ -37,13 +37,13 @@ from gradprox.training.checkpoint import (
     write_log,
 )
 from gradprox.training.initial import initial_network
-from gradprox.training.losses import picture_loss
-from gradprox.training.patches import Batch, PatchSampler, picture_reader
+from gradprox.training.losses import image_loss
+from gradprox.training.patches import Batch, PatchSampler, image_reader
 from gradprox.training.recipe import Recipe
 from gradprox.training.workers import Workers, workers
 
 MODEL_FILE = "model.safetensors"
-# From noisy pictures, noise levels and the number of the batch to restored pictures.
+# From noisy images, noise levels and the number of the batch to restored images.
 Forward = Callable[[Tensor, Tensor, int], Tensor]
 # Of an equilibrium's derivatives, where a recipe does not say; outside training they are solved to rounding.
 DERIVATIVE_TOLERANCE = 0.01
@@ -86,10 +86,10 @@ def train(
 
     Args:
         recipe: what to train and how.
-        data: folder of training pictures.
+        data: folder of training images.
         out: folder for ``checkpoint.safetensors``, ``run.json``, ``curve.csv`` (step, learning rate, loss) and, at
             the end, ``model.safetensors``.
-        validation: folder of held-out pictures, denoised whole at the recipe's validation levels.
+        validation: folder of held-out images, denoised whole at the recipe's validation levels.
         resume: go on from the checkpoint in ``out``; without one, start.
         device: where to train.
         compiled: whether ``torch.compile`` fuses the network's operations: half a minute of waiting, then faster steps
@@ -97,8 +97,8 @@ def train(
         report: called after every step.
 
     Raises:
-        InputError: unusable pictures; ``out`` holds a run and ``resume`` is off; or that run had another recipe
-            or other pictures; or the loss is no longer finite; or a batch cannot be shared evenly; or the
+        InputError: unusable images; ``out`` holds a run and ``resume`` is off; or that run had another recipe
+            or other images; or the loss is no longer finite; or a batch cannot be shared evenly; or the
             compiler fails.
     """
     with workers(device) as group:
@@ -117,15 +117,15 @@ def _train(
     group: Workers,
 ) -> Path:
     first = group.rank == 0
-    paths = pictures_in(data)
+    paths = images_in(data)
     log = _open_log(folder, recipe, paths, resume, device, group.count)
     if first:
         remove_leftovers([folder / name for name in (STATE_FILE, LOG_FILE, CURVE_FILE, MODEL_FILE)])
     sampler = PatchSampler(paths, recipe)
-    read = picture_reader(recipe)
-    held_out = [read(path) for path in pictures_in(validation)] if validation and first else []
+    read = image_reader(recipe)
+    held_out = [read(path) for path in images_in(validation)] if validation and first else []
 
-    network = initial_network(recipe, sampler.pictures).to(device)
+    network = initial_network(recipe, sampler.images).to(device)
     forward = _forward(network, recipe, compiled)
     optimizer = torch.optim.Adam(
         parameter_groups(network, recipe), lr=recipe.learning_rate, betas=(0.9, 0.99)
@@ -178,17 +178,17 @@ def _train(
 
 @torch.no_grad()
 def validate(
-    network: PictureNetwork, pictures: Sequence[Tensor], levels: Sequence[float], device: torch.device | str
+    network: ImageNetwork, images: Sequence[Tensor], levels: Sequence[float], device: torch.device | str
 ) -> dict[str, float]:
-    """Return the mean PSNR in dB of whole denoised pictures at each noise level, keyed by gray levels of 255."""
+    """Return the mean PSNR in dB of whole denoised images at each noise level, keyed by gray levels of 255."""
     denoise, psnr = LearnedProx(network), PSNR()
     means = {}
     for level in levels:
         generator = torch.Generator().manual_seed(0)
         scores = []
-        for picture in pictures:
-            noisy = picture + gaussian_noise(picture, level, generator)
-            scores.append(float(psnr(denoise(noisy.to(device), level).cpu(), picture)))
+        for image in images:
+            noisy = image + gaussian_noise(image, level, generator)
+            scores.append(float(psnr(denoise(noisy.to(device), level).cpu(), image)))
         means[f"{255 * level:g}"] = sum(scores) / len(scores)
     return means
 
@@ -220,7 +220,7 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
     ]
 
 
-def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Forward:
+def _forward(network: ImageNetwork, recipe: Recipe, compiled: bool) -> Forward:
     """Return what computes the network in training.
 
     An equilibrium starts from what it found for the same batch the last time, if batches come again. Compiled, it
@@ -246,7 +246,7 @@ def _forward(network: PictureNetwork, recipe: Recipe, compiled: bool) -> Forward
 
 
 def _step(
-    network: PictureNetwork,
+    network: ImageNetwork,
     forward: Forward,
     optimizer: torch.optim.Adam,
     batch: Batch,
@@ -263,7 +263,7 @@ def _step(
     mixed = recipe.precision == "bfloat16"
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
         error = forward(noisy, sigma, batch.number) - clean
-    loss = picture_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)(error.float(), sigma).mean()
+    loss = image_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)(error.float(), sigma).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     group.average_gradients(network)
@@ -285,7 +285,7 @@ def _open_log(
     if begun is None:
         return {
             "recipe": recipe.model_dump(mode="json"),
-            "pictures": {"count": len(paths), "sha256": names},
+            "images": {"count": len(paths), "sha256": names},
             "hardware": {
                 "machine": platform.machine(),
                 "processes": processes,
@@ -299,6 +299,6 @@ def _open_log(
         raise InputError(f"{folder}: holds a training run already: add --resume, or choose another folder")
     if Recipe.model_validate(begun["recipe"]) != recipe:
         raise InputError(f"{folder}: was begun with another recipe: choose another folder")
-    if begun["pictures"]["sha256"] != names:
-        raise InputError(f"{folder}: was begun with other pictures: choose another folder")
+    if begun["images"]["sha256"] != names:
+        raise InputError(f"{folder}: was begun with other images: choose another folder")
     return begun

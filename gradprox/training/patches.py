@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.images import read_colour, read_gray
+from gradprox.images import read_color, read_gray
 from gradprox.training.recipe import Recipe
 
 
@@ -32,35 +32,35 @@ class Batch:
     number: int
 
 
-def picture_reader(recipe: Recipe) -> Callable[[Path], Tensor]:
-    """Return what reads a picture with as many channels as the recipe's network has."""
-    return read_gray if recipe.network.channels == 1 else read_colour
+def image_reader(recipe: Recipe) -> Callable[[Path], Tensor]:
+    """Return what reads an image with as many channels as the recipe's network has."""
+    return read_gray if recipe.network.channels == 1 else read_color
 
 
 class PatchSampler:
-    """Draws patches from pictures held in memory, one byte a sample.
+    """Draws patches from images held in memory, one byte a sample.
 
     Args:
-        paths: pictures; colour ones become gray for a gray network, gray ones get three equal channels otherwise.
+        paths: images; color ones become gray for a gray network, gray ones get three equal channels otherwise.
         recipe: sizes, noise levels and seed.
 
     Raises:
-        InputError: a picture is unreadable or smaller than a patch.
+        InputError: an image is unreadable or smaller than a patch.
     """
 
     def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
         self.recipe = recipe
-        read = picture_reader(recipe)
-        self.pictures = [(read(path)[0] * 255).round().to(torch.uint8) for path in paths]
-        for path, picture in zip(paths, self.pictures, strict=True):
-            if min(picture.shape[1:]) < recipe.patch_size:
+        read = image_reader(recipe)
+        self.images = [(read(path)[0] * 255).round().to(torch.uint8) for path in paths]
+        for path, image in zip(paths, self.images, strict=True):
+            if min(image.shape[1:]) < recipe.patch_size:
                 raise InputError(
-                    f"{path}: {picture.shape[1]}x{picture.shape[2]} is smaller than a "
+                    f"{path}: {image.shape[1]}x{image.shape[2]} is smaller than a "
                     f"{recipe.patch_size}-pixel patch: remove it or choose a smaller patch_size"
                 )
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step: always the same for the same seed, step and pictures."""
+        """Return the batch of a step: always the same for the same seed, step and images."""
         recipe, number = self.recipe, self._number(step)
         (seed,) = np.random.SeedSequence([recipe.seed, number]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
@@ -84,8 +84,8 @@ class PatchSampler:
         def draw(count: int) -> int:
             return int(torch.randint(count, (), generator=generator))
 
-        picture, size = self.pictures[draw(len(self.pictures))], self.recipe.patch_size
-        top, left = draw(picture.shape[1] - size + 1), draw(picture.shape[2] - size + 1)
-        patch = picture[:, top : top + size, left : left + size]
+        image, size = self.images[draw(len(self.images))], self.recipe.patch_size
+        top, left = draw(image.shape[1] - size + 1), draw(image.shape[2] - size + 1)
+        patch = image[:, top : top + size, left : left + size]
         # The network commutes with flips already; transposing is what it can still learn from.
         return patch.mT if draw(2) else patch

@@ -1,4 +1,4 @@
-"""A recipe: everything that, with the pictures, determines the trained weights."""
+"""A recipe: everything that, with the images, determines the trained weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gradprox.errors import InputError
 from gradprox.networks import EquilibriumConfig, IdentityPathConfig
-from gradprox.networks.picture_config import PictureConfig
+from gradprox.networks.denoisers.config import ImageNetworkConfig
 from gradprox.training.losses import LossName
 
 if sys.version_info >= (3, 11):
@@ -26,15 +26,15 @@ class Recipe(BaseModel):
         name: what the model is called.
         network: the architecture.
         initial: the model, by name or file, whose weights the training starts from; none for a fresh start. A gray
-            one is spread over the colour planes; an equilibrium takes filters and coupling from a one-pass model,
+            one is spread over the color planes; an equilibrium takes filters and coupling from a one-pass model,
             which is its start too; a mixture takes the filters of one.
         seed: from which patches, noise and noise levels follow.
-        steps: optimiser steps.
+        steps: optimizer steps.
         batch_size: patches a step, each with its own noise level.
         patch_size: side of the square patches, in pixels.
-        noise_range: smallest and largest noise level, on the scale of pictures in ``[0, 1]``.
-        noise_power: levels are ``low + (high - low) u^noise_power`` with ``u`` uniform: above 1 favours low ones.
-        loss: what is minimised, see `gradprox.training.losses`.
+        noise_range: smallest and largest noise level, on the scale of images in ``[0, 1]``.
+        noise_power: levels are ``low + (high - low) u^noise_power`` with ``u`` uniform: above 1 favors low ones.
+        loss: what is minimized, see `gradprox.training.losses`.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
         loss_gamma: width of proximal matching, in noise levels.
         tolerance: of an equilibrium during training, see `Equilibrium.solve`; its own if not given.
@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=80)
-    network: PictureConfig = IdentityPathConfig()
+    network: ImageNetworkConfig = IdentityPathConfig()
     initial: str = ""
     seed: int = Field(default=0, ge=0)
     steps: int = Field(ge=1)

@@ -12,7 +12,7 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from gradprox.operators import LearnedProx
+    from gradprox.priors import LearnedProx
 
 FOLDER = Path(__file__).parent
 STRONGEST = {1: "gray", 3: "color"}
@@ -31,11 +31,11 @@ class Card(BaseModel):
         parameters: number of weights.
         noise_range: noise levels it was trained for, in gray levels of 255.
         psnr: mean PSNR in dB by test set and noise level, seeds as in ``gradprox evaluate denoise``.
-        data: the training pictures.
+        data: the training images.
         hardware: what it was trained on.
         training_seconds: how long that took.
         sha256: of the weight file.
-        licence: of the weights, and what bears on it.
+        license: of the weights, and what bears on it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +51,7 @@ class Card(BaseModel):
     hardware: str
     training_seconds: float
     sha256: str
-    licence: str
+    license: str
 
 
 def model_names() -> list[str]:
@@ -60,7 +60,7 @@ def model_names() -> list[str]:
 
 
 def default_model(channels: int, *, repeated: bool = False) -> str:
-    """Return the name of the shipped model for pictures of so many channels.
+    """Return the name of the shipped model for images of so many channels.
 
     Args:
         channels: 1 or 3.
@@ -102,7 +102,7 @@ def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "c
 
     Raises:
         InputError: there is no such model, the file is not a gradprox model, or its network is not a monotone one
-            of pictures.
+            of images.
 
     Example:
         >>> import torch
@@ -111,8 +111,8 @@ def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "c
         torch.Size([2, 3, 20, 30])
     """
     # deepinv takes seconds to import: names and cards must not wait for it.
-    from gradprox.operators import LearnedProx, load_network
-    from gradprox.operators.onnx_weights import load_network_from_onnx
+    from gradprox.priors import LearnedProx, load_network
+    from gradprox.priors.onnx_weights import load_network_from_onnx
 
     text = str(model)
     if Path(text).suffix.lower() == ".onnx":
@@ -120,9 +120,9 @@ def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "c
     if Path(text).suffix:
         network = load_network(text)
         if not network.monotone or network.channels is None:
-            kind = "takes no pictures" if network.monotone else "is no proximal operator"
+            kind = "takes no images" if network.monotone else "is no proximal operator"
             raise InputError(
-                f"{text}: its {type(network).__name__} {kind}; gradprox.operators.load_network reads it"
+                f"{text}: its {type(network).__name__} {kind}; gradprox.priors.load_network reads it"
             )
         return LearnedProx(network, Path(text).stem).to(device)
     _check_name(text)

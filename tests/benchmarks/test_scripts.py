@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gradprox.problems import motion_kernel
+from gradprox.physics import motion_kernel
 from tests.printed import ROOT
 
 PAPER = {
@@ -66,8 +66,8 @@ def test_the_papers_experiments(name, monkeypatch, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """One small picture."""
-    path = tmp_path / "pictures"
+    """One small image."""
+    path = tmp_path / "images"
     path.mkdir()
     values = np.random.default_rng(0).integers(256, size=(18, 20), dtype=np.uint8)
     Image.fromarray(values).save(path / "one.png")
@@ -96,10 +96,10 @@ def test_overhead(monkeypatch, tmp_path):
 
 
 def test_calibration(monkeypatch, tmp_path, folder):
-    out, picture = tmp_path / "report.json", tmp_path / "calibration.png"
-    run(monkeypatch, "calibration.py", "--data", folder, "--bins", 2, "--json", out, "--picture", picture)
+    out, image = tmp_path / "report.json", tmp_path / "calibration.png"
+    run(monkeypatch, "calibration.py", "--data", folder, "--bins", 2, "--json", out, "--image", image)
     assert json.loads(out.read_text())
-    assert picture.stat().st_size > 0
+    assert image.stat().st_size > 0
 
 
 def test_scaling(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from gradprox.networks import (
     Modules,
     TanhMixture,
 )
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 
 def points(*shape, seed=0):
@@ -115,26 +115,26 @@ class QuantisedOutput(nn.Module):
 
 
 @pytest.mark.parametrize("straight_through", [True, False])
-def test_a_quantised_output_is_caught(straight_through):
+def test_a_quantized_output_is_caught(straight_through):
     certificate = certify(QuantisedOutput(convolutional(), straight_through), points(2, 1, 6, 6))
     assert "derivative defect" in failed(certificate)
 
 
-def test_quantised_weights_on_one_side_are_caught(monkeypatch):
+def test_quantized_weights_on_one_side_are_caught(monkeypatch):
     network = convolutional()
     rounded = copy.deepcopy(network.operator)
     with torch.no_grad():
         step = rounded.weight.abs().max() / 127
         rounded.weight.copy_((rounded.weight / step).round() * step)
-    monkeypatch.setattr(network.operator, "analyse", rounded.analyse)
+    monkeypatch.setattr(network.operator, "analyze", rounded.analyze)
     assert "symmetry defect" in failed(certify(network, points(1, 1, 5, 5)))
 
 
-def test_a_quantised_copy_with_the_original_potential_is_caught():
+def test_a_quantized_copy_with_the_original_potential_is_caught():
     network = convolutional()
-    quantised = QuantisedOutput(network, straight_through=True)
-    quantised.potential = network.potential
-    assert "potential defect" in failed(certify(quantised, points(1, 1, 6, 6)))
+    quantized = QuantisedOutput(network, straight_through=True)
+    quantized.potential = network.potential
+    assert "potential defect" in failed(certify(quantized, points(1, 1, 6, 6)))
 
 
 def test_a_network_that_is_no_gradient_is_caught():

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from gradprox.cli.app import app
 from gradprox.errors import InputError
 from gradprox.networks import IdentityPath, IdentityPathConfig
-from gradprox.networks.filters import MirrorFilterBank
-from gradprox.operators import save_network
+from gradprox.networks.denoisers.filters import MirrorFilterBank
+from gradprox.priors import save_network
 
 CONFIG = IdentityPathConfig(kernel_size=4, window=3, components=1)
 
@@ -50,9 +50,9 @@ def test_certifies_a_model_file(model, tmp_path):
 
 def test_a_model_that_fails_exits_with_an_error(model, monkeypatch):
     # A build of the library whose synthesis is not the adjoint of its analysis.
-    right = MirrorFilterBank.synthesise
+    right = MirrorFilterBank.synthesize
     monkeypatch.setattr(
-        MirrorFilterBank, "synthesise", lambda bank, z, filters: right(bank, z, filters.flip(-1))
+        MirrorFilterBank, "synthesize", lambda bank, z, filters: right(bank, z, filters.flip(-1))
     )
     result = CliRunner().invoke(
         app, ["certify", str(model), "--size", "8", "--points", "1", "--device", "cpu"]

@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprox.cli.batch import collect_inputs, describe, plan_outputs
+from gradprox.cli.jobs import collect_inputs, describe, plan_outputs
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 
 
 @pytest.fixture
 def shots(photo):
-    """Return a folder of four pictures."""
+    """Return a folder of four images."""
     folder = photo.parent / "shots"
     folder.mkdir()
-    with Image.open(photo) as picture:
+    with Image.open(photo) as image:
         for i in range(4):
-            picture.crop((2 * i, i, 2 * i + 40, i + 36)).save(folder / f"{i}.png")
+            image.crop((2 * i, i, 2 * i + 40, i + 36)).save(folder / f"{i}.png")
     return folder
 
 
@@ -66,7 +66,7 @@ def test_where_outputs_go(tmp_path):
         (several, tmp_path / "o.png", None, "need a folder"),
         ([Path("x/a.png"), Path("y/a.png")], tmp_path, None, "same name"),
         (one, tmp_path / "y.png", ".npz", r"\.npz"),
-        (one, tmp_path / "y.xyz", None, "unknown picture format"),
+        (one, tmp_path / "y.xyz", None, "unknown image format"),
     ):
         with pytest.raises(InputError, match=message):
             plan_outputs(inputs, output, suffix)
@@ -76,10 +76,10 @@ def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
     out, report = tmp_path / "out", tmp_path / "report.json"
     command = ("denoise", shots, "--noise", "0.05", "-o", out, "--json", report)
     (shots / "3.png").rename(tmp_path / "3.png")
-    (shots / "2.png").write_text("not yet a picture")
+    (shots / "2.png").write_text("not yet an image")
     code, said, err = run(*command)
     assert code == 1
-    assert "2.png: not a picture" in err
+    assert "2.png: not an image" in err
     assert "2 done, 1 failed" in said
     before = contents(out)
     (out / "0.png").write_text("kept as it is")
@@ -114,7 +114,7 @@ def test_leftovers_are_told_from_other_files(tmp_path):
 
 
 def test_several_processes_give_the_same_files(run, shots, tmp_path):
-    (shots / "9.png").write_text("no picture")
+    (shots / "9.png").write_text("no image")
     said = {}
     for workers in (1, 2):
         arguments = ("--kernel", "disk:1.5", "--steps", 2, "-o", tmp_path / f"out{workers}")
@@ -187,7 +187,7 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("max_steps", "7 steps, 1.0 s"),
+        ("max_iter", "7 steps, 1.0 s"),
         ("converged", "7 steps, converged, 1.0 s"),
         ("diverged", "7 steps, diverged: The objective rose .* 1.0 s"),
     ],
@@ -196,7 +196,7 @@ def test_only_a_failure_is_explained(status, said):
     assert re.fullmatch(said, describe({"steps": 7, "status": status, "seconds": 1.0}))
 
 
-def test_pictures_too_small_for_an_estimate_are_named(run, tmp_path):
+def test_images_too_small_for_an_estimate_are_named(run, tmp_path):
     for name in ("a.png", "b.png"):
         Image.new("L", (3, 3)).save(tmp_path / name)
     code, _, err = run("denoise", tmp_path, "-o", tmp_path / "out")
@@ -206,7 +206,7 @@ def test_pictures_too_small_for_an_estimate_are_named(run, tmp_path):
     ]
 
 
-def test_sixteen_bit_colour_with_alpha_stays_that(run, tmp_path):
+def test_sixteen_bit_color_with_alpha_stays_that(run, tmp_path):
     values = np.random.default_rng(0).integers(0, 65535, (24, 26, 4)).astype(np.uint16)
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(values))
     assert run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png")[0] == 0
@@ -217,20 +217,20 @@ def test_sixteen_bit_colour_with_alpha_stays_that(run, tmp_path):
 
 
 def test_a_blur_of_light_is_undone_in_light(run, photo, tmp_path):
-    from gradprox.images import Picture, read_picture, write_picture
-    from gradprox.light import to_display, to_linear_light
-    from gradprox.problems import CircularBlur, read_kernel
+    from gradprox.images import ImageData, read_image, write_image
+    from gradprox.images.srgb import to_display, to_linear_light
+    from gradprox.physics import CircularBlur, read_kernel
 
-    sharp = read_picture(photo).pixels.double()
+    sharp = read_image(photo).pixels.double()
     light = to_linear_light(sharp)
     camera = CircularBlur(read_kernel("disk:2").double(), tuple(light.shape[-2:]))
-    write_picture(tmp_path / "in.npy", Picture(to_display(camera.A(light)), 32))
+    write_image(tmp_path / "in.npy", ImageData(to_display(camera.A(light)), 32))
     errors = {}
     for option in ("--linear-light", "--quiet"):
         target = tmp_path / f"out{option}.npy"
         arguments = ("--kernel", "disk:2", "--noise", "0.002", "--boundary", "circular", "-o", target)
         assert run("deblur", tmp_path / "in.npy", *arguments, option)[0] == 0
-        errors[option] = float((read_picture(target).pixels - sharp).square().mean())
+        errors[option] = float((read_image(target).pixels - sharp).square().mean())
     assert errors["--linear-light"] < 0.8 * errors["--quiet"]
 
 

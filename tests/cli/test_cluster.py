@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,16 +18,16 @@ pytestmark = [
 ]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cluster_deblur.py"
 
-# A worker that is killed, by itself, when it comes to the third picture for the first time.
+# A worker that is killed, by itself, when it comes to the third image for the first time.
 KILLED_ONCE = """
 import os, signal, sys
 from dataclasses import dataclass
 from pathlib import Path
 import ray
-from gradprox.cli.batch import plan_outputs
+from gradprox.cli.jobs import plan_outputs
 from gradprox.cli.cluster import process_on_cluster
 from gradprox.cli.denoise import Denoising
-from gradprox.images import pictures_in
+from gradprox.images import images_in
 
 photos, out, mark = map(Path, sys.argv[1:])
 
@@ -47,7 +47,7 @@ class KilledOnce(Denoising):
         return dying
 
 ray.init(num_cpus=2, include_dashboard=False)
-records = process_on_cluster(KilledOnce(0.1), plan_outputs(pictures_in(photos), out), workers=2)
+records = process_on_cluster(KilledOnce(0.1), plan_outputs(images_in(photos), out), workers=2)
 print(sorted(record["name"] for record in records))
 """
 
@@ -56,9 +56,9 @@ print(sorted(record["name"] for record in records))
 def photos(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
-    with Image.open(PICTURE) as picture:
+    with Image.open(IMAGE) as image:
         for i in range(5):
-            picture.convert("L").crop((i, i, i + 40, i + 36)).save(folder / f"{i}.png")
+            image.convert("L").crop((i, i, i + 40, i + 36)).save(folder / f"{i}.png")
     return folder
 
 
@@ -95,5 +95,5 @@ def test_the_example_does_what_is_missing(photos, tmp_path):
     assert done.returncode == 0, done.stderr
     assert [path.name for path in sorted(out.iterdir())] == [f"{i}.png" for i in range(5)]
     assert (out / "0.png").read_text() == "kept"
-    with Image.open(out / "4.png") as picture:
-        assert picture.size == (40, 36)
+    with Image.open(out / "4.png") as image:
+        assert image.size == (40, 36)

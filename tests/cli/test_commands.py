@@ -14,7 +14,7 @@ from PIL import Image
 
 import gradprox
 from gradprox.cli.app import app
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def clear(run, tmp_path):
 
 def psnr(path, reference):
     def pixels(p):
-        with Image.open(p) as picture:
-            return np.asarray(picture, dtype=float) / 255
+        with Image.open(p) as image:
+            return np.asarray(image, dtype=float) / 255
 
     return -10 * np.log10(((pixels(path) - pixels(reference)) ** 2).mean())
 
@@ -80,7 +80,7 @@ def test_version_and_completion(run):
     assert "--install-completion" in run("--help")[1]
 
 
-def test_no_colour_in_a_pipe(run):
+def test_no_color_in_a_pipe(run):
     for arguments in (("models",), ("--help",), ("denoise", "nothing.png", "-o", "x.png")):
         _, out, err = run(*arguments)
         assert "\x1b" not in out + err
@@ -98,12 +98,12 @@ def test_denoise_removes_noise(run, photo, tmp_path):
 
 @pytest.mark.parametrize("solver", [None, "hqs", "fista", "pgd", "gd", "admm", "drs", "nmapg"])
 def test_deblur_restores(run, photo, tmp_path, solver):
-    from gradprox.images import Picture, read_picture, write_picture
-    from gradprox.problems import CircularBlur, read_kernel
+    from gradprox.images import ImageData, read_image, write_image
+    from gradprox.physics import CircularBlur, read_kernel
 
-    pixels = read_picture(photo).pixels
+    pixels = read_image(photo).pixels
     blurred = CircularBlur(read_kernel("gaussian:1.6"), tuple(pixels.shape[-2:])).A(pixels)
-    write_picture(tmp_path / "blurred.png", Picture(blurred))
+    write_image(tmp_path / "blurred.png", ImageData(blurred))
     more = () if solver is None else ("--solver", solver)
     code, _, _ = run(
         "deblur", tmp_path / "blurred.png", "--kernel", "gaussian:1.6", "--noise", "0.005", "--boundary", "circular",
@@ -113,7 +113,7 @@ def test_deblur_restores(run, photo, tmp_path, solver):
     assert psnr(tmp_path / "sharp.png", photo) > psnr(tmp_path / "blurred.png", photo) + 1
     (record,) = json.loads((tmp_path / "report.json").read_text())["images"]
     assert record["objective_increases"] == 0
-    assert record["status"] in {"converged", "max_steps"}
+    assert record["status"] in {"converged", "max_iter"}
 
 
 def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
@@ -136,8 +136,8 @@ def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
         chart,
     )
     assert run(*arguments, "--json", report)[0] == 0
-    with Image.open(chart) as picture:
-        drawn = np.asarray(picture)
+    with Image.open(chart) as image:
+        drawn = np.asarray(image)
     assert drawn.shape == texture.shape
     # Flat parts are sure, texture is not.
     assert drawn[:, 14:22].mean() > 1.5 * drawn[:, 2:6].mean()
@@ -160,7 +160,7 @@ def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
 
 
 def test_several_photos_go_into_a_folder_and_a_bad_one_stops_no_other(run, photo, tmp_path):
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     code, _, err = run(
         "denoise",
         tmp_path / "text.png",
@@ -173,7 +173,7 @@ def test_several_photos_go_into_a_folder_and_a_bad_one_stops_no_other(run, photo
         tmp_path / "r.json",
     )
     assert code == 1
-    assert "text.png: not a picture" in err
+    assert "text.png: not an image" in err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["photo.png"]
     assert len(json.loads((tmp_path / "r.json").read_text())["images"]) == 2
 
@@ -190,7 +190,7 @@ def test_outputs_are_replaced_only_when_asked(run, clear, photo, tmp_path):
 
 @pytest.mark.parametrize("sampling", ["hadamard", "dct", "fourier", "structured", "block-gaussian", "file"])
 def test_sense_and_recover(run, photo, tmp_path, sampling):
-    from gradprox.problems import gaussian_matrix
+    from gradprox.physics import gaussian_matrix
 
     if sampling == "file":
         np.save(tmp_path / "matrix.npy", gaussian_matrix(100, seed=3, block=16).numpy())
@@ -251,9 +251,9 @@ def test_demo_shows_the_main_job(run, tmp_path):
     assert code == 0
     assert "deblurring" in out
     assert "compressed sensing" in out
-    for name in ("pictures.png", "objective.png", "deblurring-before.png", "compressed-sensing-after.png"):
-        with Image.open(tmp_path / "demo" / name) as picture:
-            picture.load()
+    for name in ("images.png", "objective.png", "deblurring-before.png", "compressed-sensing-after.png"):
+        with Image.open(tmp_path / "demo" / name) as image:
+            image.load()
     for case in json.loads((tmp_path / "demo.json").read_text())["cases"]:
         assert case["psnr_after"] > case["psnr_before"] + 3
         assert case["objective_increases"] == 0
@@ -284,18 +284,18 @@ def test_gray_levels_of_255_are_not_taken_for_shares_of_white(clear, photo, tmp_
         assert "white is 1" in said
 
 
-def test_unusable_pictures(clear, tmp_path):
+def test_unusable_images(clear, tmp_path):
     text, nan, cut, empty = (tmp_path / n for n in ("text.png", "nan.npy", "cut.png", "empty.jpg"))
     text.write_text("hello")
     np.save(nan, np.full((8, 8), np.nan))
-    cut.write_bytes(PICTURE.read_bytes()[:5000])
+    cut.write_bytes(IMAGE.read_bytes()[:5000])
     empty.write_bytes(b"")
     for path, message in (
         (tmp_path / "missing.png", "no such file"),
-        (text, "not a picture"),
+        (text, "not an image"),
         (nan, "NaN"),
         (cut, "damaged"),
-        (empty, "not a picture"),
+        (empty, "not an image"),
     ):
         assert message in clear("denoise", path, "--noise", "0.1", "-o", tmp_path / "out.png")
 
@@ -305,7 +305,7 @@ def test_unusable_kernels(clear, photo, tmp_path):
     np.save(tmp_path / "negative.npy", -np.ones((3, 3)))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     for kernel, message in (
-        (tmp_path / "large.npy", "larger than the picture"),
+        (tmp_path / "large.npy", "larger than the image"),
         (tmp_path / "negative.npy", "nonnegative"),
         (tmp_path / "objects.npy", "not a readable"),
         ("motion:15", "motion:LENGTH:ANGLE"),
@@ -330,7 +330,7 @@ def test_unusable_options(clear, photo, tmp_path):
         (("--strength", "-1"), "strength must be positive"),
     ):
         assert message in clear("deblur", photo, "--kernel", "disk:1", "-o", tmp_path / "out.png", *arguments)
-    assert "unknown picture format" in clear("denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif")
+    assert "unknown image format" in clear("denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif")
     assert "ratio" in clear("sense", photo, "--ratio", "1.5", "-o", tmp_path / "y.npz")
     assert "not a sampling" in clear("sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz")
     assert ".npz" in clear("sense", photo, "-o", tmp_path / "y.png")
@@ -344,14 +344,14 @@ def test_unusable_measurements(run, clear, photo, tmp_path):
         arrays = dict(archive)
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    (tmp_path / "picture.npz").write_bytes(PICTURE.read_bytes())
+    (tmp_path / "image.npz").write_bytes(IMAGE.read_bytes())
     np.savez(tmp_path / "short.npz", **{**arrays, "y": arrays["y"][..., :-1]})
     np.savez(tmp_path / "nan.npz", **{**arrays, "y": arrays["y"] * np.nan})
     huge = str(arrays["sampling"]).replace("48,64", "4800000,6400000")
     np.savez(tmp_path / "huge.npz", **{**arrays, "sampling": np.array(huge)})
     for name, message in (
         ("cut.npz", "not a readable .npz"),
-        ("picture.npz", "not a readable .npz archive of arrays\n"),
+        ("image.npz", "not a readable .npz archive of arrays\n"),
         ("other.npz", "not a measurement file"),
         ("short.npz", "do not fit"),
         ("nan.npz", "finite"),

@@ -10,8 +10,8 @@ import torch
 
 from gradprox.cli import bench
 from gradprox.cli.kernel import odd_sides
-from gradprox.images import read_picture
-from gradprox.problems import CircularBlur, ValidBlur, read_kernel
+from gradprox.images import read_image
+from gradprox.physics import CircularBlur, ValidBlur, read_kernel
 
 
 @pytest.mark.parametrize(
@@ -22,23 +22,23 @@ def test_a_written_kernel_is_the_kernel(run, tmp_path, description, suffix, accu
     path = tmp_path / f"k{suffix}"
     code, out, _ = run("kernel", description, "-o", path)
     assert code == 0
-    assert "centre of mass" in out
+    assert "center of mass" in out
     kernel, again = read_kernel(description), read_kernel(str(path))
     assert float(again.sum()) == pytest.approx(1, abs=1e-6)
     torch.testing.assert_close(again, kernel, rtol=0, atol=accuracy)
     if suffix == ".png":
-        assert float(read_picture(path).pixels.max()) == 1
+        assert float(read_image(path).pixels.max()) == 1
 
 
 def test_padding_to_odd_sides_changes_no_blur():
     kernel = torch.rand(1, 1, 4, 6, dtype=torch.float64)
     padded = odd_sides(kernel)
     assert padded.shape == (1, 1, 5, 7)
-    picture = torch.rand(1, 1, 16, 17, dtype=torch.float64)
+    image = torch.rand(1, 1, 16, 17, dtype=torch.float64)
     size = (16, 17)
-    torch.testing.assert_close(CircularBlur(padded, size).A(picture), CircularBlur(kernel, size).A(picture))
-    inner = ValidBlur(kernel, size).A(picture)
-    assert ValidBlur(padded, size).A(picture).shape[-1] == inner.shape[-1] - 1
+    torch.testing.assert_close(CircularBlur(padded, size).A(image), CircularBlur(kernel, size).A(image))
+    inner = ValidBlur(kernel, size).A(image)
+    assert ValidBlur(padded, size).A(image).shape[-1] == inner.shape[-1] - 1
 
 
 def test_figures_of_a_kernel(run, tmp_path):
@@ -49,7 +49,7 @@ def test_figures_of_a_kernel(run, tmp_path):
     assert code == 0
     assert "padded to odd sides" in out
     figures = json.loads((tmp_path / "k.json").read_text())
-    assert (figures["size"], figures["centre"], figures["spread"]) == ([5, 5], [1.0, 2.0], [0.0, 0.0])
+    assert (figures["size"], figures["center"], figures["spread"]) == ([5, 5], [1.0, 2.0], [0.0, 0.0])
     assert np.load(tmp_path / "k.npy")[3, 4] == 1
 
 

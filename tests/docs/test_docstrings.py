@@ -54,7 +54,7 @@ def test_examples(name, folder):
         ("gradprox.export", ["export_denoiser"]),
         ("gradprox.export.runtime", ["OnnxDenoiser"]),
         ("gradprox.networks", ["GradNetC", "GradNetM", "MGradNetC", "MGradNetM"]),
-        ("gradprox.problems", ["BlockSensing", "CircularBlur", "HadamardSensing", "ValidBlur"]),
+        ("gradprox.physics", ["BlockSensing", "CircularBlur", "HadamardSensing", "ValidBlur"]),
         ("gradprox.solvers", ["FISTA", "GD", "HQS", "PGD"]),
     ],
 )

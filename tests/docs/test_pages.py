@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.printed import ROOT, blocks, lay_out_pictures, run_command, run_python, setup_commands
+from tests.printed import ROOT, blocks, lay_out_images, run_command, run_python, setup_commands
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```" in page.read_text())
@@ -19,7 +19,7 @@ SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes: minutes
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 def test_what_a_page_prints_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    lay_out_pictures(tmp_path, 32)
+    lay_out_images(tmp_path, 32)
     page, namespace = DOCS / name, {}
     for block in blocks(page):
         if block.title:
@@ -34,10 +34,10 @@ def test_what_a_page_prints_runs(name, tmp_path, monkeypatch, capsys):
             assert block.language == "text", f"{name}: a block of {block.language} is not run"
 
 
-def test_pictures_are_small():
-    pictures = [p for p in DOCS.rglob("*") if p.suffix in (".png", ".jpg")]
-    assert pictures
-    assert max(p.stat().st_size for p in pictures) < 200_000
+def test_images_are_small():
+    images = [p for p in DOCS.rglob("*") if p.suffix in (".png", ".jpg")]
+    assert images
+    assert max(p.stat().st_size for p in images) < 200_000
 
 
 def test_every_page_is_in_the_navigation():

@@ -9,7 +9,7 @@ import torch
 
 from gradprox.export import Report, export_denoiser
 from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 SMALL = IdentityPathConfig(kernel_size=4, window=3, noise_levels=(1 / 255, 10 / 255, 50 / 255))
 
@@ -55,12 +55,12 @@ def denoiser_file(exported: tuple[Path, Report]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def colour_prior() -> LearnedProx:
+def color_prior() -> LearnedProx:
     return perturbed(SMALL.model_copy(update={"channels": 3}))
 
 
 @pytest.fixture(scope="session")
-def colour_file(colour_prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "colour.onnx"
-    export_denoiser(colour_prior, path)
+def color_file(color_prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "color.onnx"
+    export_denoiser(color_prior, path)
     return path

@@ -20,7 +20,7 @@ from gradprox.cli import evaluate, options
 from gradprox.cli.app import app, main
 from gradprox.errors import InputError
 from gradprox.export.runtime.session import PROVIDERS
-from gradprox.operators import LearnedProx, save_network
+from gradprox.priors import LearnedProx, save_network
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

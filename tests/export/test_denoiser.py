@@ -17,7 +17,7 @@ from gradprox.errors import InputError
 from gradprox.export import Report, export_denoiser
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.networks import IdentityPathConfig
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 from .conftest import MIXTURE, SMALL, perturbed
 
@@ -36,13 +36,13 @@ def test_inputs_outputs_and_opset(with_potential: Path) -> None:
     assert model.graph.output[1].type.tensor_type.elem_type == TensorProto.DOUBLE
 
 
-def test_a_colour_network_takes_three_channels(colour_file: Path, colour_prior: LearnedProx) -> None:
-    assert dims(onnx.load(colour_file).graph.input[0]) == ["batch", 3, "height", "width"]
+def test_a_color_network_takes_three_channels(color_file: Path, color_prior: LearnedProx) -> None:
+    assert dims(onnx.load(color_file).graph.input[0]) == ["batch", 3, "height", "width"]
     y = np.random.default_rng(0).random((2, 3, 40, 51), dtype=np.float32)
-    expected = colour_prior(torch.from_numpy(y), 0.1).numpy()
-    denoise = OnnxDenoiser(colour_file, tile=16)
+    expected = color_prior(torch.from_numpy(y), 0.1).numpy()
+    denoise = OnnxDenoiser(color_file, tile=16)
     np.testing.assert_allclose(denoise(y, 0.1), expected, atol=2e-6)
-    np.testing.assert_array_equal(denoise(y, 0.1), OnnxDenoiser(colour_file, tile=None)(y, 0.1))
+    np.testing.assert_array_equal(denoise(y, 0.1), OnnxDenoiser(color_file, tile=None)(y, 0.1))
     with pytest.raises(InputError, match="3 channels, got 1"):
         denoise(y[:, :1], 0.1)
 

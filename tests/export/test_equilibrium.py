@@ -18,9 +18,9 @@ from gradprox import InputError, load_model
 from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig
-from gradprox.networks.equilibrium import root_mean_square
-from gradprox.operators import LearnedProx
-from gradprox.problems import ReflectiveBlur, gaussian_kernel
+from gradprox.networks.denoisers.equilibrium import root_mean_square
+from gradprox.physics import SymmetricBlur, gaussian_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import GD
 
 from .test_verification import followed_by, say, tampered
@@ -28,7 +28,7 @@ from .test_verification import followed_by, say, tampered
 
 def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
     inner = IdentityPathConfig(kernel_size=4, window=3, components=2, channels=channels)
-    config = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=inner if start else None)
+    config = EquilibriumConfig(kind="equilibrium", regularizer=inner, start=inner if start else None)
     network = Equilibrium(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for weight in network.parameters():
@@ -54,7 +54,7 @@ def file(exported_equilibrium: tuple[Path, Report]) -> Path:
     return exported_equilibrium[0]
 
 
-def picture(*shape: int) -> np.ndarray:
+def image(*shape: int) -> np.ndarray:
     return np.random.default_rng(3).random(shape, dtype=np.float32)
 
 
@@ -73,8 +73,8 @@ def test_the_loop_is_in_the_file(file: Path, iterating: LearnedProx) -> None:
 def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
     file: Path, iterating: LearnedProx, shape: tuple[int, ...], level: float
 ) -> None:
-    y, sigma = picture(*shape), float(np.float32(level))
-    # Each channel is a picture of its own.
+    y, sigma = image(*shape), float(np.float32(level))
+    # Each channel is an image of its own.
     y64 = torch.from_numpy(y).double().view(-1, 1, *shape[2:])
     network = iterating.network
     limits = network.limits(y64.float(), torch.tensor([sigma]), network.tolerance)
@@ -88,15 +88,15 @@ def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
 
 
 def test_it_stops_where_torch_stops(file: Path, iterating: LearnedProx) -> None:
-    y = picture(3, 1, 20, 21)
+    y = image(3, 1, 20, 21)
     np.testing.assert_allclose(
         OnnxDenoiser(file, threads=1)(y, 0.1), iterating(torch.from_numpy(y), 0.1).numpy(), atol=1e-5
     )
 
 
-def test_each_picture_of_a_batch_stops_by_itself(file: Path) -> None:
+def test_each_image_of_a_batch_stops_by_itself(file: Path) -> None:
     session = onnxruntime.InferenceSession(file)
-    flat, busy = np.full((1, 1, 20, 21), 0.5, np.float32), picture(1, 1, 20, 21)
+    flat, busy = np.full((1, 1, 20, 21), 0.5, np.float32), image(1, 1, 20, 21)
 
     def run(y: np.ndarray) -> np.ndarray:
         return session.run(["x"], {"y": y, "sigma": np.array([0.1], np.float32)})[0]
@@ -107,9 +107,9 @@ def test_each_picture_of_a_batch_stops_by_itself(file: Path) -> None:
     assert np.isnan(together[2]).all()
 
 
-def test_pictures_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
+def test_images_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
     # Large enough that the noise level becomes a constant of the model, inside its loop too.
-    y = picture(1, 1, 200, 196)
+    y = image(1, 1, 200, 196)
     denoise = OnnxDenoiser(file, threads=1, tile=8)
     result = denoise(y, 0.1)
     network, noisy, sigma = iterating.network, torch.from_numpy(y), torch.tensor([0.1])
@@ -123,7 +123,7 @@ def test_pictures_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
 def test_it_says_when_steps_run_out(file: Path, tmp_path: Path) -> None:
     path = tampered(file, tmp_path / "short.onnx", stop_after_one_step)
     with pytest.warns(RuntimeWarning, match="short of the model's tolerance"):
-        OnnxDenoiser(path)(picture(1, 1, 12, 13), 0.1)
+        OnnxDenoiser(path)(image(1, 1, 12, 13), 0.1)
 
 
 def test_the_tolerance_travels_with_the_file(tmp_path: Path) -> None:
@@ -138,12 +138,12 @@ def test_the_tolerance_travels_with_the_file(tmp_path: Path) -> None:
 
 
 def test_three_channels_without_a_first_pass(tmp_path: Path) -> None:
-    colour = equilibrium(start=False, channels=3)
-    export_denoiser(colour, tmp_path / "colour.onnx")
-    y = picture(1, 3, 15, 22)
+    color = equilibrium(start=False, channels=3)
+    export_denoiser(color, tmp_path / "color.onnx")
+    y = image(1, 3, 15, 22)
     np.testing.assert_allclose(
-        OnnxDenoiser(tmp_path / "colour.onnx", threads=1)(y, 0.1),
-        colour(torch.from_numpy(y), 0.1).numpy(),
+        OnnxDenoiser(tmp_path / "color.onnx", threads=1)(y, 0.1),
+        color(torch.from_numpy(y), 0.1).numpy(),
         atol=1e-5,
     )
 
@@ -151,9 +151,9 @@ def test_three_channels_without_a_first_pass(tmp_path: Path) -> None:
 def test_a_solver_descends_with_it(file: Path) -> None:
     iterating = load_prior(file)
     assert iterating.network.radius is None
-    physics = ReflectiveBlur(gaussian_kernel(1.0), (24, 24))
-    y = physics.A(torch.from_numpy(picture(1, 1, 24, 24)))
-    result = GD(sigma=0.05, max_steps=10)(y, physics, iterating)
+    physics = SymmetricBlur(gaussian_kernel(1.0), (24, 24))
+    y = physics.A(torch.from_numpy(image(1, 1, 24, 24)))
+    result = GD(sigma=0.05, max_iter=10)(y, physics, iterating)
     assert result.steps.tolist() == [10]
     assert bool((result.objective.diff(dim=1) <= 1e-5).all())
 
@@ -184,17 +184,17 @@ def change_a_filter(model: ModelProto, by: float = 0.02) -> None:
 
 
 def stop_after_one_step(model: ModelProto) -> None:
-    (most,) = (tensor for tensor in model.graph.initializer if tensor.name == "n_iter")
-    most.CopyFrom(numpy_helper.from_array(np.array(1), "n_iter"))
+    (most,) = (tensor for tensor in model.graph.initializer if tensor.name == "max_iter")
+    most.CopyFrom(numpy_helper.from_array(np.array(1), "max_iter"))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (change_a_filter, "does not minimise"),
-        (stop_after_one_step, "does not minimise"),
+        (change_a_filter, "does not minimize"),
+        (stop_after_one_step, "does not minimize"),
         (followed_by("Neg", "potential"), "potential differs"),
-        (functools.partial(change_a_filter, by=np.nan), "does not minimise .* nan times"),
+        (functools.partial(change_a_filter, by=np.nan), "does not minimize .* nan times"),
     ],
 )
 def test_changes_are_found(
@@ -211,7 +211,7 @@ def test_changes_are_found(
         ("tolerance", "nonsense", "does not say to which tolerance"),
         ("tolerance", "nan", "says that its tolerance is nan"),
         ("tolerance", "-1", "says that its tolerance is -1"),
-        ("tolerance", "1e-5", "does not minimise"),
+        ("tolerance", "1e-5", "does not minimize"),
         ("tolerance", "1e9", "its tolerance is 1e"),
         ("halo", "0", "says halo: 0"),
         ("certificate", '{"lipschitz_bound": 1.0}', "says certificate: "),

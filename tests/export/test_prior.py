@@ -12,8 +12,8 @@ from onnx import ModelProto
 from gradprox.errors import InputError
 from gradprox.export import load_prior
 from gradprox.export.runtime import OnnxDenoiser
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, gaussian_kernel
+from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers.presets import SOLVERS, Task, preset
 
 from .test_verification import tampered
@@ -24,12 +24,12 @@ def runtime_prior(with_potential: Path) -> LearnedProx:
     return load_prior(with_potential, threads=1)
 
 
-def picture(*shape: int) -> torch.Tensor:
+def image(*shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
 
 def test_it_is_the_prior_of_the_network(runtime_prior: LearnedProx, prior: LearnedProx) -> None:
-    y, levels = picture(2, 3, 21, 18), torch.tensor([0.02, 0.1])
+    y, levels = image(2, 3, 21, 18), torch.tensor([0.02, 0.1])
     torch.testing.assert_close(runtime_prior(y, levels), prior(y, levels), rtol=0, atol=2e-6)
     x, envelope = runtime_prior.prox_and_envelope(y, levels)
     torch.testing.assert_close(x, prior(y, levels), rtol=0, atol=2e-6)
@@ -45,7 +45,7 @@ def test_it_is_the_prior_of_the_network(runtime_prior: LearnedProx, prior: Learn
 
 
 def test_types_and_inputs_are_kept(runtime_prior: LearnedProx) -> None:
-    y = picture(1, 1, 9, 8).double()
+    y = image(1, 1, 9, 8).double()
     kept = y.clone()
     assert runtime_prior(y, 0.1).dtype == torch.float64
     assert runtime_prior(y.transpose(2, 3), 0.1).shape == (1, 1, 8, 9)
@@ -55,8 +55,8 @@ def test_types_and_inputs_are_kept(runtime_prior: LearnedProx) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver(solver: str, runtime_prior: LearnedProx, prior: LearnedProx) -> None:
     physics = CircularBlur(gaussian_kernel(1.0), (24, 21))
-    blurred = physics.A(torch.nn.functional.interpolate(picture(1, 1, 6, 6), (24, 21)))
-    algorithm = preset(Task.DEBLUR, 0.02, solver=solver, max_steps=6)
+    blurred = physics.A(torch.nn.functional.interpolate(image(1, 1, 6, 6), (24, 21)))
+    algorithm = preset(Task.DEBLUR, 0.02, solver=solver, max_iter=6)
     found, expected = (algorithm(blurred, physics, which) for which in (runtime_prior, prior))
     double = algorithm(blurred.double(), copy.deepcopy(physics).double(), copy.deepcopy(prior).double())
     # NMAPG chooses its steps by differences of gradients, which blows up the rounding of torch no less.
@@ -71,7 +71,7 @@ def test_without_a_potential_it_only_denoises(denoiser_file: Path, prior: Learne
     with pytest.raises(InputError, match=r"no potential, .* --potential` adds it"):
         load_prior(denoiser_file)
     denoise = load_prior(denoiser_file, potential=False)
-    y = picture(1, 1, 9, 8)
+    y = image(1, 1, 9, 8)
     torch.testing.assert_close(denoise(y, 0.1), prior(y, 0.1), rtol=0, atol=2e-6)
     with pytest.raises(InputError, match="no potential"):
         denoise.prox_and_envelope(y, 0.1)
@@ -79,7 +79,7 @@ def test_without_a_potential_it_only_denoises(denoiser_file: Path, prior: Learne
 
 def test_no_derivatives_in_silence(runtime_prior: LearnedProx) -> None:
     with pytest.raises(RuntimeError, match="requires grad"):
-        runtime_prior(picture(1, 1, 9, 8).requires_grad_(), 0.1)
+        runtime_prior(image(1, 1, 9, 8).requires_grad_(), 0.1)
 
 
 def test_providers_are_those_of_the_runtime(with_potential: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_damaged_certificate(certificate: str, with_potential: Path, tmp_path:
 
 
 def test_the_potential_in_the_runtime(with_potential: Path, prior: LearnedProx) -> None:
-    denoise, y = OnnxDenoiser(with_potential), picture(2, 3, 15, 12)
+    denoise, y = OnnxDenoiser(with_potential), image(2, 3, 15, 12)
     x, potential = denoise.with_potential(y.numpy(), 0.1)
     assert (x == denoise(y.numpy(), 0.1)).all()
     torch.testing.assert_close(torch.from_numpy(potential), prior.potential(y, 0.1).double())
-    with pytest.raises(InputError, match="expected floating-point pictures"):
+    with pytest.raises(InputError, match="expected floating-point images"):
         denoise.with_potential(y.numpy()[0], 0.1)

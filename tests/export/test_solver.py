@@ -1,4 +1,4 @@
-"""Solvers as one ONNX file: the same pictures, the same step counts, any kernel and size, at run time."""
+"""Solvers as one ONNX file: the same images, the same step counts, any kernel and size, at run time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onnx import ModelProto, numpy_helper
 
 from gradprox.errors import InputError
 from gradprox.export import Report, VerificationError, export_solver, verify
-from gradprox.export.blur import GraphBlur
+from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.operators import LearnedProx
-from gradprox.problems import BlockSensing, CircularBlur, HadamardSensing, ValidBlur, gaussian_matrix
+from gradprox.physics import BlockSensing, CircularBlur, HadamardSensing, ValidBlur, gaussian_matrix
+from gradprox.priors import LearnedProx
 from gradprox.solvers import GD, PGD
-from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.solvers.deblurring import deblur_images
 
 from .test_verification import tampered
 
@@ -63,7 +63,7 @@ def in_torch(
     double = LearnedProx(type(prior.network)(prior.network.config).double())
     double.network.load_state_dict(prior.network.state_dict())
     kind = PGD if solver.algorithm == "pgd" else GD
-    x, result = deblur_pictures(
+    x, result = deblur_images(
         torch.from_numpy(y).double(),
         torch.from_numpy(kernel).double()[None, None],
         double,
@@ -75,20 +75,20 @@ def in_torch(
 
 def test_fifty_steps_with_default_settings(solver: OnnxSolver, prior: LearnedProx) -> None:
     y, kernel = photo(2, 1, 40, 53), box(6, 5)
-    restored = solver(y, kernel, sigma=0.03, n_iter=50, tol=0)
-    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.03)), max_steps=50, tol=0.0)
+    restored = solver(y, kernel, sigma=0.03, max_iter=50, tol=0)
+    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.03)), max_iter=50, tol=0.0)
     assert np.abs(restored.x - x).max() <= 1e-5
-    assert restored.status == ["max_steps"] * 2
+    assert restored.status == ["max_iter"] * 2
     assert restored.residual.shape == (2, 50)
     np.testing.assert_allclose(restored.objective, result.objective.numpy(), rtol=1e-4, equal_nan=True)
     assert np.all(np.diff(restored.objective[:, 1:], axis=1) <= 1e-6 * restored.objective[:, 1:2])
 
 
-def test_pictures_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
+def test_images_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
     y, kernel = photo(3, 1, 30, 25), box(3, 3)
     y[0], y[1] = 0.5, y[1] * 0.3
-    restored = solver(y, kernel, sigma=0.05, n_iter=60, tol=2e-3)
-    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.05)), max_steps=60, tol=2e-3)
+    restored = solver(y, kernel, sigma=0.05, max_iter=60, tol=2e-3)
+    x, result = in_torch(solver, prior, y, kernel, sigma=float(np.float32(0.05)), max_iter=60, tol=2e-3)
     assert restored.steps.tolist() == result.steps.tolist()
     assert len(set(restored.steps.tolist())) > 1
     assert restored.status == [s.value for s in result.status]
@@ -98,7 +98,7 @@ def test_pictures_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> Non
 
 def test_no_step_returns_the_photo(solver: OnnxSolver) -> None:
     y = photo(2, 3, 20, 21)
-    restored = solver(y, box(4, 5), sigma=0.05, n_iter=0)
+    restored = solver(y, box(4, 5), sigma=0.05, max_iter=0)
     np.testing.assert_array_equal(restored.x, y)
     assert restored.residual.shape == (2, 0)
     assert restored.objective.shape == (2, 1)
@@ -109,7 +109,7 @@ def test_strength_smooths(solver: OnnxSolver) -> None:
     y, kernel = photo(1, 1, 30, 30), box(3, 3)
 
     def roughness(strength: float) -> float:
-        x = solver(y, kernel, sigma=0.02, strength=strength, n_iter=30).x
+        x = solver(y, kernel, sigma=0.02, strength=strength, max_iter=30).x
         return float(np.abs(np.diff(x, axis=-1)).mean())
 
     assert roughness(4.0) < roughness(0.25)
@@ -126,7 +126,7 @@ def test_it_is_one_loop(exported_solver: tuple[Path, Report]) -> None:
     model = onnx.load(exported_solver[0])
     assert [node.op_type for node in model.graph.node].count("Loop") == 1
     assert [i.name for i in model.graph.input] == [
-        *("y", "kernel", "sigma", "strength", "stepsize", "tol", "n_iter")
+        *("y", "kernel", "sigma", "strength", "stepsize", "tol", "max_iter")
     ]
     assert [o.name for o in model.graph.output] == ["x", "residuals", "objective", "steps", "status"]
 
@@ -157,18 +157,18 @@ def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_f
         ({"kernel": np.ones((3, 3, 3), np.float32)}, "expected a floating-point kernel"),
         ({"kernel": np.zeros((3, 3), np.float32)}, "kernel is zero"),
         ({"kernel": np.full((3, 3), np.nan, np.float32)}, "kernel contains NaN"),
-        ({"kernel": np.ones((13, 3), np.float32)}, "larger than the picture"),
+        ({"kernel": np.ones((13, 3), np.float32)}, "larger than the image"),
         ({"y": np.full((1, 1, 12, 12), np.inf, np.float32)}, "y contains NaN"),
-        ({"y": np.zeros((12, 12), np.float32)}, "expected floating-point pictures"),
+        ({"y": np.zeros((12, 12), np.float32)}, "expected floating-point images"),
         ({"sigma": 0.0}, "sigma must be positive"),
         ({"sigma": 1e-60}, "sigma must be positive, got 0"),
         ({"sigma": "much"}, "sigma must be a number, got 'much'"),
         ({"sigma": [0.1, 0.2]}, "sigma must be one number"),
         ({"strength": float("nan")}, "strength contains NaN"),
         ({"strength": -1.0}, "strength must be positive"),
-        ({"n_iter": -1}, "n_iter must be a whole number of at least 0"),
-        ({"n_iter": 2.5}, "n_iter must be a whole number"),
-        ({"n_iter": 10**30}, "n_iter must be a whole number"),
+        ({"max_iter": -1}, "max_iter must be a whole number of at least 0"),
+        ({"max_iter": 2.5}, "max_iter must be a whole number"),
+        ({"max_iter": 10**30}, "max_iter must be a whole number"),
         ({"tol": 1.0}, "tol must be in"),
         ({"tol": None}, "tol contains NaN"),
         ({"stepsize": 2.1}, "step size must be between 0 and"),
@@ -198,10 +198,10 @@ def test_compressed_sensing(
     if isinstance(physics, BlockSensing):
         _check_that_the_matrix_is_there_once(path, physics, tmp_path / "changed.onnx")
     solver = OnnxSolver(path, threads=1)
-    restored = solver(y.numpy(), sigma=0.03, n_iter=50, tol=1e-3)
+    restored = solver(y.numpy(), sigma=0.03, max_iter=50, tol=1e-3)
     double = LearnedProx(type(prior.network)(prior.network.config).double())
     double.network.load_state_dict(prior.network.state_dict())
-    settings = PGD(sigma=float(np.float32(0.03)), max_steps=50, tol=1e-3)
+    settings = PGD(sigma=float(np.float32(0.03)), max_iter=50, tol=1e-3)
     result = settings(y.double(), copy.deepcopy(physics).double(), double)
     assert np.abs(restored.x - result.x.numpy()).max() <= 1e-5
     assert restored.steps.tolist() == result.steps.tolist()

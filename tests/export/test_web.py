@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 
 WEB = Path(__file__).parents[2] / "examples" / "web"
 
@@ -31,12 +31,12 @@ def denoise(model: Path, y: np.ndarray, folder: Path, sigma: float, size: tuple[
     return output
 
 
-@pytest.mark.parametrize(("colours", "channels"), [(False, 1), (False, 2), (True, 3)])
+@pytest.mark.parametrize(("colors", "channels"), [(False, 1), (False, 2), (True, 3)])
 def test_the_web_runtime_computes_the_same(
-    request: pytest.FixtureRequest, tmp_path: Path, colours: bool, channels: int
+    request: pytest.FixtureRequest, tmp_path: Path, colors: bool, channels: int
 ) -> None:
-    model: Path = request.getfixturevalue("colour_file" if colours else "denoiser_file")
-    prior: LearnedProx = request.getfixturevalue("colour_prior" if colours else "prior")
+    model: Path = request.getfixturevalue("color_file" if colors else "denoiser_file")
+    prior: LearnedProx = request.getfixturevalue("color_prior" if colors else "prior")
     y = np.random.default_rng(0).random((channels, 37, 23), dtype=np.float32)
     x = np.fromfile(denoise(model, y, tmp_path, 0.1, (37, 23)), "<f4").reshape(y.shape)
     expected = prior(torch.from_numpy(y)[None], 0.1)
@@ -44,7 +44,7 @@ def test_the_web_runtime_computes_the_same(
     assert [path.name for path in tmp_path.glob("*.part")] == []
 
 
-def test_a_picture_of_another_size_is_refused(denoiser_file: Path, tmp_path: Path) -> None:
+def test_a_image_of_another_size_is_refused(denoiser_file: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         denoise(denoiser_file, np.zeros((1, 5, 7), np.float32), tmp_path, 0.1, (5, 8))
     assert not (tmp_path / "clean.f32").exists()

@@ -17,9 +17,9 @@ from gradprox import load_model, model_names
 from gradprox.export import export_denoiser, export_solver
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
 from gradprox.networks import Equilibrium, IdentityPath
-from gradprox.problems import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
+from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.solvers import GD, PGD
-from gradprox.solvers.deblurring import deblur_pictures
+from gradprox.solvers.deblurring import deblur_images
 from gradprox.zoo import read_card
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -75,7 +75,7 @@ def test_an_equilibrium_is_within_its_tolerance(name: str, folder: Path) -> None
         assert distance <= 1.1 * limit * prior.lipschitz_bound(), (name, level)
 
 
-def picture(channels: int, height: int, width: int) -> torch.Tensor:
+def image(channels: int, height: int, width: int) -> torch.Tensor:
     """Return flat blocks with edges between them: what a solver after 50 steps still tells from rounding."""
     blocks = torch.rand(1, channels, 4, 5, generator=torch.Generator().manual_seed(3))
     return torch.nn.functional.interpolate(blocks, (height, width))
@@ -89,12 +89,12 @@ def test_deblurring(name: str, algorithm: str, kind: type[PGD | GD], folder: Pat
     export_solver("deblur", algorithm, name, folder / "deblur.onnx")
     solve = OnnxSolver(folder / "deblur.onnx", threads=1)
     kernel = gaussian_kernel(1.2)
-    sharp = picture(solve.channels, 40 + kernel.shape[-2], 33 + kernel.shape[-1])
+    sharp = image(solve.channels, 40 + kernel.shape[-2], 33 + kernel.shape[-1])
     blurred = torch.nn.functional.conv2d(sharp.transpose(0, 1), kernel).transpose(0, 1).contiguous()
     for tol in (0.0, 1e-3):
-        found = solve(blurred.numpy(), kernel.numpy(), sigma=0.03, n_iter=STEPS, tol=tol)
-        settings = kind(sigma=float(np.float32(0.03)), max_steps=STEPS, tol=float(np.float32(tol)))
-        x, result = deblur_pictures(blurred.double(), kernel.double(), prior, settings)
+        found = solve(blurred.numpy(), kernel.numpy(), sigma=0.03, max_iter=STEPS, tol=tol)
+        settings = kind(sigma=float(np.float32(0.03)), max_iter=STEPS, tol=float(np.float32(tol)))
+        x, result = deblur_images(blurred.double(), kernel.double(), prior, settings)
         assert found.steps.tolist() == result.steps.tolist()
         assert found.status == [status.value for status in result.status]
         assert np.abs(found.x - x.numpy()).max() <= SOLVER_PARITY * float(blurred.abs().max())
@@ -113,10 +113,10 @@ def test_compressed_sensing(name: str, physics: HadamardSensing | BlockSensing, 
     prior = load_model(name).double()
     export_solver(physics, "pgd", name, folder / "sensing.onnx")
     solve = OnnxSolver(folder / "sensing.onnx", threads=1)
-    y = physics.A(picture(solve.channels, *physics.size))
+    y = physics.A(image(solve.channels, *physics.size))
     for tol in (0.0, 1e-3):
-        found = solve(y.numpy(), sigma=0.03, n_iter=STEPS, tol=tol)
-        settings = PGD(sigma=float(np.float32(0.03)), max_steps=STEPS, tol=float(np.float32(tol)))
+        found = solve(y.numpy(), sigma=0.03, max_iter=STEPS, tol=tol)
+        settings = PGD(sigma=float(np.float32(0.03)), max_iter=STEPS, tol=float(np.float32(tol)))
         result = settings(y.double(), copy.deepcopy(physics).double(), prior)
         assert found.steps.tolist() == result.steps.tolist()
         assert found.status == [status.value for status in result.status]

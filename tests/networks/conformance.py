@@ -67,7 +67,7 @@ def assert_certified(network: BlindGradientNetwork, x: Tensor) -> None:
 
 
 class ConformanceSuite:
-    """Inherit, and parametrise ``case``."""
+    """Inherit, and parametrize ``case``."""
 
     def test_jacobian(self, case: Case) -> None:
         assert_certified(case.network(), case.inputs())

@@ -67,7 +67,7 @@ def test_convolution_norm(boundary, channels, kernel_size):
         x = torch.zeros(1, channels, 6, 5, dtype=torch.float64)
 
         def weighted_gram(x, operator=operator, weights=weights):
-            return operator.synthesise(weights[:, None, None] * operator.analyse(x), x)
+            return operator.synthesize(weights[:, None, None] * operator.analyze(x), x)
 
         measured = float(torch.linalg.matrix_norm(dense_jacobian(weighted_gram, x), 2))
         bound = float(operator.gram_bound(weights).detach())
@@ -80,7 +80,7 @@ def test_circular_norm_is_tight(channels, size, slack):
     torch.manual_seed(0)
     operator = Conv2d(channels, 6, 5, bias=False).double()
     x = torch.zeros(1, channels, size, size, dtype=torch.float64)
-    gram = dense_jacobian(lambda x: operator.synthesise(operator.analyse(x), x), x)
+    gram = dense_jacobian(lambda x: operator.synthesize(operator.analyze(x), x), x)
     measured = float(torch.linalg.matrix_norm(gram, 2))
     bound = float(operator.gram_bound(torch.ones(6, dtype=torch.float64)).detach())
     assert measured <= bound <= slack * measured
@@ -92,8 +92,8 @@ def test_synthesis_is_the_adjoint(operator, size):
     operator = operator.double()
     operator.bias = None
     x = torch.randn(1, 1, *size, dtype=torch.float64)
-    z = torch.randn_like(operator.analyse(x))
-    left, right = (operator.analyse(x) * z).sum(), (x * operator.synthesise(z, x)).sum()
+    z = torch.randn_like(operator.analyze(x))
+    left, right = (operator.analyze(x) * z).sum(), (x * operator.synthesize(z, x)).sum()
     torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
 
 

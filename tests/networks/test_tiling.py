@@ -39,7 +39,7 @@ def test_mirroring_repeats_the_edge_pixel_and_goes_on_for_ever():
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept on Linux with glibc only")
 def test_memory_of_one_tile_is_kept_for_the_next():
-    # As much as the maps of a tile of the model for colours, again and again: no page comes from the system any more.
+    # As much as the maps of a tile of the model for colors, again and again: no page comes from the system any more.
     program = """
 import resource
 import torch

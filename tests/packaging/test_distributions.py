@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 from gradprox.export import export_denoiser
 from gradprox.networks import IdentityPath, IdentityPathConfig
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.zoo import model_names
 from tests.printed import ROOT
 
@@ -155,4 +155,4 @@ def test_it_runs_in_a_fresh_environment(distributions, pattern, tmp_path):
     run(programs / "gradprox", "demo", "--quiet", "--json", "demo.json")
     cases = json.loads((elsewhere / "demo.json").read_text())["cases"]
     assert all(case["psnr_after"] > case["psnr_before"] + 3 for case in cases)
-    assert (elsewhere / "gradprox-demo" / "pictures.png").stat().st_size > 0
+    assert (elsewhere / "gradprox-demo" / "images.png").stat().st_size > 0

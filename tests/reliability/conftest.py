@@ -1,4 +1,4 @@
-"""What the reliability tests share: a model that costs nothing, pictures, processes that start at once."""
+"""What the reliability tests share: a model that costs nothing, images, processes that start at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 from gradprox.networks import IdentityPath, IdentityPathConfig
-from gradprox.operators import save_network
+from gradprox.priors import save_network
 from tests.reliability.processes import PRELOADED, command
 
 TINY = IdentityPathConfig(kernel_size=4, window=3, components=1)
@@ -52,19 +52,19 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of 60 small pictures."""
+    """Return a folder of 60 small images."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    with Image.open(PICTURE) as picture:
+    with Image.open(IMAGE) as image:
         for i in range(60):
-            picture.crop((i, i, i + 64, i + 56)).save(folder / f"{i:02}.png")
+            image.crop((i, i, i + 64, i + 56)).save(folder / f"{i:02}.png")
     return folder
 
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    with Image.open(PICTURE) as picture:
-        return np.asarray(picture.crop((90, 60, 122, 84)))
+    with Image.open(IMAGE) as image:
+        return np.asarray(image.crop((90, 60, 122, 84)))
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from gradprox.export import export_denoiser
-from gradprox.images import read_picture
-from gradprox.problems import Sensing, write_measurements
+from gradprox.images import read_image
+from gradprox.physics import Sensing, write_measurements
 
 pytestmark = pytest.mark.reliability
 
@@ -89,7 +89,7 @@ def by_tifffile(pixels: np.ndarray, **options: object) -> bytes:
     return saved(lambda buffer: tifffile.imwrite(buffer, pixels, photometric="rgb", **options))
 
 
-def pictures(pixels: np.ndarray) -> dict[str, bytes]:
+def images(pixels: np.ndarray) -> dict[str, bytes]:
     tags, exif = Image.Exif(), Image.Exif()
     tags[0x010F], tags[0x0112], tags[0x8769] = "Camera", 6, {0x8827: 100}
     exif.load(tags.tobytes())  # with offsets, which a TIFF file needs
@@ -141,7 +141,7 @@ def survive(run, tmp_path, times):
                 assert "error: " not in err, where
                 assert left == ({output} if output else set()), where
                 if output and output.endswith((".png", ".npy")):
-                    read_picture(target)
+                    read_image(target)
                 target.unlink(missing_ok=True)
             else:
                 assert code == 1, where
@@ -157,12 +157,12 @@ def survive(run, tmp_path, times):
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("name", sorted(pictures(np.zeros((8, 8, 3), np.uint8))))
-def test_pictures(survive, model, pixels, name):
+@pytest.mark.parametrize("name", sorted(images(np.zeros((8, 8, 3), np.uint8))))
+def test_images(survive, model, pixels, name):
     output = f"out{Path(name).suffix}"
     survive(
         name,
-        pictures(pixels)[name],
+        images(pixels)[name],
         80,
         lambda path, out: ["denoise", path, "--noise", "0.1", "--model", model, "-o", out],
         output,
@@ -194,8 +194,8 @@ def test_kernels(survive, model, pixels, tmp_path, name, count):
 @pytest.mark.parametrize("sampling", ["hadamard", "block-gaussian"])
 def test_measurements(survive, model, tmp_path, sampling):
     sensing = Sensing.described(sampling, 0.3, (20, 24), 1, 0, 0.0)
-    picture = read_picture(_gray(tmp_path)).pixels
-    write_measurements(tmp_path / "y.npz", sensing.physics().A(picture), sensing)
+    image = read_image(_gray(tmp_path)).pixels
+    write_measurements(tmp_path / "y.npz", sensing.physics().A(image), sensing)
 
     def arguments(path: Path, out: Path) -> list[object]:
         return ["recover", path, "--steps", "1", "--solver", "pgd", "--model", model, "-o", out]
@@ -210,7 +210,7 @@ def _gray(folder: Path) -> Path:
 
 
 def test_recipes(survive, tmp_path):
-    # Pictures too small for any patch: a recipe that is still legal is read and checked, and trains nothing.
+    # Images too small for any patch: a recipe that is still legal is read and checked, and trains nothing.
     data = tmp_path / "data"
     data.mkdir()
     Image.new("L", (4, 4)).save(data / "small.png")

@@ -44,7 +44,7 @@ def overflow(start, tmp_path, times):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_pictures(overflow, model, pixels, tmp_path, name):
+def test_images(overflow, model, pixels, tmp_path, name):
     deep = pixels.astype(np.uint16) * 257
     if name.startswith("16"):
         source = tmp_path / "in.png"

@@ -1,4 +1,4 @@
-"""What every solver keeps: descent of the exact objective, fixed points, statuses, pictures that do not mix."""
+"""What every solver keeps: descent of the exact objective, fixed points, statuses, images that do not mix."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from gradprox import InputError
-from gradprox.operators import LearnedProx
-from gradprox.problems import (
+from gradprox.physics import (
     BlockSensing,
     CircularBlur,
     HadamardSensing,
@@ -22,19 +21,20 @@ from gradprox.problems import (
     motion_kernel,
     squared_norm,
 )
+from gradprox.priors import LearnedProx
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status
 
 SIZE = (12, 15)
 SOLVERS: dict[str, Any] = {
-    "pgd": PGD(sigma=0.1, max_steps=15, tol=0),
-    "pgd, short steps": PGD(sigma=0.1, stepsize=0.6, max_steps=15, tol=0),
-    "fista": FISTA(sigma=0.1, max_steps=15, tol=0),
-    "gd": GD(sigma=0.1, strength=0.3, max_steps=15, tol=0),
-    "gd, long steps": GD(sigma=0.1, strength=0.3, stepsize=1.4, max_steps=15, tol=0),
-    "hqs": HQS(sigma=0.1, strength=0.05, max_steps=15, tol=0),
-    "admm": ADMM(sigma=0.1, max_steps=15, tol=0),
-    "drs, relaxed": DRS(sigma=0.1, relaxation=1.9, max_steps=15, tol=0),
-    "nmapg": NMAPG(sigma=0.1, strength=0.3, max_steps=15, tol=0),
+    "pgd": PGD(sigma=0.1, max_iter=15, tol=0),
+    "pgd, short steps": PGD(sigma=0.1, stepsize=0.6, max_iter=15, tol=0),
+    "fista": FISTA(sigma=0.1, max_iter=15, tol=0),
+    "gd": GD(sigma=0.1, strength=0.3, max_iter=15, tol=0),
+    "gd, long steps": GD(sigma=0.1, strength=0.3, stepsize=1.4, max_iter=15, tol=0),
+    "hqs": HQS(sigma=0.1, strength=0.05, max_iter=15, tol=0),
+    "admm": ADMM(sigma=0.1, max_iter=15, tol=0),
+    "drs, relaxed": DRS(sigma=0.1, relaxation=1.9, max_iter=15, tol=0),
+    "nmapg": NMAPG(sigma=0.1, strength=0.3, max_iter=15, tol=0),
 }
 EXPLICIT = GD | HQS | NMAPG
 SPLITTING = ADMM | DRS
@@ -60,8 +60,8 @@ def physics(request):
 
 
 @pytest.fixture
-def noisy(physics, make_picture):
-    y = physics.A(make_picture(*SIZE))
+def noisy(physics, make_image):
+    y = physics.A(make_image(*SIZE))
     return y + 0.05 * torch.randn_like(y)
 
 
@@ -112,7 +112,7 @@ def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, p
         pytest.skip("first-order steps take thousands, and conjugate gradients stop at a looser tolerance")
     if isinstance(physics, CircularBlur) and not isinstance(solver, HQS):
         pytest.skip("first-order steps take thousands on a blur; HQS covers it")
-    patient = dataclasses.replace(solver, max_steps=1500, tol=1e-7)
+    patient = dataclasses.replace(solver, max_iter=1500, tol=1e-7)
     result = patient(noisy, physics, prox)
     assert result.status == [Status.CONVERGED]
     x = result.x
@@ -126,9 +126,9 @@ def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, p
     assert defect.abs().max() <= 1e-5
 
 
-def test_pictures_of_a_batch_do_not_mix(solver, physics, noisy, prox):
+def test_images_of_a_batch_do_not_mix(solver, physics, noisy, prox):
     batch = torch.cat([noisy, 0.3 * noisy, torch.zeros_like(noisy)])
-    finite = dataclasses.replace(solver, tol=1e-2, max_steps=20)
+    finite = dataclasses.replace(solver, tol=1e-2, max_iter=20)
     together = finite(batch, physics, prox)
     for i in range(3):
         alone = finite(batch[i : i + 1], physics, prox)
@@ -137,7 +137,7 @@ def test_pictures_of_a_batch_do_not_mix(solver, physics, noisy, prox):
         assert together.status[i] is alone.status[0]
 
 
-def test_a_picture_that_has_converged_costs_nothing_more(solver, physics, noisy, prox):
+def test_a_image_that_has_converged_costs_nothing_more(solver, physics, noisy, prox):
     batch = torch.cat([noisy, torch.zeros_like(noisy)])
     sizes = []
     dataclasses.replace(solver, tol=1e-6)(
@@ -147,12 +147,12 @@ def test_a_picture_that_has_converged_costs_nothing_more(solver, physics, noisy,
     assert sizes[-1] == 1
 
 
-def test_one_bad_picture_leaves_the_others_alone(solver, physics, noisy, prox):
+def test_one_bad_image_leaves_the_others_alone(solver, physics, noisy, prox):
     x0 = torch.cat([physics.A_adjoint(noisy)] * 2)
     x0[1, ..., 0, 0] = float("inf")
     result = solver(torch.cat([noisy] * 2), physics, prox, x0=x0)
     assert result.status[1] is Status.NON_FINITE
-    assert result.status[0] is Status.MAX_STEPS
+    assert result.status[0] is Status.MAX_ITER
     torch.testing.assert_close(result.x[:1], solver(noisy, physics, prox, x0=x0[:1]).x)
 
 
@@ -189,7 +189,7 @@ def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
     unknown = Unknown(A=lambda x, **_: 2 * x, A_adjoint=lambda x, **_: 2 * x)
     with pytest.raises(InputError, match="give the solver lipschitz"):
         PGD(sigma=0.1)(y, unknown, prox)
-    result = PGD(sigma=0.1, lipschitz=4.0, max_steps=5)(y, unknown, prox)
+    result = PGD(sigma=0.1, lipschitz=4.0, max_iter=5)(y, unknown, prox)
     assert int(result.objective_increases[0]) == 0
 
 
@@ -204,12 +204,12 @@ def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
         ({"prior": "gray"}, "^prior: expected a learned prox, as of gradprox.load_model.* got str"),
         ({"prior": deepinv.models.MedianFilter()}, "^prior: .* got MedianFilter"),
         ({"fidelity": "l1"}, "^fidelity: expected a deepinv.optim.DataFidelity, got str"),
-        ({"x0": np.zeros((1, 1, *SIZE))}, "^x0: expected a tensor of pictures, got ndarray"),
+        ({"x0": np.zeros((1, 1, *SIZE))}, "^x0: expected a tensor of images, got ndarray"),
         (
             {"x0": torch.zeros(1, *SIZE)},
-            r"^x0: expected pictures \(B, C, H, W\), .*the 1 measurements, got \(1, ",
+            r"^x0: expected images \(B, C, H, W\), .*the 1 measurements, got \(1, ",
         ),
-        ({"x0": torch.zeros(2, 1, *SIZE)}, "^x0: expected pictures"),
+        ({"x0": torch.zeros(2, 1, *SIZE)}, "^x0: expected images"),
     ],
 )
 def test_arguments_of_another_type_are_refused(prox, wrong, message):
@@ -222,7 +222,7 @@ def test_arguments_of_another_type_are_refused(prox, wrong, message):
     ("build", "message"),
     [
         (lambda: PGD(sigma=-1), "sigma must be positive"),
-        (lambda: PGD(sigma=0.1, max_steps=0), "max_steps"),
+        (lambda: PGD(sigma=0.1, max_iter=0), "max_iter"),
         (lambda: PGD(sigma=0.1, tol=2), "tol"),
         (lambda: GD(sigma=0.1, strength=0), "strength"),
         (lambda: HQS(sigma=0.1, strength=-1), "strength"),
@@ -248,7 +248,7 @@ def test_illegal_settings_are_refused_when_built(build, message):
         DRS(sigma=0.1, stepsize=1.01),
     ],
 )
-def test_illegal_step_sizes_are_refused_with_the_legal_interval(illegal, prox, make_picture):
+def test_illegal_step_sizes_are_refused_with_the_legal_interval(illegal, prox, make_image):
     physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)
     with pytest.raises(InputError, match="between 0 and"):
-        illegal(physics.A(make_picture(*SIZE)), physics, prox)
+        illegal(physics.A(make_image(*SIZE)), physics, prox)

@@ -6,8 +6,8 @@ import deepinv
 import pytest
 import torch
 
-from gradprox.linear_systems import conjugate_gradients
-from gradprox.problems import CircularBlur, ValidBlur, gaussian_kernel, motion_kernel
+from gradprox.networks.linear_systems import conjugate_gradients
+from gradprox.physics import CircularBlur, ValidBlur, gaussian_kernel, motion_kernel
 from gradprox.solvers.circular import CircularLeastSquares
 from gradprox.solvers.fidelity import data_term
 from gradprox.solvers.least_squares import LeastSquares
@@ -60,7 +60,7 @@ def test_gradients_and_dual_steps_belong_to_the_value(fidelity, physics):
         assert (other > best).all()
 
 
-def test_conjugate_gradients_solve_each_picture_by_itself():
+def test_conjugate_gradients_solve_each_image_by_itself():
     matrix = torch.randn(6, 6, dtype=torch.float64)
     matrix = matrix @ matrix.T + torch.eye(6)
     right = torch.randn(3, 6, dtype=torch.float64)

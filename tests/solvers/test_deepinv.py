@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gradprox import InputError
-from gradprox.operators import LearnedProx, ProximalPrior
-from gradprox.problems import CircularBlur, gaussian_kernel
+from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.priors import LearnedProx, ProximalPrior
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual, SolverReconstructor, Status
 from gradprox.solvers.fidelity import ExactPoisson
 
@@ -16,10 +16,10 @@ SIZE = (12, 10)
 
 
 @pytest.fixture
-def problem(make_network, make_picture):
+def problem(make_network, make_image):
     prox = LearnedProx(make_network())
     physics = CircularBlur(gaussian_kernel(1.0).double(), SIZE)
-    y = physics(make_picture(*SIZE))
+    y = physics(make_image(*SIZE))
     return prox, physics, y + 0.01 * torch.randn_like(y)
 
 
@@ -53,7 +53,7 @@ def test_admm_is_deepinvs_with_the_denoising_first(problem):
         g_param=0.1,
         beta=1.0,
     )
-    ours = ADMM(sigma=0.1, stepsize=tau, max_steps=5, tol=0)(y, physics, prox, x0=y)
+    ours = ADMM(sigma=0.1, stepsize=tau, max_iter=5, tol=0)(y, physics, prox, x0=y)
     torch.testing.assert_close(ours.x, theirs, rtol=0, atol=1e-7)
 
 
@@ -74,7 +74,7 @@ def test_douglas_rachford_is_deepinvs(problem, relaxation):
         steps=6,
     )
     states = []
-    DRS(sigma=0.1, stepsize=tau, relaxation=relaxation, max_steps=5, tol=0)(
+    DRS(sigma=0.1, stepsize=tau, relaxation=relaxation, max_iter=5, tol=0)(
         y, physics, prox, x0=y, callback=lambda step: states.append(step.state)
     )
     # Theirs returns the denoised variable.
@@ -93,7 +93,7 @@ def test_half_quadratic_splitting_is_deepinvs(problem):
         stepsize=4.0,
         g_param=0.1,
     )
-    ours = HQS(sigma=0.1, strength=0.25, max_steps=5, tol=0)(y, physics, prox, x0=y)
+    ours = HQS(sigma=0.1, strength=0.25, max_iter=5, tol=0)(y, physics, prox, x0=y)
     torch.testing.assert_close(ours.x, theirs, rtol=0, atol=1e-7)
 
 
@@ -104,7 +104,7 @@ def test_deepinvs_momentum_is_another(problem):
         theirs = run_deepinv(
             "FISTA", y, physics, ProximalPrior(prox), (y, y), steps=steps, stepsize=1.0, g_param=0.1, a=3
         )
-        ours = FISTA(sigma=0.1, stepsize=1.0, max_steps=steps, tol=0)(y, physics, prox, x0=y)
+        ours = FISTA(sigma=0.1, stepsize=1.0, max_iter=steps, tol=0)(y, physics, prox, x0=y)
         assert bool((ours.x - theirs).abs().max() < 1e-7) is equal
 
 
@@ -114,7 +114,7 @@ def test_deepinvs_poisson_distance_adds_up_the_batch_and_ours_does_not(problem):
     poisson = deepinv.optim.PoissonLikelihood(bkg=0.05)
     together, alone = poisson.fn(batch, batch, physics), poisson.fn(batch[:1], batch[:1], physics)
     assert (together[0] - alone[0]).abs() > 1
-    solver = NMAPG(sigma=0.1, strength=0.1, box=(0, 2), max_steps=5)
+    solver = NMAPG(sigma=0.1, strength=0.1, box=(0, 2), max_iter=5)
     both = solver(batch, physics, prox, fidelity=poisson)
     one = solver(batch[:1], physics, prox, fidelity=poisson)
     torch.testing.assert_close(both.objective[0], one.objective[0])
@@ -140,9 +140,9 @@ def test_the_noise_level_of_a_least_squares_term_is_its_weight(problem):
     prox, physics, y = problem
     weighted = deepinv.optim.L2(sigma=0.5)
     for solver, same in (
-        (HQS(sigma=0.1, strength=1.0, max_steps=5), HQS(sigma=0.1, strength=0.25, max_steps=5)),
-        (GD(sigma=0.1, strength=1.0, max_steps=5), GD(sigma=0.1, strength=0.25, max_steps=5)),
-        (PGD(sigma=0.1, stepsize=0.25, max_steps=5), PGD(sigma=0.1, stepsize=1.0, max_steps=5)),
+        (HQS(sigma=0.1, strength=1.0, max_iter=5), HQS(sigma=0.1, strength=0.25, max_iter=5)),
+        (GD(sigma=0.1, strength=1.0, max_iter=5), GD(sigma=0.1, strength=0.25, max_iter=5)),
+        (PGD(sigma=0.1, stepsize=0.25, max_iter=5), PGD(sigma=0.1, stepsize=1.0, max_iter=5)),
     ):
         with_weight = solver(y, physics, prox, fidelity=weighted)
         torch.testing.assert_close(with_weight.x, same(y, physics, prox).x)
@@ -158,9 +158,9 @@ def test_other_data_terms_are_refused_by_solvers_that_need_least_squares(problem
 def test_a_solver_is_a_reconstructor_for_any_physics(problem):
     prox, _, y = problem
     physics = deepinv.physics.Denoising()
-    model = SolverReconstructor(PrimalDual(sigma=0.1, max_steps=4, box=(0, 1)), prox, deepinv.optim.L1())
+    model = SolverReconstructor(PrimalDual(sigma=0.1, max_iter=4, box=(0, 1)), prox, deepinv.optim.L1())
     assert isinstance(model, deepinv.models.Reconstructor)
     result = model.reconstruct(y, physics)
     assert torch.equal(model(y, physics), result.x)
-    assert result.status == [Status.MAX_STEPS]
+    assert result.status == [Status.MAX_ITER]
     assert not result.certified

@@ -21,7 +21,7 @@ def physics():
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_norm_that_is_not_known_is_given(physics, name, prox):
     y = physics(torch.rand(1, 1, 12, 10, dtype=torch.float64))
-    chosen = {"task": Task.COMPRESSED_SENSING, "noise": 0.02, "solver": name, "max_steps": 3}
+    chosen = {"task": Task.COMPRESSED_SENSING, "noise": 0.02, "solver": name, "max_iter": 3}
     with pytest.raises(InputError, match="lipschitz"):
         preset(**chosen)(y, physics, prox)
     result = preset(**chosen, lipschitz=0.25)(y, physics, prox)

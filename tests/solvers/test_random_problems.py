@@ -9,8 +9,8 @@ import deepinv
 import pytest
 import torch
 
-from gradprox.operators import LearnedProx
-from gradprox.problems import BlockSensing, CircularBlur, HadamardSensing, squared_norm
+from gradprox.physics import BlockSensing, CircularBlur, HadamardSensing, squared_norm
+from gradprox.priors import LearnedProx
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Solver, Status
 
 RISE = 1e-10
@@ -31,7 +31,7 @@ def random_physics(draw: random.Random, size: tuple[int, int]) -> deepinv.physic
 
 def random_solver(draw: random.Random, physics: deepinv.physics.LinearPhysics, prox: LearnedProx) -> Solver:
     norm = squared_norm(physics)
-    common: dict[str, Any] = {"sigma": 10 ** draw.uniform(-2.5, -0.5), "max_steps": 15, "tol": 0}
+    common: dict[str, Any] = {"sigma": 10 ** draw.uniform(-2.5, -0.5), "max_iter": 15, "tol": 0}
     strength = 10 ** draw.uniform(-2, 1)
     part = draw.uniform(0.05, 0.99)
     proximal = part * (2 - prox.weak_convexity()) / norm
@@ -72,7 +72,7 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     x = torch.rand(1, 1, *size, dtype=torch.float64)
     y = physics.A(x)
     y = y + 10 ** draw.uniform(-3, 0) * torch.randn_like(y)
-    if squared_norm(physics) == 0:  # nothing is left of the picture
+    if squared_norm(physics) == 0:  # nothing is left of the image
         return False
     solver = random_solver(draw, physics, prox)
     start = draw.choice([None, torch.randn_like(x)])
@@ -80,13 +80,13 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     merits = []
     result = solver(y, physics, prox, x0=start, callback=lambda step: merits.append(step.state.merit[0]))
     known = torch.stack(merits)
-    rise = float(known.diff().clamp_min(0).sum() / known.abs().max())  # 0 of a picture that stays as it is
+    rise = float(known.diff().clamp_min(0).sum() / known.abs().max())  # 0 of an image that stays as it is
     assert rise <= RISE, f"seed {seed}: {solver} raised the objective by {rise:.1e}"
     assert int(result.objective_increases) == 0, f"seed {seed}: {solver}"
 
     if not fixed_point:
         return False
-    patient = vars(solver) | {"max_steps": 100, "tol": 1e-7}
+    patient = vars(solver) | {"max_iter": 100, "tol": 1e-7}
     again = type(solver)(**patient)(y, physics, prox, x0=start)
     if again.status != [Status.CONVERGED]:
         return False

@@ -1,4 +1,4 @@
-"""What a run says when something is wrong, picture by picture, and what it costs."""
+"""What a run says when something is wrong, image by image, and what it costs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gradprox import InputError
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, HadamardSensing, gaussian_kernel
+from gradprox.physics import CircularBlur, HadamardSensing, gaussian_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import (
     ADMM,
     DRS,
@@ -25,15 +25,15 @@ from gradprox.solvers import (
 
 SIZE = (8, 9)
 SOLVERS = {
-    "pgd": PGD(sigma=0.1, max_steps=6, tol=0),
-    "fista": FISTA(sigma=0.1, max_steps=6, tol=0),
-    "gd": GD(sigma=0.1, max_steps=6, tol=0),
-    "hqs": HQS(sigma=0.1, max_steps=6, tol=0),
-    "admm": ADMM(sigma=0.1, max_steps=6, tol=0),
-    "drs": DRS(sigma=0.1, max_steps=6, tol=0),
-    "nmapg": NMAPG(sigma=0.1, max_steps=6, tol=0),
-    "primal-dual": PrimalDual(sigma=0.1, max_steps=6, tol=0),
-    "scheduled hqs": ScheduledHQS(sigma=0.1, noise=0.05, max_steps=6),
+    "pgd": PGD(sigma=0.1, max_iter=6, tol=0),
+    "fista": FISTA(sigma=0.1, max_iter=6, tol=0),
+    "gd": GD(sigma=0.1, max_iter=6, tol=0),
+    "hqs": HQS(sigma=0.1, max_iter=6, tol=0),
+    "admm": ADMM(sigma=0.1, max_iter=6, tol=0),
+    "drs": DRS(sigma=0.1, max_iter=6, tol=0),
+    "nmapg": NMAPG(sigma=0.1, max_iter=6, tol=0),
+    "primal-dual": PrimalDual(sigma=0.1, max_iter=6, tol=0),
+    "scheduled hqs": ScheduledHQS(sigma=0.1, noise=0.05, max_iter=6),
 }
 
 
@@ -53,11 +53,11 @@ def physics():
 
 
 @pytest.fixture
-def y(physics, make_picture):
-    return physics.A(make_picture(*SIZE))
+def y(physics, make_image):
+    return physics.A(make_image(*SIZE))
 
 
-def test_a_picture_with_bad_measurements_does_not_stop_the_others(solver, physics, y, prox):
+def test_a_image_with_bad_measurements_does_not_stop_the_others(solver, physics, y, prox):
     bad = y.clone()
     bad[..., 3] = float("nan")
     batch = solver(torch.cat([bad, y, float("inf") * y]), physics, prox)
@@ -77,16 +77,16 @@ def test_a_physics_that_gives_nan_is_noticed_at_once(solver, y, prox):
 
     result = solver(y, Broken(SIZE, 40), prox)
     assert result.status == [Status.NON_FINITE]
-    if isinstance(solver, PrimalDual):  # its pictures see the measurements through the dual, a step later
+    if isinstance(solver, PrimalDual):  # its images see the measurements through the dual, a step later
         assert int(result.steps) == 2
         assert torch.isfinite(result.x).all()
     else:
         assert int(result.steps) == 1
-        # The last finite picture, the start, is what comes back.
+        # The last finite image, the start, is what comes back.
         assert torch.equal(result.x, HadamardSensing(SIZE, 40).A_adjoint(y))
 
 
-def test_nothing_measured_gives_a_finite_picture(solver, physics, y, prox):
+def test_nothing_measured_gives_a_finite_image(solver, physics, y, prox):
     result = solver(torch.zeros_like(y), physics, prox)
     assert result.status[0] in (Status.CONVERGED, solver.out_of_steps)
     assert torch.isfinite(result.x).all()
@@ -97,10 +97,10 @@ def understated(factor: float) -> deepinv.physics.LinearPhysics:
 
 
 @pytest.mark.parametrize("kind", [PGD, GD, FISTA, DRS, ADMM])
-def test_a_diverging_run_is_stopped_and_says_why(kind, prox, make_picture):
+def test_a_diverging_run_is_stopped_and_says_why(kind, prox, make_image):
     # The planted fault: a bound of the norm that is none.
-    result = kind(sigma=0.1, lipschitz=1.0, max_steps=200)(
-        make_picture(*SIZE), understated(3.0), prox, x0=torch.rand(1, 1, *SIZE, dtype=torch.float64)
+    result = kind(sigma=0.1, lipschitz=1.0, max_iter=200)(
+        make_image(*SIZE), understated(3.0), prox, x0=torch.rand(1, 1, *SIZE, dtype=torch.float64)
     )
     assert result.status == [Status.DIVERGED]
     assert "lipschitz" in result.status[0].advice
@@ -110,16 +110,16 @@ def test_a_diverging_run_is_stopped_and_says_why(kind, prox, make_picture):
     assert torch.isfinite(result.x).all()
 
 
-def test_solvers_without_a_norm_need_none(prox, make_picture):
+def test_solvers_without_a_norm_need_none(prox, make_image):
     physics = understated(3.0)
-    for solver in (NMAPG(sigma=0.1, max_steps=60), HQS(sigma=0.1, max_steps=60)):
-        result = solver(physics.A(make_picture(*SIZE)), physics, prox, x0=torch.zeros(1, 1, *SIZE).double())
+    for solver in (NMAPG(sigma=0.1, max_iter=60), HQS(sigma=0.1, max_iter=60)):
+        result = solver(physics.A(make_image(*SIZE)), physics, prox, x0=torch.zeros(1, 1, *SIZE).double())
         assert result.status == [Status.CONVERGED]
         assert int(result.objective_increases) == 0
 
 
 def test_a_schedule_claims_nothing(physics, y, prox):
-    result = ScheduledHQS(sigma=0.05, noise=0.02, max_steps=5)(y, physics, prox)
+    result = ScheduledHQS(sigma=0.05, noise=0.02, max_iter=5)(y, physics, prox)
     assert not result.certified
     assert result.status == [Status.SCHEDULE_DONE]
     assert "nothing is certified" in result.status[0].advice
@@ -129,9 +129,7 @@ def test_a_schedule_claims_nothing(physics, y, prox):
 
 def test_a_schedule_is_its_two_lines(physics, y, prox):
     x = physics.A_adjoint(y)
-    result = ScheduledHQS(sigma=0.05, first_sigma=0.2, noise=0.02, strength=0.7, max_steps=3)(
-        y, physics, prox
-    )
+    result = ScheduledHQS(sigma=0.05, first_sigma=0.2, noise=0.02, strength=0.7, max_iter=3)(y, physics, prox)
     for sigma in (0.2, 0.1, 0.05):
         weight = 0.7 * (0.02 / sigma) ** 2
         normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
@@ -141,12 +139,12 @@ def test_a_schedule_is_its_two_lines(physics, y, prox):
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
 
 
-def test_pictures_with_kernels_of_their_own_stop_by_themselves(prox, make_picture):
+def test_images_with_kernels_of_their_own_stop_by_themselves(prox, make_image):
     kernels = torch.rand(2, 1, 3, 4, dtype=torch.float64)
     physics = deepinv.physics.BlurFFT((1, *SIZE), filter=kernels)
-    sharp = make_picture(*SIZE)
+    sharp = make_image(*SIZE)
     y = physics.A(torch.cat([sharp, 0 * sharp]))
-    solver = HQS(sigma=0.1, strength=0.2, max_steps=8, tol=1e-6)
+    solver = HQS(sigma=0.1, strength=0.2, max_iter=8, tol=1e-6)
     sizes = []
     result = solver(y, physics, prox, callback=lambda step: sizes.append(len(step.state.x)))
     assert sizes[-1] == 1
@@ -155,19 +153,19 @@ def test_pictures_with_kernels_of_their_own_stop_by_themselves(prox, make_pictur
 
 
 @pytest.mark.parametrize("fidelity", [deepinv.optim.L1(), deepinv.optim.PoissonLikelihood()])
-def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, make_network, make_picture):
+def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, make_network, make_image):
     # With spread 0 the network is the identity up to rounding, hence nonexpansive.
     prox = LearnedProx(make_network(spread=0.0))
     physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)
-    y = physics.A(make_picture(*SIZE)).clamp_min(0.05)
+    y = physics.A(make_image(*SIZE)).clamp_min(0.05)
     settings = {"sigma": 0.1, "strength": 0.5, "box": (0.0, 1.0), "tol": 0}
-    short = PrimalDual(**settings, max_steps=30)(y, physics, prox, fidelity=fidelity)
-    long = PrimalDual(**settings, max_steps=150)(y, physics, prox, fidelity=fidelity)
+    short = PrimalDual(**settings, max_iter=30)(y, physics, prox, fidelity=fidelity)
+    long = PrimalDual(**settings, max_iter=150)(y, physics, prox, fidelity=fidelity)
     assert not long.certified
     assert long.x.min() >= 0
     assert long.x.max() <= 1
     assert long.objective[0, -1] < short.objective[0, -1] < short.objective[0, 0]
-    # No nearby picture in the box is better.
+    # No nearby image in the box is better.
     for size in (1e-2, 1e-3):
         rival = (long.x + size * torch.randn(40, *long.x.shape[1:], dtype=torch.float64)).clamp(0, 1)
         values = torch.stack([fidelity.fn(r[None], y, physics)[0] for r in rival])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gradprox import InputError
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, gaussian_kernel
+from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import HQS, best_strength, choose_strength
 
 SIZE = (12, 15)
@@ -17,9 +17,9 @@ NOISE = 0.05
 
 
 @pytest.fixture
-def problem(make_network, make_picture):
+def problem(make_network, make_image):
     physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)
-    clean = make_picture(*SIZE)
+    clean = make_image(*SIZE)
     y = physics.A(clean)
     y = y + NOISE * torch.randn_like(y)
     prox = LearnedProx(make_network())
@@ -27,7 +27,7 @@ def problem(make_network, make_picture):
 
     def reconstruct(strength):
         tried.append(strength)
-        return HQS(sigma=0.2, strength=strength, max_steps=30)(y, physics, prox)
+        return HQS(sigma=0.2, strength=strength, max_iter=30)(y, physics, prox)
 
     return clean, y, physics, reconstruct, tried
 
@@ -53,7 +53,7 @@ def test_a_misfit_out_of_reach_gives_the_end_of_the_range_and_says_so(problem, t
     assert choice.at_limit
 
 
-def test_the_reference_chooses_the_nearest_picture(problem):
+def test_the_reference_chooses_the_nearest_image(problem):
     clean, _, _, reconstruct, _ = problem
     strengths = (0.01, 0.3, 10.0)
     choice = best_strength(reconstruct, clean, strengths)

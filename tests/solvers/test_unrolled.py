@@ -6,21 +6,21 @@ import pytest
 import torch
 
 from gradprox import InputError
-from gradprox.operators import LearnedProx
-from gradprox.problems import CircularBlur, gaussian_kernel
+from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.priors import LearnedProx
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual, SolverReconstructor, unrolled
 
 SIZE = (12, 10)
 SOLVERS = {
-    solver.__name__: solver(sigma=0.1, max_steps=4, tol=0)
+    solver.__name__: solver(sigma=0.1, max_iter=4, tol=0)
     for solver in (ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual)
 }
 
 
 @pytest.fixture
-def problem(make_network, make_picture):
+def problem(make_network, make_image):
     prior = LearnedProx(make_network()).requires_grad_()
-    physics, clean = CircularBlur(gaussian_kernel(1.0).double(), SIZE), make_picture(*SIZE)
+    physics, clean = CircularBlur(gaussian_kernel(1.0).double(), SIZE), make_image(*SIZE)
     y = physics(clean)
     return prior, physics, y + 0.02 * torch.randn_like(y), clean
 
@@ -55,7 +55,7 @@ def test_gradients_are_those_of_the_reconstruction(name, problem):
 def test_training_lowers_the_error_of_the_solver(fixed_point, problem):
     prior, physics, y, clean = problem
     # Unrolled steps are trained for what so few of them return, a fixed point for where many lead.
-    solver = HQS(sigma=0.1, strength=0.1, max_steps=8 if fixed_point else 3, tol=0)
+    solver = HQS(sigma=0.1, strength=0.1, max_iter=8 if fixed_point else 3, tol=0)
     model = SolverReconstructor(solver, prior, training_steps=3)
     optimizer = torch.optim.Adam(prior.parameters(), lr=2e-2)
 

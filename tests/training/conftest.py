@@ -1,4 +1,4 @@
-"""Pictures to train on."""
+"""Images to train on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from PIL import Image
 
 
 @pytest.fixture
-def data(tmp_path, make_picture):
-    folder = tmp_path / "pictures"
+def data(tmp_path, make_image):
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(3):
-        texture = make_picture(40, 50)[0, 0].roll(5 * i, dims=0).numpy()
+        texture = make_image(40, 50)[0, 0].roll(5 * i, dims=0).numpy()
         Image.fromarray((texture * 255).astype(np.uint8)).save(folder / f"{i}.png")
     return folder

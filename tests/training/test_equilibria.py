@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gradprox import InputError, load_model
 from gradprox.networks import Equilibrium, EquilibriumConfig
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.training import Recipe, initial, train
 from gradprox.training.patches import PatchSampler
 from tests.training.tiny import NETWORK, RECIPE
@@ -22,7 +22,7 @@ def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, mo
         return solve(self, x, sigma, *tolerances)
 
     monkeypatch.setattr(Equilibrium, "solve", spy)
-    network = EquilibriumConfig(kind="equilibrium", regulariser=NETWORK)
+    network = EquilibriumConfig(kind="equilibrium", regularizer=NETWORK)
     short = RECIPE.model_copy(update={"network": network, "steps": 1, "patch_size": 12})
     train(short, data, tmp_path / "default")
     train(short.model_copy(update={"tolerance": 0.1, "derivative_tolerance": 0.2}), data, tmp_path / "told")
@@ -30,10 +30,10 @@ def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, mo
 
 
 def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkeypatch):
-    starts, minimise, solve = [], Equilibrium.minimise, Equilibrium.solve
+    starts, minimize, solve = [], Equilibrium.minimize, Equilibrium.solve
     recipe = RECIPE.model_copy(
         update={
-            "network": EquilibriumConfig(kind="equilibrium", regulariser=NETWORK),
+            "network": EquilibriumConfig(kind="equilibrium", regularizer=NETWORK),
             "steps": 6,
             "patch_size": 12,
             "tolerance": 0.0,
@@ -43,11 +43,11 @@ def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkey
     )
 
     def spy(self, y, sigma, tolerance, start=None):
-        solution, steps = minimise(self, y, sigma, tolerance, start)
+        solution, steps = minimize(self, y, sigma, tolerance, start)
         starts.append((None if start is None else start.clone(), solution))
         return solution, steps
 
-    monkeypatch.setattr(Equilibrium, "minimise", spy)
+    monkeypatch.setattr(Equilibrium, "minimize", spy)
     warm = load_model(train(recipe, data, tmp_path / "warm")).network.state_dict()
     assert [start is None for start, _ in starts] == 2 * [True] + 4 * [False]
     for start, _ in starts[2:]:
@@ -63,7 +63,7 @@ def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkey
 def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
     inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
-    network = EquilibriumConfig(kind="equilibrium", regulariser=inner, start=NETWORK)
+    network = EquilibriumConfig(kind="equilibrium", regularizer=inner, start=NETWORK)
     changes = {
         "network": network,
         "initial": str(gray),
@@ -76,7 +76,7 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     # The same filters with room around, the same start.
     x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
     torch.testing.assert_close(
-        start.regulariser.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3
+        start.regularizer.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3
     )
     torch.testing.assert_close(start.start(x, sigma), trained(x, sigma))
     model = load_model(train(recipe, data, tmp_path / "run"))
@@ -97,7 +97,7 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
             Recipe.model_validate(RECIPE.model_dump() | {setting: 0.1 if setting == "tolerance" else 3})
     narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
     for wrong in (
-        {"network": network.model_copy(update={"regulariser": narrow})},
+        {"network": network.model_copy(update={"regularizer": narrow})},
         {"network": network.model_copy(update={"start": inner})},
     ):
         with pytest.raises(InputError, match="another architecture"):

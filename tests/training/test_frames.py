@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradprox.networks.filters import MirrorFilterBank
+from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.training.frames import most_distinct, tighten
 
 

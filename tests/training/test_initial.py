@@ -7,25 +7,25 @@ import torch
 
 from gradprox import InputError, load_model
 from gradprox.networks import IdentityPath
-from gradprox.operators import LearnedProx, save_network
+from gradprox.priors import LearnedProx, save_network
 from gradprox.training import initial, train
 from tests.training.tiny import NETWORK, RECIPE
 
 
-def test_a_colour_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
+def test_a_color_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
     gray = train(RECIPE, data, tmp_path / "gray")
-    colour = NETWORK.model_copy(update={"channels": 3})
-    recipe = RECIPE.model_copy(update={"network": colour, "initial": str(gray)})
+    color = NETWORK.model_copy(update={"channels": 3})
+    recipe = RECIPE.model_copy(update={"network": color, "initial": str(gray)})
     # At first the gray network shrinks every plane, as far as gates do not look at the others. The intensity plane
-    # of a gray picture is the picture times sqrt(3).
-    picture, scale = torch.rand(1, 1, 24, 24), 3**0.5
-    expected = load_model(gray)(scale * picture, 0.1) / scale
+    # of a gray image is the image times sqrt(3).
+    image, scale = torch.rand(1, 1, 24, 24), 3**0.5
+    expected = load_model(gray)(scale * image, 0.1) / scale
     with monkeypatch.context() as patch:
         patch.setattr(initial, "OTHER_PLANES", 1e-9)
-        start = LearnedProx(initial.initial_network(recipe))(picture.expand(-1, 3, -1, -1), 0.1)
+        start = LearnedProx(initial.initial_network(recipe))(image.expand(-1, 3, -1, -1), 0.1)
     torch.testing.assert_close(start, expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
-    model = load_model(train(recipe, data, tmp_path / "colour"))
-    assert model.network.config == colour
+    model = load_model(train(recipe, data, tmp_path / "color"))
+    assert model.network.config == color
     assert model(torch.rand(1, 3, 9, 9), 0.1).shape == (1, 3, 9, 9)
     with pytest.raises(InputError, match="another architecture"):
         initial.initial_network(recipe.model_copy(update={"initial": "gray-small"}))

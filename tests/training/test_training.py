@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
 from gradprox.networks import IdentityPath
-from gradprox.operators import LearnedProx
+from gradprox.priors import LearnedProx
 from gradprox.training import initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE, learning_rate
-from gradprox.training.losses import picture_loss
+from gradprox.training.losses import image_loss
 from gradprox.training.patches import PatchSampler
 from gradprox.training.workers import Workers
 from tests.training.tiny import NETWORK, RECIPE
@@ -47,13 +47,13 @@ def test_training_improves_denoising(data, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "proximal-matching"])
-def test_losses_have_the_minimisers_they_are_named_for(loss):
+def test_losses_have_the_minimizers_they_are_named_for(loss):
     # The posterior of one pixel: its mean is 1.1, its median 1, its mode 2.
     values = torch.tensor([0.0] * 30 + [1.0] * 30 + [2.0] * 40, dtype=torch.float64)
     guesses = torch.linspace(-0.5, 2.5, 301, dtype=torch.float64)
     error = (guesses[:, None] - values).reshape(-1, 1, 1, 1)
     sigma = torch.ones(len(error), dtype=torch.float64)
-    risk = picture_loss(loss, 1.4, 0.1)(error, sigma).view(len(guesses), -1).mean(dim=1)
+    risk = image_loss(loss, 1.4, 0.1)(error, sigma).view(len(guesses), -1).mean(dim=1)
     expected = {"mse": 1.1, "l1": 1.0, "proximal-matching": 2.0}[loss]
     assert abs(float(guesses[risk.argmin()]) - expected) < 0.011
 
@@ -186,7 +186,7 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another(data, tmp_path):
     with pytest.raises(InputError, match="another recipe"):
         train(RECIPE.model_copy(update={"seed": 5}), data, tmp_path / "run", resume=True)
     (data / "2.png").unlink()
-    with pytest.raises(InputError, match="other pictures"):
+    with pytest.raises(InputError, match="other images"):
         train(RECIPE, data, tmp_path / "run", resume=True)
 
 
@@ -271,7 +271,7 @@ def test_wrong_recipes_are_refused(tmp_path, text, message):
         read_recipe(path)
 
 
-def test_unusable_pictures_are_named(data, tmp_path):
+def test_unusable_images_are_named(data, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         train(RECIPE, tmp_path / "nowhere", tmp_path / "run")
     with pytest.raises(InputError, match="smaller than a 64-pixel patch"):

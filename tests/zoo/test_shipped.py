@@ -11,11 +11,11 @@ from deepinv.loss.metric import PSNR
 from PIL import Image
 
 from gradprox import InputError, load_model, model_names
+from gradprox.batch import image_sum
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.cli.demo import PICTURE
+from gradprox.cli.demo import IMAGE
 from gradprox.networks import Equilibrium
-from gradprox.networks.base import image_sum
-from gradprox.problems import gaussian_noise
+from gradprox.physics import gaussian_noise
 from gradprox.training import read_recipe
 from gradprox.zoo import default_model, read_card, recipe_path
 from gradprox.zoo.models import FOLDER
@@ -25,14 +25,14 @@ MODELS = model_names()
 
 
 def photo(name):
-    """Return the embedded photo in double precision, gray or in colour as the model needs it."""
+    """Return the embedded photo in double precision, gray or in color as the model needs it."""
     mode = "L" if load_model(name).network.channels == 1 else "RGB"
-    pixels = np.atleast_3d(np.asarray(Image.open(PICTURE).convert(mode), dtype=np.float64)) / 255
+    pixels = np.atleast_3d(np.asarray(Image.open(IMAGE).convert(mode), dtype=np.float64)) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 
 def is_slow(name):
-    """Whether a model iterates, or reaches so far that the smallest picture takes as long as a large one."""
+    """Whether a model iterates, or reaches so far that the smallest image takes as long as a large one."""
     network = load_model(name).network
     return isinstance(network, Equilibrium) or network.radius > 30
 
@@ -44,7 +44,7 @@ def patch(name):
     return photo(name)[..., 80 : 80 + height, 60 : 60 + width].contiguous()
 
 
-def test_the_default_models_ship_and_take_the_pictures():
+def test_the_default_models_ship_and_take_the_images():
     for channels in (1, 3):
         for repeated in (False, True):
             name = default_model(channels, repeated=repeated)

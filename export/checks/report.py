@@ -1,0 +1,89 @@
+"""What verification found, as a typed, storable, printable report; and the error when it found too much."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from gradprox.errors import InputError
+from gradprox.export.runtime.session import SESSION_ERRORS, one_line
+
+
+class VerificationError(InputError):
+    """An exported model is not what it should be."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a report rests on."""
+    return {"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(ABC):
+    """What was verified of an exported model, and how well it holds.
+
+    Attributes:
+        compared: what the error is, in words.
+        cases: number of comparisons of ONNX Runtime with torch in double precision.
+        error: the largest, as ``compared`` says; that of an image relative to the largest pixel of the input.
+        error_at: the case it was found in.
+        error_tolerance: what it may be.
+        certified: whether it is the proximal operator that its network is, but for rounding and, where it iterates,
+            its tolerance.
+        made_with: versions of what was used.
+    """
+
+    compared: ClassVar[str] = "error against float64 torch"
+
+    cases: int
+    error: float
+    error_at: str
+    error_tolerance: float
+    certified: bool = True
+    made_with: dict[str, str] = field(default_factory=versions)
+
+    @abstractmethod
+    def further_rows(self) -> list[tuple[str, str, str]]:
+        """Return the checks beside the comparison of images, as `rows` does."""
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return what was checked, the figure and its limit, as text."""
+        name = f"{self.compared}, {self.cases} cases"
+        return [(name, f"{self.error:.1e}", f"at most {self.error_tolerance:g}"), *self.further_rows()]
+
+    def to_json(self) -> str:
+        """Return the report as one line of JSON."""
+        return json.dumps({"compared": self.compared, **asdict(self)})
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<42} {value:>9}  ({limit})" for name, value, limit in self.rows())
+
+
+def check_legal(model: ModelProto) -> None:
+    """Raise `VerificationError` if the model is not legal ONNX."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise VerificationError(f"it is not legal ONNX: {' '.join(str(error).split())}") from error
+
+
+def run(session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the outputs of a model; raise `VerificationError` if it cannot be run."""
+    try:
+        return list(session.run(None, inputs))
+    except SESSION_ERRORS as error:
+        raise VerificationError(f"ONNX Runtime cannot run it: {one_line(error)}") from error
+
+
+def demand(holds: bool, otherwise: str) -> None:
+    """Raise `VerificationError` with the text ``otherwise`` unless something ``holds``."""
+    if not holds:
+        raise VerificationError(otherwise)

@@ -1,0 +1,217 @@
+"""Is an exported solver the solver it was exported from? Images, objectives and step counts, against float64."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from gradprox.export.checks.report import Report, check_legal, demand, run
+from gradprox.export.graph.problem import Deblurring, Problem, Sensing
+from gradprox.export.graph.solver_parts import ALGORITHMS
+from gradprox.export.runtime.session import open_session
+from gradprox.export.runtime.solver import STATUS
+from gradprox.networks import IdentityPath
+from gradprox.priors import LearnedProx
+from gradprox.solvers import GD, PGD
+from gradprox.solvers.deblurring import deblur_images
+
+# Of single precision after 50 steps, relative to the largest pixel of the input.
+PARITY_TOLERANCE = 1e-5
+# The same for objectives, relative to the energy |y|^2/2 of the image.
+OBJECTIVE_TOLERANCE = 1e-6
+
+Array = NDArray[Any]
+
+
+class Case(NamedTuple):
+    """One run: sizes, step budget and tolerance; noise level, strength and step size relative to its limit."""
+
+    batch: int
+    channels: int
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    max_iter: int
+    tol: float
+    sigma: float = 0.05
+    strength: float = 0.7
+    stepsize: float = 0.95
+
+
+CASES = (
+    Case(1, 1, (16, 17), (4, 5), 50, 0.0),
+    Case(3, 2, (23, 19), (5, 3), 50, 3e-3),
+    Case(2, 1, (48, 60), (9, 8), 20, 0.0, sigma=0.02, strength=2.0, stepsize=0.5),
+    Case(1, 3, (31, 37), (1, 1), 3, 0.0),
+    Case(2, 1, (24, 24), (7, 7), 1, 0.0),
+    Case(2, 1, (23, 19), (5, 3), 0, 0.0),
+    Case(1, 1, (1, 1), (1, 1), 5, 0.0),
+)
+# Images of the size that the physics was made for; kernels are not used.
+SENSING_CASES = (
+    Case(1, 1, (0, 0), (1, 1), 50, 0.0),
+    Case(3, 2, (0, 0), (1, 1), 30, 3e-3),
+    Case(2, 1, (0, 0), (1, 1), 0, 0.0),
+)
+
+
+OUTPUTS = ("x", "residuals", "objective", "steps", "status")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverReport(Report):
+    """What was verified of an exported solver.
+
+    Attributes:
+        runs: the cases: batch, channels, image size, kernel size, step budget, tolerance, and settings.
+        steps: steps that the images of each case took: the same in both, or there would be no report.
+        objective_error: largest difference of an objective, relative to ``|y|^2/2`` of its image.
+    """
+
+    runs: tuple[Case, ...]
+    steps: tuple[tuple[int, ...], ...]
+    objective_error: float
+
+    def further_rows(self) -> list[tuple[str, str, str]]:
+        """See `Report.further_rows`."""
+        return [
+            (
+                "objective, error relative to |y|^2/2",
+                f"{self.objective_error:.1e}",
+                f"at most {OBJECTIVE_TOLERANCE:g}",
+            ),
+            ("step counts and reasons to stop", "same", "of every image"),
+        ]
+
+
+def examine_solver(
+    model: ModelProto, content: bytes, network: IdentityPath, algorithm: str, problem: Problem
+) -> SolverReport:
+    """Verify an exported solver.
+
+    Args:
+        model: the model.
+        content: what is written of it.
+        network: the prior it must use.
+        algorithm: ``"pgd"`` or ``"gd"``.
+        problem: what it undoes.
+
+    Raises:
+        VerificationError: it is not that solver.
+    """
+    check_legal(model)
+    demand(algorithm in ALGORITHMS, f"its algorithm is {algorithm!r}")
+    session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
+    names = [output.name for output in session.get_outputs()]
+    demand(names == list(OUTPUTS), f"it has the outputs {', '.join(names)}")
+    prior = LearnedProx(copy.deepcopy(network).double())
+
+    error, error_at, objective_error, taken = 0.0, "", 0.0, []
+    cases: tuple[Case, ...] = CASES if isinstance(problem, Deblurring) else SENSING_CASES
+    if network.channels != 1:
+        cases = tuple(case._replace(channels=network.channels) for case in cases)
+    for number, case in enumerate(cases):
+        y, kernel = _measured(case, number, problem)
+        limit = 1.0 if algorithm == "pgd" else 2 / (1 + case.strength)
+        settings = {
+            name: np.array([value], np.float32)
+            for name, value in (
+                ("sigma", case.sigma),
+                ("strength", case.strength),
+                ("stepsize", case.stepsize * limit),
+                ("tol", case.tol),
+            )
+        }
+        x, _, objective, steps, status = run(
+            session, {"y": y, **kernel, **settings, "max_iter": np.array(case.max_iter)}
+        )
+        label = f"{'x'.join(map(str, x.shape))} after {case.max_iter} steps"
+        taken.append(tuple(steps.tolist()))
+        numbers = {name: float(value[0]) for name, value in settings.items()}
+        expected, expected_steps, expected_status, expected_objective = _expected(
+            case, y, kernel, prior, algorithm, problem, numbers
+        )
+        demand(steps.tolist() == expected_steps, f"{label}: {steps.tolist()} steps, not {expected_steps}")
+        demand(status.tolist() == expected_status, f"{label}: stopped for another reason")
+        demand(objective.shape == expected_objective.shape, f"{label}: {objective.shape} objectives")
+        known = np.isfinite(expected_objective)
+        demand(bool((np.isfinite(objective) == known).all()), f"{label}: objectives missing")
+        if known.any():
+            # The last objectives are small differences of terms of the size of an image's energy.
+            energy = np.square(y, dtype=np.float64).reshape(case.batch, -1).sum(axis=1)[:, None] / 2
+            gap = (np.abs(objective - expected_objective) / energy)[known].max()
+            objective_error = float(np.maximum(objective_error, gap))
+        difference = float(np.abs(x - expected).max() / np.abs(y).max())
+        if difference >= error or np.isnan(difference):
+            error, error_at = difference, label
+    demand(error <= PARITY_TOLERANCE, f"it differs from the solver by {error:.1e} ({error_at})")
+    demand(objective_error <= OBJECTIVE_TOLERANCE, f"its objective differs by {objective_error:.1e}")
+    return SolverReport(
+        cases=len(cases),
+        error=error,
+        error_at=error_at,
+        error_tolerance=PARITY_TOLERANCE,
+        runs=cases,
+        steps=tuple(taken),
+        objective_error=objective_error,
+    )
+
+
+def _measured(case: Case, seed: int, problem: Problem) -> tuple[Array, dict[str, Array]]:
+    """Return measurements with a little noise, and a random kernel where the problem has one.
+
+    Images are blocks of gray, each image of another contrast. They are truly blurred: what is sharp already, a
+    deblurring solver only blows up, rounding errors and all.
+    """
+    generator = np.random.default_rng(seed)
+    height, width = problem.physics.size if isinstance(problem, Sensing) else case.size
+    kernel = generator.uniform(0, 1, (1, 1, *case.kernel))
+    kernel /= kernel.sum()
+    if isinstance(problem, Deblurring) and problem.name == "valid":
+        height, width = height + case.kernel[0] - 1, width + case.kernel[1] - 1
+    blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
+    images = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
+    images *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
+    blur = torch.from_numpy(kernel.astype(np.float32))
+    y = problem.operator(blur).A(torch.from_numpy(images.astype(np.float32))).numpy()
+    y = (y + 0.01 * generator.standard_normal(y.shape)).astype(np.float32)
+    return y, {"kernel": blur.numpy()} if isinstance(problem, Deblurring) else {}
+
+
+def _expected(
+    case: Case,
+    y: Array,
+    kernel: dict[str, Array],
+    prior: LearnedProx,
+    algorithm: str,
+    problem: Problem,
+    numbers: dict[str, float],
+) -> tuple[Array, list[int], list[int], Array]:
+    """Return image, steps, reasons to stop and objectives of the torch solver; its start after no step."""
+    budget, tol, stepsize = max(1, case.max_iter), numbers["tol"], numbers["stepsize"]
+    solver: PGD | GD
+    if algorithm == "pgd":
+        # Rounded as the graph rounds it.
+        sigma = float(np.float32(numbers["sigma"]) * np.float32(numbers["strength"]))
+        solver = PGD(sigma=sigma, max_iter=budget, tol=tol, stepsize=stepsize)
+    else:
+        sigma, weight = numbers["sigma"], numbers["strength"]
+        solver = GD(sigma=sigma, strength=weight, max_iter=budget, tol=tol, stepsize=stepsize)
+    y64 = torch.from_numpy(y).double()
+    if isinstance(problem, Sensing):
+        physics = copy.deepcopy(problem.physics).double()
+        result = solver(y64, physics, prior)
+        x, start = result.x, physics.initial(y64)
+    else:
+        blur = torch.from_numpy(kernel["kernel"]).double()
+        x, result = deblur_images(y64, blur, prior, solver, boundary=problem.name)
+        start = y64
+    if case.max_iter == 0:
+        return start.numpy(), [0] * case.batch, [0] * case.batch, result.objective[:, :1].numpy()
+    reasons = [STATUS.index(status.value) for status in result.status]
+    return x.numpy(), result.steps.tolist(), reasons, result.objective.numpy()

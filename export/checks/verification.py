@@ -1,0 +1,84 @@
+"""Verifying a file by itself: its stored report is not believed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import ModelProto
+
+from gradprox.export import artifact
+from gradprox.export.checks.denoiser_check import examine_denoiser
+from gradprox.export.checks.equilibrium_check import examine_equilibrium
+from gradprox.export.checks.report import Report, VerificationError, demand
+from gradprox.export.checks.solver_check import examine_solver
+from gradprox.export.graph.precision import PRECISIONS
+from gradprox.export.graph.problem import problem_in
+from gradprox.export.runtime import container
+from gradprox.networks import IdentityPath
+from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.priors import LearnedProx
+from gradprox.priors.onnx_weights import network_from_metadata
+
+
+def verify(path: str | Path) -> Report:
+    """Verify a file; nothing else is needed.
+
+    The reference is the torch network that the configuration and the weights in the file describe. That they are
+    *your* weights, their SHA-256 tells (`gradprox.priors.onnx_weights.weights_metadata`). A file that says that it
+    is not certified is verified to be what it says: as near to its network as its precision allows.
+
+    Raises:
+        InputError: the file is no gradprox export (see `gradprox.export.runtime.container.read`).
+        VerificationError: it is one, and is not what it should be.
+    """
+    content, metadata = container.read(path)
+    network = network_from_metadata(metadata, str(path))
+    model = onnx.load_model_from_string(content)
+    try:
+        return _examine(model, content, metadata, network, str(path))
+    except VerificationError as error:
+        raise VerificationError(f"{path}: {error}") from error
+
+
+def _examine(
+    model: ModelProto, content: bytes, metadata: dict[str, str], network: ImageNetwork, label: str
+) -> Report:
+    kind, precision = metadata.get("kind", ""), metadata.get("precision", "float32")
+    demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this gradprox does not know")
+    demand(precision in PRECISIONS, f"its precision is {precision!r}")
+    _check_entries(metadata, artifact.describe(LearnedProx(network), network, kind, precision))
+    if kind == "solver":
+        if not isinstance(network, IdentityPath):
+            raise VerificationError("holds a solver around a model that iterates, which is never exported")
+        problem = problem_in(metadata, model, label)
+        return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
+    if isinstance(network, IdentityPath):
+        return examine_denoiser(model, content, network, precision)
+    demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")
+    return examine_equilibrium(model, content, network)
+
+
+def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
+    """Raise `VerificationError` unless what a file says of its network is true."""
+    for key in ("channels", "halo", "noise_range", "certified", "certificate"):
+        try:
+            said = json.loads(metadata[key])
+        except (KeyError, ValueError) as error:
+            raise VerificationError(f"its metadata lacks a readable {key!r}") from error
+        true = json.loads(expected[key])
+        demand(_alike(said, true), f"it says {key}: {said}; true is {true}")
+
+
+def _alike(said: Any, true: Any) -> bool:
+    """Compare what JSON holds; numbers that another machine computed may differ by rounding."""
+    if isinstance(true, dict) and isinstance(said, dict):
+        return said.keys() == true.keys() and all(_alike(said[key], true[key]) for key in true)
+    if isinstance(true, list) and isinstance(said, list):
+        return len(said) == len(true) and all(map(_alike, said, true))
+    if type(said) is type(true) is float:
+        return math.isclose(said, true, rel_tol=1e-5, abs_tol=1e-9)
+    return type(said) is type(true) and bool(said == true)

@@ -1,0 +1,44 @@
+"""Parameters that follow the noise level: piecewise linear in log sigma, between fixed knots."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# Below this a noise level is indistinguishable from none in 8-bit images (0.03 of a gray level); it keeps
+# energies, which are measured in units of sigma^2, finite.
+SIGMA_FLOOR = 1e-4
+
+
+class NoiseKnots:
+    """Interpolates tables of raw parameters over noise levels.
+
+    Outside the knots the nearest table is used. As energies are measured in units of ``sigma^2``, the network
+    there scales with the noise: ``D(x, sigma) = c D(x / c, sigma / c)``.
+
+    Args:
+        levels: two or more increasing positive noise levels, on the scale of images in ``[0, 1]``.
+    """
+
+    def __init__(self, levels: tuple[float, ...]) -> None:
+        self.log_levels = tuple(math.log(level) for level in levels)
+
+    def __len__(self) -> int:
+        return len(self.log_levels)
+
+    def coordinates(self, sigma: Tensor) -> Tensor:
+        """Return the weights ``(S, J)`` of the ``J`` knots at noise levels ``(S,)``: nonnegative, summing to 1."""
+        knots = torch.tensor(self.log_levels, dtype=sigma.dtype, device=sigma.device)
+        position = sigma.clamp_min(SIGMA_FLOOR).log()[:, None]
+        # How far each interval between knots has been crossed. A knot weighs what its left interval is ahead of
+        # its right one: arithmetic alone, where a search would not export.
+        crossed = ((position - knots[:-1]) / (knots[1:] - knots[:-1])).clamp(0, 1)
+        left = torch.cat([torch.ones_like(position), crossed], dim=1)
+        return left - torch.cat([crossed, torch.zeros_like(position)], dim=1)
+
+    @staticmethod
+    def interpolate(table: Tensor, coordinates: Tensor) -> Tensor:
+        """Combine a table ``(J, ...)`` with coordinates ``(S, J)`` into ``(S, ...)``."""
+        return torch.tensordot(coordinates, table, dims=1)

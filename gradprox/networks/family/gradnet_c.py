@@ -1,0 +1,109 @@
+r"""GradNet-C and mGradNet-C, the cascaded networks (arXiv 2404.07361, section 5.1).
+
+One ``W`` feeds every layer, and every layer acts on a coefficient at a time:
+``D(x) = W^T h(W x) + a`` with a `Cascade` ``h``, and the Jacobian ``W^T diag(h') W``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypedDict
+
+from gradprox.networks.family.analysis import AnalysisOperator, Dense
+from gradprox.networks.family.cascade import Cascade
+from gradprox.networks.family.composed import AnalysisNetwork
+from gradprox.networks.family.convolution import Boundary, Conv2d
+from gradprox.networks.family.elementwise import ElementwiseFactory, TanhMixture
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+
+class CascadeOptions(TypedDict, total=False):
+    """What `dense` and `conv` hand on to the constructor of a `CascadedNetwork`."""
+
+    layers: int
+    activation: ElementwiseFactory
+    nonexpansive: bool
+    centered: bool
+
+
+class CascadedNetwork(AnalysisNetwork):
+    """What GradNet-C and mGradNet-C share.
+
+    Args:
+        operator: ``W``; the cascade has the biases, so it needs none.
+        layers: number ``L`` of layers.
+        activation: makes each layer's activation, an elementwise one.
+        nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
+        centered: subtract what the network gives at 0, so that there it gives ``a``; see `AnalysisNetwork`.
+
+    Raises:
+        ValueError: there is no layer, an activation is not elementwise, or not monotone where it must be.
+    """
+
+    keeps_monotone: ClassVar[bool]
+
+    def __init__(
+        self,
+        operator: AnalysisOperator,
+        *,
+        layers: int = 2,
+        activation: ElementwiseFactory = TanhMixture,
+        nonexpansive: bool = False,
+        centered: bool = False,
+    ) -> None:
+        cascade = Cascade([activation(operator.hidden) for _ in range(layers)], monotone=self.keeps_monotone)
+        super().__init__(operator, cascade, nonexpansive=nonexpansive, centered=centered)
+
+    @classmethod
+    def dense(cls, dim: int, hidden: int, **options: Unpack[CascadeOptions]) -> Self:
+        """Build the network of inputs with ``dim`` entries and ``hidden`` coefficients.
+
+        Other options are those of the class.
+        """
+        return cls(Dense(dim, hidden, bias=False), **options)
+
+    @classmethod
+    def conv(
+        cls,
+        channels: int,
+        filters: int,
+        kernel_size: int,
+        *,
+        boundary: Boundary = "circular",
+        **options: Unpack[CascadeOptions],
+    ) -> Self:
+        """Build the network of images ``(B, channels, H, W)`` of any size; see `Conv2d`.
+
+        Other options are those of the class.
+        """
+        return cls(Conv2d(channels, filters, kernel_size, boundary=boundary, bias=False), **options)
+
+
+class GradNetC(CascadedNetwork):
+    """The cascaded gradient network: ``alpha`` and ``beta`` of any sign, any elementwise activation.
+
+    Example:
+        >>> import torch
+        >>> network = GradNetC.dense(dim=2, hidden=16, layers=3)
+        >>> network(torch.rand(5, 2)).shape, network.monotone
+        (torch.Size([5, 2]), False)
+    """
+
+    keeps_monotone = False
+
+
+class MGradNetC(CascadedNetwork):
+    """The cascaded monotone gradient network: ``alpha, beta >= 0`` and nondecreasing activations.
+
+    Example:
+        >>> import torch
+        >>> network = MGradNetC.conv(channels=3, filters=8, kernel_size=5, nonexpansive=True)
+        >>> y = torch.rand(1, 3, 16, 16)
+        >>> network(y).shape, network.potential(y).shape
+        (torch.Size([1, 3, 16, 16]), torch.Size([1]))
+        >>> network.lipschitz_bound() <= 1
+        True
+    """
+
+    keeps_monotone = True

@@ -1,0 +1,11 @@
+"""The ramp ``clip(r, 0, 1)`` and its primitive: building block of gates and of splines."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ramp_primitive(r: Tensor, clipped: Tensor) -> Tensor:
+    """Return ``p (r - p/2)`` with ``p = clip(r, 0, 1)``, the primitive of ``p`` that is 0 for negative ``r``."""
+    return torch.sub(r, clipped, alpha=0.5) * clipped

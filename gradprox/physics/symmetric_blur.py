@@ -1,0 +1,127 @@
+r"""Blur of an image that goes on, beyond its frame, as its own mirror image.
+
+``A = V E``: ``E`` continues the image by half-sample symmetry (the edge pixel comes twice), ``V`` convolves and keeps
+what the kernel reaches in full. ``A^T = E^T V^T``, where ``E^T`` folds the margin back: exact.
+"""
+
+from __future__ import annotations
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+from gradprox.physics.blur import ValidBlur, check_kernel_fits, margins
+from gradprox.physics.cosine_transform import cosine_transform, inverse_cosine_transform
+from gradprox.physics.sizes import Size
+
+# Proven bounds of the norm that are tried, and how small a weight in them may be.
+BOUNDS = 10
+LEAST_WEIGHT = 0.01
+
+
+class SymmetricBlur(LinearPhysics):
+    """Convolution with a reflective boundary, from ``(H, W)`` to ``(H, W)``.
+
+    Where the kernel is symmetric in both directions, as a Gaussian or a disk is, the cosine transform diagonalizes it
+    (Ng, Chan and Tang, SIAM J. Sci. Comput. 1999): norm and least squares have closed forms. For other kernels
+    solvers use conjugate gradients.
+
+    Args:
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or for each image or channel its own.
+        size: ``(H, W)`` of the images.
+
+    Raises:
+        InputError: the kernel is larger than the image.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    eigenvalues: Tensor | None
+
+    def __init__(self, kernel: Tensor, size: Size) -> None:
+        super().__init__()
+        check_kernel_fits(kernel, size)
+        self.size = size
+        height, width = kernel.shape[-2:]
+        self.inside = ValidBlur(kernel, (size[0] + height - 1, size[1] + width - 1))
+        self.register_buffer("rows", _mirrored(size[0], height).to(kernel.device))
+        self.register_buffer("columns", _mirrored(size[1], width).to(kernel.device))
+        eigenvalues = _eigenvalues(kernel.double(), size) if _is_symmetric(kernel) else None
+        self._squared_norm = None if eigenvalues is None else float(eigenvalues.abs().max()) ** 2
+        self.register_buffer("eigenvalues", None if eigenvalues is None else eigenvalues.to(kernel.dtype))
+
+    def A(self, x: Tensor, **_: object) -> Tensor:
+        """Blur ``(B, C, H, W)``."""
+        return self.inside.A(x[..., self.rows, :][..., self.columns])
+
+    def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
+        """Apply ``A^T`` to ``(B, C, H, W)``."""
+        extended = self.inside.A_adjoint(y)
+        folded = extended.new_zeros(*extended.shape[:2], self.size[0], extended.shape[3])
+        folded.index_add_(2, self.rows, extended)
+        return folded.new_zeros(*folded.shape[:2], *self.size).index_add_(3, self.columns, folded)
+
+    def squared_norm(self) -> float:
+        """Return ``|A|^2``: exact for symmetric kernels, else a proven upper bound."""
+        if self._squared_norm is None:
+            self._squared_norm = _bound(self.inside.filter, self.size)
+        return self._squared_norm
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return ``y``, the blurred image itself."""
+        return y
+
+    def visible(self, x: Tensor) -> Tensor:
+        """Return ``x``: nothing of it lies beyond the frame."""
+        return x
+
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2`` where the kernel is symmetric, else None."""
+        values = self.eigenvalues
+        if values is None:
+            return None
+        coefficients = values * cosine_transform(y) + weight * cosine_transform(z)
+        return inverse_cosine_transform(coefficients / (values.square() + weight))
+
+
+def _mirrored(length: int, kernel_length: int) -> Tensor:
+    """Return which pixel of a line each pixel of its continuation is."""
+    before, after = margins(kernel_length)
+    place = torch.arange(-before, length + after) % (2 * length)
+    return torch.minimum(place, 2 * length - 1 - place)
+
+
+def _is_symmetric(kernel: Tensor) -> bool:
+    """Say whether a kernel is its own mirror image about its center in both directions, up to its type's rounding."""
+    tolerance = 2 * torch.finfo(kernel.dtype).eps * float(kernel.abs().max())
+    return all(kernel.shape[dim] % 2 for dim in (-2, -1)) and all(
+        torch.allclose(kernel, kernel.flip(dim), rtol=0, atol=tolerance) for dim in (-2, -1)
+    )
+
+
+def _eigenvalues(kernel: Tensor, size: Size) -> Tensor:
+    """Return ``sum_ij k[i, j] cos(pi u i / H) cos(pi v j / W)`` with ``i`` and ``j`` counted from the center."""
+    rows, columns = (_cosines(n, length, kernel) for n, length in zip(size, kernel.shape[-2:], strict=True))
+    return rows @ kernel @ columns.T
+
+
+def _cosines(length: int, kernel_length: int, like: Tensor) -> Tensor:
+    frequency = torch.arange(length, dtype=like.dtype, device=like.device) * (torch.pi / length)
+    offset = torch.arange(kernel_length, dtype=like.dtype, device=like.device) - kernel_length // 2
+    return torch.cos(frequency[:, None] * offset)
+
+
+def _bound(kernel: Tensor, size: Size) -> float:
+    """Bound ``|A|^2`` by ``max_i (M p)_i / p_i`` for positive ``p``, with the ``M = A^T A`` of the kernel ``|k|``.
+
+    As ``M`` is nonnegative that holds for each of them, and with its dominant eigenvector it is the truth (Collatz
+    and Wielandt; Horn and Johnson, *Matrix Analysis*, 8.1), which the powers of ``M`` approach.
+    """
+    physics = SymmetricBlur(kernel.double().abs(), size)
+    weights = torch.ones(*kernel.shape[:2], *size, dtype=torch.float64, device=kernel.device)
+    smallest = float("inf")
+    for _ in range(BOUNDS):
+        product = physics.A_adjoint(physics.A(weights))
+        smallest = min(smallest, float((product / weights).max()))
+        weights = (product / product.amax(dim=(-2, -1), keepdim=True)).clamp_min(LEAST_WEIGHT)
+    return smallest

@@ -1,0 +1,88 @@
+"""The model file inside an exported ONNX file: from it the torch network is rebuilt, exactly as it was trained."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from gradprox.errors import InputError
+from gradprox.networks import Equilibrium
+from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.priors.model_file import network_bytes, network_from_bytes
+
+# Keys of the metadata of an ONNX file begin with this, lest they meet those of others.
+PREFIX = "gradprox."
+
+
+def weights_metadata(network: ImageNetwork) -> dict[str, str]:
+    """Return the metadata entries, without their prefix, that carry a network."""
+    weights = network_bytes(network)
+    return {
+        "network": network.config.model_dump_json(),
+        "weights": base64.b64encode(weights).decode(),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        **({"tolerance": json.dumps(network.tolerance)} if isinstance(network, Equilibrium) else {}),
+    }
+
+
+def network_from_metadata(metadata: Mapping[str, str], label: str) -> ImageNetwork:
+    """Rebuild the network that metadata entries, without their prefix, carry; messages call the file ``label``.
+
+    Raises:
+        InputError: they carry none, or it is damaged.
+    """
+    if "weights" not in metadata:
+        raise InputError(f"{label}: carries no weights: not a model exported by gradprox")
+    try:
+        weights = base64.b64decode(metadata["weights"], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{label}: the weights it carries are damaged") from error
+    if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
+        raise InputError(f"{label}: the weights it carries do not match their checksum")
+    network = network_from_bytes(weights, f"{label} (its weights)")
+    if not isinstance(network, ImageNetwork):
+        raise InputError(f"{label}: carries a {type(network).__name__}, which is never exported")
+    if isinstance(network, Equilibrium):
+        network.tolerance = _tolerance(metadata, label)
+    return network
+
+
+def _tolerance(metadata: Mapping[str, str], label: str) -> float:
+    """Return the tolerance to which the iterations in a file go, or raise `InputError`."""
+    try:
+        tolerance = float(metadata["tolerance"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{label}: does not say to which tolerance it iterates") from error
+    if not 0 <= tolerance < math.inf:
+        raise InputError(f"{label}: says that its tolerance is {tolerance}")
+    return tolerance
+
+
+def load_network_from_onnx(path: str | Path) -> ImageNetwork:
+    """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
+
+    Raises:
+        InputError: the file is missing, not ONNX, carries no network, or is not that network's equal.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
+    entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
+    if entries.get("certified", "true") != "true":
+        raise InputError(
+            f"{path}: {entries.get('precision')} is not certified to be a proximal operator, and no prior: "
+            "use the model that it was made from"
+        )
+    return network_from_metadata(entries, str(path))

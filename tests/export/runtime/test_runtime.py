@@ -1,0 +1,285 @@
+"""The runtime: light, exact in tiles, and never somewhere else than where it was asked to run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from gradprox.errors import InputError
+from gradprox.export.runtime import OnnxDenoiser, protobuf
+from gradprox.export.runtime.denoiser import SPECIALISE
+from gradprox.export.runtime.session import PROVIDERS, Session
+from gradprox.export.runtime.tiling import spans
+from gradprox.priors import LearnedProx
+
+from .test_verification import followed_by, tampered
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    names = {"torch", "deepinv", "typer", "pydantic", "PIL", "safetensors", "scipy", "onnx", "onnxscript", "rich"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from gradprox.export.runtime import OnnxDenoiser
+
+y = np.random.default_rng(0).random((1, 1, 20, 30), dtype=np.float32)
+np.save(sys.argv[2], OnnxDenoiser(sys.argv[1], tile=8)(y, 0.1))
+"""
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "x.npy"
+    subprocess.run([sys.executable, "-c", BLOCKED, str(denoiser_file), str(target)], check=True)
+    np.testing.assert_array_equal(np.load(target), OnnxDenoiser(denoiser_file)(images(1, 1, 20, 30), 0.1))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    image = images(*shape)
+    np.save(tmp_path / "noisy.npy", image)
+    files = [denoiser_file, tmp_path / "noisy.npy", tmp_path / "clean.npy"]
+    subprocess.run([sys.executable, script, *files, "--noise", "0.1"], check=True)
+    clean = np.load(tmp_path / "clean.npy")
+    assert clean.shape == shape
+    first = image if image.ndim == 2 else image[..., 0]
+    expected = OnnxDenoiser(denoiser_file)(first[None, None], 0.1)[0, 0]
+    np.testing.assert_array_equal(clean if clean.ndim == 2 else clean[..., 0], expected)
+
+
+def test_the_example_of_a_deployment_says_what_it_cannot_use(denoiser_file: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    np.save(tmp_path / "bytes.npy", np.zeros((8, 8), np.uint8))
+    command = [
+        sys.executable,
+        script,
+        denoiser_file,
+        tmp_path / "bytes.npy",
+        tmp_path / "x.npy",
+        "--noise",
+        "0.1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: expected floating-point images")
+    assert done.stderr.count("\n") == 1
+
+
+def test_equals_double_precision_torch_channel_by_channel(denoiser_file: Path, prior: LearnedProx) -> None:
+    double = LearnedProx(type(prior.network)(prior.network.config).double())
+    double.network.load_state_dict(prior.network.state_dict())
+    y, levels = images(3, 3, 41, 23), np.array([0.01, 0.1, 0.3], np.float32)
+    with torch.no_grad():
+        expected = double(torch.from_numpy(y).double(), torch.from_numpy(levels)).numpy()
+    x = OnnxDenoiser(denoiser_file)(y, levels)
+    assert x.dtype == np.float32
+    assert np.abs(x - expected).max() <= 2e-6
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 2, 1, 40), (2, 1, 57, 83)])
+def test_tiles_equal_the_whole_bit_for_bit(denoiser_file: Path, shape: tuple[int, ...]) -> None:
+    y = images(*shape)
+    whole = OnnxDenoiser(denoiser_file, tile=None)(y, 0.1)
+    for tile in (1, 5, 16, 40, 1000):
+        if tile > 1 or y.size < 100:
+            np.testing.assert_array_equal(OnnxDenoiser(denoiser_file, tile=tile)(y, 0.1), whole)
+
+
+def test_large_images_run_on_a_model_prepared_for_their_noise_level(denoiser_file: Path) -> None:
+    y = images(1, 1, 200, 195)
+    assert y.size >= SPECIALISE
+    session = Session(denoiser_file, "denoiser", "cpu", allow_fallback=False, threads=1)
+    whole, tiled = (OnnxDenoiser(denoiser_file, threads=1, tile=tile) for tile in (None, 64))
+    for sigma in (0.1, 0.02, 0.1, 0.0):
+        x = whole(y, sigma)
+        general = session.run({"y": y, "sigma": np.array([sigma], np.float32)})["x"]
+        assert np.abs(x - general).max() <= 1e-6
+        np.testing.assert_array_equal(tiled(y, sigma), x)
+
+
+def test_an_input_becomes_a_constant(denoiser_file: Path) -> None:
+    model = onnx.load_model_from_string(protobuf.with_constant(denoiser_file.read_bytes(), "sigma", 0.25))
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["y"]
+    (constant,) = [tensor for tensor in model.graph.initializer if tensor.name == "sigma"]
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constant), np.array([0.25], np.float32))
+
+
+def test_a_halo_one_pixel_short_would_be_noticed(denoiser_file: Path) -> None:
+    y = images(1, 1, 57, 83)
+    denoiser = OnnxDenoiser(denoiser_file, tile=16)
+    denoiser.halo -= 1
+    assert not np.array_equal(denoiser(y, 0.1), OnnxDenoiser(denoiser_file, tile=None)(y, 0.1))
+
+
+def test_spans_cover_once() -> None:
+    for length in (1, 7, 64, 100):
+        for side in (1, 3, 64, 200):
+            cut = list(spans(length, side, 5))
+            assert [i for s in cut for i in range(s.start, s.stop)] == list(range(length))
+            assert all(s.stop - s.start <= side and s.first >= 0 and s.last <= length for s in cut)
+            line = np.arange(length)
+            assert all((line[s.read][s.inner] == line[s.kept]).all() for s in cut)
+
+
+def test_input_is_not_changed_and_any_layout_will_do(denoiser_file: Path) -> None:
+    denoiser, y = OnnxDenoiser(denoiser_file), images(1, 1, 30, 20)
+    kept = y.copy()
+    x = denoiser(y, 0.1)
+    np.testing.assert_array_equal(y, kept)
+    np.testing.assert_array_equal(denoiser(np.asfortranarray(y.astype(np.float64)), [0.1]), x)
+    y.setflags(write=False)
+    np.testing.assert_array_equal(denoiser(y[..., ::-1], 0.1), denoiser(y[..., ::-1].copy(), 0.1))
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
+def test_another_provider_is_an_error_not_a_warning(denoiser_file: Path, provider: str) -> None:
+    if PROVIDERS[provider] in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has {provider}")
+    with pytest.raises(InputError, match=f"provider {provider}: this onnxruntime was built without"):
+        OnnxDenoiser(denoiser_file, provider)
+    with pytest.warns(RuntimeWarning, match="running on the CPU"):
+        denoiser = OnnxDenoiser(denoiser_file, provider, allow_fallback=True)
+    assert denoiser.provider == "cpu"
+
+
+def test_a_provider_that_does_not_start_is_an_error(
+    denoiser_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a machine without a GPU driver: the build lists CUDA, and the session quietly runs on the CPU.
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda c, o, _: session(c, o, ["CPUExecutionProvider"])
+    )
+    with pytest.raises(InputError, match="could not be started"):
+        OnnxDenoiser(denoiser_file, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"provider": "gpu"}, "unknown"),
+        ({"provider": "CUDA"}, "unknown"),
+        ({"provider": "CPUExecutionProvider"}, "unknown"),
+        ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
+        ({"threads": 1.5}, "threads"),
+        ({"threads": 10**10}, "threads"),
+        ({"tile": 0}, "tile"),
+        ({"tile": "8"}, "tile must be a whole number of at least 1, got '8'"),
+    ],
+)
+def test_illegal_settings(denoiser_file: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OnnxDenoiser(denoiser_file, **settings)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(denoiser_file: Path, value: float) -> None:
+    denoiser, y = OnnxDenoiser(denoiser_file), images(1, 1, 9, 9)
+    with pytest.raises(InputError, match="noise level contains NaN"):
+        denoiser(y, value)
+    y[0, 0, 4, 4] = value
+    with pytest.raises(InputError, match="image contains NaN"):
+        denoiser(y, 0.1)
+
+
+def test_a_result_that_is_not_finite(denoiser_file: Path, tmp_path: Path) -> None:
+    path = tampered(denoiser_file, tmp_path / "log.onnx", followed_by("Log", "x"))
+    with pytest.raises(InputError, match="result contains NaN"):
+        OnnxDenoiser(path)(-images(1, 1, 9, 9), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("y", "sigma"),
+    [
+        (np.zeros((1, 1, 4, 4), np.uint8), 0.1),
+        (np.zeros((4, 4), np.float32), 0.1),
+        (np.zeros((0, 1, 4, 4), np.float32), 0.1),
+        (np.zeros((2, 1, 4, 4), np.float32), [0.1, 0.1, 0.1]),
+        (np.zeros((1, 1, 4, 4), np.float32), -0.1),
+        (np.zeros((1, 1, 4, 4), np.float32), []),
+        (np.zeros((1, 1, 4, 4), complex), 0.1),
+        (np.zeros((1, 0, 4, 4), np.float32), 0.1),
+        (None, 0.1),
+    ],
+)
+def test_illegal_calls(denoiser_file: Path, y: np.ndarray, sigma: object) -> None:
+    with pytest.raises(InputError, match="expected"):
+        OnnxDenoiser(denoiser_file)(y, sigma)
+
+
+@pytest.mark.parametrize("sigma", ["much", 1j, {}, [0.1, "x"], [[0.1], [0.1, 0.2]]])
+def test_what_is_no_noise_level(denoiser_file: Path, sigma: object) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    with pytest.raises(InputError, match="noise level must be a number"):
+        denoise(images(1, 1, 4, 4), sigma)
+    with pytest.raises(InputError, match="noise level must be a number"):
+        denoise.on_device(denoise.to_device(images(1, 1, 4, 4)), sigma)
+
+
+def test_what_single_precision_cannot_hold(denoiser_file: Path) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    with pytest.raises(InputError, match="image contains NaN or infinite"):
+        denoise(np.full((1, 1, 4, 4), 1e39), 0.1)
+    with pytest.raises(InputError, match="noise level contains NaN or infinite"):
+        denoise(images(1, 1, 4, 4), 1e300)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 9, 11), (3, 1, 30, 20), (1, 1, 200, 195)])
+def test_what_stays_on_the_device_is_the_same(denoiser_file: Path, shape: tuple[int, ...]) -> None:
+    denoise, y = OnnxDenoiser(denoiser_file, tile=None, threads=1), images(*shape)
+    kept = y.copy()
+    on_device = denoise.to_device(y)
+    once = denoise.on_device(on_device, 0.1)
+    np.testing.assert_array_equal(once.numpy(), denoise(y, 0.1))
+    # A loop whose values never leave: into new memory, and back and forth between two buffers.
+    twice = denoise.on_device(once, 0.05)
+    expected = denoise(denoise(y, 0.1), 0.05)
+    np.testing.assert_array_equal(twice.numpy(), expected)
+    buffer = denoise.to_device(np.zeros(shape))
+    assert denoise.on_device(once, 0.05, out=buffer) is buffer
+    np.testing.assert_array_equal(buffer.numpy(), expected)
+    np.testing.assert_array_equal(on_device.numpy(), kept)
+    # What was copied there is a copy.
+    y[:] = 0
+    np.testing.assert_array_equal(on_device.numpy(), kept)
+
+
+def test_illegal_tensors_on_the_device(denoiser_file: Path) -> None:
+    denoise = OnnxDenoiser(denoiser_file)
+    y = denoise.to_device(images(1, 1, 9, 9))
+    with pytest.raises(InputError, match="image contains NaN"):
+        denoise.to_device(np.full((1, 1, 3, 3), np.nan))
+    with pytest.raises(InputError, match="expected floating-point images"):
+        denoise.to_device(np.zeros((1, 1, 3, 3), int))
+    with pytest.raises(InputError, match="expected what to_device returns, got ndarray"):
+        denoise.on_device(images(1, 1, 9, 9), 0.1)
+    for wrong in (images(1, 3, 9, 9), images(9, 9), images(1, 1, 9, 9).astype(np.float64)):
+        with pytest.raises(InputError, match="expected float32 images"):
+            denoise.on_device(onnxruntime.OrtValue.ortvalue_from_numpy(wrong), 0.1)
+    for out in (y, denoise.to_device(images(1, 1, 9, 8))):
+        with pytest.raises(InputError, match="to write to"):
+            denoise.on_device(y, 0.1, out=out)
+    for sigma in (-0.1, np.inf, np.nan):
+        with pytest.raises(InputError, match="noise level"):
+            denoise.on_device(y, sigma)

@@ -1,0 +1,102 @@
+"""The conformance suite over every class, form, activation and transform of the family."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from gradprox.networks import (
+    Composed,
+    ConicSum,
+    Conv2d,
+    Cubic,
+    Dense,
+    EnergyGating,
+    GradNetC,
+    GradNetM,
+    Identity,
+    LinearSpline,
+    MGradNetC,
+    MGradNetM,
+    One,
+    RadialMixture,
+    Sigmoid,
+    SigmoidRho,
+    SmoothedNorm,
+    Softmax,
+    Softplus,
+    Squareplus,
+    Sum,
+    TanhMixture,
+    TanhRho,
+)
+from tests.networks.conformance import Case, ConformanceSuite
+
+ELEMENTWISE = {
+    "identity": Identity,
+    "sigmoid": Sigmoid,
+    "softplus": Softplus,
+    "tanh": TanhMixture,
+    "spline": LinearSpline,
+    "cubic": Cubic,
+}
+SIGNED = {
+    "signed-tanh": partial(TanhMixture, monotone=False),
+    "signed-spline": partial(LinearSpline, monotone=False),
+    "signed-cubic": partial(Cubic, monotone=False),
+}
+GROUP = {
+    "softmax": Softmax,
+    "two-softmaxes": partial(Softmax, groups=2),
+    "norm": SmoothedNorm,
+    "radial": RadialMixture,
+    "energy": EnergyGating,
+    "sharp-energy": partial(EnergyGating, sharp=True),
+}
+RHOS = {"one": One, "sigmoid-rho": SigmoidRho, "squareplus": Squareplus}
+
+
+def _forms(name, cls, **options):
+    return [
+        Case(f"{name}-dense", partial(cls.dense, 5, 6, **options), (5,)),
+        Case(f"{name}-circular", partial(cls.conv, 2, 4, 3, **options), (2, 4, 5)),
+        Case(f"{name}-symmetric", partial(cls.conv, 1, 4, 3, boundary="symmetric", **options), (1, 3, 5)),
+    ]
+
+
+def _cases():
+    for name, activation in (ELEMENTWISE | SIGNED).items():
+        yield from _forms(f"GradNetC-{name}", GradNetC, activation=activation)
+    for name, activation in ELEMENTWISE.items():
+        yield from _forms(f"MGradNetC-{name}", MGradNetC, activation=activation)
+    for name, activation in (ELEMENTWISE | SIGNED | GROUP).items():
+        yield from _forms(f"GradNetM-{name}", GradNetM, activation=activation)
+    for name, activation in (ELEMENTWISE | GROUP).items():
+        for rho_name, rho in RHOS.items():
+            options = {"activation": activation, "rho": rho}
+            forms = _forms(f"MGradNetM-{name}-{rho_name}", MGradNetM, **options)
+            yield from forms if rho is One else forms[::2]
+    signed = partial(RadialMixture, groups=2, components=3, monotone=False)
+    yield from _forms("GradNetM-signed-radial", GradNetM, activation=signed)
+    yield from _forms("GradNetM-softmax-tanh-rho", GradNetM, activation=Softmax, rho=TanhRho)
+    yield from _forms("MGradNetC-three-layers", MGradNetC, layers=3)
+    yield from _forms("MGradNetC-one-layer", MGradNetC, layers=1)
+    for cls in (GradNetC, MGradNetC, GradNetM, MGradNetM):
+        yield from _forms(f"{cls.__name__}-nonexpansive", cls, nonexpansive=True)
+        yield from _forms(f"{cls.__name__}-centered", cls, centered=True)
+    yield Case("Sum", lambda: Sum([MGradNetM.dense(5, 6), GradNetC.dense(5, 6)]), (5,))
+    yield Case("ConicSum", lambda: ConicSum([MGradNetM.dense(5, 6), MGradNetC.dense(5, 6)]), (5,))
+    yield Case("Composed", lambda: Composed(Dense(5, 7), MGradNetM.dense(7, 6)), (5,))
+    yield Case(
+        "Composed-conv", lambda: Composed(Conv2d(1, 3, 3), GradNetM.conv(3, 4, 3, modules=1)), (1, 4, 5)
+    )
+
+
+@pytest.fixture(params=list(_cases()), ids=lambda case: case.name)
+def case(request):
+    return request.param
+
+
+class TestFamily(ConformanceSuite):
+    """Every network of the family."""

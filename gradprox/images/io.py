@@ -268,8 +268,8 @@ def _write_by_pillow(stream: io.BytesIO, suffix: str, image: ImageData, values: 
     options = image.metadata.save_options(suffix, values.shape[2])
     if suffix in (".jpg", ".jpeg", ".webp"):
         options["quality"] = 95
-    image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    image.save(stream, Image.registered_extensions()[suffix], **options)
+    encoded = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    encoded.save(stream, Image.registered_extensions()[suffix], **options)
 
 
 def _tensor(values: NDArray[np.generic]) -> Tensor:

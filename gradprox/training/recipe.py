@@ -47,6 +47,10 @@ class Recipe(BaseModel):
         rate_factors: by how much the learning rate is higher for parameters whose name contains a word, such as
             ``mixing = 15``; of several words in a name the first counts.
         warmup: steps over which the learning rate rises.
+        ema: decay of the exponential moving average of the weights, for example 0.999; the average is validated and
+            saved. None saves the weights of the last step.
+        clip_norm: largest Euclidean norm of the gradient of a step; a longer gradient is scaled down to it. None leaves
+            gradients as they are.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations.
         validation_levels: noise levels of the validation.
@@ -73,6 +77,8 @@ class Recipe(BaseModel):
     learning_rate: float = Field(default=3e-3, gt=0)
     rate_factors: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     warmup: int = Field(default=50, ge=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    clip_norm: float | None = Field(default=None, gt=0)
     checkpoint_every: int = Field(default=200, ge=1)
     validate_every: int = Field(default=1000, ge=1)
     validation_levels: tuple[float, ...] = (5 / 255, 15 / 255, 25 / 255, 50 / 255)

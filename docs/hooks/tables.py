@@ -1,9 +1,11 @@
-"""Tables that are made, not written: solvers from their docstrings, figures from cards and benchmark files.
+"""Generate the tables of the pages: solvers from their docstrings, figures from cards and benchmark files.
 
-A page says ``<!-- table: NAME -->`` where table ``NAME`` goes. Benchmark files are
-``benchmarks/figures/MODEL/TASK-SET-ANYTHING.json``, as ``gradprox evaluate --json`` writes them, and
-``benchmarks/figures/runtime-ANYTHING.json``, as ``benchmarks/runtime.py --json`` does, and
-``benchmarks/figures/operators-SET.json``, as ``benchmarks/priors.py --json`` does.
+The mark ``<!-- table: NAME -->`` in a page is replaced by table ``NAME``. Three kinds of files in ``benchmarks/figures``
+are read:
+
+* ``MODEL/TASK-SET-ANYTHING.json``, written by ``gradprox evaluate TASK --data SET --json``;
+* ``runtime-ANYTHING.json``, written by ``benchmarks/runtime.py --json``;
+* ``priors-SET.json``, written by ``benchmarks/priors.py --json``.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ _MARK = re.compile(r"<!-- table: (\w+) -->")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put each table in the place of its mark.
+    """Replace the marks of a page by tables.
 
     Raises:
-        KeyError: a page asks for a table that there is not; the build fails.
+        KeyError: no table has the name in a mark, so the build fails.
+        ValueError: a table has no rows, so the build fails.
     """
     return _MARK.sub(lambda mark: TABLES[mark[1]](), markdown)
 
@@ -38,14 +41,14 @@ class Run:
 
     Attributes:
         test_set: name of the folder of images.
-        report: what ``gradprox evaluate --json`` wrote.
+        report: contents of the file.
     """
 
     test_set: str
     report: dict[str, Any]
 
     def describe(self) -> tuple[str, str]:
-        """Return what was done, in words, and the command that does it."""
+        """Return a description of the run and the command that repeats it."""
         task, settings = self.report["task"], self.report["settings"]
         noise = f"{255 * settings['noise']:g}"
         command = f"gradprox evaluate {task} --data {self.test_set} --model {self.report['model']}"
@@ -67,21 +70,21 @@ class Run:
 
 
 def runs() -> list[Run]:
-    """Return the benchmark files, in the order of their tasks, settings and sets."""
+    """Return the benchmark files, sorted by model, task, test set and settings."""
     found = [
         Run(path.stem.split("-")[1], json.loads(path.read_text(encoding="utf-8")))
         for path in sorted(FIGURES.glob("*/*.json"))
     ]
-    return sorted(found, key=lambda run: (run.report["model"], run.report["task"], _numbers_last(run)))
+    return sorted(found, key=lambda run: (run.report["model"], run.report["task"], _order(run)))
 
 
-def _numbers_last(run: Run) -> tuple[str, float, str, float]:
+def _order(run: Run) -> tuple[str, float, str, float]:
     settings = run.report["settings"]
     return run.test_set, settings["noise"], str(settings.get("sampling", "")), settings.get("ratio", 0.0)
 
 
 def models_table() -> str:
-    """Return what the cards of the shipped models say."""
+    """Return one row per shipped model, from its card."""
     rows = []
     for card in map(read_card, model_names()):
         low, high = card.noise_range
@@ -100,7 +103,7 @@ def models_table() -> str:
 
 
 def denoising_table() -> str:
-    """Return the mean PSNR of the shipped models from their cards, a row a test set."""
+    """Return mean PSNR per shipped model and test set, from the cards."""
     cards = [read_card(name) for name in model_names()]
     levels = sorted({level for card in cards for row in card.psnr.values() for level in row}, key=float)
     rows = [
@@ -112,7 +115,7 @@ def denoising_table() -> str:
 
 
 def benchmarks_table() -> str:
-    """Return the means of the benchmark files, and how to make each again."""
+    """Return the means of each benchmark file, with the command that repeats it."""
     rows = []
     for run in runs():
         words, command = run.describe()
@@ -131,7 +134,7 @@ def benchmarks_table() -> str:
         )
     columns = (
         "model",
-        "what",
+        "task",
         "images",
         "input, dB",
         "restored, dB",
@@ -143,7 +146,7 @@ def benchmarks_table() -> str:
 
 
 def runtime_table() -> str:
-    """Return what denoising costs in torch and in ONNX Runtime, and how to measure each again."""
+    """Return time and memory of denoising in torch and in ONNX Runtime, with the command that repeats each row."""
     rows = []
     for path in sorted(FIGURES.glob("runtime-*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -170,10 +173,10 @@ def runtime_table() -> str:
     return _table(columns, rows)
 
 
-def operators_table() -> str:
-    """Return the shipped models beside other denoisers: means over the images of a folder."""
+def priors_table() -> str:
+    """Return means over a test set for the shipped models and for other denoisers."""
     rows = []
-    for path in sorted(FIGURES.glob("operators-*.json")):
+    for path in sorted(FIGURES.glob("priors-*.json")):
         found, test_set = json.loads(path.read_text(encoding="utf-8")), path.stem.split("-")[1]
         command = f"python benchmarks/priors.py --data {test_set} --noise {found['noise']:g}"
         for name, images in found["rows"].items():
@@ -190,12 +193,12 @@ def operators_table() -> str:
                     f"`{command} --threads {found['threads']}`",
                 )
             )
-    columns = ("operator", "images", "PSNR, dB", "SSIM", "s/Mpx", "kFLOP a pixel", "share", "command")
+    columns = ("denoiser", "images", "PSNR, dB", "SSIM", "s/Mpx", "kFLOP per pixel", "share", "command")
     return _table(columns, rows)
 
 
 def solvers_table() -> str:
-    """Return every solver with the first line of its docstring."""
+    """Return one row per solver, with the first line of its docstring."""
     public = (getattr(gradprox.solvers, name) for name in gradprox.solvers.__all__)
     rows = [
         (f"`{solver.__name__}`", (solver.__doc__ or "").splitlines()[0].replace("``", "`"))
@@ -208,6 +211,8 @@ def solvers_table() -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        raise ValueError(f"a table of {columns[0]} has no rows: a benchmark file was moved or renamed")
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -217,6 +222,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "denoising": denoising_table,
     "benchmarks": benchmarks_table,
     "runtime": runtime_table,
-    "operators": operators_table,
+    "priors": priors_table,
     "solvers": solvers_table,
 }

@@ -14,7 +14,7 @@ FREQUENCY_GRID = 256
 
 
 def fourier_norm_bound(filters: Tensor) -> Tensor:
-    r"""Bound the norm of ``x -> (w_i * x)_i`` on periodic pictures of *any* size, differentiably.
+    r"""Bound the norm of ``x -> (w_i * x)_i`` on periodic images of *any* size, differentiably.
 
     Args:
         filters: ``(C, k_h, k_w)``.
@@ -29,7 +29,7 @@ def fourier_norm_bound(filters: Tensor) -> Tensor:
 
 
 def fourier_gram_bound(filters: Tensor, weights: Tensor) -> Tensor:
-    r"""Bound the norm of ``W^T diag(weights) W`` on periodic pictures of *any* size, differentiably.
+    r"""Bound the norm of ``W^T diag(weights) W`` on periodic images of *any* size, differentiably.
 
     It is the maximum over frequencies of the largest eigenvalue of
     ``P(omega) = sum_i weights_i w_i^(omega) w_i^(omega)^*``, a matrix of the input channels. For every unit vector

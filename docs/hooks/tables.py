@@ -1,7 +1,7 @@
 """Generate the tables of the pages: solvers from their docstrings, figures from cards and benchmark files.
 
-The mark ``<!-- table: NAME -->`` in a page is replaced by table ``NAME``. Three kinds of files in ``benchmarks/figures``
-are read:
+The mark ``<!-- table: NAME -->`` in a page is replaced by table ``NAME``. Files in ``benchmarks/figures`` are of three
+kinds:
 
 * ``MODEL/TASK-SET-ANYTHING.json``, written by ``gradprox evaluate TASK --data SET --json``;
 * ``runtime-ANYTHING.json``, written by ``benchmarks/runtime.py --json``;

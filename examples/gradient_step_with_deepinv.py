@@ -27,7 +27,7 @@ theirs = deepinv.optim.GD(
 )
 with torch.no_grad():
     restored = theirs(y, physics)
-ours = GD(sigma=sigma, strength=0.1, stepsize=1.8, max_iter=30, tol=0)(y, physics, D, x0=y)
+ours = GD(sigma=sigma, lambda_reg=0.1, stepsize=1.8, max_iter=30, tol=0)(y, physics, D, x0=y)
 assert torch.allclose(restored, ours.x, atol=1e-4)
 psnr = deepinv.loss.metric.PSNR()
 print(f"blurred {psnr(y, x).item():.2f} dB, restored {psnr(ours.x, x).item():.2f} dB")

@@ -5,6 +5,7 @@ from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
 from gradprox.solvers.gd import GD
 from gradprox.solvers.hqs import HQS
+from gradprox.solvers.lambda_search import LambdaChoice, best_lambda, choose_lambda
 from gradprox.solvers.nmapg import NMAPG
 from gradprox.solvers.pgd import PGD
 from gradprox.solvers.primal_dual import PrimalDual
@@ -12,7 +13,6 @@ from gradprox.solvers.reconstructor import SolverReconstructor
 from gradprox.solvers.result import Result, Status
 from gradprox.solvers.scheduled_hqs import ScheduledHQS
 from gradprox.solvers.solver import Callback, Solver, State, Step
-from gradprox.solvers.strength import Choice, best_strength, choose_strength
 from gradprox.solvers.unrolling import unrolled
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "NMAPG",
     "PGD",
     "Callback",
-    "Choice",
+    "LambdaChoice",
     "PrimalDual",
     "Result",
     "ScheduledHQS",
@@ -33,7 +33,7 @@ __all__ = [
     "State",
     "Status",
     "Step",
-    "best_strength",
-    "choose_strength",
+    "best_lambda",
+    "choose_lambda",
     "unrolled",
 ]

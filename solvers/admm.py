@@ -6,7 +6,7 @@ the learned prox is the prox),
     w = D(x - p),    x+ = argmin h + |. - (w + p)|^2/2,    p+ = p + w - x+.
 
 The fit makes ``p+ = grad h(x+)``. Started there too, ADMM is Douglas-Rachford splitting without relaxation, and its
-augmented Lagrangian ``h(x) + phi(w) + <p, w - x> + |w - x|^2/2`` is the envelope that descends (see `splitting`;
+augmented Lagrangian ``h(x) + phi(w) + <p, w - x> + |w - x|^2/2`` is the envelope that descends (see `douglas_rachford`;
 Themelis and Patrinos, SIAM J. Optim. 2020, section 5). The order matters: with the fit first and the denoising second
 the multiplier belongs to ``phi``, and no descent is proven.
 """
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
 from gradprox.solvers.solver import Solver
-from gradprox.solvers.splitting import SplittingState, check_stepsize, splitting_state, splitting_step
 
 
 @dataclass(frozen=True, kw_only=True)

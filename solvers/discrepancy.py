@@ -10,10 +10,10 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.priors import LearnedProx
+from gradprox.solvers.lambda_search import MAX_TRIALS, choose_lambda
 from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Callback, Solver
-from gradprox.solvers.strength import MAX_TRIALS, choose_strength
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DiscrepancyResult(Result):
 
 @dataclass(frozen=True)
 class DiscrepancyPreset:
-    """A preset with the strength that balances its misfit and the noise (`choose_strength`).
+    """A preset with the strength that balances its misfit and the noise (`choose_lambda`).
 
     Attributes:
         preset: the preset of a strength.
@@ -59,12 +59,12 @@ class DiscrepancyPreset:
         Raises:
             InputError: the noise level is not positive.
         """
-        choice = choose_strength(
+        choice = choose_lambda(
             lambda strength: self.preset(strength)(y, physics, prior, callback=callback),
             y,
             physics,
             self.noise,
         )
         return DiscrepancyResult(
-            **vars(choice.result), strength=choice.strength, misfit=choice.tried[choice.strength]
+            **vars(choice.result), strength=choice.lambda_reg, misfit=choice.tried[choice.lambda_reg]
         )

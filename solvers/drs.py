@@ -1,4 +1,4 @@
-"""Plug-and-play Douglas-Rachford splitting with an exact envelope (see `splitting` for its proof)."""
+"""Plug-and-play Douglas-Rachford splitting with an exact envelope (see `douglas_rachford` for its proof)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
 from gradprox.solvers.solver import Solver
-from gradprox.solvers.splitting import SplittingState, check_stepsize, splitting_state, splitting_step
 
 
 @dataclass(frozen=True, kw_only=True)

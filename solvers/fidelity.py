@@ -13,7 +13,7 @@ from torch import Tensor
 from gradprox.batch import image_sum
 from gradprox.errors import InputError
 from gradprox.physics import squared_norm
-from gradprox.solvers.circular import CircularLeastSquares
+from gradprox.solvers.circular_least_squares import CircularLeastSquares
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.least_squares import LeastSquares
 

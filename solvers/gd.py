@@ -18,7 +18,14 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
+from gradprox.solvers.smooth_objective import (
+    Box,
+    SmoothState,
+    check_box,
+    check_lambda_reg,
+    project,
+    smooth_state,
+)
 from gradprox.solvers.solver import Solver
 
 
@@ -27,7 +34,7 @@ class GD(Solver[SmoothState]):
     """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``, projected onto the box if there is one.
 
     Attributes:
-        strength: ``lambda``, the weight of the prior, free of the step size.
+        lambda_reg: ``lambda``, the weight of the regularizer, free of the step size.
         stepsize: ``eta``; ``1/(L_f + lambda)`` if not given. Must be below ``2/(L_f + lambda)``.
         box: the range of pixels, as ``(0, 1)``; any value if not given.
 
@@ -37,32 +44,32 @@ class GD(Solver[SmoothState]):
         >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = GD(sigma=0.05, strength=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
+        >>> result = GD(sigma=0.05, lambda_reg=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """
 
-    strength: float = 1.0
+    lambda_reg: float = 1.0
     stepsize: float | None = None
     box: Box | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_strength(self.strength)
+        check_lambda_reg(self.lambda_reg)
         check_box(self.box)
 
     def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> SmoothState:
         """See `Solver.start`."""
-        limit = 2 / (data.lipschitz + self.strength)
+        limit = 2 / (data.lipschitz + self.lambda_reg)
         if self.stepsize is not None and not 0 < self.stepsize < limit:
             raise InputError(
-                f"GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + strength), with this operator; "
+                f"GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + lambda_reg), with this operator; "
                 f"got {self.stepsize:g}"
             )
-        return smooth_state(data, prior, self.sigma, self.strength, project(x, self.box))
+        return smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
 
     def step(self, data: DataTerm, prior: LearnedProx, state: SmoothState) -> SmoothState:
         """See `Solver.step`."""
-        eta = 1 / (data.lipschitz + self.strength) if self.stepsize is None else self.stepsize
+        eta = 1 / (data.lipschitz + self.lambda_reg) if self.stepsize is None else self.stepsize
         x = project(state.x - eta * state.gradient, self.box)
-        return smooth_state(data, prior, self.sigma, self.strength, x)
+        return smooth_state(data, prior, self.sigma, self.lambda_reg, x)

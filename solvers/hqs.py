@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.explicit import check_strength
+from gradprox.solvers.smooth_objective import check_lambda_reg
 from gradprox.solvers.solver import Solver, State
 
 
@@ -38,12 +38,12 @@ class HQSState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class HQS(Solver[HQSState]):
-    """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + strength |x - z|^2/2``.
+    """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + lambda_reg |x - z|^2/2``.
 
     The same objective as `GD`, in steps that the conditioning of the operator does not slow down.
 
     Attributes:
-        strength: ``lambda``, the weight of the prior.
+        lambda_reg: ``lambda``, the weight of the regularizer.
 
     Example:
         >>> import torch
@@ -51,18 +51,18 @@ class HQS(Solver[HQSState]):
         >>> from gradprox.physics import CircularBlur, gaussian_kernel
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
         >>> y = physics(torch.rand(1, 1, 24, 20))
-        >>> result = HQS(sigma=0.05, strength=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
+        >>> result = HQS(sigma=0.05, lambda_reg=0.1, max_iter=5)(y, physics, load_model("gray-fast"))
         >>> result.x.shape, int(result.objective_increases[0])
         (torch.Size([1, 1, 24, 20]), 0)
     """
 
     needs_norm = False
 
-    strength: float = 1.0
+    lambda_reg: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_strength(self.strength)
+        check_lambda_reg(self.lambda_reg)
 
     def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> HQSState:
         """See `Solver.start`."""
@@ -70,11 +70,11 @@ class HQS(Solver[HQSState]):
         denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
         return HQSState(
             x,
-            value + self.strength * regularizer,
-            value + self.strength * regularizer.abs(),
+            value + self.lambda_reg * regularizer,
+            value + self.lambda_reg * regularizer.abs(),
             denoised,
         )
 
     def step(self, data: DataTerm, prior: LearnedProx, state: HQSState) -> HQSState:
         """See `Solver.step`."""
-        return self.start(data, prior, data.fit(state.denoised, self.strength, state.x))
+        return self.start(data, prior, data.fit(state.denoised, self.lambda_reg, state.x))

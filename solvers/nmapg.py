@@ -23,7 +23,14 @@ from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.explicit import Box, SmoothState, check_box, check_strength, project, smooth_state
+from gradprox.solvers.smooth_objective import (
+    Box,
+    SmoothState,
+    check_box,
+    check_lambda_reg,
+    project,
+    smooth_state,
+)
 from gradprox.solvers.solver import Solver, choose, rounding
 
 # The least descent, as a part of |step|^2 / length; any number below 1/2 keeps the proven length acceptable.
@@ -73,7 +80,7 @@ class NMAPG(Solver[NMAPGState]):
     It needs no Lipschitz constant, hence takes any smooth data term and any operator.
 
     Attributes:
-        strength: ``lambda``, the weight of the prior.
+        lambda_reg: ``lambda``, the weight of the regularizer.
         memory: between 0, which lets no step raise the objective, and 1: how slowly past objectives are forgotten.
         box: the range of pixels, as ``(0, 1)``; any value if not given.
     """
@@ -81,20 +88,20 @@ class NMAPG(Solver[NMAPGState]):
     needs_norm = False
     needs_least_squares = False
 
-    strength: float = 1.0
+    lambda_reg: float = 1.0
     memory: float = 0.8
     box: Box | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_strength(self.strength)
+        check_lambda_reg(self.lambda_reg)
         check_box(self.box)
         if not 0 <= self.memory < 1:
             raise InputError(f"memory must be in [0, 1), got {self.memory:g}")
 
     def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> NMAPGState:
         """See `Solver.start`."""
-        first = smooth_state(data, prior, self.sigma, self.strength, project(x, self.box))
+        first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
         one = torch.ones_like(first.objective)
         x, gradient = first.x, first.gradient
         return NMAPGState(
@@ -121,7 +128,7 @@ class NMAPG(Solver[NMAPGState]):
             data,
             prior,
             self.sigma,
-            self.strength,
+            self.lambda_reg,
             state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before),
         )
         # Differences from the last origin measure the curvature.
@@ -154,13 +161,13 @@ class NMAPG(Solver[NMAPGState]):
 
     def _safe_length(self, data: DataTerm) -> float:
         """Return the length that needs no test; 0 where no Lipschitz constant is known."""
-        return 1 / (data.lipschitz + self.strength)
+        return 1 / (data.lipschitz + self.lambda_reg)
 
     def _length(self, data: DataTerm, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
         """Return the Barzilai-Borwein length from the last origin to ``x``, ``(B,)``."""
         moved, turned = x - state.origin, gradient - state.origin_gradient
         curvature = image_sum(moved * turned)
-        first = self._safe_length(data) or 1 / self.strength
+        first = self._safe_length(data) or 1 / self.lambda_reg
         length = torch.where(curvature > 0, image_sum(moved.square()) / curvature, first)
         return length.clamp(self._safe_length(data), LONGEST * first)
 
@@ -175,7 +182,7 @@ class NMAPG(Solver[NMAPGState]):
         safe = self._safe_length(data)
         for _ in range(MAX_TRIALS):
             x = project(origin.x - per_image(length, origin.x) * origin.gradient, self.box)
-            trial = smooth_state(data, prior, self.sigma, self.strength, x)
+            trial = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
             descent = DELTA * image_sum((x - origin.x).square()) / length
             accepted = trial.objective <= reference - descent + rounding(origin, trial)
             waiting = ~accepted & (length > safe)

@@ -144,12 +144,12 @@ def preset(
         )
     final: Solver[Any]
     if name in EXPLICIT:
-        weight = _hqs(explicit, level, strength, 1).strength
+        weight = _hqs(explicit, level, strength, 1).lambda_reg
         if name == "nmapg":
             common["memory"] = (
                 0.0  # whoever chooses by name is promised that the objective itself never rises
             )
-        final = EXPLICIT[name](sigma=explicit, strength=weight, **common)
+        final = EXPLICIT[name](sigma=explicit, lambda_reg=weight, **common)
     else:
         final = PROXIMAL[name](sigma=proximal * strength, **common)
     return Preset(final, warm_start)
@@ -157,7 +157,7 @@ def preset(
 
 def _hqs(sigma: float, noise: float, strength: float, steps: int) -> HQS:
     """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.45 (noise / sigma)^2``."""
-    return HQS(sigma=sigma, strength=0.45 * strength * (noise / sigma) ** 2, max_iter=steps)
+    return HQS(sigma=sigma, lambda_reg=0.45 * strength * (noise / sigma) ** 2, max_iter=steps)
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:

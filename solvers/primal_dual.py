@@ -18,7 +18,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.explicit import Box, check_box, check_strength, project
+from gradprox.solvers.smooth_objective import Box, check_box, check_lambda_reg, project
 from gradprox.solvers.solver import Solver, State
 
 
@@ -42,23 +42,23 @@ class PrimalDual(Solver[PrimalDualState]):
     """Primal-dual splitting of Condat and Vu, for any convex data term with a prox, and a box. Not certified.
 
     Attributes:
-        strength: ``lambda``, the weight of the prior.
-        dual_stepsize: ``s``; ``strength/|A|^2`` if not given.
-        stepsize: ``tau``; the largest that converges for convex ``R`` if not given, ``1/(strength/2 + s |A|^2)``.
+        lambda_reg: ``lambda``, the weight of the regularizer.
+        dual_stepsize: ``s``; ``lambda_reg/|A|^2`` if not given.
+        stepsize: ``tau``; the largest that converges for convex ``R`` if not given, ``1/(lambda_reg/2 + s |A|^2)``.
         box: the range of pixels, as ``(0, 1)``; any value if not given.
     """
 
     certified = False
     needs_least_squares = False
 
-    strength: float = 1.0
+    lambda_reg: float = 1.0
     dual_stepsize: float | None = None
     stepsize: float | None = None
     box: Box | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_strength(self.strength)
+        check_lambda_reg(self.lambda_reg)
         check_box(self.box)
         if self.dual_stepsize is not None and not 0 < self.dual_stepsize < float("inf"):
             raise InputError(f"dual_stepsize must be positive, got {self.dual_stepsize:g}")
@@ -68,7 +68,7 @@ class PrimalDual(Solver[PrimalDualState]):
         limit = self._limit(data)
         if self.stepsize is not None and not 0 < self.stepsize <= limit:
             raise InputError(
-                f"PrimalDual takes step sizes between 0 and {limit:.6g}, 1/(strength/2 + dual_stepsize |A|^2), with "
+                f"PrimalDual takes step sizes between 0 and {limit:.6g}, 1/(lambda_reg/2 + dual_stepsize |A|^2), with "
                 f"this operator; got {self.stepsize:g}"
             )
         x = project(x, self.box)
@@ -79,17 +79,17 @@ class PrimalDual(Solver[PrimalDualState]):
         """See `Solver.step`."""
         s = self._dual_step(data)
         tau = self._limit(data) if self.stepsize is None else self.stepsize
-        slope = self.strength * (state.x - state.denoised) + data.physics.A_adjoint(state.dual)
+        slope = self.lambda_reg * (state.x - state.denoised) + data.physics.A_adjoint(state.dual)
         x = project(state.x - tau * slope, self.box)
         measured = data.physics.A(x)
         dual = data.dual_prox(state.dual + s * (2 * measured - state.measured), s)
         return self._state(data, prior, x, measured, dual)
 
     def _dual_step(self, data: DataTerm) -> float:
-        return self.strength / data.squared_norm if self.dual_stepsize is None else self.dual_stepsize
+        return self.lambda_reg / data.squared_norm if self.dual_stepsize is None else self.dual_stepsize
 
     def _limit(self, data: DataTerm) -> float:
-        return 1 / (self.strength / 2 + self._dual_step(data) * data.squared_norm)
+        return 1 / (self.lambda_reg / 2 + self._dual_step(data) * data.squared_norm)
 
     def _state(
         self, data: DataTerm, prior: LearnedProx, x: Tensor, measured: Tensor, dual: Tensor
@@ -98,8 +98,8 @@ class PrimalDual(Solver[PrimalDualState]):
         denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
         return PrimalDualState(
             x,
-            value + self.strength * regularizer,
-            value.abs() + self.strength * regularizer.abs(),
+            value + self.lambda_reg * regularizer,
+            value.abs() + self.lambda_reg * regularizer.abs(),
             denoised,
             measured,
             dual,

@@ -1,6 +1,6 @@
 r"""Half-quadratic splitting with a falling noise level, not certified.
 
-    x = argmin f + strength (noise/sigma_k)^2 |. - z|^2/2,    z+ = D(x, sigma_k),
+    x = argmin f + mu_k |. - z|^2/2,   mu_k = lambda_reg (noise/sigma_k)^2 |. - z|^2/2,    z+ = D(x, sigma_k),
 
 with ``sigma_k`` falling geometrically (Zhang et al., IEEE Trans. Pattern Anal. Mach. Intell. 2022), as plug-and-play
 restoration is often run. Each step is one of another function, so there is no objective, none is reported, and the
@@ -18,8 +18,8 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.priors import LearnedProx
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.explicit import check_strength
 from gradprox.solvers.result import Status
+from gradprox.solvers.smooth_objective import check_lambda_reg
 from gradprox.solvers.solver import Solver, State
 
 
@@ -41,7 +41,7 @@ class ScheduledHQS(Solver[ScheduledState]):
     Attributes:
         noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
         first_sigma: the noise level of the first step.
-        strength: weight of the prior at ``sigma_k = noise``.
+        lambda_reg: weight of the regularizer at ``sigma_k = noise``.
         max_iter: length of the schedule.
         tol: 0 unless an image may stop before the schedule ends.
     """
@@ -52,13 +52,13 @@ class ScheduledHQS(Solver[ScheduledState]):
 
     noise: float
     first_sigma: float = 50 / 255
-    strength: float = 0.6
+    lambda_reg: float = 0.6
     max_iter: int = 16
     tol: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_strength(self.strength)
+        check_lambda_reg(self.lambda_reg)
         if not 0 < self.noise < float("inf"):
             raise InputError(f"noise must be positive, got {self.noise:g}")
         if not self.sigma <= self.first_sigma < float("inf"):
@@ -73,5 +73,5 @@ class ScheduledHQS(Solver[ScheduledState]):
         """See `Solver.step`."""
         done = int(state.number[0]) / max(1, self.max_iter - 1)
         sigma = self.first_sigma * (self.sigma / self.first_sigma) ** done
-        fitted = data.fit(state.x, self.strength * (self.noise / sigma) ** 2, state.x)
+        fitted = data.fit(state.x, self.lambda_reg * (self.noise / sigma) ** 2, state.x)
         return ScheduledState(prior(fitted, sigma), state.objective, state.magnitude, state.number + 1)

@@ -56,7 +56,7 @@ def unrolled(
         >>> from gradprox.solvers import HQS
         >>> clean, prior = torch.rand(1, 1, 24, 20), load_model("gray-fast").requires_grad_()
         >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
-        >>> x = unrolled(HQS(sigma=0.05, strength=0.1), physics(clean), physics, prior, steps=3)
+        >>> x = unrolled(HQS(sigma=0.05, lambda_reg=0.1), physics(clean), physics, prior, steps=3)
         >>> (x - clean).square().mean().backward()
         >>> all(weight.grad is not None for weight in prior.parameters())
         True

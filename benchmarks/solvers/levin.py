@@ -81,10 +81,10 @@ def case(number: int, noise: float, images: list[Path], kernels: dict[str, Tenso
 
 
 def scheduled(
-    prior: LearnedProx, noise: float, sigma: float, strength: float, y: Tensor, physics: LinearPhysics
+    prior: LearnedProx, noise: float, sigma: float, lambda_reg: float, y: Tensor, physics: LinearPhysics
 ) -> Tensor:
     """Restore by uncertified half-quadratic splitting; ``sigma`` in units of the noise."""
-    return ScheduledHQS(sigma=sigma * noise, noise=noise, strength=strength)(y, physics, prior).x
+    return ScheduledHQS(sigma=sigma * noise, noise=noise, lambda_reg=lambda_reg)(y, physics, prior).x
 
 
 def rivals(prior: LearnedProx, noise: float) -> dict[str, dict[str, Method]]:
@@ -92,7 +92,7 @@ def rivals(prior: LearnedProx, noise: float) -> dict[str, dict[str, Method]]:
     return {
         "tv": {f"weight {w:g} noise^2": partial(total_variation, w * noise**2) for w in TV_WEIGHTS},
         "scheduled hqs": {
-            f"sigma {s:g} noise, strength {w:g}": partial(scheduled, prior, noise, s, w)
+            f"sigma {s:g} noise, lambda {w:g}": partial(scheduled, prior, noise, s, w)
             for s, w in itertools.product(HQS_SIGMAS, HQS_STRENGTHS)
         },
     }

@@ -201,7 +201,7 @@ def _expected(
         solver = PGD(sigma=sigma, max_iter=budget, tol=tol, stepsize=stepsize)
     else:
         sigma, weight = numbers["sigma"], numbers["strength"]
-        solver = GD(sigma=sigma, strength=weight, max_iter=budget, tol=tol, stepsize=stepsize)
+        solver = GD(sigma=sigma, lambda_reg=weight, max_iter=budget, tol=tol, stepsize=stepsize)
     y64 = torch.from_numpy(y).double()
     if isinstance(problem, Sensing):
         physics = copy.deepcopy(problem.physics).double()

@@ -12,11 +12,11 @@ from gradprox.export.graph.one_piece import OnePiece
 from gradprox.export.graph.problem import Operator, Problem
 from gradprox.networks import IdentityPath
 from gradprox.priors import LearnedProx
-from gradprox.solvers.explicit import SmoothState
 from gradprox.solvers.forward_backward import ForwardBackwardState
 from gradprox.solvers.gd import GD
 from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.pgd import PGD
+from gradprox.solvers.smooth_objective import SmoothState
 from gradprox.solvers.solver import Solver, relative_change
 
 ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[SmoothState | ForwardBackwardState]]] = {
@@ -82,7 +82,7 @@ class Part(nn.Module):
         if self.algorithm == "pgd":
             # Its weight is tied to its step size: strength acts on the noise level, as in the presets.
             sigma = sigma * strength
-        vars(solver).update(sigma=sigma, strength=strength, stepsize=stepsize)
+        vars(solver).update(sigma=sigma, lambda_reg=strength, stepsize=stepsize)
         return solver
 
 

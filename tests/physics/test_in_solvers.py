@@ -13,7 +13,7 @@ from tests.physics.cases import CASES
 SOLVERS: dict[str, Any] = {
     "pgd": PGD(sigma=0.1, max_iter=6, tol=0),
     "fista": FISTA(sigma=0.1, max_iter=6, tol=0),
-    "hqs": HQS(sigma=0.1, strength=0.05, max_iter=6, tol=0),
+    "hqs": HQS(sigma=0.1, lambda_reg=0.05, max_iter=6, tol=0),
 }
 
 

@@ -49,7 +49,7 @@ def test_proximal_gradient_agrees_with_deepinv_step_by_step(problem):
 def test_gradient_descent_agrees_with_deepinv_step_by_step(problem):
     prox, physics, y = problem
     theirs = run_deepinv("GD", y, physics, GradientStepPrior(prox), stepsize=0.5, g_param=0.1, lambda_reg=0.7)
-    ours = GD(sigma=0.1, strength=0.7, stepsize=0.5, max_iter=6, tol=0)(y, physics, prox, x0=y)
+    ours = GD(sigma=0.1, lambda_reg=0.7, stepsize=0.5, max_iter=6, tol=0)(y, physics, prox, x0=y)
     torch.testing.assert_close(ours.x, theirs, rtol=0, atol=2e-6)
 
 

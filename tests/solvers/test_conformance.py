@@ -29,12 +29,12 @@ SOLVERS: dict[str, Any] = {
     "pgd": PGD(sigma=0.1, max_iter=15, tol=0),
     "pgd, short steps": PGD(sigma=0.1, stepsize=0.6, max_iter=15, tol=0),
     "fista": FISTA(sigma=0.1, max_iter=15, tol=0),
-    "gd": GD(sigma=0.1, strength=0.3, max_iter=15, tol=0),
-    "gd, long steps": GD(sigma=0.1, strength=0.3, stepsize=1.4, max_iter=15, tol=0),
-    "hqs": HQS(sigma=0.1, strength=0.05, max_iter=15, tol=0),
+    "gd": GD(sigma=0.1, lambda_reg=0.3, max_iter=15, tol=0),
+    "gd, long steps": GD(sigma=0.1, lambda_reg=0.3, stepsize=1.4, max_iter=15, tol=0),
+    "hqs": HQS(sigma=0.1, lambda_reg=0.05, max_iter=15, tol=0),
     "admm": ADMM(sigma=0.1, max_iter=15, tol=0),
     "drs, relaxed": DRS(sigma=0.1, relaxation=1.9, max_iter=15, tol=0),
-    "nmapg": NMAPG(sigma=0.1, strength=0.3, max_iter=15, tol=0),
+    "nmapg": NMAPG(sigma=0.1, lambda_reg=0.3, max_iter=15, tol=0),
 }
 EXPLICIT = GD | HQS | NMAPG
 SPLITTING = ADMM | DRS
@@ -89,7 +89,7 @@ def test_objective_is_what_its_definition_says(solver, physics, noisy, prox):
     result = solver(noisy, physics, prox, callback=lambda step: states.append(step.state))
     before, last = states[-2], states[-1]
     if isinstance(solver, EXPLICIT):
-        expected = fidelity(last.x) + solver.strength * prox.regularizer(last.x, solver.sigma)
+        expected = fidelity(last.x) + solver.lambda_reg * prox.regularizer(last.x, solver.sigma)
     elif isinstance(solver, SPLITTING):
         tau = solver.stepsize or 0.95 / squared_norm(physics)
         gradient = tau * physics.A_adjoint(physics.A(last.x) - noisy)
@@ -118,7 +118,7 @@ def test_fixed_points_satisfy_the_optimality_condition(solver, physics, noisy, p
     x = result.x
     gradient = physics.A_adjoint(physics.A(x) - noisy)
     if isinstance(solver, EXPLICIT):
-        defect = gradient + solver.strength * (x - prox(x, solver.sigma))
+        defect = gradient + solver.lambda_reg * (x - prox(x, solver.sigma))
     else:
         default = 0.95 if isinstance(solver, SPLITTING) else 1.0
         tau = solver.stepsize or default / squared_norm(physics)
@@ -224,12 +224,12 @@ def test_arguments_of_another_type_are_refused(prox, wrong, message):
         (lambda: PGD(sigma=-1), "sigma must be positive"),
         (lambda: PGD(sigma=0.1, max_iter=0), "max_iter"),
         (lambda: PGD(sigma=0.1, tol=2), "tol"),
-        (lambda: GD(sigma=0.1, strength=0), "strength"),
-        (lambda: HQS(sigma=0.1, strength=-1), "strength"),
+        (lambda: GD(sigma=0.1, lambda_reg=0), "lambda_reg"),
+        (lambda: HQS(sigma=0.1, lambda_reg=-1), "lambda_reg"),
         (lambda: FISTA(sigma=0.1, inertia=1), "inertia"),
         (lambda: DRS(sigma=0.1, relaxation=2), "relaxation"),
         (lambda: NMAPG(sigma=0.1, memory=1), "memory"),
-        (lambda: NMAPG(sigma=0.1, strength=0), "strength"),
+        (lambda: NMAPG(sigma=0.1, lambda_reg=0), "lambda_reg"),
         (lambda: GD(sigma=0.1, box=(1, 0)), "lowest < highest"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 
 from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.physics import CircularBlur, ValidBlur, gaussian_kernel, motion_kernel
-from gradprox.solvers.circular import CircularLeastSquares
+from gradprox.solvers.circular_least_squares import CircularLeastSquares
 from gradprox.solvers.fidelity import data_term
 from gradprox.solvers.least_squares import LeastSquares
 

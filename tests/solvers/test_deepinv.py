@@ -93,7 +93,7 @@ def test_half_quadratic_splitting_is_deepinvs(problem):
         stepsize=4.0,
         g_param=0.1,
     )
-    ours = HQS(sigma=0.1, strength=0.25, max_iter=5, tol=0)(y, physics, prox, x0=y)
+    ours = HQS(sigma=0.1, lambda_reg=0.25, max_iter=5, tol=0)(y, physics, prox, x0=y)
     torch.testing.assert_close(ours.x, theirs, rtol=0, atol=1e-7)
 
 
@@ -114,7 +114,7 @@ def test_deepinvs_poisson_distance_adds_up_the_batch_and_ours_does_not(problem):
     poisson = deepinv.optim.PoissonLikelihood(bkg=0.05)
     together, alone = poisson.fn(batch, batch, physics), poisson.fn(batch[:1], batch[:1], physics)
     assert (together[0] - alone[0]).abs() > 1
-    solver = NMAPG(sigma=0.1, strength=0.1, box=(0, 2), max_iter=5)
+    solver = NMAPG(sigma=0.1, lambda_reg=0.1, box=(0, 2), max_iter=5)
     both = solver(batch, physics, prox, fidelity=poisson)
     one = solver(batch[:1], physics, prox, fidelity=poisson)
     torch.testing.assert_close(both.objective[0], one.objective[0])
@@ -140,8 +140,8 @@ def test_the_noise_level_of_a_least_squares_term_is_its_weight(problem):
     prox, physics, y = problem
     weighted = deepinv.optim.L2(sigma=0.5)
     for solver, same in (
-        (HQS(sigma=0.1, strength=1.0, max_iter=5), HQS(sigma=0.1, strength=0.25, max_iter=5)),
-        (GD(sigma=0.1, strength=1.0, max_iter=5), GD(sigma=0.1, strength=0.25, max_iter=5)),
+        (HQS(sigma=0.1, lambda_reg=1.0, max_iter=5), HQS(sigma=0.1, lambda_reg=0.25, max_iter=5)),
+        (GD(sigma=0.1, lambda_reg=1.0, max_iter=5), GD(sigma=0.1, lambda_reg=0.25, max_iter=5)),
         (PGD(sigma=0.1, stepsize=0.25, max_iter=5), PGD(sigma=0.1, stepsize=1.0, max_iter=5)),
     ):
         with_weight = solver(y, physics, prox, fidelity=weighted)

@@ -32,20 +32,20 @@ def random_physics(draw: random.Random, size: tuple[int, int]) -> deepinv.physic
 def random_solver(draw: random.Random, physics: deepinv.physics.LinearPhysics, prox: LearnedProx) -> Solver:
     norm = squared_norm(physics)
     common: dict[str, Any] = {"sigma": 10 ** draw.uniform(-2.5, -0.5), "max_iter": 15, "tol": 0}
-    strength = 10 ** draw.uniform(-2, 1)
+    lambda_reg = 10 ** draw.uniform(-2, 1)
     part = draw.uniform(0.05, 0.99)
     proximal = part * (2 - prox.weak_convexity()) / norm
     return draw.choice(
         [
             lambda: PGD(stepsize=proximal, **common),
             lambda: FISTA(stepsize=proximal, inertia=draw.uniform(2, 9), **common),
-            lambda: GD(strength=strength, stepsize=part * 2 / (norm + strength), **common),
-            lambda: GD(strength=strength, box=(0.2, 0.7), **common),
-            lambda: HQS(strength=strength, **common),
+            lambda: GD(lambda_reg=lambda_reg, stepsize=part * 2 / (norm + lambda_reg), **common),
+            lambda: GD(lambda_reg=lambda_reg, box=(0.2, 0.7), **common),
+            lambda: HQS(lambda_reg=lambda_reg, **common),
             lambda: ADMM(stepsize=part / norm, **common),
             lambda: DRS(stepsize=part / norm, relaxation=draw.uniform(0.1, 1.99), **common),
-            lambda: NMAPG(strength=strength, memory=draw.choice([0, 0.8]), **common),
-            lambda: NMAPG(strength=strength, box=(0.2, 0.7), **common),
+            lambda: NMAPG(lambda_reg=lambda_reg, memory=draw.choice([0, 0.8]), **common),
+            lambda: NMAPG(lambda_reg=lambda_reg, box=(0.2, 0.7), **common),
         ]
     )()
 
@@ -56,7 +56,7 @@ def defect(solver: Any, physics: Any, prox: LearnedProx, y: torch.Tensor, x: tor
     if not isinstance(solver, EXPLICIT):
         tau = solver.stepsize
         return x - prox(x - tau * gradient, solver.sigma)
-    slope = gradient + solver.strength * (x - prox(x, solver.sigma))
+    slope = gradient + solver.lambda_reg * (x - prox(x, solver.sigma))
     box = getattr(solver, "box", None)
     return slope if box is None else x - (x - slope).clamp(*box)
 
@@ -91,7 +91,7 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     if again.status != [Status.CONVERGED]:
         return False
     found = float(defect(solver, physics, prox, y, again.x).norm() / again.x.norm())
-    scale = max(1.0, squared_norm(physics)) * max(1.0, getattr(solver, "strength", 1.0))
+    scale = max(1.0, squared_norm(physics)) * max(1.0, getattr(solver, "lambda_reg", 1.0))
     # Short steps stop early: a change of tol per step leaves tol / step.
     assert found <= 1e-7 * 1e3 * scale, f"seed {seed}: {solver} stopped at a defect of {found:.1e}"
     return True

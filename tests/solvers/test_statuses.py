@@ -129,7 +129,9 @@ def test_a_schedule_claims_nothing(physics, y, prox):
 
 def test_a_schedule_is_its_two_lines(physics, y, prox):
     x = physics.A_adjoint(y)
-    result = ScheduledHQS(sigma=0.05, first_sigma=0.2, noise=0.02, strength=0.7, max_iter=3)(y, physics, prox)
+    result = ScheduledHQS(sigma=0.05, first_sigma=0.2, noise=0.02, lambda_reg=0.7, max_iter=3)(
+        y, physics, prox
+    )
     for sigma in (0.2, 0.1, 0.05):
         weight = 0.7 * (0.02 / sigma) ** 2
         normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
@@ -144,7 +146,7 @@ def test_images_with_kernels_of_their_own_stop_by_themselves(prox, make_image):
     physics = deepinv.physics.BlurFFT((1, *SIZE), filter=kernels)
     sharp = make_image(*SIZE)
     y = physics.A(torch.cat([sharp, 0 * sharp]))
-    solver = HQS(sigma=0.1, strength=0.2, max_iter=8, tol=1e-6)
+    solver = HQS(sigma=0.1, lambda_reg=0.2, max_iter=8, tol=1e-6)
     sizes = []
     result = solver(y, physics, prox, callback=lambda step: sizes.append(len(step.state.x)))
     assert sizes[-1] == 1
@@ -158,7 +160,7 @@ def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, m
     prox = LearnedProx(make_network(spread=0.0))
     physics = CircularBlur(gaussian_kernel(0.6).double(), SIZE)
     y = physics.A(make_image(*SIZE)).clamp_min(0.05)
-    settings = {"sigma": 0.1, "strength": 0.5, "box": (0.0, 1.0), "tol": 0}
+    settings = {"sigma": 0.1, "lambda_reg": 0.5, "box": (0.0, 1.0), "tol": 0}
     short = PrimalDual(**settings, max_iter=30)(y, physics, prox, fidelity=fidelity)
     long = PrimalDual(**settings, max_iter=150)(y, physics, prox, fidelity=fidelity)
     assert not long.certified
@@ -176,7 +178,7 @@ def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, m
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: PrimalDual(sigma=0.1, strength=0), "strength"),
+        (lambda: PrimalDual(sigma=0.1, lambda_reg=0), "lambda_reg"),
         (lambda: PrimalDual(sigma=0.1, dual_stepsize=0), "dual_stepsize"),
         (lambda: ScheduledHQS(sigma=0.1, noise=0), "noise"),
         (lambda: ScheduledHQS(sigma=0.1, noise=0.1, first_sigma=0.01), "first_sigma"),
@@ -189,4 +191,4 @@ def test_illegal_settings_are_refused_when_built(build, message):
 
 def test_primal_dual_refuses_a_long_step(physics, y, prox):
     with pytest.raises(InputError, match=r"between 0 and 0\.5"):
-        PrimalDual(sigma=0.1, strength=2.0, dual_stepsize=1.0, stepsize=0.51)(y, physics, prox)
+        PrimalDual(sigma=0.1, lambda_reg=2.0, dual_stepsize=1.0, stepsize=0.51)(y, physics, prox)

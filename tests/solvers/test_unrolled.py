@@ -55,7 +55,7 @@ def test_gradients_are_those_of_the_reconstruction(name, problem):
 def test_training_lowers_the_error_of_the_solver(fixed_point, problem):
     prior, physics, y, clean = problem
     # Unrolled steps are trained for what so few of them return, a fixed point for where many lead.
-    solver = HQS(sigma=0.1, strength=0.1, max_iter=8 if fixed_point else 3, tol=0)
+    solver = HQS(sigma=0.1, lambda_reg=0.1, max_iter=8 if fixed_point else 3, tol=0)
     model = SolverReconstructor(solver, prior, training_steps=3)
     optimizer = torch.optim.Adam(prior.parameters(), lr=2e-2)
 

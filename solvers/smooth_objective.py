@@ -26,26 +26,28 @@ class SmoothState(State):
     gradient: Tensor
 
 
-def smooth_state(data: DataTerm, prior: LearnedProx, sigma: float, strength: float, x: Tensor) -> SmoothState:
+def smooth_state(
+    data: DataTerm, prior: LearnedProx, sigma: float, lambda_reg: float, x: Tensor
+) -> SmoothState:
     """Return ``F(x)`` and ``grad F(x) = grad f(x) + lambda (x - D(x))``."""
     value, gradient = data.value_and_gradient(x)
     denoised, regularizer = prior.prox_and_envelope(x, sigma)
     return SmoothState(
         x,
-        value + strength * regularizer,
-        value.abs() + strength * regularizer.abs(),
-        gradient + strength * (x - denoised),
+        value + lambda_reg * regularizer,
+        value.abs() + lambda_reg * regularizer.abs(),
+        gradient + lambda_reg * (x - denoised),
     )
 
 
-def check_strength(strength: float) -> None:
+def check_lambda_reg(lambda_reg: float) -> None:
     """Refuse a weight ``lambda`` that is not positive.
 
     Raises:
         InputError: it is not.
     """
-    if not 0 < strength < float("inf"):
-        raise InputError(f"strength must be positive, got {strength:g}")
+    if not 0 < lambda_reg < float("inf"):
+        raise InputError(f"lambda_reg must be positive, got {lambda_reg:g}")
 
 
 def check_box(box: Box | None) -> None:

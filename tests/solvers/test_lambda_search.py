@@ -1,4 +1,4 @@
-"""The strength chosen from the noise level, and from a reference."""
+"""The weight of the regularizer, chosen from the noise level, and from a reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from gradprox import InputError
 from gradprox.physics import CircularBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
-from gradprox.solvers import HQS, best_strength, choose_strength
+from gradprox.solvers import HQS, best_lambda, choose_lambda
 
 SIZE = (12, 15)
 NOISE = 0.05
@@ -25,9 +25,9 @@ def problem(make_network, make_image):
     prox = LearnedProx(make_network())
     tried = []
 
-    def reconstruct(strength):
-        tried.append(strength)
-        return HQS(sigma=0.2, strength=strength, max_iter=30)(y, physics, prox)
+    def reconstruct(lambda_reg):
+        tried.append(lambda_reg)
+        return HQS(sigma=0.2, lambda_reg=lambda_reg, max_iter=30)(y, physics, prox)
 
     return clean, y, physics, reconstruct, tried
 
@@ -37,10 +37,10 @@ def test_the_misfit_becomes_that_of_the_noise(problem):
     # Of what is reachable: between the misfits at the ends of the range.
     ends = [float((physics.A(reconstruct(s).x) - y).square().sum()) for s in (0.01, 10)]
     target = math.sqrt(ends[0] * ends[1]) / (NOISE**2 * y.numel())
-    choice = choose_strength(reconstruct, y, physics, NOISE, target=target, low=0.01, high=10)
+    choice = choose_lambda(reconstruct, y, physics, NOISE, target=target, low=0.01, high=10)
     misfit = float((physics.A(choice.result.x) - y).square().sum()) / (NOISE**2 * y.numel())
     assert misfit == pytest.approx(target, rel=0.02)
-    assert choice.tried[choice.strength] == pytest.approx(misfit)
+    assert choice.tried[choice.lambda_reg] == pytest.approx(misfit)
     assert not choice.at_limit
     assert len(tried) <= 2 + 8
 
@@ -48,26 +48,26 @@ def test_the_misfit_becomes_that_of_the_noise(problem):
 @pytest.mark.parametrize(("target", "end"), [(1e-9, 0.5), (1e9, 2.0)])
 def test_a_misfit_out_of_reach_gives_the_end_of_the_range_and_says_so(problem, target, end):
     _, y, physics, reconstruct, _ = problem
-    choice = choose_strength(reconstruct, y, physics, NOISE, target=target, low=0.5, high=2.0)
-    assert choice.strength == end
+    choice = choose_lambda(reconstruct, y, physics, NOISE, target=target, low=0.5, high=2.0)
+    assert choice.lambda_reg == end
     assert choice.at_limit
 
 
 def test_the_reference_chooses_the_nearest_image(problem):
     clean, _, _, reconstruct, _ = problem
-    strengths = (0.01, 0.3, 10.0)
-    choice = best_strength(reconstruct, clean, strengths)
-    errors = {s: float((reconstruct(s).x - clean).square().mean()) for s in strengths}
-    assert choice.strength == min(errors, key=errors.get)
-    assert choice.tried[choice.strength] == pytest.approx(-10 * math.log10(errors[choice.strength]))
-    assert torch.equal(choice.result.x, reconstruct(choice.strength).x)
+    lambdas = (0.01, 0.3, 10.0)
+    choice = best_lambda(reconstruct, clean, lambdas)
+    errors = {s: float((reconstruct(s).x - clean).square().mean()) for s in lambdas}
+    assert choice.lambda_reg == min(errors, key=errors.get)
+    assert choice.tried[choice.lambda_reg] == pytest.approx(-10 * math.log10(errors[choice.lambda_reg]))
+    assert torch.equal(choice.result.x, reconstruct(choice.lambda_reg).x)
 
 
 def test_what_cannot_be_searched_is_refused(problem):
     clean, y, physics, reconstruct, _ = problem
     with pytest.raises(InputError, match="positive noise level"):
-        choose_strength(reconstruct, y, physics, 0.0)
+        choose_lambda(reconstruct, y, physics, 0.0)
     with pytest.raises(InputError, match="between two positive numbers"):
-        choose_strength(reconstruct, y, physics, 0.1, low=2, high=1)
+        choose_lambda(reconstruct, y, physics, 0.1, low=2, high=1)
     with pytest.raises(InputError, match="at least one"):
-        best_strength(reconstruct, clean, ())
+        best_lambda(reconstruct, clean, ())

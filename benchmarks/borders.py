@@ -17,9 +17,8 @@ from deepinv.loss.metric import PSNR
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.options import parse_level
 from gradprox.images import images_in, read_gray
-from gradprox.physics import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, read_kernel
+from gradprox.physics import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, parse_level, read_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.presets import Task, preset

@@ -18,11 +18,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.jobs import write_json
-from gradprox.cli.options import parse_level
-from gradprox.files import written_whole
+from gradprox.files import write_json, written_whole
 from gradprox.images import images_in, read_gray
-from gradprox.physics import gaussian_noise
+from gradprox.physics import gaussian_noise, parse_level
 from gradprox.priors import LearnedProx, posterior_deviation
 
 

@@ -17,8 +17,7 @@ from typing import Annotated
 
 import typer
 
-from gradprox.cli.jobs import write_json
-from gradprox.files import written_whole
+from gradprox.files import write_json, written_whole
 from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.priors import load_network
 from gradprox.zoo.models import FOLDER, Card

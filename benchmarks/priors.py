@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradprox import load_model, model_names
-from gradprox.cli.jobs import write_json
+from gradprox.files import write_json
 from gradprox.images import images_in, read_gray
 from gradprox.physics import gaussian_noise
 

@@ -233,8 +233,8 @@ def main() -> None:
 
     import typer
 
-    from gradprox.cli.jobs import write_json
     from gradprox.export import export_denoiser
+    from gradprox.files import write_json
 
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "denoiser.onnx"

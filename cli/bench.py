@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console, progress_bar
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import outcome, write_json
+from gradprox.cli.jobs import outcome
 from gradprox.cli.terminal import console, follow, progress_bar
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Callback, Result
 
-IMAGE = Path(__file__).with_name("demo.png")  # Chelsea the cat, by Stefan van der Walt, CC0
 KERNEL = "motion:9:30"
 NOISE = 2.55 / 255
 RATIO = 0.25
@@ -59,15 +59,15 @@ def demo(
     """
     import torch
 
-    from gradprox.images import ImageData, read_gray, read_image, write_image
+    from gradprox.images import ImageData, example_image, write_image
 
     priors = options.Priors(options.ModelChoice(model, device, provider, allow_fallback))
     generator = torch.Generator().manual_seed(SEED)
     cases = []
     with progress_bar(quiet) as bar:
         for name, run, image in (
-            ("deblurring", _deblurring, read_image(IMAGE).pixels),
-            ("compressed sensing", _compressed_sensing, read_gray(IMAGE)),
+            ("deblurring", _deblurring, example_image()),
+            ("compressed sensing", _compressed_sensing, example_image(gray=True)),
         ):
             task = bar.add_task(name, total=None, note="")
             prior = priors.of(image.shape[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from gradprox.cli.terminal import begin, console, error_line, follow, progress_bar, stopping
 from gradprox.errors import InputError
-from gradprox.files import remove_leftovers, written_whole
+from gradprox.files import remove_leftovers, write_json
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback, Result
@@ -228,9 +227,3 @@ def describe(record: Record) -> str:
         elif status is not Status.MAX_ITER:
             parts.append(f"{status.value}: {status.advice}")
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import check_absent, write_json
+from gradprox.cli.jobs import check_absent
 from gradprox.cli.terminal import console
 from gradprox.errors import InputError
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

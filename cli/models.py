@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gradprox.cli import options
-from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console
+from gradprox.files import write_json
 
 
 def models(json: options.Json = None, quiet: options.Quiet = False) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,22 +119,25 @@ Json = Annotated[
 ]
 
 
-def parse_level(text: str, option: str = "--noise") -> float:
-    """Read a noise level written as a number or a fraction: ``0.1`` or ``25/255``.
+@contextmanager
+def named(option: str) -> Iterator[None]:
+    """Put the name of an option before what the library says of its value.
 
     Raises:
-        InputError: it is neither, is negative or not finite, or is above 1, where images have no room for noise.
+        InputError: the block raised one.
     """
-    numerator, slash, denominator = text.partition("/")
     try:
-        value = float(numerator) / (float(denominator) if slash else 1.0)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(f"{option} {text}: write a number, as 0.1 or 25/255") from error
-    if not math.isfinite(value) or value < 0:
-        raise InputError(f"{option} {text}: must be finite and not negative")
-    if value > 1:
-        raise InputError(f"{option} {text}: black is 0 and white is 1: write gray levels as {numerator}/255")
-    return value
+        yield
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error
+
+
+def parse_level(text: str) -> float:
+    """Read the noise level of ``--noise``; see `gradprox.physics.parse_level`."""
+    from gradprox.physics import parse_level as parse
+
+    with named("--noise"):
+        return parse(text)
 
 
 def parse_given_level(text: str | None) -> float | None:
@@ -173,7 +176,10 @@ def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, floa
         return given, {}
     from gradprox.images.noise_estimation import estimate_noise
 
-    level = estimate_noise(pixels)
+    try:
+        level = estimate_noise(pixels)
+    except InputError as error:
+        raise InputError(f"{error} by --noise") from error
     return level, {"estimated_noise": level}
 
 

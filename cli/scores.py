@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli.jobs import outcome, write_json
+from gradprox.cli.jobs import outcome
 from gradprox.cli.terminal import begin, console, follow, progress_bar
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
     import torch

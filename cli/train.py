@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import write_json
 from gradprox.cli.terminal import console, progress_bar, stopping
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
     from gradprox.training import Progress

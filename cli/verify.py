@@ -35,7 +35,7 @@ def print_report(file: Path, report: Report, *, quiet: bool, json: Path | None) 
     """Print a report, and write it as JSON where asked to."""
     import json as codec
 
-    from gradprox.cli.jobs import write_json
+    from gradprox.files import write_json
 
     if json:
         write_json(json, {"file": str(file), "verified": True, "report": codec.loads(report.to_json())})

@@ -6,12 +6,10 @@ import deepinv
 import torch
 
 import gradprox
-from gradprox.cli.demo import IMAGE
-from gradprox.images import read_gray
 from gradprox.physics import HadamardSensing
 from gradprox.solvers.presets import Task, preset
 
-x = read_gray(IMAGE)[..., 60:124, 60:124]
+x = gradprox.example_image(gray=True)[..., 60:124, 60:124]
 physics = HadamardSensing(tuple(x.shape[-2:]), measurements=x.numel() // 4)
 y, D = physics(x), gradprox.load_model("gray-fast")
 result = preset(Task.COMPRESSED_SENSING, noise=0)(y, physics, D)

@@ -6,11 +6,9 @@ import deepinv
 import torch
 
 import gradprox
-from gradprox.cli.demo import IMAGE
-from gradprox.images import read_gray
 from gradprox.physics import gaussian_kernel
 
-x = read_gray(IMAGE)[..., 60:188, 60:188]
+x = gradprox.example_image(gray=True)[..., 60:188, 60:188]
 physics = deepinv.physics.BlurFFT(x.shape[1:], filter=gaussian_kernel(1.6))
 y = physics(x) + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
 

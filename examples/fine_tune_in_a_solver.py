@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from deepinv.loss.metric import PSNR
 
-from gradprox import load_model
-from gradprox.cli.demo import IMAGE
-from gradprox.images import read_gray
+from gradprox import example_image, load_model
 from gradprox.physics import HadamardSensing
 from gradprox.solvers import PGD, SolverReconstructor
 
-image = read_gray(IMAGE)
+image = example_image(gray=True)
 crops = image.unfold(2, 64, 64).unfold(3, 64, 64).reshape(-1, 1, 64, 64)
 held_out, crops = crops[::9], crops[torch.arange(len(crops)) % 9 > 0]
 physics = HadamardSensing((64, 64), 64 * 64 // 4)

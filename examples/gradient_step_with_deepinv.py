@@ -6,13 +6,11 @@ import deepinv
 import torch
 
 import gradprox
-from gradprox.cli.demo import IMAGE
-from gradprox.images import read_gray
 from gradprox.physics import gaussian_kernel
 from gradprox.priors import GradientStepPrior
 from gradprox.solvers import GD
 
-x = read_gray(IMAGE)[..., 60:124, 60:124]
+x = gradprox.example_image(gray=True)[..., 60:124, 60:124]
 physics = deepinv.physics.BlurFFT(x.shape[1:], filter=gaussian_kernel(1.0))
 y, D, sigma = physics(x), gradprox.load_model("gray-fast"), 0.02
 

@@ -102,6 +102,6 @@ def load_prior(
     denoiser = OnnxDenoiser(path, provider, allow_fallback=allow_fallback, threads=threads)
     if potential and not denoiser.has_potential:
         raise InputError(
-            f"{path}: has no potential, which the objective needs: `gradprox export --potential` adds it"
+            f"{path}: has no potential, which the objective needs: export the model again, with its potential"
         )
     return LearnedProx(OnnxNetwork(denoiser), Path(path).stem)

@@ -12,17 +12,19 @@ from gradprox._version import __version__
 
 if TYPE_CHECKING:
     from gradprox.errors import InputError
+    from gradprox.images import example_image
     from gradprox.priors import LearnedProx
     from gradprox.zoo import load_model, model_names
 
 _HOMES = {
     "InputError": "gradprox.errors",
     "LearnedProx": "gradprox.priors",
+    "example_image": "gradprox.images",
     "load_model": "gradprox.zoo",
     "model_names": "gradprox.zoo",
 }
 
-__all__ = ["InputError", "LearnedProx", "__version__", "load_model", "model_names"]
+__all__ = ["InputError", "LearnedProx", "__version__", "example_image", "load_model", "model_names"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -43,3 +45,13 @@ def remove_leftovers(paths: Collection[Path]) -> None:
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.part(\.\w+)?", found.name)
             if match and found.with_name(match[1] + (match[2] or "")) in wanted:
                 found.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -119,7 +119,7 @@ def preset(
     """
     name = DEFAULT_SOLVER[task] if solver is None else solver
     if name not in SOLVERS:
-        raise InputError(f"--solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
+        raise InputError(f"solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
     if not 0 <= noise < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
     if not 0 < strength < float("inf"):

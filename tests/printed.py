@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -60,7 +60,7 @@ def setup_commands() -> list[str]:
 
 def lay_out_images(folder: Path, side: int) -> None:
     """Make the files that pages suppose their reader to have, ``side`` pixels a side."""
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         small = image.crop((64, 64, 64 + side, 64 + side))
     for name in ("photo.png", "photo.jpg", "noisy.png"):
         small.save(folder / name)

@@ -35,8 +35,8 @@ from rivals import total_variation
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.jobs import write_json
 from gradprox.errors import InputError
+from gradprox.files import write_json
 from gradprox.images import images_in
 from gradprox.physics import CircularBlur, gaussian_noise, read_kernels
 from gradprox.priors import LearnedProx

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gradprox import load_model
 from gradprox.batch import image_sum
-from gradprox.cli.jobs import write_json
+from gradprox.files import write_json
 from gradprox.networks import GradientNetwork
 from gradprox.physics import CircularBlur, motion_kernel
 from gradprox.priors import LearnedProx

@@ -32,10 +32,8 @@ from rivals import TV_ITERATIONS, plug_and_play, total_variation
 from torch import Tensor
 
 from gradprox import load_model
-from gradprox.cli.demo import IMAGE
-from gradprox.cli.jobs import write_json
-from gradprox.files import written_whole
-from gradprox.images import images_in
+from gradprox.files import write_json, written_whole
+from gradprox.images import EXAMPLE_IMAGE, images_in
 from gradprox.physics import CircularBlur, HadamardSensing, gaussian_noise, initial_image, motion_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers import Callback, Result, ScheduledHQS
@@ -177,7 +175,7 @@ def main() -> None:
     parser.add_argument("--plots", type=Path, help="draw into this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
-    paths = images_in(arguments.data) if arguments.data else [IMAGE]
+    paths = images_in(arguments.data) if arguments.data else [EXAMPLE_IMAGE]
     crop = arguments.crop or (None if arguments.data else CROP)
     prior = load_model(arguments.model)
     figures: dict[str, dict[str, dict[str, float]]] = {}

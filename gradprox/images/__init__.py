@@ -4,6 +4,7 @@ Begin with `io`: it reads and writes every format. `deep` adds 16-bit and floati
 file says besides its pixels, `srgb` converts to linear light, and `noise_estimation` estimates the noise level.
 """
 
+from gradprox.images.example import EXAMPLE_IMAGE, example_image
 from gradprox.images.io import (
     ARRAY_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -18,9 +19,11 @@ from gradprox.images.io import (
 
 __all__ = [
     "ARRAY_SUFFIXES",
+    "EXAMPLE_IMAGE",
     "IMAGE_SUFFIXES",
     "ImageData",
     "check_image_suffix",
+    "example_image",
     "images_in",
     "read_color",
     "read_gray",

@@ -38,7 +38,7 @@ def _variance(plane: Tensor) -> float:
     if min(height, width) >= SIDE:
         patches = plane.unfold(0, SIDE, stride).unfold(1, SIDE, stride).reshape(-1, SIDE**2)
     if min(height, width) < SIDE or len(patches) < FEWEST_PATCHES:
-        raise InputError(f"{height}x{width} pixels are too few to estimate their noise: give --noise")
+        raise InputError(f"{height}x{width} pixels are too few to estimate their noise: give the noise level")
     ascending = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0)
     for count in range(SIDE**2, 1, -1):
         rest = ascending[:count]

@@ -21,7 +21,7 @@ from gradprox.physics.measurement_file import (
     write_measurements,
 )
 from gradprox.physics.mri import SingleCoilMRI
-from gradprox.physics.noise import gaussian_noise, poisson_level, poisson_noise
+from gradprox.physics.noise import gaussian_noise, parse_level, poisson_level, poisson_noise
 from gradprox.physics.norms import squared_norm
 from gradprox.physics.patterns import CosineSensing, FourierSensing, HadamardSensing, StructuredSensing
 from gradprox.physics.start import initial_image
@@ -56,6 +56,7 @@ __all__ = [
     "gaussian_noise",
     "initial_image",
     "motion_kernel",
+    "parse_level",
     "poisson_level",
     "poisson_noise",
     "read_kernel",

@@ -32,7 +32,7 @@ def blur_of_images(boundary: str, kernel: Tensor, size: Size, channels: int) -> 
         return CircularBlur(kernel, size, channels)
     if boundary == "reflect":
         return SymmetricBlur(kernel, size)
-    raise InputError(f"--boundary {boundary}: unknown; choose one of {', '.join(BOUNDARIES)}")
+    raise InputError(f"boundary {boundary}: unknown; choose one of {', '.join(BOUNDARIES)}")
 
 
 def blur_of_photos(boundary: str, kernel: Tensor, size: Size, channels: int) -> AnyBlur:

@@ -7,6 +7,8 @@ come close to it.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -44,3 +46,28 @@ def poisson_noise(clean: Tensor, gain: float, generator: torch.Generator) -> Ten
 def poisson_level(noisy: Tensor, gain: float) -> Tensor:
     """Return the standard deviation of Poisson noise, root mean square over each image of ``(B, ...)``, ``(B,)``."""
     return (gain * noisy.flatten(1).mean(dim=1)).clamp_min(0).sqrt()
+
+
+def parse_level(text: str) -> float:
+    """Read a noise level from a number or a fraction, for example ``0.1`` or ``25/255``.
+
+    Returns:
+        A standard deviation in ``[0, 1]``, on the scale of images in ``[0, 1]``.
+
+    Raises:
+        InputError: the text is no number, is negative or not finite, or is above 1, the level of white.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        level = float(numerator) / (float(denominator) if slash else 1.0)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"noise level {text}: write a number or a fraction, for example 0.1 or 25/255"
+        ) from error
+    if not math.isfinite(level) or level < 0:
+        raise InputError(f"noise level {text}: must be finite and not negative")
+    if level > 1:
+        raise InputError(
+            f"noise level {text}: black is 0 and white is 1: write gray levels as {numerator}/255"
+        )
+    return level

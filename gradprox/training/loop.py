@@ -296,7 +296,7 @@ def _open_log(
             "history": [],
         }
     if not resume:
-        raise InputError(f"{folder}: holds a training run already: add --resume, or choose another folder")
+        raise InputError(f"{folder}: holds a training run already: resume it, or choose another folder")
     if Recipe.model_validate(begun["recipe"]) != recipe:
         raise InputError(f"{folder}: was begun with another recipe: choose another folder")
     if begun["images"]["sha256"] != names:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 
 
 @pytest.fixture
@@ -28,6 +28,6 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def photo(tmp_path):
     path = tmp_path / "photo.png"
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         image.convert("L").crop((60, 60, 124, 108)).save(path)
     return path

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,7 +56,7 @@ print(sorted(record["name"] for record in records))
 def photos(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         for i in range(5):
             image.convert("L").crop((i, i, i + 40, i + 36)).save(folder / f"{i}.png")
     return folder

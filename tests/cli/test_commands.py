@@ -14,7 +14,7 @@ from PIL import Image
 
 import gradprox
 from gradprox.cli.app import app
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_unusable_images(clear, tmp_path):
     text, nan, cut, empty = (tmp_path / n for n in ("text.png", "nan.npy", "cut.png", "empty.jpg"))
     text.write_text("hello")
     np.save(nan, np.full((8, 8), np.nan))
-    cut.write_bytes(IMAGE.read_bytes()[:5000])
+    cut.write_bytes(EXAMPLE_IMAGE.read_bytes()[:5000])
     empty.write_bytes(b"")
     for path, message in (
         (tmp_path / "missing.png", "no such file"),
@@ -344,7 +344,7 @@ def test_unusable_measurements(run, clear, photo, tmp_path):
         arrays = dict(archive)
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    (tmp_path / "image.npz").write_bytes(IMAGE.read_bytes())
+    (tmp_path / "image.npz").write_bytes(EXAMPLE_IMAGE.read_bytes())
     np.savez(tmp_path / "short.npz", **{**arrays, "y": arrays["y"][..., :-1]})
     np.savez(tmp_path / "nan.npz", **{**arrays, "y": arrays["y"] * np.nan})
     huge = str(arrays["sampling"]).replace("48,64", "4800000,6400000")

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from gradprox import InputError
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 from gradprox.images.noise_estimation import estimate_noise
 from gradprox.images.srgb import to_display, to_linear_light
 
 
 @pytest.fixture(scope="module")
 def photo():
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         return torch.from_numpy(np.asarray(image.convert("L")) / 255.0)[None, None]
 
 
@@ -46,7 +46,7 @@ def test_channels_are_averaged_as_variances(photo):
 def test_flat_and_small_images():
     assert estimate_noise(torch.full((1, 1, 40, 40), 0.3)) == 0
     for size in ((7, 100), (1, 1), (20, 20)):
-        with pytest.raises(InputError, match="give --noise"):
+        with pytest.raises(InputError, match="give the noise level"):
             estimate_noise(torch.rand(1, 1, *size))
 
 

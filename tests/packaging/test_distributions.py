@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 IN_THE_PACKAGE = [
     "gradprox/py.typed",
-    "gradprox/cli/demo.png",
+    "gradprox/images/example.png",
     *(f"gradprox/zoo/{name}.{end}" for name in model_names() for end in ("safetensors", "json", "toml")),
 ]
 JUNK = ("__pycache__", ".pyc", ".git", ".venv", "gradprox-demo", "build/", "runs/", ".part", "_cache")
@@ -67,7 +67,7 @@ def test_the_source_distribution_can_be_tested_and_documented(distributions):
         names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = ["pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "mkdocs.yml"]
     assert {*tracked, "docs/index.md", "docs/demo.jpg", "docs/hooks/tables.py", "tests/conftest.py"} <= names
-    assert {"examples/deploy/Containerfile", "cli/demo.png", "gradprox/py.typed"} <= names
+    assert {"examples/deploy/Containerfile", "gradprox/images/example.png", "gradprox/py.typed"} <= names
     assert any(name.startswith("benchmarks/figures/") for name in names)
     assert not [name for name in names for junk in JUNK if junk in name]
 

@@ -9,7 +9,7 @@ from deepinv.loss.metric import PSNR
 from PIL import Image
 
 from gradprox import load_model
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 from gradprox.physics import CircularBlur, ValidBlur, gaussian_noise, motion_kernel
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.presets import Task, preset
@@ -20,7 +20,7 @@ NOISE = 2.55 / 255
 @pytest.mark.slow
 def test_an_unknown_border_costs_less_than_a_third_of_a_decibel():
     prior = load_model("gray-small")
-    pixels = np.asarray(Image.open(IMAGE).convert("L"), dtype=np.float32)[40:168, 100:228] / 255
+    pixels = np.asarray(Image.open(EXAMPLE_IMAGE).convert("L"), dtype=np.float32)[40:168, 100:228] / 255
     clean, kernel = torch.from_numpy(pixels)[None, None], motion_kernel(9, 30)
     camera = ValidBlur(kernel, (128, 128))
     periodic = CircularBlur(kernel, (128, 128)).A(clean)

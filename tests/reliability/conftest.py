@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.priors import save_network
 from tests.reliability.processes import PRELOADED, command
@@ -55,7 +55,7 @@ def photos(tmp_path: Path) -> Path:
     """Return a folder of 60 small images."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         for i in range(60):
             image.crop((i, i, i + 64, i + 56)).save(folder / f"{i:02}.png")
     return folder
@@ -63,7 +63,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    with Image.open(IMAGE) as image:
+    with Image.open(EXAMPLE_IMAGE) as image:
         return np.asarray(image.crop((90, 60, 122, 84)))
 
 

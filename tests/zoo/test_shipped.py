@@ -13,7 +13,7 @@ from PIL import Image
 from gradprox import InputError, load_model, model_names
 from gradprox.batch import image_sum
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.cli.demo import IMAGE
+from gradprox.images import EXAMPLE_IMAGE
 from gradprox.networks import Equilibrium
 from gradprox.physics import gaussian_noise
 from gradprox.training import read_recipe
@@ -27,7 +27,7 @@ MODELS = model_names()
 def photo(name):
     """Return the embedded photo in double precision, gray or in color as the model needs it."""
     mode = "L" if load_model(name).network.channels == 1 else "RGB"
-    pixels = np.atleast_3d(np.asarray(Image.open(IMAGE).convert(mode), dtype=np.float64)) / 255
+    pixels = np.atleast_3d(np.asarray(Image.open(EXAMPLE_IMAGE).convert(mode), dtype=np.float64)) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 

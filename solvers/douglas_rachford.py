@@ -71,7 +71,7 @@ def splitting_state(
     tau = DEFAULT_FRACTION / data.lipschitz if tau is None else tau
     value, gradient = data.value_and_gradient(x)
     value, gradient = tau * value, tau * gradient
-    denoised, regularizer = prior.prox_and_envelope(x - gradient, sigma)
+    denoised, regularizer = prior.denoise_with_energy(x - gradient, sigma)
     square = image_sum(gradient.square()) / 2
     return SplittingState(
         x, value - square + regularizer, value + square + regularizer.abs(), gradient, denoised

@@ -62,7 +62,7 @@ def forward_backward(
     """Return the state at ``D(x - tau gradient)``; ``tau`` is ``1/L_f`` if not given."""
     tau = 1 / data.lipschitz if tau is None else tau
     v = x - tau * gradient
-    new, envelope = prior.prox_and_envelope(v, sigma)
+    new, envelope = prior.denoise_with_energy(v, sigma)
     value, new_gradient = data.value_and_gradient(new)
     phi = value_at_prox(v, new, envelope)
     magnitude = tau * value + 2 * envelope.abs() + phi.abs()

@@ -67,7 +67,7 @@ class HQS(Solver[HQSState]):
     def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> HQSState:
         """See `Solver.start`."""
         value = data.value(x)
-        denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
+        denoised, regularizer = prior.denoise_with_energy(x, self.sigma)
         return HQSState(
             x,
             value + self.lambda_reg * regularizer,

@@ -95,7 +95,7 @@ class PrimalDual(Solver[PrimalDualState]):
         self, data: DataTerm, prior: LearnedProx, x: Tensor, measured: Tensor, dual: Tensor
     ) -> PrimalDualState:
         value = data.value_of_measurements(measured)
-        denoised, regularizer = prior.prox_and_envelope(x, self.sigma)
+        denoised, regularizer = prior.denoise_with_energy(x, self.sigma)
         return PrimalDualState(
             x,
             value + self.lambda_reg * regularizer,

@@ -31,7 +31,7 @@ def smooth_state(
 ) -> SmoothState:
     """Return ``F(x)`` and ``grad F(x) = grad f(x) + lambda (x - D(x))``."""
     value, gradient = data.value_and_gradient(x)
-    denoised, regularizer = prior.prox_and_envelope(x, sigma)
+    denoised, regularizer = prior.denoise_with_energy(x, sigma)
     return SmoothState(
         x,
         value + lambda_reg * regularizer,

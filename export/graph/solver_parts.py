@@ -36,8 +36,8 @@ class GraphProx:
     def __init__(self, network: OnePiece) -> None:
         self.network = network
 
-    def prox_and_envelope(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LearnedProx.prox_and_envelope`."""
+    def denoise_with_energy(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """See `LearnedProx.denoise_with_energy`."""
         batch, channels, height, width = y.shape
         # A gray network takes colors one by one.
         folded = y.reshape(batch * channels, 1, height, width) if self.network.channels == 1 else y

@@ -1,53 +1,60 @@
-"""A learned prox as a `deepinv.optim.Prior`, for deepinv's own solvers.
+"""Priors of gradprox as `deepinv.optim.Prior`, for deepinv's own solvers.
 
-deepinv's plug-and-play prior, ``deepinv.optim.PnP(denoiser=D)``, takes a `LearnedProx` unchanged but knows no
-function behind it. These two priors do.
+deepinv's plug-and-play prior, ``deepinv.optim.PnP(denoiser=D)``, takes every prior of gradprox unchanged, but knows no
+function behind it. The two priors here do.
 """
 
 from __future__ import annotations
 
-from deepinv.optim import Prior
+from deepinv import optim
 from torch import Tensor
 
-from gradprox.priors.learned_prox import LearnedProx, Sigma
+from gradprox.priors.contract import Prior, Sigma
 
 
-class GradientStepPrior(Prior):
+class GradientStepPrior(optim.Prior):
     """The explicit regularizer ``R``, with ``grad R(x) = x - D(x)``: for gradient descent.
 
     Args:
-        operator: the learned prox.
+        prior: a `gradprox.priors.LearnedProx` or a `gradprox.priors.GradientStepDenoiser`.
     """
 
-    def __init__(self, operator: LearnedProx) -> None:
+    def __init__(self, prior: Prior) -> None:
         super().__init__()
-        self.operator = operator
+        self.prior = prior
         self.explicit_prior = True
 
     def fn(self, x: Tensor, sigma_denoiser: Sigma, *_: object, **__: object) -> Tensor:
         """Return ``R(x)``, ``(B,)``."""
-        return self.operator.regularizer(x, sigma_denoiser)
+        return self.prior.regularizer(x, sigma_denoiser)
 
     def grad(self, x: Tensor, sigma_denoiser: Sigma, *_: object, **__: object) -> Tensor:
         """Return ``x - D(x)``."""
-        return self.operator.regularizer_grad(x, sigma_denoiser)
+        return self.prior.regularizer_grad(x, sigma_denoiser)
 
     def prox(self, *_: object, **__: object) -> Tensor:
-        """Raise: ``D`` is the prox of ``phi``, whose envelope ``R`` is."""
+        """Raise: the prox of ``R`` has no closed form."""
         raise ValueError("the gradient-step prior has no closed-form prox: use ProximalPrior, or GD")
 
 
-class ProximalPrior(Prior):
+class ProximalPrior(optim.Prior):
     """The function ``phi`` whose prox is ``D``: for proximal solvers with ``lambda * stepsize = 1``.
 
     Args:
-        operator: the learned prox.
+        prior: a `gradprox.priors.LearnedProx`.
+
+    Raises:
+        ValueError: the prior is no proximal operator.
     """
 
-    def __init__(self, operator: LearnedProx) -> None:
+    def __init__(self, prior: Prior) -> None:
+        if not prior.is_prox:
+            raise ValueError(
+                f"{prior.name} is no proximal operator, because its network is not monotone: use GradientStepPrior"
+            )
         super().__init__()
-        self.operator = operator
-        self.explicit_prior = False  # so that deepinv does not ask for `fn`
+        self.prior = prior
+        self.explicit_prior = False  # otherwise deepinv asks for `fn`
 
     def fn(self, *_: object, **__: object) -> Tensor:
         """Raise: ``phi`` is known at outputs of ``D`` only."""
@@ -59,11 +66,11 @@ class ProximalPrior(Prior):
         """Return ``D(x)``.
 
         Raises:
-            ValueError: ``gamma`` is not 1. A learned prox stands for one function and cannot be rescaled.
+            ValueError: ``gamma`` is not 1. A learned prox belongs to one function and cannot be rescaled.
         """
         if float(gamma) != 1.0:
             raise ValueError(
                 f"this is the prox of phi, not of {float(gamma):g} phi: choose lambda * stepsize = 1 and change "
                 "the strength by sigma, or use deepinv.optim.PnP, which ignores gamma"
             )
-        return self.operator(x, sigma_denoiser)
+        return self.prior(x, sigma_denoiser)

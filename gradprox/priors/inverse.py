@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from gradprox.batch import image_sum
-from gradprox.priors.learned_prox import LearnedProx, Sigma
+from gradprox.priors.contract import Sigma
+from gradprox.priors.learned_prox import LearnedProx
 
 MEMORY = 12
 MAX_BACKTRACKS = 30
@@ -99,7 +100,7 @@ def invert(
 
 def _evaluate(operator: LearnedProx, x: Tensor, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``D(y) - x``, ``Phi(y) - <x, y>`` and how far rounding may move the latter."""
-    d, envelope = operator.prox_and_envelope(y, sigma)
+    d, envelope = operator.denoise_with_energy(y, sigma)
     square, inner = image_sum(y * y) / 2, image_sum(x * y)
     rounding = 10 * torch.finfo(y.dtype).eps * (square + envelope.abs() + inner.abs())
     return d - x, square - envelope - inner, rounding

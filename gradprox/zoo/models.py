@@ -12,7 +12,8 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from gradprox.priors import LearnedProx
+    from gradprox.networks import GradientNetwork
+    from gradprox.priors import GradientStepDenoiser, LearnedProx
 
 FOLDER = Path(__file__).parent
 STRONGEST = {1: "gray", 3: "color"}
@@ -92,8 +93,13 @@ def read_card(name: str) -> Card:
     return Card.model_validate_json((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "cpu") -> LearnedProx:
-    """Load a learned proximal operator ``D``, called as ``D(y, sigma)``.
+def load_model(
+    model: str | Path = STRONGEST[1], device: torch.device | str = "cpu"
+) -> LearnedProx | GradientStepDenoiser:
+    """Load a denoiser ``D``, called as ``D(y, sigma)``.
+
+    A monotone network gives a `gradprox.priors.LearnedProx`. Any other gradient network gives a
+    `gradprox.priors.GradientStepDenoiser`, which has an explicit energy and no prox. All shipped models are monotone.
 
     Args:
         model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train`` or `save_network`,
@@ -101,8 +107,7 @@ def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "c
         device: where to put it.
 
     Raises:
-        InputError: there is no such model, the file is not a gradprox model, or its network is not a monotone one
-            of images.
+        InputError: there is no such model, the file is not a gradprox model, or its network takes no images.
 
     Example:
         >>> import torch
@@ -111,22 +116,23 @@ def load_model(model: str | Path = STRONGEST[1], device: torch.device | str = "c
         torch.Size([2, 3, 20, 30])
     """
     # deepinv takes seconds to import: names and cards must not wait for it.
-    from gradprox.priors import LearnedProx, load_network
+    from gradprox.priors import load_network, prior_of
     from gradprox.priors.onnx_weights import load_network_from_onnx
 
     text = str(model)
-    if Path(text).suffix.lower() == ".onnx":
-        return LearnedProx(load_network_from_onnx(text), Path(text).stem).to(device)
-    if Path(text).suffix:
+    suffix, name = Path(text).suffix.lower(), Path(text).stem
+    if suffix == ".onnx":
+        network: GradientNetwork = load_network_from_onnx(text)
+    elif suffix:
         network = load_network(text)
-        if not network.monotone or network.channels is None:
-            kind = "takes no images" if network.monotone else "is no proximal operator"
+        if network.channels is None:
             raise InputError(
-                f"{text}: its {type(network).__name__} {kind}; gradprox.priors.load_network reads it"
+                f"{text}: its {type(network).__name__} takes no images; gradprox.priors.load_network reads it"
             )
-        return LearnedProx(network, Path(text).stem).to(device)
-    _check_name(text)
-    return LearnedProx(load_network(FOLDER / f"{text}.safetensors"), text).to(device)
+    else:
+        _check_name(text)
+        network, name = load_network(FOLDER / f"{text}.safetensors"), text
+    return prior_of(network, name).to(device)
 
 
 def _check_name(name: str) -> None:

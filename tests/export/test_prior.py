@@ -31,10 +31,10 @@ def image(*shape: int) -> torch.Tensor:
 def test_it_is_the_prior_of_the_network(runtime_prior: LearnedProx, prior: LearnedProx) -> None:
     y, levels = image(2, 3, 21, 18), torch.tensor([0.02, 0.1])
     torch.testing.assert_close(runtime_prior(y, levels), prior(y, levels), rtol=0, atol=2e-6)
-    x, envelope = runtime_prior.prox_and_envelope(y, levels)
+    x, envelope = runtime_prior.denoise_with_energy(y, levels)
     torch.testing.assert_close(x, prior(y, levels), rtol=0, atol=2e-6)
     # Not merely up to the rounding of |y|^2/2, which is a hundred times the envelope here.
-    expected = copy.deepcopy(prior).double().prox_and_envelope(y.double(), levels)[1]
+    expected = copy.deepcopy(prior).double().denoise_with_energy(y.double(), levels)[1]
     torch.testing.assert_close(envelope, expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(
         runtime_prior.potential(y, levels), y.double().square().sum(dim=(1, 2, 3)) / 2 - expected
@@ -74,7 +74,7 @@ def test_without_a_potential_it_only_denoises(denoiser_file: Path, prior: Learne
     y = image(1, 1, 9, 8)
     torch.testing.assert_close(denoise(y, 0.1), prior(y, 0.1), rtol=0, atol=2e-6)
     with pytest.raises(InputError, match="no potential"):
-        denoise.prox_and_envelope(y, 0.1)
+        denoise.denoise_with_energy(y, 0.1)
 
 
 def test_no_derivatives_in_silence(runtime_prior: LearnedProx) -> None:

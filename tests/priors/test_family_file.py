@@ -30,7 +30,7 @@ from gradprox.networks import (
     TanhMixture,
     TanhRho,
 )
-from gradprox.priors import load_network, save_network
+from gradprox.priors import GradientStepDenoiser, load_network, save_network
 from gradprox.priors.model_file import FORMAT
 
 SIGNED_SPLINE = partial(LinearSpline, cells=5, reach=2.0, monotone=False)
@@ -78,10 +78,20 @@ def test_a_monotone_network_of_images_is_a_model(tmp_path):
     assert torch.equal(load_model(tmp_path / "m.safetensors")(y, 0.1), network(y))
 
 
-@pytest.mark.parametrize(("name", "message"), [("radial", "no proximal operator"), ("cubic", "no images")])
-def test_others_are_no_models(tmp_path, name, message):
+def test_a_network_of_images_that_is_not_monotone_is_a_gradient_step_denoiser(tmp_path):
+    torch.manual_seed(0)
+    network = GradNetM.conv(3, 6, 3)
+    save_network(network, tmp_path / "m.safetensors")
+    prior = load_model(tmp_path / "m.safetensors")
+    assert isinstance(prior, GradientStepDenoiser)
+    y = torch.rand(1, 3, 6, 7)
+    torch.testing.assert_close(prior(y, 0.1), network(y))
+
+
+@pytest.mark.parametrize("name", ["radial", "cubic"])
+def test_a_network_that_takes_no_images_is_no_model(tmp_path, name):
     save_network(DENSE[name](), tmp_path / "m.safetensors")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="takes no images"):
         load_model(tmp_path / "m.safetensors")
 
 

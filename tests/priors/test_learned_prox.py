@@ -49,12 +49,12 @@ def test_a_gradient_search_does_not_beat_the_prox(prox):
 def test_an_operator_that_is_no_prox_is_beaten(prox):
     # The planted fault: an amplified residual, y - 3 (y - D(y)), is the gradient of a potential but not monotone.
     class Amplified(LearnedProx):
-        def prox_and_envelope(self, y, sigma):
-            x, envelope = super().prox_and_envelope(y, sigma)
+        def denoise_with_energy(self, y, sigma):
+            x, envelope = super().denoise_with_energy(y, sigma)
             return y - 3 * (y - x), 3 * envelope
 
         def forward(self, y, sigma, **_):
-            return self.prox_and_envelope(y, sigma)[0]
+            return self.denoise_with_energy(y, sigma)[0]
 
     amplified = Amplified(prox.network)
     y = 0.5 + 0.02 * torch.randn(1, 1, 9, 11, dtype=torch.float64)

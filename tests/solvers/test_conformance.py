@@ -173,8 +173,8 @@ def test_inputs_are_not_changed(solver, physics, noisy, prox):
 def test_an_increase_is_counted(solver, physics, noisy, make_network):
     # The planted fault: a network that is not monotone, hence no prox, passed off as one.
     class Dishonest(LearnedProx):
-        def prox_and_envelope(self, y, sigma):
-            x, envelope = super().prox_and_envelope(y, sigma)
+        def denoise_with_energy(self, y, sigma):
+            x, envelope = super().denoise_with_energy(y, sigma)
             return 2.5 * y - 1.5 * x, envelope
 
     result = solver(noisy, physics, Dishonest(make_network()))

@@ -1,0 +1,106 @@
+"""The part that all priors share: a gradient network, checked input, and its explicit energy."""
+
+from __future__ import annotations
+
+from deepinv.models import Denoiser
+from torch import Tensor, as_tensor, isfinite
+
+from gradprox.networks import GradientNetwork
+from gradprox.priors.contract import Sigma
+
+
+class NetworkPrior(Denoiser):
+    """A gradient network ``D = grad Phi`` of images, with its energy ``R(y) = |y|^2/2 - Phi(y)``.
+
+    This is the base of `LearnedProx` and `GradientStepDenoiser`, and is not built by itself. Images are
+    ``(B, C, H, W)`` tensors on the scale ``[0, 1]``; values outside are legal, and nothing is clipped. A network of one
+    channel treats the channels of an image one by one: ``Phi`` and ``R`` are then sums over the channels. A network
+    without noise conditioning ignores ``sigma``.
+
+    Args:
+        network: the gradient network.
+        name: the name in messages and reports.
+    """
+
+    network: GradientNetwork
+
+    def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the Jacobian of ``D`` is positive semidefinite by construction."""
+        return self.network.monotone
+
+    def forward(self, y: Tensor, sigma: Sigma, **_: object) -> Tensor:
+        """Return ``D(y)``.
+
+        Args:
+            y: images ``(B, C, H, W)``.
+            sigma: noise level, on the scale of ``y``: a number, or a tensor of one or of ``B`` values.
+
+        Raises:
+            ValueError: ``y`` is not such a tensor, or a noise level is negative or not finite.
+        """
+        folded, levels = self._fold(y, sigma)
+        return self.network(folded, levels).view_as(y)
+
+    def potential(self, y: Tensor, sigma: Sigma) -> Tensor:
+        """Return the potential ``Phi(y)``, ``(B,)``, whose gradient is ``D(y)``."""
+        folded, levels = self._fold(y, sigma)
+        return self.network.potential(folded, levels).view(y.shape[0], -1).sum(dim=1)
+
+    def denoise_with_energy(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+        """Return ``D(y)`` and ``R(y)``, ``(B,)``, for little more than the cost of ``D(y)``."""
+        folded, levels = self._fold(y, sigma)
+        energy, x = self.network.envelope_and_gradient(folded, levels)
+        return x.view_as(y), energy.view(y.shape[0], -1).sum(dim=1)
+
+    def regularizer(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return the energy ``R(x)``, ``(B,)``, the explicit regularizer of the gradient-step form."""
+        return self.denoise_with_energy(x, sigma)[1]
+
+    def regularizer_grad(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """Return ``grad R(x) = x - D(x)``."""
+        return x - self(x, sigma)
+
+    def lipschitz_bound(self) -> float:
+        """Return a proven upper bound of the Lipschitz constant of ``D``."""
+        return self.network.lipschitz_bound()
+
+    def curvature_bound(self) -> float:
+        """Return a proven upper bound of the eigenvalues of the Hessian of ``R``, which is ``I - J_D``.
+
+        A monotone ``D`` has ``J_D >= 0``, so the bound is 1; in general ``J_D >= -L``, so it is ``1 + L``.
+        """
+        return 1.0 if self.monotone else 1 + self.lipschitz_bound()
+
+    def _fold(self, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+        """Check the input; give each channel its own place in the batch of a one-channel network."""
+        channels = self.network.channels
+        if not isinstance(y, Tensor):
+            raise ValueError(f"expected a tensor (B, C, H, W), got {type(y).__name__}")
+        if y.ndim != 4 or not y.is_floating_point() or y.numel() == 0:
+            raise ValueError(
+                f"expected a floating-point tensor (B, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            )
+        weight = next(self.network.parameters(), y)
+        if (weight.dtype, weight.device) != (y.dtype, y.device):
+            raise ValueError(
+                f"{self.name} is of {weight.dtype} on {weight.device}, the image of {y.dtype} on {y.device}: "
+                "move one of them, for example by model.to(y)"
+            )
+        if channels not in (None, 1, y.shape[1]):
+            raise ValueError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")
+        levels = as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
+        if levels.numel() not in (1, y.shape[0]):
+            raise ValueError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
+        if not bool(((levels >= 0) & isfinite(levels)).all()):
+            raise ValueError("noise levels must be finite and not negative")
+        if channels != 1:
+            return y, levels
+        if levels.numel() > 1:
+            levels = levels.repeat_interleave(y.shape[1])
+        return y.reshape(-1, 1, *y.shape[2:]), levels

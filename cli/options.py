@@ -62,7 +62,7 @@ Kernel = Annotated[str, typer.Option(help=KERNELS, show_default=False)]
 Boundary = Annotated[
     str,
     typer.Option(
-        help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic. reflect: mirrored."
+        help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic. symmetric: mirrored."
     ),
 ]
 Sampling = Annotated[

@@ -31,7 +31,7 @@ def deblur_images(
         prior: the learned prox.
         solver: the algorithm and its settings, or a preset.
         boundary: ``"valid"`` for photos, whose border pixels received light from beyond the frame;
-            ``"circular"`` for images that were blurred as if periodic, ``"reflect"`` as if mirrored.
+            ``"circular"`` for images that were blurred as if periodic, ``"symmetric"`` as if mirrored.
         callback: called after every step.
 
     Returns:

@@ -9,7 +9,7 @@ from gradprox.physics.blur import CircularBlur, ValidBlur, check_kernel_fits
 from gradprox.physics.sizes import Size
 from gradprox.physics.symmetric_blur import SymmetricBlur
 
-BOUNDARIES = ("valid", "circular", "reflect")
+BOUNDARIES = ("valid", "circular", "symmetric")
 AnyBlur = CircularBlur | ValidBlur | SymmetricBlur
 
 
@@ -18,7 +18,7 @@ def blur_of_images(boundary: str, kernel: Tensor, size: Size, channels: int) -> 
 
     Args:
         boundary: ``"valid"``, as a camera does, which sees nothing of the margin; ``"circular"``, as if periodic;
-            ``"reflect"``, as if mirrored.
+            ``"symmetric"``, as if mirrored.
         kernel: ``(1 or B, 1 or C, h, w)``.
         size: ``(H, W)``.
         channels: ``C``.
@@ -30,7 +30,7 @@ def blur_of_images(boundary: str, kernel: Tensor, size: Size, channels: int) -> 
         return ValidBlur(kernel, size)
     if boundary == "circular":
         return CircularBlur(kernel, size, channels)
-    if boundary == "reflect":
+    if boundary == "symmetric":
         return SymmetricBlur(kernel, size)
     raise InputError(f"boundary {boundary}: unknown; choose one of {', '.join(BOUNDARIES)}")
 

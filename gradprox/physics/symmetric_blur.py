@@ -20,7 +20,7 @@ LEAST_WEIGHT = 0.01
 
 
 class SymmetricBlur(LinearPhysics):
-    """Convolution with a reflective boundary, from ``(H, W)`` to ``(H, W)``.
+    """Convolution with a symmetric boundary, from ``(H, W)`` to ``(H, W)``.
 
     Where the kernel is symmetric in both directions, as a Gaussian or a disk is, the cosine transform diagonalizes it
     (Ng, Chan and Tang, SIAM J. Sci. Comput. 1999): norm and least squares have closed forms. For other kernels

@@ -39,15 +39,15 @@ CASES = {
     "valid": (lambda: ValidBlur(motion_kernel(5, 70).double(), (13, 11)), (1, 13, 11), False),
     "valid, even kernel": (lambda: ValidBlur(kernels(1, 1, 2, 4), (8, 7)), (1, 8, 7), False),
     "valid, a kernel a channel": (lambda: ValidBlur(kernels(1, 3, 3, 4), (5, 6)), (3, 5, 6), False),
-    "reflect": (lambda: SymmetricBlur(disk_kernel(2.2).double(), (9, 12)), (1, 9, 12), True),
-    "reflect, asymmetric": (lambda: SymmetricBlur(motion_kernel(5, 30).double(), (9, 7)), (1, 9, 7), False),
-    "reflect, even kernel": (lambda: SymmetricBlur(kernels(1, 1, 2, 4), (8, 7)), (1, 8, 7), False),
-    "reflect, signed kernel": (
+    "symmetric": (lambda: SymmetricBlur(disk_kernel(2.2).double(), (9, 12)), (1, 9, 12), True),
+    "symmetric, asymmetric": (lambda: SymmetricBlur(motion_kernel(5, 30).double(), (9, 7)), (1, 9, 7), False),
+    "symmetric, even kernel": (lambda: SymmetricBlur(kernels(1, 1, 2, 4), (8, 7)), (1, 8, 7), False),
+    "symmetric, signed kernel": (
         lambda: SymmetricBlur(torch.randn(1, 1, 3, 3).double(), (6, 7)),
         (1, 6, 7),
         False,
     ),
-    "reflect, a kernel a channel": (
+    "symmetric, a kernel a channel": (
         lambda: SymmetricBlur(torch.cat([gaussian_kernel(0.7), disk_kernel(2.5)], dim=1).double(), (9, 8)),
         (2, 9, 8),
         True,

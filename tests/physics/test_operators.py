@@ -29,9 +29,9 @@ WITHOUT_CLOSED_FORM = {
     "valid",
     "valid, even kernel",
     "valid, a kernel a channel",
-    "reflect, asymmetric",
-    "reflect, even kernel",
-    "reflect, signed kernel",
+    "symmetric, asymmetric",
+    "symmetric, even kernel",
+    "symmetric, signed kernel",
     "hadamard, padded",
     "blocks, padded",
 }

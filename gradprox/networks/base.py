@@ -28,6 +28,22 @@ class GradientNetwork(nn.Module, ABC):
         """How many pixels away an input can change an output; None if nothing is known of it."""
         return None
 
+    def export_form(self) -> GradientNetwork:
+        """Return a network that computes the same function, in a form that exporters can trace.
+
+        It shares the weights. It takes images whole, as tiles would be unrolled for one image size, and what
+        depends on the weights alone is a constant. A network whose own form is such returns itself.
+        """
+        return self
+
+    def float32_boundary(self) -> nn.Module | None:
+        """Return the submodule whose output lies in ``[0, 1]`` and ends the part that must stay in float32.
+
+        All that leads from the noise level to this output exceeds the range or the accuracy of float16. What follows
+        from it bears low precision. None: nothing is known, and the network is computed in float32 as a whole.
+        """
+        return None
+
     @abstractmethod
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``grad Phi(x)``.

@@ -1,34 +1,14 @@
-"""Models small enough to export in seconds, with weights that are nowhere near their initial symmetry."""
+"""Small exported models that many tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
 
 from gradprox.export import Report, export_denoiser
-from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
 from gradprox.priors import LearnedProx
-
-SMALL = IdentityPathConfig(kernel_size=4, window=3, noise_levels=(1 / 255, 10 / 255, 50 / 255))
-
-
-MIXTURE = SMALL.model_copy(
-    update={
-        "form": "mixture",
-        "hypotheses": 5,
-        "levels": (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2)),
-    }
-)
-
-
-def perturbed(config: IdentityPathConfig, seed: int = 0) -> LearnedProx:
-    generator = torch.Generator().manual_seed(seed)
-    network = IdentityPath(config).eval().requires_grad_(False)
-    for weight in network.parameters():
-        weight += 0.2 * weight.abs().mean() * torch.randn(weight.shape, generator=generator)
-    return LearnedProx(network, "small")
+from tests.export.small_networks import SMALL, perturbed
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,7 @@ from gradprox.export import Report, export_denoiser
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.networks import IdentityPathConfig
 from gradprox.priors import LearnedProx
-
-from .conftest import MIXTURE, SMALL, perturbed
+from tests.export.small_networks import MIXTURE, SMALL, perturbed
 
 
 def dims(value: onnx.ValueInfoProto) -> list[str | int]:

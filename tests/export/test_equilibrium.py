@@ -22,8 +22,7 @@ from gradprox.networks.denoisers.equilibrium import root_mean_square
 from gradprox.physics import SymmetricBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers import GD
-
-from .test_verification import followed_by, say, tampered
+from tests.export.tampering import followed_by, say, tampered
 
 
 def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:

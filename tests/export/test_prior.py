@@ -15,8 +15,7 @@ from gradprox.export.runtime import OnnxDenoiser
 from gradprox.physics import CircularBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers.presets import SOLVERS, Task, preset
-
-from .test_verification import tampered
+from tests.export.tampering import tampered
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,7 @@ from gradprox.physics import BlockSensing, CircularBlur, HadamardSensing, ValidB
 from gradprox.priors import LearnedProx
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_images
-
-from .test_verification import tampered
+from tests.export.tampering import tampered
 
 # What the two slow ones are made of is in the other two; exporting takes a while.
 VARIANTS = [

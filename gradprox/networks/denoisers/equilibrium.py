@@ -18,6 +18,7 @@ weakly convex regularizers for convergent image-reconstruction algorithms", SIAM
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from collections.abc import Callable
@@ -135,6 +136,13 @@ class Equilibrium(GradientNetwork):
         # Where iterations start changes no derivative: nothing would train it.
         self.start = None if config.start is None else IdentityPath(config.start).requires_grad_(False)
         self.tolerance = 0.01
+
+    def export_form(self) -> Equilibrium:
+        """See `GradientNetwork.export_form`. Exporters unroll its iterations: what they trace is one step."""
+        form = copy.deepcopy(self)
+        form.regularizer = self.regularizer.export_form()
+        form.start = None if self.start is None else self.start.export_form()
+        return form
 
     def strength(self, sigma: Tensor) -> Tensor:
         """Return ``mu = m / k`` at noise levels, of their shape."""

@@ -54,6 +54,7 @@ class MirrorFilterBank(nn.Module):
     """
 
     parities: Tensor
+    folded: Tensor | None
 
     def __init__(self, kernel_size: int, planes: int = 1, pairs: int | None = None) -> None:
         super().__init__()
@@ -75,6 +76,7 @@ class MirrorFilterBank(nn.Module):
             filters, parities = filters[kept], parities[kept]
         self.weight = nn.Parameter(filters)
         self.register_buffer("parities", parities[:, None, None], persistent=False)
+        self.register_buffer("folded", None, persistent=False)
 
     @property
     def pairs(self) -> int:
@@ -88,11 +90,17 @@ class MirrorFilterBank(nn.Module):
 
     def filters(self) -> Tensor:
         """Return the filters ``(2 pairs, 1, k, k)``, of analysis norm at most 1 on images of any size."""
+        if self.folded is not None:
+            return self.folded
         turned = (self.weight + self.parities * self.weight.flip(-1, -2)) / 2
         centered = turned - turned.mean(dim=(-1, -2), keepdim=True)
         bank = torch.cat([centered, centered.flip(-1)])
         bound = fourier_norm_bound(bank).clamp_min(torch.finfo(bank.dtype).tiny)
         return (bank / bound)[:, None]
+
+    def fold(self) -> None:
+        """Compute the filters once and for all: from now on they are a constant, whatever becomes of the weights."""
+        self.folded = self.filters().detach()
 
     def analyze(self, x: Tensor, filters: Tensor) -> Tensor:
         """Apply ``W`` where filters fit: ``(B, planes, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""

@@ -105,17 +105,22 @@ class Gates(NamedTuple):
             [term.primitive(a, term.value(a)) for term, a in zip(self.terms, arguments, strict=True)]
         )
 
-    def averaged(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """Return ``A^T s(A e)``, where ``A`` averages over windows; they are even, so that ``A^T`` does it too.
+    def at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
+        """Return ``s(A e)``, where ``A`` averages energies over windows.
 
         With ramps, slopes go into the windows: average, line and clip are one pass of ONNX Runtime, a quarter faster.
         """
         arguments = self._arguments(energy, windows)
-        values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
-        return average(self._mixed(values), windows)
+        return self._mixed(
+            [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
+        )
 
-    def averaged_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `averaged` does, and ``S(A e)`` at the same places, summed over the gates: ``(B, 1, h, w)``."""
+    def at_average_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``s(A e)``, and ``S(A e)`` summed over the gates, ``(B, 1, h, w)``.
+
+        The sums are those of places that a window's reach lies inside: where the transposed average of the first is
+        known.
+        """
         margin = windows.shape[-1] // 2
         arguments = self._arguments(energy, windows)
         values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
@@ -124,7 +129,7 @@ class Gates(NamedTuple):
             mix(term.primitive(crop(argument, margin), crop(value, margin)), w[..., 0].transpose(1, 2))
             for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
-        return average(self._mixed(values), windows), functools.reduce(torch.add, sums)
+        return self._mixed(values), functools.reduce(torch.add, sums)
 
     def _arguments(self, energy: Tensor, windows: Tensor) -> list[Tensor]:
         return type(self.terms[0]).arguments_at_average(self.terms, energy, windows)

@@ -10,13 +10,14 @@ is a sum of gradients of convex functions: symmetric, monotone, hence the proxim
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradprox.batch import image_sum
 from gradprox.networks.base import GradientNetwork
@@ -106,6 +107,9 @@ class IdentityPath(GradientNetwork):
     Args:
         config: the architecture.
         gates: their kind, if it is not what the configuration says.
+
+    Attributes:
+        whole: whether images are taken whole instead of in tiles: the same values, in more memory.
     """
 
     monotone = True
@@ -138,15 +142,29 @@ class IdentityPath(GradientNetwork):
                 kind=kind,
             )
         self.shrinkage = shrinkage
+        self.whole = False
 
     @property
     def radius(self) -> int:
         """How many pixels away an input can change an output."""
         return self.config.kernel_size - 1 + self.shrinkage.radius
 
+    def export_form(self) -> IdentityPath:
+        """See `GradientNetwork.export_form`."""
+        form = copy.deepcopy(self)
+        form.bank.fold()
+        form.whole = True
+        return form
+
+    def float32_boundary(self) -> nn.Module:
+        """See `GradientNetwork.float32_boundary`."""
+        return self.shrinkage.bounded
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
+        if self.whole:
+            return self.inside(extended, sigma, filters)
         out = torch.empty_like(x)
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             tile.of(out)[...] = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
@@ -178,6 +196,8 @@ class IdentityPath(GradientNetwork):
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``."""
         filters, extended = self.bank.filters(), extend(x, self.radius)
+        if self.whole:
+            return self.inside_with_envelope(extended, sigma, filters)
         envelope, out = image_sum(torch.zeros_like(x)), torch.empty_like(x)
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             share, tile.of(out)[...] = self.inside_with_envelope(

@@ -216,7 +216,8 @@ class MixtureShrinkage(Shrinkage):
         counted, usual = energy * ratio, shares.detach().reciprocal().mean(dim=1, keepdim=True).reciprocal()
         scores = bias - mix(counted, weights[:, 0] * (shares - usual))
         levels, top = self._upwards(scores, coordinates, weights)
-        taken = mix(self._downwards(levels, top.softmax(dim=1)), shares.mT)
+        probabilities = self.bounded(self._downwards(levels, top.softmax(dim=1)))
+        taken = mix(probabilities, shares.mT)
         coefficients = crop(z, self.radius)
         gradient = coefficients - coefficients * crop(ratio, self.radius).square() * taken
 

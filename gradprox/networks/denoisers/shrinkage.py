@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gradprox.networks.borders import crop
 from gradprox.networks.denoisers.conditioning import NoiseKnots
-from gradprox.networks.denoisers.coupling import mirrored_table, mix, with_mirrors
+from gradprox.networks.denoisers.coupling import average, mirrored_table, mix, with_mirrors
 from gradprox.networks.denoisers.gates import GateMixture, RampMixture
 
 
@@ -31,10 +31,16 @@ class Shrinkage(nn.Module, ABC):
     Attributes:
         radius: how many coefficients beyond its own position an output depends on, a side.
         noise_gain: norm of a filter: noise ``sigma`` has standard deviation ``noise_gain * sigma`` in ``z``.
+        bounded: passes gates or probabilities on unchanged, and marks them for `GradientNetwork.float32_boundary`:
+            energies in units of the noise, from which they follow, reach 6e9, and float16 ends at 65504.
     """
 
     radius: int
     noise_gain: float
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounded = nn.Identity()
 
     @abstractmethod
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
@@ -84,7 +90,8 @@ class RidgeShrinkage(Shrinkage):
 
     def gradient(self, z: Tensor, sigma: Tensor) -> Tensor:
         """See `Shrinkage.gradient`."""
-        return z * self.gates.at(self.knots.coordinates(sigma)).value((z / self._unit(sigma)).square())
+        gains = self.gates.at(self.knots.coordinates(sigma)).value((z / self._unit(sigma)).square())
+        return z * self.bounded(gains)
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
@@ -170,15 +177,15 @@ class EnergyGate(Shrinkage):
         coordinates = self.knots.coordinates(sigma)
         mixing, windows = self.mixing(coordinates), self.windows(coordinates)
         energy = self._energy(z, sigma, mixing)
-        return self._gated(z, self.gates.at(coordinates).averaged(energy, windows), mixing)
+        return self._gated(z, self.gates.at(coordinates).at_average(energy, windows), windows, mixing)
 
     def gradient_and_density(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """See `Shrinkage.gradient_and_density`."""
         coordinates = self.knots.coordinates(sigma)
         mixing, windows = self.mixing(coordinates), self.windows(coordinates)
         energy, gates = self._energy(z, sigma, mixing), self.gates.at(coordinates)
-        gains, primitive = gates.averaged_with_primitive(energy, windows)
-        return self._gated(z, gains, mixing), self._unit(sigma) ** 2 / 2 * primitive
+        values, primitive = gates.at_average_with_primitive(energy, windows)
+        return self._gated(z, values, windows, mixing), self._unit(sigma) ** 2 / 2 * primitive
 
     def slope_bound(self) -> float:
         """See `Shrinkage.slope_bound`."""
@@ -188,6 +195,8 @@ class EnergyGate(Shrinkage):
         """Return the energies of ``z``, mixed."""
         return mix((z / self._unit(sigma)).square(), mixing)
 
-    def _gated(self, z: Tensor, gains: Tensor, mixing: Tensor) -> Tensor:
-        """Multiply ``z`` by gains of the gates, mixed by the transpose."""
+    def _gated(self, z: Tensor, values: Tensor, windows: Tensor, mixing: Tensor) -> Tensor:
+        """Multiply ``z`` by the values of the gates, averaged and mixed by the transpose."""
+        # Windows are even: averaging is its own adjoint.
+        gains = average(self.bounded(values), windows)
         return crop(z, self.radius) * mix(gains, mixing.transpose(1, 2))

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, numpy_helper
 
 from gradprox.errors import InputError
-from gradprox.export import Report, VerificationError, denoiser_check, verify
-from gradprox.export.runtime import container
-
-
-def tampered(source: Path, target: Path, change: Callable[[ModelProto], None]) -> Path:
-    """Write a changed model with a checksum that fits."""
-    model = onnx.load(source)
-    change(model)
-    kept = [p for p in model.metadata_props if p.key != "gradprox.sha256"]
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    target.write_bytes(container.seal(model.SerializeToString()))
-    return target
-
-
-def say(**entries: str | None) -> Callable[[ModelProto], None]:
-    """Change what a file says of itself; leave out what is ``None``."""
-
-    def change(model: ModelProto) -> None:
-        for key, value in entries.items():
-            (entry,) = (entry for entry in model.metadata_props if entry.key == f"gradprox.{key}")
-            if value is None:
-                model.metadata_props.remove(entry)
-            else:
-                entry.value = value
-
-    return change
+from gradprox.export import Report, VerificationError, verify
+from gradprox.export.checks import denoiser_check
+from tests.export.tampering import followed_by, tampered
 
 
 def change_a_filter(model: ModelProto) -> None:
@@ -48,19 +22,6 @@ def change_a_filter(model: ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(filters, tensor.name))
             return
     raise AssertionError("no filters in the graph")
-
-
-def followed_by(operator: str, output: str) -> Callable[[ModelProto], None]:
-    """Change an output by one more operation."""
-
-    def change(model: ModelProto) -> None:
-        for node in model.graph.node:
-            for position, name in enumerate(node.output):
-                if name == output:
-                    node.output[position] = "before"
-        model.graph.node.append(helper.make_node(operator, ["before"], [output]))
-
-    return change
 
 
 def test_a_file_verifies_by_itself(exported: tuple[Path, Report], with_potential: Path) -> None:

@@ -13,17 +13,17 @@ from onnx import ModelProto, TensorProto
 
 import gradprox
 from gradprox.errors import InputError
-from gradprox.export import VerificationError, denoiser_check, export_denoiser, verify
+from gradprox.export import VerificationError, export_denoiser, verify
+from gradprox.export.checks import denoiser_check
 from gradprox.export.checks.denoiser_check import DenoiserReport
 from gradprox.export.checks.differences import jacobian_figures, neighbors
 from gradprox.export.checks.rounding import STEP
 from gradprox.export.graph.precision import tolerant
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.priors import LearnedProx
-
-from .conftest import MIXTURE, perturbed
-from .test_commands import run
-from .test_verification import say, tampered
+from tests.export.small_networks import MIXTURE, perturbed
+from tests.export.tampering import say, tampered
+from tests.export.test_commands import run
 
 LEVEL = 50 / 255
 

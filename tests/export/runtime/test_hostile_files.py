@@ -13,8 +13,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from gradprox.errors import InputError
 from gradprox.export import verify
 from gradprox.export.runtime import OnnxDenoiser, container
-
-from .test_verification import say, tampered
+from tests.export.tampering import say, tampered
 
 
 def refusal(path: Path) -> str:

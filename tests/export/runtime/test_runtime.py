@@ -18,8 +18,7 @@ from gradprox.export.runtime.denoiser import SPECIALISE
 from gradprox.export.runtime.session import PROVIDERS, Session
 from gradprox.export.runtime.tiling import spans
 from gradprox.priors import LearnedProx
-
-from .test_verification import followed_by, tampered
+from tests.export.tampering import followed_by, tampered
 
 BLOCKED = """
 import sys
@@ -52,7 +51,7 @@ def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
 def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
-    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    script = Path(__file__).parents[3] / "examples" / "deploy" / "denoise.py"
     image = images(*shape)
     np.save(tmp_path / "noisy.npy", image)
     files = [denoiser_file, tmp_path / "noisy.npy", tmp_path / "clean.npy"]
@@ -65,7 +64,7 @@ def test_the_example_of_a_deployment(denoiser_file: Path, tmp_path: Path, shape:
 
 
 def test_the_example_of_a_deployment_says_what_it_cannot_use(denoiser_file: Path, tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "deploy" / "denoise.py"
+    script = Path(__file__).parents[3] / "examples" / "deploy" / "denoise.py"
     np.save(tmp_path / "bytes.npy", np.zeros((8, 8), np.uint8))
     command = [
         sys.executable,

@@ -26,6 +26,7 @@ from gradprox.cli import (
 )
 from gradprox.cli.terminal import error_line
 from gradprox.errors import InputError
+from gradprox.memory import keep_freed_memory
 
 app = typer.Typer(
     name="gradprox",
@@ -73,6 +74,7 @@ def _warning_line(message: Warning | str, *_: object, **__: object) -> None:
 
 def main() -> None:
     """Run the command line: exit 0 when done, 1 after a one-line error, 2 for wrong usage."""
+    keep_freed_memory()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warning_line

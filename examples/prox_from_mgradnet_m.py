@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from gradprox.networks import MGradNetM, SigmoidRho
+from gradprox.networks import MGradNetM, SigmoidOuterDerivative
 from gradprox.physics import CircularBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers import PGD
 
 torch.manual_seed(0)
-network = MGradNetM.conv(channels=1, filters=6, kernel_size=3, rho=SigmoidRho, boundary="symmetric")
+network = MGradNetM.conv(
+    channels=1, filters=6, kernel_size=3, outer_derivative=SigmoidOuterDerivative, boundary="symmetric"
+)
 D = LearnedProx(network.double())
 physics = CircularBlur(gaussian_kernel(1.0).double(), (24, 24))
 y = physics(torch.rand(1, 1, 24, 24, dtype=torch.float64))

@@ -16,10 +16,12 @@ STABLE = {
     "gradprox.certificates": "Certificate Check certify dense_jacobian eigenvalue_range symmetry_defect",
     "gradprox.export": "Report VerificationError export_denoiser export_solver verify",
     "gradprox.export.runtime": "OnnxDenoiser OnnxSolver Restoration",
-    "gradprox.networks": "Activation AnalysisOperator BlindGradientNetwork Cascade Composed ConicSum Conv2d Cubic "
-    "Dense Elementwise EnergyGating GradNetC GradNetM GradientNetwork Identity IdentityPath IdentityPathConfig "
-    "LinearSpline MGradNetC MGradNetM Modules One RadialMixture Rho Sigmoid SigmoidRho SmoothedNorm Softmax Softplus "
-    "Squareplus Sum TanhMixture TanhRho",
+    "gradprox.networks": "Activation AnalysisOperator BlindGradientNetwork Cascade Composed ConicSum "
+    "ConstantOuterDerivative Conv2d Cubic Dense Elementwise Equilibrium EquilibriumConfig GradNetC "
+    "GradNetM GradientNetwork Identity IdentityPath IdentityPathConfig LinearSpline MGradNetC "
+    "MGradNetM MixtureLevel ModuleStack OuterDerivative RadialStretch RationalGating Sigmoid "
+    "SigmoidOuterDerivative SmoothedNorm Softmax Softplus SquareplusOuterDerivative Sum "
+    "TanhOuterDerivative TanhSum",
     "gradprox.priors": "GradientStepPrior Inverse LearnedProx ProximalPrior invert load_network network_bytes "
     "network_from_bytes save_network value_at_prox",
     "gradprox.physics": "BlockSensing CircularBlur HadamardSensing Sampling Sensing ValidBlur  "

@@ -18,17 +18,17 @@ from torch import nn
 
 from gradprox.networks import (
     Cubic,
-    EnergyGating,
     GradNetC,
     GradNetM,
     LinearSpline,
     MGradNetC,
     MGradNetM,
+    RationalGating,
     Sigmoid,
     SmoothedNorm,
     Softmax,
     Softplus,
-    TanhMixture,
+    TanhSum,
 )
 
 SIGNED_CUBIC = partial(Cubic, monotone=False)
@@ -43,10 +43,10 @@ NETWORKS: dict[str, Builder] = {
     # Elementwise and smooth.
     "mGradNet-C (sigmoid)": cascaded(MGradNetC, Sigmoid),
     "mGradNet-C (softplus)": cascaded(MGradNetC, Softplus),
-    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, TanhMixture),
+    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, TanhSum),
     "mGradNet-M (sigmoid)": modular(MGradNetM, Sigmoid),
     "mGradNet-M (softplus)": modular(MGradNetM, Softplus),
-    "mGradNet-M (tanh mixture)": modular(MGradNetM, TanhMixture),
+    "mGradNet-M (tanh mixture)": modular(MGradNetM, TanhSum),
     # Elementwise and polynomial.
     "mGradNet-C (cubic)": cascaded(MGradNetC, Cubic),
     "mGradNet-M (cubic)": modular(MGradNetM, Cubic),
@@ -59,7 +59,7 @@ NETWORKS: dict[str, Builder] = {
     # Of groups.
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (norm)": modular(MGradNetM, SmoothedNorm),
-    "mGradNet-M (energy)": modular(MGradNetM, EnergyGating),
+    "mGradNet-M (energy)": modular(MGradNetM, RationalGating),
     "mGradNet-M (radial)": radial(MGradNetM),
     "GradNet-M (radial)": radial(GradNetM),
     # The baseline with other smooth activations.

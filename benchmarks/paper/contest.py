@@ -25,10 +25,10 @@ from gradprox.networks import (
     LinearSpline,
     MGradNetC,
     MGradNetM,
-    RadialMixture,
+    RadialStretch,
     Softmax,
     Softplus,
-    TanhMixture,
+    TanhSum,
 )
 
 Field = Callable[[Tensor], Tensor]
@@ -54,7 +54,7 @@ def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
     monotone = issubclass(cls, MGradNetM)
 
     def build(dim: int, groups: int) -> nn.Module:
-        activation = partial(RadialMixture, groups=groups, monotone=monotone)
+        activation = partial(RadialStretch, groups=groups, monotone=monotone)
         network = cls.dense(dim, min(dim, 4) * groups, modules=1, activation=activation)
         with torch.no_grad():
             network.operator.bias.mul_(1 / 3)
@@ -78,12 +78,12 @@ def centered(activation: Callable[[int], Activation]) -> Builder:
     return build
 
 
-SIGNED_TANH = partial(TanhMixture, components=2, monotone=False)
+SIGNED_TANH = partial(TanhSum, terms=2, monotone=False)
 
 MONOTONE: dict[str, Builder] = {
-    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, partial(TanhMixture, components=2)),
+    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, partial(TanhSum, terms=2)),
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
-    "mGradNet-M (tanh mixture)": modular(MGradNetM, partial(TanhMixture, components=2)),
+    "mGradNet-M (tanh mixture)": modular(MGradNetM, partial(TanhSum, terms=2)),
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (radial)": radial(MGradNetM),

@@ -12,12 +12,12 @@ import torch
 from contest import BASELINES, GENERAL, Builder, Field, Training, compete, competition, lead, write
 from torch import Tensor, nn
 
-from gradprox.networks import GradNetM, SigmoidRho, SmoothedNorm
+from gradprox.networks import GradNetM, SigmoidOuterDerivative, SmoothedNorm
 
 # Another function of the norm of four rows: what depends on the distance of two bodies is of this form.
 NORMS: dict[str, Builder] = {
     "GradNet-M (norms of 4)": lambda dim, modules: GradNetM.dense(
-        dim, 4, modules=modules, activation=SmoothedNorm, rho=SigmoidRho
+        dim, 4, modules=modules, activation=SmoothedNorm, outer_derivative=SigmoidOuterDerivative
     )
 }
 

@@ -1,4 +1,13 @@
-"""Gradient networks: maps with a symmetric Jacobian, monotone ones among them, by construction."""
+"""Gradient networks: maps with a symmetric Jacobian by construction; the monotone ones are proximal operators.
+
+Begin with `base`, the contract `GradientNetwork`. Two folders implement it and do not import each other:
+
+* `denoisers`: the image networks of the shipped models, which depend on the noise level.
+* `family`: the networks of the paper "Gradient Networks" (arXiv 2404.07361), for inputs of any shape.
+
+Both build on the modules of this folder: `borders` (extension beyond the frame and its adjoint), `fourier_bound`
+(proven norms of convolutions), `tiling` (tiles of an image), `linear_systems` (conjugate gradients) and `ramps`.
+"""
 
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConfig
@@ -17,14 +26,20 @@ from gradprox.networks.family.elementwise import (
     LinearSpline,
     Sigmoid,
     Softplus,
-    TanhMixture,
+    TanhSum,
 )
 from gradprox.networks.family.gradnet_c import GradNetC, MGradNetC
 from gradprox.networks.family.gradnet_m import GradNetM, MGradNetM
-from gradprox.networks.family.group import EnergyGating, SmoothedNorm, Softmax
-from gradprox.networks.family.modules import Modules
-from gradprox.networks.family.outer_derivatives import One, Rho, SigmoidRho, Squareplus, TanhRho
-from gradprox.networks.family.radial import RadialMixture
+from gradprox.networks.family.group import RationalGating, SmoothedNorm, Softmax
+from gradprox.networks.family.module_stack import ModuleStack
+from gradprox.networks.family.outer_derivatives import (
+    ConstantOuterDerivative,
+    OuterDerivative,
+    SigmoidOuterDerivative,
+    SquareplusOuterDerivative,
+    TanhOuterDerivative,
+)
+from gradprox.networks.family.radial import RadialStretch
 from gradprox.networks.family.sums import ConicSum, Sum
 
 __all__ = [
@@ -34,11 +49,11 @@ __all__ = [
     "Cascade",
     "Composed",
     "ConicSum",
+    "ConstantOuterDerivative",
     "Conv2d",
     "Cubic",
     "Dense",
     "Elementwise",
-    "EnergyGating",
     "Equilibrium",
     "EquilibriumConfig",
     "GradNetC",
@@ -51,17 +66,17 @@ __all__ = [
     "MGradNetC",
     "MGradNetM",
     "MixtureLevel",
-    "Modules",
-    "One",
-    "RadialMixture",
-    "Rho",
+    "ModuleStack",
+    "OuterDerivative",
+    "RadialStretch",
+    "RationalGating",
     "Sigmoid",
-    "SigmoidRho",
+    "SigmoidOuterDerivative",
     "SmoothedNorm",
     "Softmax",
     "Softplus",
-    "Squareplus",
+    "SquareplusOuterDerivative",
     "Sum",
-    "TanhMixture",
-    "TanhRho",
+    "TanhOuterDerivative",
+    "TanhSum",
 ]

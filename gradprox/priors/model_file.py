@@ -15,7 +15,7 @@ from gradprox.errors import InputError
 from gradprox.files import written_whole
 from gradprox.networks import GradientNetwork
 from gradprox.networks.denoisers.config import ImageNetwork, build, read_config
-from gradprox.networks.family.config import FamilyConfig, FamilyNetwork, shapes_of
+from gradprox.networks.family.config import FamilyNetwork, describe, read_family_config, shapes_of
 
 FORMAT = "gradprox-model-1"
 
@@ -97,7 +97,7 @@ def load_network(path: str | Path) -> GradientNetwork:
 def _description(network: Storable) -> dict[str, str]:
     if isinstance(network, ImageNetwork):
         return {"network": network.config.model_dump_json()}
-    return {"family": FamilyConfig.of(network).model_dump_json()}
+    return {"family": describe(network).model_dump_json()}
 
 
 def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storable:
@@ -111,7 +111,7 @@ def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storabl
         if claimed != shapes:
             raise unfit
         return build(config)
-    family = FamilyConfig.model_validate_json(metadata["family"])
+    family = read_family_config(metadata["family"])
     try:
         if family.shapes() != shapes:
             raise unfit

@@ -19,8 +19,8 @@ from gradprox.networks import (
     IdentityPathConfig,
     MGradNetC,
     MGradNetM,
-    Modules,
-    TanhMixture,
+    ModuleStack,
+    TanhSum,
 )
 from gradprox.priors import LearnedProx
 
@@ -35,7 +35,7 @@ def failed(certificate):
 
 def convolutional(seed=0):
     torch.manual_seed(seed)
-    return MGradNetM.conv(1, 6, 3, activation=TanhMixture, boundary="symmetric").double()
+    return MGradNetM.conv(1, 6, 3, activation=TanhSum, boundary="symmetric").double()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_reflect_pad_with_crop_is_caught(size):
 @pytest.mark.parametrize("size", [5, 40])
 def test_a_negative_module_weight_is_caught(size, monkeypatch):
     network = convolutional()
-    monkeypatch.setattr(Modules, "weights", lambda self: torch.tensor([0.3, -1.0], dtype=torch.float64))
+    monkeypatch.setattr(ModuleStack, "weights", lambda self: torch.tensor([0.3, -1.0], dtype=torch.float64))
     certificate = certify(network, points(1, 1, size, size))
     assert "smallest eigenvalue" in failed(certificate)
     assert certificate.smallest_eigenvalue < 0
@@ -159,7 +159,7 @@ def test_values_that_are_not_finite_are_refused():
 def test_proven_bound_is_close_for_a_convolutional_network():
     # One layer with activations in their steepest state: the proven constant is reached up to the border rule.
     torch.manual_seed(0)
-    network = MGradNetC.conv(1, 8, 5, layers=1, activation=lambda width: TanhMixture(width, 1)).double()
+    network = MGradNetC.conv(1, 8, 5, layers=1, activation=lambda width: TanhSum(width, 1)).double()
     with torch.no_grad():
         network.inner.biases.zero_()
         network.inner.layers[0].shifts.zero_()

@@ -12,35 +12,35 @@ from gradprox.networks import (
     Composed,
     Conv2d,
     Dense,
-    EnergyGating,
     GradNetC,
     GradNetM,
     Identity,
     LinearSpline,
     MGradNetC,
     MGradNetM,
-    RadialMixture,
-    SigmoidRho,
+    RadialStretch,
+    RationalGating,
+    SigmoidOuterDerivative,
     SmoothedNorm,
     Softmax,
     Softplus,
-    Squareplus,
-    TanhMixture,
+    SquareplusOuterDerivative,
+    TanhSum,
 )
 from tests.networks.conformance import with_random_weights
 
 DENSE = [
-    partial(GradNetC.dense, 3, 4, activation=partial(TanhMixture, monotone=False)),
+    partial(GradNetC.dense, 3, 4, activation=partial(TanhSum, monotone=False)),
     partial(MGradNetC.dense, 3, 4, activation=Softplus),
     partial(MGradNetC.dense, 3, 4, activation=LinearSpline, layers=3),
-    partial(GradNetM.dense, 3, 4, activation=SmoothedNorm, rho=SigmoidRho),
+    partial(GradNetM.dense, 3, 4, activation=SmoothedNorm, outer_derivative=SigmoidOuterDerivative),
     partial(GradNetM.dense, 3, 4, activation=partial(LinearSpline, monotone=False)),
-    partial(MGradNetM.dense, 3, 4, activation=Softmax, rho=SigmoidRho),
-    partial(MGradNetM.dense, 3, 4, activation=TanhMixture, rho=SigmoidRho),
-    partial(MGradNetM.dense, 3, 4, activation=EnergyGating),
-    partial(MGradNetM.dense, 3, 4, activation=RadialMixture),
-    partial(GradNetM.dense, 3, 4, activation=partial(RadialMixture, groups=2, monotone=False)),
-    partial(MGradNetM.dense, 3, 4, activation=partial(EnergyGating, sharp=True)),
+    partial(MGradNetM.dense, 3, 4, activation=Softmax, outer_derivative=SigmoidOuterDerivative),
+    partial(MGradNetM.dense, 3, 4, activation=TanhSum, outer_derivative=SigmoidOuterDerivative),
+    partial(MGradNetM.dense, 3, 4, activation=RationalGating),
+    partial(MGradNetM.dense, 3, 4, activation=RadialStretch),
+    partial(GradNetM.dense, 3, 4, activation=partial(RadialStretch, groups=2, monotone=False)),
+    partial(MGradNetM.dense, 3, 4, activation=partial(RationalGating, sharp=True)),
     partial(MGradNetM.dense, 3, 4, activation=Identity),
 ]
 
@@ -100,7 +100,7 @@ def test_synthesis_is_the_adjoint(operator, size):
 @pytest.mark.parametrize("seed", range(4))
 def test_nonexpansive_networks_have_constant_at_most_one(seed):
     torch.manual_seed(seed)
-    network = MGradNetM.dense(4, 6, activation=TanhMixture, nonexpansive=True).double()
+    network = MGradNetM.dense(4, 6, activation=TanhSum, nonexpansive=True).double()
     network = with_random_weights(network, 10.0, seed)
     assert network.lipschitz_bound() <= 1
     jacobian = dense_jacobian(network, 0.1 * torch.randn(1, 4, dtype=torch.float64))
@@ -108,15 +108,17 @@ def test_nonexpansive_networks_have_constant_at_most_one(seed):
 
 
 def test_no_bound_is_said_to_be_none():
-    network = MGradNetM.dense(3, 4, activation=Softplus, rho=Squareplus)
+    network = MGradNetM.dense(3, 4, activation=Softplus, outer_derivative=SquareplusOuterDerivative)
     assert network.lipschitz_bound() == float("inf")
     with pytest.raises(ValueError, match="no Lipschitz constant is proven"):
-        MGradNetM.dense(3, 4, activation=Softplus, rho=Squareplus, nonexpansive=True)
+        MGradNetM.dense(
+            3, 4, activation=Softplus, outer_derivative=SquareplusOuterDerivative, nonexpansive=True
+        )
 
 
 @pytest.mark.parametrize("cls", [MGradNetC, MGradNetM, GradNetC, GradNetM])
 def test_weights_that_are_not_numbers_give_no_bound(cls):
-    network = cls.dense(3, 4, activation=TanhMixture)
+    network = cls.dense(3, 4, activation=TanhSum)
     with torch.no_grad():
         for parameter in network.inner.parameters():
             parameter.fill_(float("nan"))

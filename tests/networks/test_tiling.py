@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -35,27 +30,3 @@ def test_a_grown_tile_is_the_tile_with_its_margin():
 def test_mirroring_repeats_the_edge_pixel_and_goes_on_for_ever():
     assert mirrored_indices(3, 4).tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]
     assert mirrored_indices(1, 2).tolist() == [0, 0, 0, 0, 0]
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept on Linux with glibc only")
-def test_memory_of_one_tile_is_kept_for_the_next():
-    # As much as the maps of a tile of the model for colors, again and again: no page comes from the system any more.
-    program = """
-import resource
-import torch
-from gradprox.networks.tiling import keep_freed_memory
-torch.set_num_threads(1)
-keep_freed_memory()
-def faults():
-    maps = [torch.ones(3_000_000) for _ in range(12)]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-faults()  # where blocks lie settles
-print(-faults() + faults())
-"""
-    settings = ("MALLOC_", "GLIBC_TUNABLES")  # would go first
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
-    )
-    # Not kept it is 35,000, a page of 4 kB each; one block of 12 MB may still lie anew.
-    assert int(result.stdout) < 10_000

@@ -12,38 +12,40 @@ from safetensors.torch import save_file
 from gradprox import InputError, load_model
 from gradprox.networks import (
     Composed,
+    ConstantOuterDerivative,
     Cubic,
     Dense,
-    EnergyGating,
     GradNetC,
     GradNetM,
     LinearSpline,
     MGradNetC,
     MGradNetM,
-    One,
-    RadialMixture,
+    RadialStretch,
+    RationalGating,
     Sigmoid,
-    SigmoidRho,
+    SigmoidOuterDerivative,
     SmoothedNorm,
     Softmax,
     Softplus,
-    TanhMixture,
-    TanhRho,
+    TanhOuterDerivative,
+    TanhSum,
 )
 from gradprox.priors import GradientStepDenoiser, load_network, save_network
 from gradprox.priors.model_file import FORMAT
 
 SIGNED_SPLINE = partial(LinearSpline, cells=5, reach=2.0, monotone=False)
-SIGNED_RADIAL = partial(RadialMixture, groups=2, components=3, monotone=False)
+SIGNED_RADIAL = partial(RadialStretch, groups=2, wells=3, monotone=False)
 DENSE = {
-    "tanh": partial(GradNetC.dense, 3, 4, layers=3, activation=partial(TanhMixture, components=3)),
+    "tanh": partial(GradNetC.dense, 3, 4, layers=3, activation=partial(TanhSum, terms=3)),
     "spline": partial(GradNetC.dense, 3, 4, activation=SIGNED_SPLINE),
     "softplus": partial(MGradNetC.dense, 3, 4, activation=Softplus, layers=1),
     "cubic": partial(MGradNetC.dense, 3, 4, activation=Cubic),
     "radial": partial(GradNetM.dense, 3, 8, activation=SIGNED_RADIAL),
-    "tanh-rho": partial(GradNetM.dense, 3, 4, modules=3, activation=SmoothedNorm, rho=TanhRho),
-    "sigmoid": partial(MGradNetM.dense, 3, 4, activation=Sigmoid, rho=SigmoidRho),
-    "energy": partial(MGradNetM.dense, 3, 4, activation=partial(EnergyGating, sharp=True)),
+    "tanh-rho": partial(
+        GradNetM.dense, 3, 4, modules=3, activation=SmoothedNorm, outer_derivative=TanhOuterDerivative
+    ),
+    "sigmoid": partial(MGradNetM.dense, 3, 4, activation=Sigmoid, outer_derivative=SigmoidOuterDerivative),
+    "energy": partial(MGradNetM.dense, 3, 4, activation=partial(RationalGating, sharp=True)),
     "centered": partial(MGradNetM.dense, 3, 4, activation=Softplus, centered=True),
     "softmax": partial(MGradNetM.dense, 3, 4, activation=partial(Softmax, groups=2), nonexpansive=True),
 }
@@ -102,12 +104,12 @@ class Doubled(Softplus):
 def test_what_a_file_cannot_describe_is_not_written(tmp_path):
     other_parts = MGradNetC(Dense(3, 4), activation=Softplus)  # with a bias that its constructors do not make
     for network in (MGradNetC.dense(3, 4, activation=Doubled), other_parts):
-        with pytest.raises(ValueError, match=r"no activation of gradprox|constructors do not make"):
+        with pytest.raises(ValueError, match=r"not an activation of gradprox|do not make"):
             save_network(network, tmp_path / "m.safetensors")
-    mixed = iter((One, TanhRho))
-    with pytest.raises(ValueError, match="constructors do not make"):
-        save_network(GradNetM.dense(3, 4, rho=lambda: next(mixed)()), tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match="no network that a file describes"):
+    mixed = iter((ConstantOuterDerivative, TanhOuterDerivative))
+    with pytest.raises(ValueError, match="do not make"):
+        save_network(GradNetM.dense(3, 4, outer_derivative=lambda: next(mixed)()), tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="cannot describe a network of class"):
         save_network(Composed(Dense(3, 4), Softmax(4)), tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -116,7 +118,7 @@ GOOD = {
     "network": "MGradNetM",
     "operator": {"form": "dense", "dim": 3},
     "hidden": 8,
-    "repeats": 2,
+    "modules": 2,
     "activation": {"kind": "Softmax", "groups": 2},
 }
 
@@ -128,16 +130,16 @@ GOOD = {
         ({"hidden": 2**24, "operator": {"form": "dense", "dim": 2**24}}, "do not fit"),
         ({"hidden": 10**12}, "hidden"),
         ({"hidden": 9}, "describes no network"),
-        ({"repeats": 4096, "hidden": 2**13, "activation": {"kind": "Softmax", "groups": 1}}, "do not fit"),
+        ({"modules": 4096, "hidden": 2**13, "activation": {"kind": "Softmax", "groups": 1}}, "do not fit"),
         ({"activation": {"kind": "Softmax", "groups": 3}}, "describes no network"),
         ({"activation": {"kind": "Softmax", "groups": 2, "width": 3}}, "width"),
         ({"activation": {"kind": "Bomb"}}, "activation"),
-        ({"activation": {"kind": "TanhMixture", "components": 2, "monotone": False}}, "describes no network"),
+        ({"activation": {"kind": "TanhSum", "terms": 2, "monotone": False}}, "describes no network"),
         (
             {"activation": {"kind": "LinearSpline", "cells": 2, "reach": "NaN", "monotone": True}},
             "describes no",
         ),
-        ({"rho": "TanhRho"}, "describes no network"),
+        ({"outer_derivative": "TanhOuterDerivative"}, "describes no network"),
         (
             {"operator": {"form": "conv", "channels": 1, "kernel_size": 2, "boundary": "circular"}},
             "describes no",

@@ -14,7 +14,7 @@ from gradprox.networks import (
     IdentityPathConfig,
     MGradNetC,
     MGradNetM,
-    TanhMixture,
+    TanhSum,
 )
 from gradprox.priors import LearnedProx, invert
 
@@ -26,7 +26,7 @@ def images(*shape, seed=0):
 def convolutional():
     torch.manual_seed(0)
     linear = MGradNetM.conv(1, 9, 3, modules=1, activation=Identity)
-    return LearnedProx(ConicSum([linear, MGradNetC.conv(1, 6, 3, activation=TanhMixture)])).double()
+    return LearnedProx(ConicSum([linear, MGradNetC.conv(1, 6, 3, activation=TanhSum)])).double()
 
 
 def identity_path():
@@ -82,7 +82,7 @@ def test_images_of_a_batch_converge_by_themselves():
 def test_says_when_there_is_no_inverse():
     torch.manual_seed(0)
     # Tanh is bounded, and so is the range of W^T tanh(W x).
-    operator = LearnedProx(MGradNetC.conv(1, 4, 3, layers=1, activation=TanhMixture)).double()
+    operator = LearnedProx(MGradNetC.conv(1, 4, 3, layers=1, activation=TanhSum)).double()
     found = invert(operator, 1e3 * images(1, 1, 6, 6), 0.1, max_iter=50)
     assert not found.converged.any()
     assert (found.residual > 0.1).all()

@@ -27,7 +27,7 @@ from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.networks.denoisers.gates import GateMixture, NormMixture, RampMixture
 from gradprox.networks.denoisers.mixture import MixtureLevel, MixtureShrinkage, Window
 from gradprox.networks.denoisers.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
-from gradprox.networks.tiling import keep_freed_memory, tiles
+from gradprox.networks.tiling import tiles
 
 # Pixels a side of the pieces in which an image is processed: the maps of one piece then stay in a processor's
 # cache and in recycled memory, 2 to 3 times faster than whole maps, and peak memory no longer grows with their number.
@@ -117,7 +117,6 @@ class IdentityPath(GradientNetwork):
 
     def __init__(self, config: IdentityPathConfig, gates: type[GateMixture] | None = None) -> None:
         super().__init__()
-        keep_freed_memory()
         self.config = config
         self.channels = planes = config.channels
         self.bank = MirrorFilterBank(config.kernel_size, planes, config.pairs)

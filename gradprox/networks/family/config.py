@@ -1,48 +1,68 @@
-"""What, besides its weights, makes a network of the general family: enough to build it again."""
+"""Configurations of the family's networks: all that a file needs, besides weights, to build a network again.
+
+Begin with `describe`, which makes a configuration from a network, and `FamilyConfig.build`, which does the reverse.
+A configuration is a `CascadedConfig` or a `ModularConfig`, told apart by the name of the network's class.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import nn
 
+from gradprox.networks.borders import Boundary
 from gradprox.networks.family.activation import Activation
 from gradprox.networks.family.analysis import AnalysisOperator, Dense
 from gradprox.networks.family.cascade import Cascade
-from gradprox.networks.family.convolution import Boundary, Conv2d
+from gradprox.networks.family.convolution import Conv2d
 from gradprox.networks.family.elementwise import (
     Cubic,
-    ElementwiseFactory,
+    Elementwise,
     Identity,
     LinearSpline,
     Sigmoid,
     Softplus,
-    TanhMixture,
+    TanhSum,
 )
 from gradprox.networks.family.gradnet_c import CascadedNetwork, GradNetC, MGradNetC
 from gradprox.networks.family.gradnet_m import GradNetM, MGradNetM, ModularNetwork
-from gradprox.networks.family.group import EnergyGating, SmoothedNorm, Softmax
-from gradprox.networks.family.modules import Modules
-from gradprox.networks.family.outer_derivatives import One, Rho, SigmoidRho, Squareplus, TanhRho
-from gradprox.networks.family.radial import RadialMixture
+from gradprox.networks.family.group import RationalGating, SmoothedNorm, Softmax
+from gradprox.networks.family.module_stack import ModuleStack
+from gradprox.networks.family.outer_derivatives import (
+    ConstantOuterDerivative,
+    OuterDerivative,
+    SigmoidOuterDerivative,
+    SquareplusOuterDerivative,
+    TanhOuterDerivative,
+)
+from gradprox.networks.family.radial import RadialStretch
 
 FamilyNetwork = CascadedNetwork | ModularNetwork
 
 CASCADED: dict[str, type[CascadedNetwork]] = {cls.__name__: cls for cls in (GradNetC, MGradNetC)}
 MODULAR: dict[str, type[ModularNetwork]] = {cls.__name__: cls for cls in (GradNetM, MGradNetM)}
+ELEMENTWISE: dict[str, type[Elementwise]] = {
+    cls.__name__: cls for cls in (Identity, Sigmoid, Softplus, TanhSum, LinearSpline, Cubic)
+}
 ACTIVATIONS: dict[str, type[Activation]] = {
+    **ELEMENTWISE,
+    **{cls.__name__: cls for cls in (Softmax, SmoothedNorm, RadialStretch, RationalGating)},
+}
+OUTER_DERIVATIVES: dict[str, type[OuterDerivative]] = {
     cls.__name__: cls
     for cls in (
-        *(Identity, Sigmoid, Softplus, TanhMixture, LinearSpline, Cubic),
-        *(Softmax, SmoothedNorm, RadialMixture, EnergyGating),
+        ConstantOuterDerivative,
+        SigmoidOuterDerivative,
+        SquareplusOuterDerivative,
+        TanhOuterDerivative,
     )
 }
-RHOS: dict[str, type[Rho]] = {cls.__name__: cls for cls in (One, SigmoidRho, Squareplus, TanhRho)}
 
-# Of layers, modules, terms: files are not trusted, and every one of them costs time.
+# Files are not trusted, and each layer, module or term costs time: their number is limited.
 Count = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
 
@@ -57,11 +77,11 @@ class PlainConfig(_Part):
     kind: Literal["Identity", "Sigmoid", "Softplus"]
 
 
-class TanhMixtureConfig(_Part):
-    """See `TanhMixture`."""
+class TanhSumConfig(_Part):
+    """See `TanhSum`."""
 
-    kind: Literal["TanhMixture"]
-    components: Count
+    kind: Literal["TanhSum"]
+    terms: Count
     monotone: bool
 
 
@@ -88,41 +108,30 @@ class GroupConfig(_Part):
     groups: Size
 
 
-class RadialMixtureConfig(_Part):
-    """See `RadialMixture`."""
+class RadialStretchConfig(_Part):
+    """See `RadialStretch`."""
 
-    kind: Literal["RadialMixture"]
+    kind: Literal["RadialStretch"]
     groups: Size
-    components: Count
+    wells: Count
     monotone: bool
 
 
-class EnergyGatingConfig(_Part):
-    """See `EnergyGating`."""
+class RationalGatingConfig(_Part):
+    """See `RationalGating`."""
 
-    kind: Literal["EnergyGating"]
+    kind: Literal["RationalGating"]
     sharp: bool
 
 
+ElementwiseConfig = PlainConfig | TanhSumConfig | LinearSplineConfig | CubicConfig
+ActivationConfig = ElementwiseConfig | GroupConfig | RadialStretchConfig | RationalGatingConfig
+
 CONFIGS: dict[str, type[_Part]] = {
     kind: config
-    for config in (
-        *(PlainConfig, TanhMixtureConfig, LinearSplineConfig, CubicConfig),
-        *(GroupConfig, RadialMixtureConfig, EnergyGatingConfig),
-    )
+    for config in get_args(ActivationConfig)
     for kind in get_args(config.model_fields["kind"].annotation)
 }
-
-ActivationConfig = Annotated[
-    PlainConfig
-    | TanhMixtureConfig
-    | LinearSplineConfig
-    | CubicConfig
-    | GroupConfig
-    | RadialMixtureConfig
-    | EnergyGatingConfig,
-    Field(discriminator="kind"),
-]
 
 
 class DenseConfig(_Part):
@@ -130,6 +139,10 @@ class DenseConfig(_Part):
 
     form: Literal["dense"] = "dense"
     dim: Size
+
+    def build(self, hidden: int, *, bias: bool) -> AnalysisOperator:
+        """Make the operator with ``hidden`` coefficients."""
+        return Dense(self.dim, hidden, bias=bias)
 
 
 class ConvConfig(_Part):
@@ -140,66 +153,25 @@ class ConvConfig(_Part):
     kernel_size: int = Field(ge=1, le=1023)
     boundary: Boundary
 
+    def build(self, hidden: int, *, bias: bool) -> AnalysisOperator:
+        """Make the operator with ``hidden`` filters."""
+        return Conv2d(self.channels, hidden, self.kernel_size, boundary=self.boundary, bias=bias)
 
-class FamilyConfig(BaseModel):
-    """What a `GradNetC`, `GradNetM`, `MGradNetC` or `MGradNetM` is made of.
+
+class FamilyConfig(_Part):
+    """The options that both kinds of networks share.
 
     Attributes:
-        network: the class.
         operator: the analysis operator.
-        hidden: its number of coefficient channels, of all modules together.
-        repeats: number of layers or of modules.
-        activation: of each of them.
-        rho: the transform of each module; "One" in a cascade, which has none.
+        hidden: number of its coefficient channels; of all modules together.
         nonexpansive: whether the network is divided by its Lipschitz constant.
-        centered: whether its value at 0 is subtracted.
+        centered: whether a constant is subtracted, so that the output at 0 is the output bias.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    network: Literal["GradNetC", "MGradNetC", "GradNetM", "MGradNetM"]
     operator: Annotated[DenseConfig | ConvConfig, Field(discriminator="form")]
     hidden: Size
-    repeats: Count
-    activation: ActivationConfig
-    rho: Literal["One", "SigmoidRho", "Squareplus", "TanhRho"] = "One"
     nonexpansive: bool = False
     centered: bool = False
-
-    @classmethod
-    def of(cls, network: FamilyNetwork) -> FamilyConfig:
-        """Describe a network.
-
-        Raises:
-            ValueError: it has parts of other classes, or more options, than its ``dense`` and ``conv`` give it.
-        """
-        if {**CASCADED, **MODULAR}.get(type(network).__name__) is not type(network):
-            raise ValueError(f"{type(network).__name__} is no network that a file describes")
-        inner, operator = network.inner, network.operator
-        activations = list(inner.layers if isinstance(inner, Cascade) else cast(Modules, inner).activations)
-        rhos = {type(rho).__name__ for rho in inner.rhos} if isinstance(inner, Modules) else {"One"}
-        described = {_describe(activation) for activation in activations}
-        part: dict[str, Any]
-        if isinstance(operator, Conv2d):
-            part = {"form": "conv", "kernel_size": operator.weight.shape[-1]}
-            part |= {"channels": operator.channels, "boundary": operator.boundary}
-        else:
-            part = {"form": "dense", "dim": operator.weight.shape[1]}
-        config = cls.model_validate(
-            {
-                "network": type(network).__name__,
-                "operator": part,
-                "hidden": operator.hidden,
-                "repeats": len(activations),
-                "activation": described.pop(),
-                "rho": rhos.pop(),
-                "nonexpansive": network.nonexpansive,
-                "centered": network.centered,
-            }
-        )
-        if described or rhos or config.shapes() != shapes_of(network):
-            raise ValueError(f"{type(network).__name__} is made of parts that its constructors do not make")
-        return config
 
     def build(self) -> FamilyNetwork:
         """Make the network, with random weights.
@@ -210,7 +182,7 @@ class FamilyConfig(BaseModel):
         return self._build(nonexpansive=self.nonexpansive)
 
     def shapes(self) -> dict[str, torch.Size]:
-        """Return the shape of each weight, without making any: sizes are of no harm.
+        """Return the shape of each weight without allocating any, however large they are.
 
         Raises:
             ValueError: the parts do not fit each other.
@@ -218,33 +190,116 @@ class FamilyConfig(BaseModel):
         with torch.device("meta"):
             return shapes_of(self._build(nonexpansive=False))
 
+    @abstractmethod
+    def _build(self, *, nonexpansive: bool) -> FamilyNetwork: ...
+
+
+class CascadedConfig(FamilyConfig):
+    """A `GradNetC` or `MGradNetC`.
+
+    Attributes:
+        network: name of the class.
+        layers: number of layers.
+        activation: of each layer.
+    """
+
+    network: Literal["GradNetC", "MGradNetC"]
+    layers: Count
+    activation: Annotated[ElementwiseConfig, Field(discriminator="kind")]
+
     def _build(self, *, nonexpansive: bool) -> FamilyNetwork:
-        part, cascaded = self.operator, self.network in CASCADED
-        operator: AnalysisOperator
-        if isinstance(part, DenseConfig):
-            operator = Dense(part.dim, self.hidden, bias=not cascaded)
-        else:
-            operator = Conv2d(
-                part.channels, self.hidden, part.kernel_size, boundary=part.boundary, bias=not cascaded
-            )
         options = self.activation.model_dump(exclude={"kind"})
-        activation = partial(ACTIVATIONS[self.activation.kind], **options)
-        if cascaded:
-            return CASCADED[self.network](
-                operator,
-                layers=self.repeats,
-                activation=cast(ElementwiseFactory, activation),  # `Cascade` looks at what it makes
-                nonexpansive=nonexpansive,
-                centered=self.centered,
-            )
-        return MODULAR[self.network](
-            operator,
-            modules=self.repeats,
-            activation=activation,
-            rho=RHOS[self.rho],
+        return CASCADED[self.network](
+            self.operator.build(self.hidden, bias=False),
+            layers=self.layers,
+            activation=partial(ELEMENTWISE[self.activation.kind], **options),
             nonexpansive=nonexpansive,
             centered=self.centered,
         )
+
+
+class ModularConfig(FamilyConfig):
+    """A `GradNetM` or `MGradNetM`.
+
+    Attributes:
+        network: name of the class.
+        modules: number of modules.
+        activation: of each module.
+        outer_derivative: of each module.
+    """
+
+    network: Literal["GradNetM", "MGradNetM"]
+    modules: Count
+    activation: Annotated[ActivationConfig, Field(discriminator="kind")]
+    outer_derivative: Literal[
+        "ConstantOuterDerivative",
+        "SigmoidOuterDerivative",
+        "SquareplusOuterDerivative",
+        "TanhOuterDerivative",
+    ] = "ConstantOuterDerivative"
+
+    def _build(self, *, nonexpansive: bool) -> FamilyNetwork:
+        options = self.activation.model_dump(exclude={"kind"})
+        return MODULAR[self.network](
+            self.operator.build(self.hidden, bias=True),
+            modules=self.modules,
+            activation=partial(ACTIVATIONS[self.activation.kind], **options),
+            outer_derivative=OUTER_DERIVATIVES[self.outer_derivative],
+            nonexpansive=nonexpansive,
+            centered=self.centered,
+        )
+
+
+_READER: TypeAdapter[CascadedConfig | ModularConfig] = TypeAdapter(
+    Annotated[CascadedConfig | ModularConfig, Field(discriminator="network")]
+)
+
+
+def read_family_config(text: str) -> FamilyConfig:
+    """Read a configuration from JSON.
+
+    Raises:
+        pydantic.ValidationError: the text is not a configuration.
+    """
+    return _READER.validate_json(text)
+
+
+def describe(network: FamilyNetwork) -> FamilyConfig:
+    """Return the configuration of a network.
+
+    Raises:
+        ValueError: the network has parts or options that its ``dense`` and ``conv`` constructors do not make.
+    """
+    name, operator, inner = type(network).__name__, network.operator, network.inner
+    if (CASCADED | MODULAR).get(name) is not type(network):
+        raise ValueError(f"a model file cannot describe a network of class {name}")
+    part: dict[str, Any]
+    if isinstance(operator, Conv2d):
+        part = {"form": "conv", "kernel_size": operator.weight.shape[-1]}
+        part |= {"channels": operator.channels, "boundary": operator.boundary}
+    else:
+        part = {"form": "dense", "dim": operator.weight.shape[1]}
+    options: dict[str, Any] = {"network": name, "operator": part, "hidden": operator.hidden}
+    options |= {"nonexpansive": network.nonexpansive, "centered": network.centered}
+    different = ValueError(f"{name} has parts that its constructors dense and conv do not make")
+    if isinstance(inner, ModuleStack):
+        options |= {"modules": len(inner.activations)}
+        activations = [_describe_activation(activation) for activation in inner.activations]
+        outers = [type(outer).__name__ for outer in inner.outer_derivatives]
+        if len(set(outers)) > 1:
+            raise different
+        options |= {"outer_derivative": outers[0]}
+    elif isinstance(inner, Cascade):
+        options |= {"layers": len(inner.layers)}
+        activations = [_describe_activation(activation) for activation in inner.layers]
+    else:
+        raise different
+    if len(set(activations)) > 1:
+        raise different
+    config = _READER.validate_python(options | {"activation": activations[0].model_dump()})
+    if config.shapes() != shapes_of(network):
+        raise different
+    return config
 
 
 def shapes_of(network: nn.Module) -> dict[str, torch.Size]:
@@ -252,10 +307,10 @@ def shapes_of(network: nn.Module) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in network.state_dict().items()}
 
 
-def _describe(activation: Any) -> _Part:
+def _describe_activation(activation: nn.Module) -> _Part:
     kind = type(activation).__name__
     if ACTIVATIONS.get(kind) is not type(activation):
-        raise ValueError(f"{kind} is no activation of gradprox: another program could not build it")
+        raise ValueError(f"{kind} is not an activation of gradprox, so a model file cannot describe it")
     config = CONFIGS[kind]
     options = {name: getattr(activation, name) for name in config.model_fields if name != "kind"}
     return config.model_validate({"kind": kind} | options)

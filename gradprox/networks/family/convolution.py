@@ -1,39 +1,37 @@
-r"""Convolutional analysis operators with the exact adjoint of their border rule, and a Fourier bound.
+r"""Convolutional analysis operators with the exact adjoint of their border rule and a Fourier bound of their norm.
 
-The operator is ``W = C E``: ``E`` extends an image by index, ``C`` convolves where the filters fit. The adjoint
-``E^T C^T`` adds what falls on the extension back to the pixels it was copied from, so the Jacobian of
-``W^T g(W x)`` is symmetric at the borders too, with any filters. Cropping instead of ``E^T`` is what breaks it.
+The operator is ``W = C E``: ``E`` extends an image (`gradprox.networks.borders`) and ``C`` convolves without padding.
+The adjoint ``E^T C^T`` folds the margin back onto the pixels that it repeats. Therefore the Jacobian of
+``W^T g(W x)`` is symmetric at the borders too, for all filters. Cropping in place of ``E^T`` would break the symmetry.
 
-* ``"circular"``: ``W`` is a convolution on the torus and the Fourier bound is its norm. The default.
-* ``"symmetric"``: half-sample symmetric, which leaves no seam at opposite borders. ``E`` then makes a quarter of
-  a mirrored torus on which ``E^T E = 4 I``, so that ``|W| <= 2 |C|``: proven for any filters, and loose unless a
-  image has all its energy in a corner.
+* ``"circular"``, the default: ``W`` is a convolution on the torus, and the Fourier bound is its norm.
+* ``"symmetric"``: no seam joins opposite borders. One period of the mirrored torus has four copies of the image, so
+  ``E^T E = 4 I`` and ``|W| <= 2 |C|``. The bound holds for all filters. It is loose unless all the energy of an image
+  lies in a corner.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradprox.networks.borders import mirrored_indices
+from gradprox.networks.borders import Boundary, extend, fold
 from gradprox.networks.family.analysis import AnalysisOperator
 from gradprox.networks.fourier_bound import fourier_gram_bound
 
-Boundary = Literal["circular", "symmetric"]
-
 
 class Conv2d(AnalysisOperator):
-    """A bank of ``filters`` filters over images ``(B, channels, H, W)``, one output a pixel.
+    """A bank of filters over images ``(B, channels, H, W)``, with one output per filter and pixel.
 
     Args:
-        channels: of the images.
+        channels: number of channels of the images.
         filters: number of filters.
-        kernel_size: taps a side; odd.
-        boundary: how the image goes on beyond its border.
+        kernel_size: taps per side; odd.
+        boundary: border rule; see `gradprox.networks.borders`.
         bias: whether coefficients have a bias.
 
     Raises:
@@ -57,11 +55,11 @@ class Conv2d(AnalysisOperator):
                 "channels and filters must be positive and kernel_size odd, "
                 f"got {channels}, {filters} and {kernel_size}"
             )
-        if boundary not in ("circular", "symmetric"):
+        if boundary not in get_args(Boundary):
             raise ValueError(f"boundary must be 'circular' or 'symmetric', got {boundary!r}")
         self.channels, self.hidden, self.boundary = channels, filters, boundary
         self.margin = kernel_size // 2
-        # As in `Dense`: between a norm of one and coefficients of order one.
+        # The same compromise as in `Dense`, between a norm of one and coefficients of order one.
         scale = min(1.0, channels / filters) ** 0.25 / (kernel_size * math.sqrt(channels))
         self.weight = nn.Parameter(torch.randn(filters, channels, kernel_size, kernel_size) * scale)
         self.bias = nn.Parameter(torch.randn(filters) / 4) if bias else None
@@ -69,33 +67,19 @@ class Conv2d(AnalysisOperator):
 
     def analyze(self, x: Tensor) -> Tensor:
         """See `AnalysisOperator.analyze`."""
-        for dim in (-2, -1):
-            x = x.index_select(dim, self._sources(x.shape[dim], x.device))
-        return F.conv2d(x, self.weight, self.bias)
+        return F.conv2d(extend(x, self.margin, self.boundary), self.weight, self.bias)
 
-    def synthesize(self, z: Tensor, x: Tensor) -> Tensor:
+    def synthesize(self, z: Tensor, x: Tensor) -> Tensor:  # noqa: ARG002  the shape follows from z
         """See `AnalysisOperator.synthesize`."""
-        image = F.conv_transpose2d(z, self.weight)
-        for dim in (-2, -1):
-            shape = list(image.shape)
-            shape[dim] = x.shape[dim]
-            sources = self._sources(x.shape[dim], x.device)
-            image = image.new_zeros(shape).index_add(dim, sources, image)
-        return image
+        return fold(F.conv_transpose2d(z, self.weight), self.margin, self.boundary)
 
     def offset(self, x: Tensor) -> Tensor:  # noqa: ARG002  the same for every size
         """See `AnalysisOperator.offset`."""
         return self.output_bias[:, None, None]
 
     def gram_bound(self, weights: Tensor) -> Tensor:
-        """See `AnalysisOperator.gram_bound`; for images of any size."""
+        """See `AnalysisOperator.gram_bound`; valid for images of every size."""
         bound = fourier_gram_bound(self.weight, weights)
-        # A single tap sees no border.
+        # A kernel of one tap does not reach beyond the border.
         copies = 4 if self.boundary == "symmetric" and self.margin else 1
         return bound * (copies * (1 + 100 * torch.finfo(bound.dtype).eps))
-
-    def _sources(self, length: int, device: torch.device) -> Tensor:
-        """Return the pixel that each pixel of an extended line repeats."""
-        if self.boundary == "symmetric":
-            return mirrored_indices(length, self.margin, device)
-        return torch.arange(-self.margin, length + self.margin, device=device) % length

@@ -114,26 +114,26 @@ class Softplus(Elementwise):
         return self._constant_slopes(0, 1)
 
 
-class TanhMixture(Elementwise):
+class TanhSum(Elementwise):
     """``sigma(t) = sum_k a_k tanh(s_k t + c_k)`` with ``s_k > 0``; ``a_k >= 0`` where monotone.
 
     Args:
         width: number of coefficient channels.
-        components: number of terms.
+        terms: number of terms.
         monotone: whether the function never decreases.
     """
 
-    def __init__(self, width: int, components: int = 2, *, monotone: bool = True) -> None:
+    def __init__(self, width: int, terms: int = 2, *, monotone: bool = True) -> None:
         super().__init__(width)
-        if components < 1:
-            raise ValueError(f"a mixture needs at least one component, got {components}")
+        if terms < 1:
+            raise ValueError(f"a sum needs at least one term, got {terms}")
         self.monotone = monotone
-        self.components = components
-        scales = torch.logspace(-0.3, 0.3, components) if components > 1 else torch.ones(1)
-        weights = torch.full((components, width), 1 / components)
+        self.terms = terms
+        scales = torch.logspace(-0.3, 0.3, terms) if terms > 1 else torch.ones(1)
+        weights = torch.full((terms, width), 1 / terms)
         self.raw_weights = nn.Parameter(inverse_softplus(weights) if monotone else weights)
         self.raw_scales = nn.Parameter(inverse_softplus(scales)[:, None].repeat(1, width))
-        self.shifts = nn.Parameter(0.5 * torch.randn(components, width))
+        self.shifts = nn.Parameter(0.5 * torch.randn(terms, width))
 
     def table(self) -> Tensor:
         """Return ``a``, ``s`` and ``c``, stacked."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
+from gradprox.networks.borders import Boundary
 from gradprox.networks.family.analysis import AnalysisOperator, Dense
 from gradprox.networks.family.cascade import Cascade
 from gradprox.networks.family.composed import AnalysisNetwork
-from gradprox.networks.family.convolution import Boundary, Conv2d
-from gradprox.networks.family.elementwise import ElementwiseFactory, TanhMixture
+from gradprox.networks.family.convolution import Conv2d
+from gradprox.networks.family.elementwise import ElementwiseFactory, TanhSum
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -48,7 +49,7 @@ class CascadedNetwork(AnalysisNetwork):
         operator: AnalysisOperator,
         *,
         layers: int = 2,
-        activation: ElementwiseFactory = TanhMixture,
+        activation: ElementwiseFactory = TanhSum,
         nonexpansive: bool = False,
         centered: bool = False,
     ) -> None:

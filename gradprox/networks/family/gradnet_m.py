@@ -1,7 +1,11 @@
 r"""GradNet-M and mGradNet-M, the modular networks (arXiv 2404.07361, section 5.2).
 
-``D(x) = sum_m c_m rho_m(phi_m(z_m)) W_m^T sigma_m(z_m) + a`` with ``z_m = W_m x + b_m``. The ``W_m`` are the rows of
-one operator, so that all modules cost one analysis and one synthesis, and share one tight norm bound.
+``D(x) = sum_m c_m rho_m(phi_m(z_m)) W_m^T sigma_m(z_m) + a`` with ``z_m = W_m x + b_m`` and ``sigma_m = grad phi_m``.
+The ``W_m`` are the rows of one analysis operator: all modules share one analysis, one synthesis and one norm bound.
+
+How to read it: `ModularNetwork` stacks the modules (`module_stack`) and hands the stack to `composed.AnalysisNetwork`,
+which has ``forward``, the potential and the Lipschitz bound. `outer_derivatives` lists the choices of ``rho_m``,
+`elementwise`, `group` and `radial` those of ``sigma_m``.
 """
 
 from __future__ import annotations
@@ -9,40 +13,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
+from gradprox.networks.borders import Boundary
 from gradprox.networks.family.activation import ActivationFactory
 from gradprox.networks.family.analysis import AnalysisOperator, Dense
 from gradprox.networks.family.composed import AnalysisNetwork
-from gradprox.networks.family.convolution import Boundary, Conv2d
+from gradprox.networks.family.convolution import Conv2d
 from gradprox.networks.family.group import Softmax
-from gradprox.networks.family.modules import Modules
-from gradprox.networks.family.outer_derivatives import One, Rho
+from gradprox.networks.family.module_stack import ModuleStack
+from gradprox.networks.family.outer_derivatives import ConstantOuterDerivative, OuterDerivative
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 
 class ModuleOptions(TypedDict, total=False):
-    """What `dense` and `conv` hand on to the constructor of a `ModularNetwork`."""
+    """The options that `dense` and `conv` pass on to the constructor of a `ModularNetwork`."""
 
     activation: ActivationFactory
-    rho: Callable[[], Rho]
+    outer_derivative: Callable[[], OuterDerivative]
     nonexpansive: bool
     centered: bool
 
 
 class ModularNetwork(AnalysisNetwork):
-    """What GradNet-M and mGradNet-M share.
+    """The common base of GradNet-M and mGradNet-M.
 
     Args:
         operator: the ``W_m`` and ``b_m``, stacked.
-        modules: number ``M`` of modules, each on as many channels.
-        activation: makes each module's activation.
-        rho: makes each module's transform.
-        nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
-        centered: subtract what the network gives at 0, so that there it gives ``a``; see `AnalysisNetwork`.
+        modules: number ``M`` of modules; each takes the same number of channels.
+        activation: makes the activation ``sigma_m`` of each module.
+        outer_derivative: makes the outer derivative ``rho_m`` of each module.
+        nonexpansive: divide by the proven Lipschitz constant where it exceeds 1.
+        centered: subtract a constant, so that the output at 0 is ``a``; see `AnalysisNetwork`.
 
     Raises:
-        ValueError: the modules do not divide the channels, or a part is not monotone where it must be.
+        ValueError: the modules do not divide the channels, or a part of a monotone network is not monotone.
     """
 
     keeps_monotone: ClassVar[bool]
@@ -53,25 +58,27 @@ class ModularNetwork(AnalysisNetwork):
         *,
         modules: int = 2,
         activation: ActivationFactory = Softmax,
-        rho: Callable[[], Rho] = One,
+        outer_derivative: Callable[[], OuterDerivative] = ConstantOuterDerivative,
         nonexpansive: bool = False,
         centered: bool = False,
     ) -> None:
         if modules < 1 or operator.hidden % modules:
-            raise ValueError(f"{operator.hidden} channels do not make {modules} modules of one size")
+            raise ValueError(
+                f"{operator.hidden} channels cannot be divided into {modules} modules of one size"
+            )
         width = operator.hidden // modules
-        inner = Modules(
+        inner = ModuleStack(
             [activation(width) for _ in range(modules)],
-            [rho() for _ in range(modules)],
+            [outer_derivative() for _ in range(modules)],
             monotone=self.keeps_monotone,
         )
         super().__init__(operator, inner, nonexpansive=nonexpansive, centered=centered)
 
     @classmethod
     def dense(cls, dim: int, hidden: int, *, modules: int = 2, **options: Unpack[ModuleOptions]) -> Self:
-        """Build the network of inputs with ``dim`` entries, with ``hidden`` coefficients in each module.
+        """Build a network for inputs with ``dim`` entries, with ``hidden`` coefficients in each module.
 
-        Other options are those of the class.
+        The other options are those of the class.
         """
         return cls(Dense(dim, hidden * modules), modules=modules, **options)
 
@@ -86,9 +93,9 @@ class ModularNetwork(AnalysisNetwork):
         boundary: Boundary = "circular",
         **options: Unpack[ModuleOptions],
     ) -> Self:
-        """Build the network of images ``(B, channels, H, W)``, with ``filters`` filters in each module.
+        """Build a network for images ``(B, channels, H, W)``, with ``filters`` filters in each module.
 
-        Other options are those of the class.
+        The other options are those of the class.
         """
         return cls(
             Conv2d(channels, filters * modules, kernel_size, boundary=boundary), modules=modules, **options
@@ -96,12 +103,12 @@ class ModularNetwork(AnalysisNetwork):
 
 
 class GradNetM(ModularNetwork):
-    """The modular gradient network: weights of any sign, any activation and transform.
+    """The modular gradient network: weights of any sign, any activation and outer derivative.
 
     Example:
         >>> import torch
-        >>> from gradprox.networks import SmoothedNorm, TanhRho
-        >>> network = GradNetM.dense(dim=8, hidden=6, modules=4, activation=SmoothedNorm, rho=TanhRho)
+        >>> from gradprox.networks import SmoothedNorm, TanhOuterDerivative
+        >>> network = GradNetM.dense(8, 6, modules=4, activation=SmoothedNorm, outer_derivative=TanhOuterDerivative)
         >>> network(torch.rand(5, 8)).shape
         torch.Size([5, 8])
     """
@@ -110,12 +117,12 @@ class GradNetM(ModularNetwork):
 
 
 class MGradNetM(ModularNetwork):
-    """The modular monotone gradient network: weights, transforms and slopes never negative.
+    """The modular monotone gradient network: nonnegative weights, outer derivatives and slopes.
 
     Example:
         >>> import torch
-        >>> from gradprox.networks import SigmoidRho
-        >>> network = MGradNetM.conv(channels=1, filters=6, kernel_size=3, rho=SigmoidRho, boundary="symmetric")
+        >>> from gradprox.networks import SigmoidOuterDerivative
+        >>> network = MGradNetM.conv(1, 6, 3, outer_derivative=SigmoidOuterDerivative, boundary="symmetric")
         >>> network(torch.rand(1, 1, 12, 10)).shape, network.monotone
         (torch.Size([1, 1, 12, 10]), True)
     """

@@ -95,7 +95,7 @@ class SmoothedNorm(GroupActivation):
         return 1.0
 
 
-class EnergyGating(Activation):
+class RationalGating(Activation):
     r"""``z * K^T s(K z^2)``, the gradient of ``G(z) = sum_k S(K z^2)_k / 2`` with ``S' = s``.
 
     ``K >= 0`` mixes the channels of a site and its columns sum to 1; ``s(t) = t/(t + c)``, or with ``sharp``

@@ -1,7 +1,7 @@
-"""Activations that stretch a group of coefficients by its norm: gradients of radial functions.
+"""Activations that stretch a group of coefficients by a function of its norm: gradients of radial functions.
 
 The norm of a group ``W x + b`` of few rows is a distance, from a point or between parts of the input. Ridge functions
-need many rows to make one.
+need many rows to approximate a distance.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from torch import Tensor, nn
 from gradprox.networks.family.elementwise import SCALE_FLOOR, inverse_softplus, softplus
 from gradprox.networks.family.group import GroupActivation
 
-# (1 - 2u) exp(-u) lies between minus this, at u = 3/2, and 1.
+# (1 - 2u) exp(-u) has its minimum at u = 3/2, minus this, and its maximum 1 at u = 0.
 DIP = 2 * math.exp(-3 / 2)
 
 
-class RadialMixture(GroupActivation):
-    r"""``z (q + sum_k a_k exp(-s_k |z|^2))`` of each group: a linear part and ``components`` Gaussian wells.
+class RadialStretch(GroupActivation):
+    r"""``z (q + sum_k a_k exp(-s_k |z|^2))`` for each group: a linear part and Gaussian wells.
 
-    It is the gradient of ``q |z|^2 / 2 + sum_k a_k (1 - exp(-s_k |z|^2)) / (2 s_k)``, with ``s_k > 0``. A term's slope
-    is ``a exp(-s |z|^2)`` across ``z`` and ``a (1 - 2 s |z|^2) exp(-s |z|^2)`` along it, so that ``a_k >= 0`` and
-    ``q >= 2 exp(-3/2) sum_k a_k`` make it monotone. A few terms make smooth functions of a distance: powers of it are
-    integrals of Gaussians.
+    It is the gradient of ``q |z|^2 / 2 + sum_k a_k (1 - exp(-s_k |z|^2)) / (2 s_k)`` with ``s_k > 0``. The slope of a
+    well is ``a exp(-s |z|^2)`` across ``z`` and ``a (1 - 2 s |z|^2) exp(-s |z|^2)`` along ``z``. Hence ``a_k >= 0`` and
+    ``q >= 2 exp(-3/2) sum_k a_k`` make the activation monotone. A few wells approximate smooth functions of a distance,
+    because powers of a distance are integrals of Gaussians.
 
     Args:
         width: number of coefficient channels.
-        groups: number of groups; each has ``width / groups`` channels, and numbers of its own.
-        components: number of wells.
-        monotone: whether it is the gradient of a convex function.
+        groups: number of groups; each has ``width / groups`` channels and its own parameters.
+        wells: number of wells per group.
+        monotone: whether the activation is the gradient of a convex function.
 
     Raises:
-        ValueError: there is no well, or the groups are not legal ones.
+        ValueError: there is no well, or the groups do not divide the channels into groups of two or more.
     """
 
-    def __init__(self, width: int, groups: int = 1, components: int = 2, *, monotone: bool = True) -> None:
+    def __init__(self, width: int, groups: int = 1, wells: int = 2, *, monotone: bool = True) -> None:
         super().__init__(width, groups)
-        if components < 1:
-            raise ValueError(f"a mixture needs at least one component, got {components}")
+        if wells < 1:
+            raise ValueError(f"a radial stretch needs at least one well, got {wells}")
         self.monotone = monotone
-        self.components = components
-        weights = torch.full((components, groups), 1 / components)
-        # Where signs are free both are there from the start, or differences would have to be found first.
+        self.wells = wells
+        weights = torch.full((wells, groups), 1 / wells)
+        # Free signs alternate at the start, so that training need not find differences first.
         signs = 1.0 - 2 * (torch.arange(groups) % 2)
         self.raw_linear = nn.Parameter(torch.zeros(groups))
         self.raw_weights = nn.Parameter(inverse_softplus(weights) if monotone else weights * signs)
-        scales = torch.logspace(-0.3, 0.3, components) if components > 1 else torch.ones(1)
+        scales = torch.logspace(-0.3, 0.3, wells) if wells > 1 else torch.ones(1)
         self.raw_scales = nn.Parameter(inverse_softplus(scales)[:, None].repeat(1, groups))
 
     def gradient_at(self, x: Tensor) -> Tensor:
@@ -65,12 +65,12 @@ class RadialMixture(GroupActivation):
         return (linear * energy + wells) / 2
 
     def slope_range(self) -> tuple[Tensor, Tensor]:
-        """See `Activation.slope_range`: the sum of the terms' ranges."""
+        """See `Activation.slope_range`: the sum of the ranges of all terms."""
         linear, weights, _ = self._table()
         up, down = weights.clamp_min(0).sum(dim=0), weights.clamp_max(0).sum(dim=0)
         lo, hi = linear + down - DIP * up, linear + up - DIP * down
         size = self.width // self.groups
-        # Of a monotone mixture the smallest slope is softplus(raw_linear), which rounding may take below 0.
+        # The exact smallest slope of a monotone stretch is softplus(raw_linear) > 0; rounding may make lo negative.
         lo = lo.clamp_min(0) if self.monotone else lo
         return lo.repeat_interleave(size), hi.repeat_interleave(size)
 

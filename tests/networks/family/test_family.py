@@ -9,27 +9,27 @@ import pytest
 from gradprox.networks import (
     Composed,
     ConicSum,
+    ConstantOuterDerivative,
     Conv2d,
     Cubic,
     Dense,
-    EnergyGating,
     GradNetC,
     GradNetM,
     Identity,
     LinearSpline,
     MGradNetC,
     MGradNetM,
-    One,
-    RadialMixture,
+    RadialStretch,
+    RationalGating,
     Sigmoid,
-    SigmoidRho,
+    SigmoidOuterDerivative,
     SmoothedNorm,
     Softmax,
     Softplus,
-    Squareplus,
+    SquareplusOuterDerivative,
     Sum,
-    TanhMixture,
-    TanhRho,
+    TanhOuterDerivative,
+    TanhSum,
 )
 from tests.networks.conformance import Case, ConformanceSuite
 
@@ -37,12 +37,12 @@ ELEMENTWISE = {
     "identity": Identity,
     "sigmoid": Sigmoid,
     "softplus": Softplus,
-    "tanh": TanhMixture,
+    "tanh": TanhSum,
     "spline": LinearSpline,
     "cubic": Cubic,
 }
 SIGNED = {
-    "signed-tanh": partial(TanhMixture, monotone=False),
+    "signed-tanh": partial(TanhSum, monotone=False),
     "signed-spline": partial(LinearSpline, monotone=False),
     "signed-cubic": partial(Cubic, monotone=False),
 }
@@ -50,11 +50,15 @@ GROUP = {
     "softmax": Softmax,
     "two-softmaxes": partial(Softmax, groups=2),
     "norm": SmoothedNorm,
-    "radial": RadialMixture,
-    "energy": EnergyGating,
-    "sharp-energy": partial(EnergyGating, sharp=True),
+    "radial": RadialStretch,
+    "energy": RationalGating,
+    "sharp-energy": partial(RationalGating, sharp=True),
 }
-RHOS = {"one": One, "sigmoid-rho": SigmoidRho, "squareplus": Squareplus}
+OUTER_DERIVATIVES = {
+    "constant": ConstantOuterDerivative,
+    "sigmoid-outer": SigmoidOuterDerivative,
+    "squareplus": SquareplusOuterDerivative,
+}
 
 
 def _forms(name, cls, **options):
@@ -73,13 +77,15 @@ def _cases():
     for name, activation in (ELEMENTWISE | SIGNED | GROUP).items():
         yield from _forms(f"GradNetM-{name}", GradNetM, activation=activation)
     for name, activation in (ELEMENTWISE | GROUP).items():
-        for rho_name, rho in RHOS.items():
-            options = {"activation": activation, "rho": rho}
-            forms = _forms(f"MGradNetM-{name}-{rho_name}", MGradNetM, **options)
-            yield from forms if rho is One else forms[::2]
-    signed = partial(RadialMixture, groups=2, components=3, monotone=False)
+        for outer_name, outer in OUTER_DERIVATIVES.items():
+            options = {"activation": activation, "outer_derivative": outer}
+            forms = _forms(f"MGradNetM-{name}-{outer_name}", MGradNetM, **options)
+            yield from forms if outer is ConstantOuterDerivative else forms[::2]
+    signed = partial(RadialStretch, groups=2, wells=3, monotone=False)
     yield from _forms("GradNetM-signed-radial", GradNetM, activation=signed)
-    yield from _forms("GradNetM-softmax-tanh-rho", GradNetM, activation=Softmax, rho=TanhRho)
+    yield from _forms(
+        "GradNetM-softmax-tanh-outer", GradNetM, activation=Softmax, outer_derivative=TanhOuterDerivative
+    )
     yield from _forms("MGradNetC-three-layers", MGradNetC, layers=3)
     yield from _forms("MGradNetC-one-layer", MGradNetC, layers=1)
     for cls in (GradNetC, MGradNetC, GradNetM, MGradNetM):

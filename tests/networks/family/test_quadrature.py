@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gradprox.networks import MGradNetC, TanhMixture
+from gradprox.networks import MGradNetC, TanhSum
 from gradprox.networks.family.quadrature import integrate
 
 ENDS = torch.linspace(-3, 3, 61, dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_functions_without_values_end_the_search():
 
 def test_one_layer_agrees_with_its_closed_form():
     torch.manual_seed(0)
-    network = MGradNetC.dense(3, 4, layers=1, activation=TanhMixture).double()
+    network = MGradNetC.dense(3, 4, layers=1, activation=TanhSum).double()
     cascade = network.inner
     u = torch.randn(5, 4, dtype=torch.float64)
     alpha, beta = cascade.table()[0], cascade.table()[1]

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range
-from gradprox.networks import RadialMixture
+from gradprox.networks import RadialStretch
 from gradprox.networks.family.elementwise import softplus
 
 
 @pytest.mark.parametrize("monotone", [False, True])
 def test_the_bounds_of_one_well_are_reached(monotone):
     torch.manual_seed(0)
-    mixture = RadialMixture(3, components=1, monotone=monotone).double()
+    mixture = RadialStretch(3, wells=1, monotone=monotone).double()
     with torch.no_grad():
         mixture.raw_linear.normal_()
     lo, hi = (float(side[0].detach()) for side in mixture.slope_range())
@@ -32,7 +32,7 @@ def test_four_wells_are_the_pull_of_an_inverse_distance():
     scales = torch.tensor([0.5, 1.6, 2.0, 6.0], dtype=torch.float64)
     wells = (-scales * z[:, :1].square()).exp()
     weights = torch.linalg.lstsq(wells, z[:, :1] ** -3).solution
-    mixture = RadialMixture(2, components=4, monotone=False).double()
+    mixture = RadialStretch(2, wells=4, monotone=False).double()
     with torch.no_grad():
         mixture.raw_linear.zero_()
         mixture.raw_weights.copy_(weights)
@@ -42,5 +42,5 @@ def test_four_wells_are_the_pull_of_an_inverse_distance():
 
 
 def test_a_mixture_without_wells_is_refused():
-    with pytest.raises(ValueError, match="at least one component"):
-        RadialMixture(4, components=0)
+    with pytest.raises(ValueError, match="at least one well"):
+        RadialStretch(4, wells=0)

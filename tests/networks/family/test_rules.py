@@ -9,6 +9,7 @@ import torch
 
 from gradprox.networks import (
     ConicSum,
+    ConstantOuterDerivative,
     Conv2d,
     Dense,
     GradNetM,
@@ -16,12 +17,11 @@ from gradprox.networks import (
     LinearSpline,
     MGradNetC,
     MGradNetM,
-    Modules,
-    One,
+    ModuleStack,
     Softmax,
     Softplus,
-    TanhMixture,
-    TanhRho,
+    TanhOuterDerivative,
+    TanhSum,
 )
 from gradprox.networks.family.elementwise import softplus_primitive
 from tests.networks.conformance import assert_certified
@@ -35,16 +35,16 @@ def _seed():
 @pytest.mark.parametrize(
     "build",
     [
-        partial(MGradNetC.dense, 3, 4, activation=partial(TanhMixture, monotone=False)),
+        partial(MGradNetC.dense, 3, 4, activation=partial(TanhSum, monotone=False)),
         partial(MGradNetC.dense, 3, 4, activation=Softmax),
         partial(MGradNetC.dense, 3, 4, layers=0),
         partial(MGradNetM.dense, 3, 4, activation=partial(LinearSpline, monotone=False)),
-        partial(MGradNetM.dense, 3, 4, rho=TanhRho),
+        partial(MGradNetM.dense, 3, 4, outer_derivative=TanhOuterDerivative),
         partial(MGradNetM.dense, 3, 4, modules=0),
         partial(MGradNetM, Dense(3, 5), modules=2),
         lambda: ConicSum([GradNetM.dense(3, 4)]),
         lambda: ConicSum([]),
-        lambda: Modules([Softmax(3)], [], monotone=True),
+        lambda: ModuleStack([Softmax(3)], [], monotone=True),
         partial(Softmax, 4, groups=4),
         partial(Softmax, 5, groups=2),
         partial(Conv2d, 1, 3, 4),
@@ -61,7 +61,7 @@ def test_a_negative_module_weight_is_seen(monkeypatch):
     network = MGradNetM.dense(4, 6).double()
     x = torch.randn(1, 4, dtype=torch.float64)
     assert_certified(network, x)
-    monkeypatch.setattr(Modules, "weights", lambda self: torch.tensor([1.0, -1.0], dtype=torch.float64))
+    monkeypatch.setattr(ModuleStack, "weights", lambda self: torch.tensor([1.0, -1.0], dtype=torch.float64))
     with pytest.raises(AssertionError):
         assert_certified(network, x)
 
@@ -127,7 +127,9 @@ def test_dilogarithm():
 
 def test_one_module_is_the_plain_ridge_form():
     torch.manual_seed(0)
-    network = MGradNetM.dense(4, 6, modules=1, activation=Softplus, rho=One).double()
+    network = MGradNetM.dense(
+        4, 6, modules=1, activation=Softplus, outer_derivative=ConstantOuterDerivative
+    ).double()
     x = torch.randn(3, 4, dtype=torch.float64)
     W, b = network.operator.weight, network.operator.bias
     plain = network.inner.weights()[0] * torch.nn.functional.softplus(x @ W.T + b, threshold=100) @ W

@@ -1,0 +1,29 @@
+"""A setting of the C library that makes repeated passes of a network faster; opt-in, for the whole process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# Names from malloc.h. In every shipped model a feature map of one tile takes less than 32 MB, which is also the largest
+# value that glibc accepts, and all maps of a tile together take less than 256 MB.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK, KEPT = 2**25, 2**28
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep freed memory, so that the maps of the next tile reuse it: opt-in, for the whole process.
+
+    By default glibc returns large blocks to the system, and the system hands them out again page by page. That takes
+    two fifths of the time of a network's pass. After this call the process keeps up to `KEPT` bytes that it does not
+    use (mallopt(3)). Nothing happens on other systems, or if the environment sets ``MALLOC_TRIM_THRESHOLD_``,
+    ``MALLOC_MMAP_THRESHOLD_`` or ``GLIBC_TUNABLES``.
+    """
+    chosen = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys()
+    if sys.platform != "linux" or chosen or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)
+        mallopt(M_TRIM_THRESHOLD, KEPT)

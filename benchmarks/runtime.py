@@ -100,7 +100,9 @@ def prepare(
     import torch
 
     from gradprox import load_model
+    from gradprox.memory import keep_freed_memory
 
+    keep_freed_memory()  # as the command line does
     torch.set_num_threads(configuration.threads)
     prior = load_model(model, configuration.device)
     y = torch.from_numpy(image(prior.network.channels or 1, side)).to(configuration.device)

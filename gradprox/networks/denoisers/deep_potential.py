@@ -1,0 +1,306 @@
+r"""A deep gradient network: one gradient step on an explicit energy, the squared norm of a small U-Net.
+
+    R(x, sigma) = sigma^2 |r(E x / sigma)|^2 / 2,
+    D(x, sigma) = x - grad R(x, sigma) = x - sigma E^T J_r^T r.
+
+Here ``r`` is a convolutional network, ``J_r`` its Jacobian at ``E x / sigma``, and ``E`` extends an image beyond its
+borders. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore symmetric for all weights, at borders
+too, because the reverse pass below is the exact adjoint of the forward pass. The energy is never negative.
+
+``D`` is *not* monotone by construction: nothing keeps the eigenvalues of the Hessian of ``R`` below 1. So it is not
+proven to be a proximal operator, and solvers use its energy with a line search. Gradient-step denoisers are due to
+Hurault, Leclaire and Papadakis, "Gradient step denoiser for convergent plug-and-play", ICLR 2022. This network differs
+in three ways: it writes the reverse pass out (no automatic differentiation at run time), it measures images in units
+of the noise level, and its first filters have no mean, so that ``D(x + c) = D(x) + c`` for every constant ``c``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradprox.batch import image_sum, per_image
+from gradprox.networks.base import GradientNetwork
+from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots
+from gradprox.networks.tiling import Tile, tiles
+
+# The slope of the activation at very negative values: it keeps gradients flowing through every unit.
+LEAST_SLOPE = 0.1
+# The first layer has filters of 6x6 taps and a stride of 2, so it needs two pixels beyond each border.
+TAPS, STRIDE, MARGIN = 6, 2, 2
+# Pixels a side of the tiles. A tile needs a halo of about 120 pixels, so small tiles would repeat most of the work.
+TILE = 1024
+
+
+class DeepPotentialConfig(BaseModel):
+    """The architecture of a `DeepPotential` network.
+
+    Attributes:
+        kind: the architecture's name in files.
+        channels: channels of the images: 1 (gray) or 3 (red, green and blue, restored together).
+        widths: number of feature maps at each scale. The first scale has half the image's resolution, each further
+            one half of that before it.
+        blocks: number of residual blocks at each scale. Every scale but the coarsest has as many blocks before the
+            coarser scales as after them.
+        noise_levels: knots between which biases are interpolated, on the scale of images in ``[0, 1]``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["deep-potential"] = "deep-potential"
+    channels: Literal[1, 3] = 1
+    widths: tuple[int, ...] = Field(default=(48, 96), min_length=1, max_length=5)
+    blocks: tuple[int, ...] = Field(default=(2, 4), min_length=1, max_length=5)
+    noise_levels: tuple[float, ...] = Field(
+        default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
+    )
+
+    @field_validator("widths", "blocks")
+    @classmethod
+    def _positive(cls, counts: tuple[int, ...]) -> tuple[int, ...]:
+        if not all(1 <= count <= 1024 for count in counts):
+            raise ValueError(f"expected numbers from 1 to 1024, got {counts}")
+        return counts
+
+    @field_validator("noise_levels")
+    @classmethod
+    def _increasing(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
+            raise ValueError(f"noise levels must be positive and increasing, got {levels}")
+        return levels
+
+    @model_validator(mode="after")
+    def _same_scales(self) -> DeepPotentialConfig:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"widths and blocks differ in length: {self.widths} and {self.blocks}")
+        return self
+
+
+class ResidualBlock(nn.Module):
+    """``h + K2 a(K1 h + b)``, where the bias ``b`` follows the noise level.
+
+    The slope of the activation is ``a'(z) = clamp(z, LEAST_SLOPE, 1)``. So ``a`` is piecewise quadratic with a continuous
+    derivative, and ``grad R`` is locally Lipschitz continuous, which line searches need.
+    """
+
+    def __init__(self, width: int, knots: int) -> None:
+        super().__init__()
+        scale = math.sqrt(2 / (9 * width))
+        self.first = nn.Parameter(scale * torch.randn(width, width, 3, 3))
+        # Small, so that a fresh network is nearly linear.
+        self.second = nn.Parameter(0.1 * scale * torch.randn(width, width, 3, 3))
+        self.bias = nn.Parameter(torch.full((knots, width), 0.5))
+
+    def forward(self, h: Tensor, knots: Tensor, slopes: list[Tensor]) -> Tensor:
+        """Return the block's output and append the slopes that `adjoint` needs.
+
+        Args:
+            h: features ``(B, C, H, W)``.
+            knots: weights of the noise knots, ``(1 or B, J)``.
+            slopes: the slopes of all blocks so far, in the order of the forward pass.
+        """
+        z = F.conv2d(h, self.first, padding=1)
+        z = z + NoiseKnots.interpolate(self.bias, knots)[:, :, None, None].to(z.dtype)
+        slope = z.clamp(LEAST_SLOPE, 1.0)
+        slopes.append(slope)
+        return h + F.conv2d(slope * (z - slope / 2) + LEAST_SLOPE**2 / 2, self.second, padding=1)
+
+    def adjoint(self, g: Tensor, slopes: list[Tensor]) -> Tensor:
+        """Apply the transposed Jacobian of `forward` to ``g``; remove this block's slopes from the list's end."""
+        inner = slopes.pop() * F.conv_transpose2d(g, self.second, padding=1)
+        return g + F.conv_transpose2d(inner, self.first, padding=1)
+
+
+class Scale(nn.Module):
+    """The residual blocks of one scale, around all coarser scales.
+
+    Args:
+        widths: feature maps at this scale and the coarser ones.
+        blocks: residual blocks at this scale and the coarser ones.
+        knots: number of noise knots.
+    """
+
+    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], knots: int) -> None:
+        super().__init__()
+        width = widths[0]
+        self.before = nn.ModuleList(ResidualBlock(width, knots) for _ in range(blocks[0]))
+        self.coarser: Scale | None = None
+        if len(widths) > 1:
+            self.coarser = Scale(widths[1:], blocks[1:], knots)
+            self.down = nn.Parameter(torch.randn(widths[1], width, 2, 2) / math.sqrt(4 * width))
+            self.up = nn.Parameter(0.5 * torch.randn(widths[1], width, 2, 2) / math.sqrt(widths[1]))
+            self.after = nn.ModuleList(ResidualBlock(width, knots) for _ in range(blocks[0]))
+
+    @property
+    def radius(self) -> int:
+        """How many cells of this scale away an input can change an output."""
+        own = 2 * len(self.before)
+        if self.coarser is None:
+            return own
+        # A cell and the coarser one that contains it lie up to one coarse cell, two fine ones, apart.
+        return 2 * own + 2 * self.coarser.radius + 2
+
+    def forward(self, h: Tensor, knots: Tensor, slopes: list[Tensor]) -> Tensor:
+        """Return the features after this scale; arguments as for `ResidualBlock.forward`."""
+        for block in self.before:
+            h = block(h, knots, slopes)
+        if self.coarser is None:
+            return h
+        coarse = self.coarser(F.conv2d(h, self.down, stride=2), knots, slopes)
+        h = h + F.conv_transpose2d(coarse, self.up, stride=2)
+        for block in self.after:
+            h = block(h, knots, slopes)
+        return h
+
+    def adjoint(self, g: Tensor, slopes: list[Tensor]) -> Tensor:
+        """Apply the transposed Jacobian of `forward` to ``g``; see `ResidualBlock.adjoint`."""
+        if self.coarser is not None:
+            for block in reversed(self.after):
+                g = block.adjoint(g, slopes)
+            coarse = self.coarser.adjoint(F.conv2d(g, self.up, stride=2), slopes)
+            g = g + F.conv_transpose2d(coarse, self.down, stride=2)
+        for block in reversed(self.before):
+            g = block.adjoint(g, slopes)
+        return g
+
+
+class DeepPotential(GradientNetwork):
+    """A gradient network with an explicit, deep energy; conditional on the noise level.
+
+    Args:
+        config: the architecture.
+    """
+
+    monotone = False
+    channels: int
+
+    def __init__(self, config: DeepPotentialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = config.channels
+        self.knots = NoiseKnots(config.noise_levels)
+        width = config.widths[0]
+        self.filters = nn.Parameter(
+            torch.randn(width, config.channels, TAPS, TAPS) / (TAPS * math.sqrt(config.channels))
+        )
+        self.scales = Scale(config.widths, config.blocks, len(self.knots))
+        self.last = nn.Parameter(0.5 * torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
+
+    @property
+    def cell(self) -> int:
+        """Pixels a side of a cell of the coarsest scale: tiles and extended images are whole numbers of cells."""
+        return STRIDE * 2 ** (len(self.config.widths) - 1)
+
+    @property
+    def radius(self) -> int:
+        """How many pixels away an input can change an output: the reach of the forward pass and of its adjoint."""
+        return 2 * (TAPS // 2 + STRIDE * (self.scales.radius + 1))
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``D(x)``; see `GradientNetwork.forward`."""
+        return self.envelope_and_gradient(x, sigma)[1]
+
+    def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``|x|^2/2 - R(x)`` of each image, ``(B,)``."""
+        return image_sum(x * x) / 2 - self.envelope_and_gradient(x, sigma)[0]
+
+    def lipschitz_bound(self) -> float:
+        """Return infinity: the curvature of the energy is not bounded by construction."""
+        return math.inf
+
+    def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the energy ``R(x)``, ``(B,)``, and ``D(x)``.
+
+        Large images are cut into tiles, each with a halo of `radius`, which gives the same result as one piece.
+        """
+        rows, columns = (self._extended(length, x.device) for length in x.shape[-2:])
+        extended = x.index_select(-2, rows).index_select(-1, columns)
+        cells = ((rows.numel() - 2 * MARGIN) // self.cell, (columns.numel() - 2 * MARGIN) // self.cell)
+        whole = Tile(0, cells[0], 0, cells[1])
+        halo = -(-self.radius // self.cell)
+        energy, gradient = image_sum(torch.zeros_like(x)), torch.empty_like(extended)
+        for tile in tiles(cells, max(1, TILE // self.cell)):
+            grown = tile.within(cells, halo)
+            share, piece = self.inside(
+                self._with_margins(grown, grown).of(extended), sigma, tile.relative_to(grown)
+            )
+            energy = energy + share
+            kept = self._with_margins(tile, whole)
+            kept.of(gradient)[...] = kept.relative_to(self._with_margins(grown, grown)).of(piece)
+        return energy, x - self._folded(gradient, rows, columns, x)
+
+    def inside(self, extended: Tensor, sigma: Tensor, counted: Tile | None = None) -> tuple[Tensor, Tensor]:
+        """Return the energy and its gradient in one piece.
+
+        Args:
+            extended: images ``(B, channels, H + 2 MARGIN, W + 2 MARGIN)`` with a margin of `MARGIN` pixels, where ``H``
+                and ``W`` are multiples of `cell`.
+            sigma: noise levels, ``(1,)`` or ``(B,)``.
+            counted: the rectangle, in cells, whose energy counts; all if not given.
+
+        Returns:
+            The energy, ``(B,)`` in double precision, and its gradient in the shape of ``extended``.
+        """
+        level = sigma.clamp_min(SIGMA_FLOOR)
+        knots = self.knots.coordinates(level)
+        filters = self.filters - self.filters.mean(dim=(2, 3), keepdim=True)
+        unit = per_image(level, extended)
+        with _full_precision(extended):
+            # Channels last: convolutions on a CPU are twice as fast.
+            units = (extended / unit).contiguous(memory_format=torch.channels_last)
+            h = F.conv2d(units, filters, stride=STRIDE)
+        slopes: list[Tensor] = []
+        r = F.conv2d(self.scales(h, knots, slopes), self.last, padding=1)
+        g = self.scales.adjoint(F.conv_transpose2d(r, self.last, padding=1), slopes)
+        with _full_precision(extended):
+            gradient = unit * F.conv_transpose2d(g.to(extended.dtype), filters, stride=STRIDE)
+        if counted is not None:
+            each = self.cell // STRIDE
+            r = Tile(*(each * edge for edge in counted)).of(r)
+        energy = image_sum(r.square()) / 2
+        return level.to(energy).square() * energy, gradient
+
+    def _extended(self, length: int, device: torch.device) -> Tensor:
+        """Index the pixels of a line of whole cells with a margin, continued by half-sample symmetry."""
+        period = torch.full((1,), 2 * length, dtype=torch.long, device=device)
+        whole = (length + self.cell - 1) // self.cell * self.cell
+        position = torch.arange(-MARGIN, whole + MARGIN, device=device) % period
+        return torch.minimum(position, period - 1 - position)
+
+    def _with_margins(self, tile: Tile, outermost: Tile) -> Tile:
+        """Return a tile, given in cells, in pixels of the extended image.
+
+        It includes the margin on those sides where it lies at the edge of ``outermost``.
+        """
+        top, bottom, left, right = (self.cell * edge + MARGIN for edge in tile)
+        return Tile(
+            top - MARGIN * (tile.top == outermost.top),
+            bottom + MARGIN * (tile.bottom == outermost.bottom),
+            left - MARGIN * (tile.left == outermost.left),
+            right + MARGIN * (tile.right == outermost.right),
+        )
+
+    @staticmethod
+    def _folded(gradient: Tensor, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
+        """Apply ``E^T``: add what the extension repeated back to the pixels that it came from."""
+        batch, channels, height, width = like.shape
+        tall = gradient.new_zeros(batch, channels, gradient.shape[-2], width).index_add(-1, columns, gradient)
+        return gradient.new_zeros(batch, channels, height, width).index_add(-2, rows, tall)
+
+
+@contextmanager
+def _full_precision(x: Tensor) -> Iterator[None]:
+    """Leave automatic mixed precision: next to an edge, noise is below the digits of bfloat16."""
+    if not torch.is_autocast_enabled(x.device.type):
+        yield
+        return
+    with torch.autocast(x.device.type, enabled=False):
+        yield

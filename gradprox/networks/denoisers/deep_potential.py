@@ -16,6 +16,7 @@ of the noise level, and its first filters have no mean, so that ``D(x + c) = D(x
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from torch.nn import functional as F
 
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
+from gradprox.networks.borders import mirrored_indices
 from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots
 from gradprox.networks.tiling import Tile, tiles
 
@@ -87,7 +89,7 @@ class DeepPotentialConfig(BaseModel):
 class ResidualBlock(nn.Module):
     """``h + K2 a(K1 h + b)``, where the bias ``b`` follows the noise level.
 
-    The slope of the activation is ``a'(z) = clamp(z, LEAST_SLOPE, 1)``. So ``a`` is piecewise quadratic with a continuous
+    The activation has the slope ``a'(z) = clamp(z, LEAST_SLOPE, 1)``. So ``a`` is piecewise quadratic with a continuous
     derivative, and ``grad R`` is locally Lipschitz continuous, which line searches need.
     """
 
@@ -181,6 +183,8 @@ class DeepPotential(GradientNetwork):
 
     monotone = False
     channels: int
+    # Whether images are taken whole instead of in tiles.
+    whole = False
 
     def __init__(self, config: DeepPotentialConfig) -> None:
         super().__init__()
@@ -216,13 +220,22 @@ class DeepPotential(GradientNetwork):
         """Return infinity: the curvature of the energy is not bounded by construction."""
         return math.inf
 
+    def export_form(self) -> DeepPotential:
+        """See `GradientNetwork.export_form`."""
+        form = copy.copy(self)
+        form.whole = True
+        return form
+
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return the energy ``R(x)``, ``(B,)``, and ``D(x)``.
 
         Large images are cut into tiles, each with a halo of `radius`, which gives the same result as one piece.
         """
-        rows, columns = (self._extended(length, x.device) for length in x.shape[-2:])
+        rows, columns = (self._sources(length, x.device) for length in x.shape[-2:])
         extended = x.index_select(-2, rows).index_select(-1, columns)
+        if self.whole:
+            energy, gradient = self.inside(extended, sigma)
+            return energy, x - self._folded(gradient, rows, columns, x)
         cells = ((rows.numel() - 2 * MARGIN) // self.cell, (columns.numel() - 2 * MARGIN) // self.cell)
         whole = Tile(0, cells[0], 0, cells[1])
         halo = -(-self.radius // self.cell)
@@ -268,12 +281,10 @@ class DeepPotential(GradientNetwork):
         energy = image_sum(r.square()) / 2
         return level.to(energy).square() * energy, gradient
 
-    def _extended(self, length: int, device: torch.device) -> Tensor:
-        """Index the pixels of a line of whole cells with a margin, continued by half-sample symmetry."""
-        period = torch.full((1,), 2 * length, dtype=torch.long, device=device)
-        whole = (length + self.cell - 1) // self.cell * self.cell
-        position = torch.arange(-MARGIN, whole + MARGIN, device=device) % period
-        return torch.minimum(position, period - 1 - position)
+    def _sources(self, length: int, device: torch.device) -> Tensor:
+        """Return the pixel that each position of a line repeats: whole cells with a margin, mirrored at the ends."""
+        beyond = -length % self.cell
+        return mirrored_indices(length, MARGIN, beyond + MARGIN, device)
 
     def _with_margins(self, tile: Tile, outermost: Tile) -> Tile:
         """Return a tile, given in cells, in pixels of the extended image.

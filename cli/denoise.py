@@ -43,7 +43,7 @@ class Denoising:
             raise InputError(
                 "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
             )
-        priors = options.Priors(self.model, repeated=False)
+        priors = options.Priors(self.model, for_solver=False)
 
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:

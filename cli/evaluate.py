@@ -84,7 +84,7 @@ class Scoring:
             self.data,
             trials,
             task=self.task,
-            model=self.model.name or default_model(3 if self.color else 1, repeated=algorithm is not None),
+            model=self.model.name or default_model(3 if self.color else 1, for_solver=algorithm is not None),
             settings=settings,
             color=self.color,
             clip=self.clip,
@@ -116,7 +116,7 @@ def denoise(
     """
     level = options.parse_level(noise)
     choice = options.ModelChoice(model, device, provider, allow_fallback)
-    priors = options.Priors(choice, repeated=False)
+    priors = options.Priors(choice, for_solver=False)
 
     import torch
 

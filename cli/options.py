@@ -301,7 +301,7 @@ class Priors:
 
     Args:
         choice: the options.
-        repeated: whether solvers run it, again and again: the defaults are then fast models, and objectives are
+        for_solver: whether solvers call it in every iteration: the defaults are then fast models, and objectives are
             computed, not ``D(y, sigma)`` alone (``potential`` of `gradprox.export.load_prior`).
 
     Attributes:
@@ -311,11 +311,11 @@ class Priors:
         InputError: there is no such model, device or provider.
     """
 
-    def __init__(self, choice: ModelChoice, *, repeated: bool = True) -> None:
+    def __init__(self, choice: ModelChoice, *, for_solver: bool = True) -> None:
         choice.check()
         self.device = resolve_device(choice.device)
-        self._load = functools.partial(choice.load, device=self.device, potential=repeated)
-        self._repeated = repeated
+        self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
+        self._for_solver = for_solver
         self._named = None if choice.name is None else self._load(choice.name)
         self._defaults: dict[int, LearnedProx] = {}
 
@@ -329,7 +329,7 @@ class Priors:
 
         if self._named is None:
             if channels not in self._defaults:
-                self._defaults[channels] = self._load(default_model(channels, repeated=self._repeated))
+                self._defaults[channels] = self._load(default_model(channels, for_solver=self._for_solver))
             return self._defaults[channels]
         taken = self._named.network.channels
         if taken not in (None, 1, channels):

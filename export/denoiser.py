@@ -82,8 +82,8 @@ def export_denoiser(
         OSError: the file cannot be written.
 
     Example:
-        >>> from gradprox.networks import IdentityPathConfig
-        >>> small = LearnedProx(IdentityPath(IdentityPathConfig(form="ridge", kernel_size=2, components=1)))
+        >>> from gradprox.networks import IdentityPathConfig, RidgeConfig
+        >>> small = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=2, shrinkage=RidgeConfig(terms=1))))
         >>> report = export_denoiser(small, "denoiser.onnx")
         >>> Path("denoiser.onnx").exists()
         True

@@ -30,9 +30,18 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def random_identity_path(form: str = "energy-gated", spread: float = 0.5, **config: object) -> IdentityPath:
+def identity_path_config(kind: str = "energy-gated", **settings: object) -> IdentityPathConfig:
+    """Return a small architecture; settings are those of the network, or of its shrinkage."""
+    outer = {name: settings.pop(name) for name in settings.keys() & IdentityPathConfig.model_fields.keys()}
+    window = {"window": 3} if kind == "energy-gated" else {}
+    return IdentityPathConfig.model_validate(
+        {"kernel_size": 4} | outer | {"shrinkage": {"kind": kind} | window | settings}
+    )
+
+
+def random_identity_path(kind: str = "energy-gated", spread: float = 0.5, **settings: object) -> IdentityPath:
     """Return a float64 network whose every weight is off its start by ``spread`` standard deviations."""
-    network = IdentityPath(IdentityPathConfig(form=form, **{"kernel_size": 4, "window": 3} | config)).double()
+    network = IdentityPath(identity_path_config(kind, **settings)).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += spread * torch.randn_like(parameter)

@@ -10,9 +10,12 @@ Both build on the modules of this folder: `borders` (extension beyond the frame 
 """
 
 from gradprox.networks.base import GradientNetwork
+from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
 from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConfig
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
-from gradprox.networks.denoisers.mixture import MixtureLevel
+from gradprox.networks.denoisers.mixture import MixtureConfig
+from gradprox.networks.denoisers.mixture_levels import MixtureLevel
+from gradprox.networks.denoisers.ridge import RidgeConfig
 from gradprox.networks.family.activation import Activation
 from gradprox.networks.family.analysis import AnalysisOperator, Dense
 from gradprox.networks.family.blind import BlindGradientNetwork
@@ -54,6 +57,7 @@ __all__ = [
     "Cubic",
     "Dense",
     "Elementwise",
+    "EnergyGatedConfig",
     "Equilibrium",
     "EquilibriumConfig",
     "GradNetC",
@@ -65,11 +69,13 @@ __all__ = [
     "LinearSpline",
     "MGradNetC",
     "MGradNetM",
+    "MixtureConfig",
     "MixtureLevel",
     "ModuleStack",
     "OuterDerivative",
     "RadialStretch",
     "RationalGating",
+    "RidgeConfig",
     "Sigmoid",
     "SigmoidOuterDerivative",
     "SmoothedNorm",

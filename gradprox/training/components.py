@@ -1,8 +1,8 @@
-"""Hypotheses to start a mixture from: those that explain the training images best, by expectation maximization.
+"""The mixture components that a training starts from, fitted to the training images by expectation maximization.
 
-Coefficients of random places of images with noise are taken for draws from a mixture of Gaussians without mean, whose
-variances, noise included, and probabilities are estimated (Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1977).
-A hypothesis and its mirror image share them.
+Filter coefficients at random positions of noisy images are modeled as draws from a mixture of Gaussians of mean zero.
+Expectation maximization estimates the variances of the components, noise included, and their probabilities (Dempster,
+Laird and Rubin, J. R. Stat. Soc. B 39, 1977). A component and its mirror image share their parameters.
 """
 
 from __future__ import annotations
@@ -14,50 +14,54 @@ import torch
 from torch import Tensor
 
 from gradprox.networks import IdentityPath
-from gradprox.networks.denoisers.mixture import MixtureShrinkage
+from gradprox.networks.denoisers.mixture import HierarchicalMixture
 
-# At this noise level, in the middle of those that networks are trained for, on the scale of images in [0, 1].
+# Noise level of the fit, on the scale of images in [0, 1]: in the middle of those that networks are trained for.
 NOISE = 15 / 255
-PLACES = 100_000
+SAMPLES = 100_000
 ROUNDS = 20
-# Standard deviation that is left to coefficients which the noise hides.
+# Samples that are processed at once, to bound memory.
+CHUNK = 20_000
+# Weight of a few samples of pure noise that every component gets: one that no sample belongs to stays finite.
+NOISE_SAMPLES = 5
+# Standard deviation given to coefficients that the noise hides.
 LEAST_DEVIATION = 0.5 / 255
+LEAST_PROBABILITY = 1e-6
 
 
 @torch.no_grad()
-def fit_hypotheses(network: IdentityPath, images: Sequence[Tensor], seed: int) -> None:
-    """Set the hypotheses of a mixture's lowest level.
+def fit_components(network: IdentityPath, images: Sequence[Tensor], seed: int) -> None:
+    """Set the mixture components of a network.
 
     Args:
-        network: of the mixture form; its filters are used as they are.
-        images: ``(C, H, W)`` of 8 bits, of the network's channels.
-        seed: of noise and places.
+        network: its shrinkage is a mixture; its filters are used as they are.
+        images: ``(C, H, W)`` of 8 bits, with the network's channels.
+        seed: of noise and positions.
     """
     shrinkage = network.shrinkage
-    assert isinstance(shrinkage, MixtureShrinkage)  # noqa: S101  what the form says
+    assert isinstance(shrinkage, HierarchicalMixture)  # noqa: S101  the caller's duty
     energies = _coefficients(network, images, seed).square()
     variances = _first_guess(energies, shrinkage)
-    log_chances = torch.full((len(variances[0]),), -math.log(2 * len(variances[0])))
+    log_probabilities = torch.full((len(variances[0]),), -math.log(2 * len(variances[0])))
     for _ in range(ROUNDS):
-        rows = shrinkage.mirrored(variances[None], shrinkage.planes)[0]
+        rows = shrinkage.mirrored(variances[None])[0]
         total, count = torch.zeros_like(rows), torch.zeros(len(rows))
-        for part in energies.split(20_000):
-            scores = log_chances.repeat(2) - (part @ (1 / rows).T + rows.log().sum(dim=1)) / 2
-            shares = scores.softmax(dim=1)
-            total += shares.T @ part
-            count += shares.sum(dim=0)
+        for part in energies.split(CHUNK):
+            scores = log_probabilities.repeat(2) - (part @ (1 / rows).T + rows.log().sum(dim=1)) / 2
+            posterior = scores.softmax(dim=1)
+            total += posterior.T @ part
+            count += posterior.sum(dim=0)
         count = count.view(2, -1).sum(dim=0)
-        # A few coefficients of noise alone keep what explains nothing from dividing by zero.
-        variances = (shrinkage.folded(total) + 5 * NOISE**2) / (count[:, None] + 5)
-        log_chances = (count / count.sum() / 2).clamp_min(1e-6).log()
-    shrinkage.log_variances.copy_((variances - NOISE**2).clamp_min(LEAST_DEVIATION**2).log())
-    shrinkage.offsets.copy_(log_chances.expand_as(shrinkage.offsets))
+        variances = shrinkage.folded(total) + NOISE_SAMPLES * NOISE**2
+        variances = variances / (count[:, None] + NOISE_SAMPLES)
+        log_probabilities = (count / count.sum() / 2).clamp_min(LEAST_PROBABILITY).log()
+    shrinkage.fit((variances - NOISE**2).clamp_min(LEAST_DEVIATION**2), log_probabilities)
 
 
 def _coefficients(network: IdentityPath, images: Sequence[Tensor], seed: int) -> Tensor:
-    """Return coefficients of random places, ``(N, C)``, scaled so that noise has the level `NOISE` in them."""
+    """Return coefficients at random positions, ``(N, C)``, scaled so that noise has the level `NOISE` in them."""
     generator = torch.Generator().manual_seed(seed)
-    filters, each = network.bank.filters(), math.ceil(PLACES / len(images))
+    filters, each = network.bank.filters(), math.ceil(SAMPLES / len(images))
     drawn = []
     for image in images:
         clean = image[None].float() / 255
@@ -67,10 +71,10 @@ def _coefficients(network: IdentityPath, images: Sequence[Tensor], seed: int) ->
     return torch.cat(drawn) / network.shrinkage.noise_gain
 
 
-def _first_guess(energies: Tensor, shrinkage: MixtureShrinkage) -> Tensor:
-    """Return variances, ``(2, K, pairs)``, of hypotheses from low to high contrast.
+def _first_guess(energies: Tensor, shrinkage: HierarchicalMixture) -> Tensor:
+    """Return first variances, ``(2, K, pairs)``, of components ordered from low to high contrast.
 
-    Each is halfway between a few places of that contrast and the average texture.
+    Each is the mean of two: that of eight samples of its contrast, and the average texture scaled to that contrast.
     """
     _, count, _ = shrinkage.log_variances.shape
     contrast = energies.mean(dim=1)

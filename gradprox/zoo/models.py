@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 STRONGEST = {1: "gray", 3: "color"}
-# What solvers repeat: the strongest models gain them little, and take ten times as long (docs/architectures.md).
-REPEATED = {1: "gray-fast", 3: "color-fast"}
+# A solver calls its model in every iteration. There the strongest models gain little and take ten times as long.
+FOR_SOLVER = {1: "gray-fast", 3: "color-fast"}
 
 
 class Card(BaseModel):
@@ -60,14 +60,14 @@ def model_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
-def default_model(channels: int, *, repeated: bool = False) -> str:
-    """Return the name of the shipped model for images of so many channels.
+def default_model(channels: int, *, for_solver: bool = False) -> str:
+    """Return the name of the model that is used for images of so many channels, if none is named.
 
     Args:
         channels: 1 or 3.
-        repeated: whether a solver runs it again and again: then a fast one, else the strongest.
+        for_solver: whether a solver calls the model in every iteration: then a fast one, else the strongest.
     """
-    return (REPEATED if repeated else STRONGEST)[channels]
+    return (FOR_SOLVER if for_solver else STRONGEST)[channels]
 
 
 def recipe_path(name: str) -> Path:

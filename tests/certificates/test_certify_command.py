@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from gradprox.cli.app import app
 from gradprox.errors import InputError
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.priors import save_network
 
-CONFIG = IdentityPathConfig(kernel_size=4, window=3, components=1)
+CONFIG = IdentityPathConfig(kernel_size=4, shrinkage=EnergyGatedConfig(window=3, terms=1))
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig, MixtureConfig, MixtureLevel
 from gradprox.priors import LearnedProx
 
-SMALL = IdentityPathConfig(kernel_size=4, window=3, noise_levels=(1 / 255, 10 / 255, 50 / 255))
+SMALL = IdentityPathConfig(
+    kernel_size=4, shrinkage=EnergyGatedConfig(window=3), noise_levels=(1 / 255, 10 / 255, 50 / 255)
+)
 
 MIXTURE = SMALL.model_copy(
     update={
-        "form": "mixture",
-        "hypotheses": 5,
-        "levels": (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2)),
+        "shrinkage": MixtureConfig(
+            components=5,
+            levels=(MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2)),
+        )
     }
 )
 

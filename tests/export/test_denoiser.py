@@ -16,7 +16,7 @@ import gradprox
 from gradprox.errors import InputError
 from gradprox.export import Report, export_denoiser
 from gradprox.export.runtime import OnnxDenoiser, container
-from gradprox.networks import IdentityPathConfig
+from gradprox.networks import IdentityPathConfig, RidgeConfig
 from gradprox.priors import LearnedProx
 from tests.export.small_networks import MIXTURE, SMALL, perturbed
 
@@ -86,17 +86,17 @@ def test_exporting_leaves_the_model_alone(prior: LearnedProx, exported: tuple[Pa
 
 
 def test_the_ridge_form_and_a_double_model(tmp_path: Path) -> None:
-    ridge = perturbed(SMALL.model_copy(update={"form": "ridge"}))
+    ridge = perturbed(SMALL.model_copy(update={"shrinkage": RidgeConfig()}))
     report = export_denoiser(LearnedProx(ridge.network.double(), "ridge"), tmp_path / "ridge.onnx")
     assert report.error <= 2e-6
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_mixture_form_with_its_potential(tmp_path: Path, channels: int) -> None:
+def test_the_mixture_with_its_potential(tmp_path: Path, channels: int) -> None:
     mixture = perturbed(MIXTURE.model_copy(update={"channels": channels}))
     # Probabilities far below rounding: the least that is added to them must not be taken for nothing.
-    for priors in mixture.network.shrinkage.priors:
-        priors *= 15
+    for level in mixture.network.shrinkage.levels:
+        level.probability_logits *= 15
     report = export_denoiser(mixture, tmp_path / "mixture.onnx", potential=True)
     assert report.error <= 2e-6
     assert report.potential_error is not None

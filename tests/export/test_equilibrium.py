@@ -17,7 +17,7 @@ from onnx import ModelProto, helper, numpy_helper
 from gradprox import InputError, load_model
 from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
 from gradprox.export.runtime import OnnxDenoiser, container
-from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPathConfig
+from gradprox.networks import EnergyGatedConfig, Equilibrium, EquilibriumConfig, IdentityPathConfig
 from gradprox.networks.denoisers.equilibrium import root_mean_square
 from gradprox.physics import SymmetricBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
@@ -26,8 +26,13 @@ from tests.export.tampering import followed_by, say, tampered
 
 
 def equilibrium(*, start: bool = True, channels: int = 1) -> LearnedProx:
-    inner = IdentityPathConfig(kernel_size=4, window=3, components=2, channels=channels)
-    config = EquilibriumConfig(kind="equilibrium", regularizer=inner, start=inner if start else None)
+    inner, first = (
+        IdentityPathConfig(
+            kernel_size=4, channels=channels, shrinkage=EnergyGatedConfig(window=3, gate_kind=gate_kind)
+        )
+        for gate_kind in ("firm", "ramp")
+    )
+    config = EquilibriumConfig(kind="equilibrium", regularizer=inner, start=first if start else None)
     network = Equilibrium(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for weight in network.parameters():

@@ -19,7 +19,7 @@ import torch
 from packaging.requirements import Requirement
 
 from gradprox.export import export_denoiser
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import IdentityPath, IdentityPathConfig, RidgeConfig
 from gradprox.priors import LearnedProx
 from gradprox.zoo import model_names
 from tests.printed import ROOT
@@ -105,7 +105,7 @@ def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distribution
     subprocess.run([sys.executable, "-m", "pip", "install", *options, wheel], check=True)
     assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) <= 200e6
 
-    small = IdentityPath(IdentityPathConfig(form="ridge", kernel_size=2, components=1))
+    small = IdentityPath(IdentityPathConfig(kernel_size=2, shrinkage=RidgeConfig(terms=1)))
     export_denoiser(LearnedProx(small), tmp_path / "denoiser.onnx")
     noisy = np.random.default_rng(0).random((20, 30), dtype=np.float32)
     np.save(tmp_path / "noisy.npy", noisy)

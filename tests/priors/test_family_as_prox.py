@@ -46,7 +46,7 @@ def test_a_network_that_is_not_monotone_is_no_prox():
 
 def test_identity_path_still_conditions_on_the_noise_level():
     torch.manual_seed(0)
-    operator = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4, window=3))).double()
+    operator = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4))).double()
     levels = torch.tensor([0.05, 0.2], dtype=torch.float64)
     alone = torch.cat([operator(Y[i : i + 1], float(levels[i])) for i in range(2)])
     torch.testing.assert_close(operator(Y, levels), alone, rtol=1e-10, atol=1e-12)

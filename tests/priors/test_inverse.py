@@ -31,7 +31,7 @@ def convolutional():
 
 def identity_path():
     torch.manual_seed(0)
-    return LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4, window=3))).double()
+    return LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4))).double()
 
 
 @pytest.mark.parametrize("build", [convolutional, identity_path])

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPathConfig
+from gradprox.networks import EnergyGatedConfig, IdentityPathConfig
 from gradprox.priors import load_network, save_network
 from gradprox.priors.model_file import FORMAT
 
@@ -25,7 +25,7 @@ def model_file(tmp_path, make_network):
 
 
 def test_a_network_comes_back_bit_for_bit(tmp_path, make_network):
-    network = make_network("ridge", components=3).float()
+    network = make_network("ridge", terms=3).float()
     save_network(network, tmp_path / "m.safetensors")
     again = load_network(tmp_path / "m.safetensors")
     assert again.config == network.config
@@ -75,7 +75,7 @@ def test_a_pickle_is_refused_and_not_opened(tmp_path):
         ({"format": FORMAT, "network": '{"kernel_size": 31}'}, "kernel_size"),
         ({"format": FORMAT, "network": '{"kernel_size": 4}'}, "do not fit"),
         ({"format": FORMAT, "network": '{"noise_levels": [0.2, 0.1]}'}, "noise"),
-        ({"format": FORMAT, "network": '{"window": 4}'}, "window"),
+        ({"format": FORMAT, "network": '{"shrinkage": {"kind": "energy-gated", "window": 4}}'}, "window"),
         ({"format": FORMAT, "network": '{"kernel_size": 4, "pairs": 9}'}, "pairs"),
         ({"format": FORMAT, "network": '{"kind": "equilibrium"}'}, "do not fit"),
         ({"format": FORMAT, "network": '{"kind": "nonsense"}'}, "invalid"),
@@ -90,7 +90,11 @@ def test_foreign_files_are_refused(tmp_path, metadata, message):
 
 def test_what_a_file_claims_is_not_built_before_its_weights_are_seen(tmp_path, monkeypatch):
     claim = IdentityPathConfig(
-        kernel_size=32, pairs=512, channels=3, window=31, noise_levels=tuple(range(1, 65))
+        kernel_size=32,
+        pairs=512,
+        channels=3,
+        shrinkage=EnergyGatedConfig(window=31),
+        noise_levels=tuple(range(1, 65)),
     )
     save_file(
         {"w": torch.zeros(3)},

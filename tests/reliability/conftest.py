@@ -15,11 +15,11 @@ from PIL import Image
 
 from gradprox.cli.app import main
 from gradprox.images import EXAMPLE_IMAGE
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.priors import save_network
 from tests.reliability.processes import PRELOADED, command
 
-TINY = IdentityPathConfig(kernel_size=4, window=3, components=1)
+TINY = IdentityPathConfig(kernel_size=4, shrinkage=EnergyGatedConfig(window=3, terms=1))
 
 
 @pytest.fixture

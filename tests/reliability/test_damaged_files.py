@@ -33,8 +33,11 @@ checkpoint_every = 5
 
 [network]
 kernel_size = 4
+
+[network.shrinkage]
+kind = "energy-gated"
 window = 3
-components = 1
+terms = 1
 """
 
 

@@ -66,8 +66,8 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     torch.manual_seed(seed)
     draw = random.Random(seed)  # noqa: S311
     size = (draw.randint(4, 12), draw.randint(4, 12))
-    form = draw.choice(["ridge", "energy-gated"])
-    prox = LearnedProx(make_network(form, draw.choice([0.0, 0.3, 1.0, 3.0])))
+    kind = draw.choice(["ridge", "energy-gated"])
+    prox = LearnedProx(make_network(kind, draw.choice([0.0, 0.3, 1.0, 3.0])))
     physics = random_physics(draw, size)
     x = torch.rand(1, 1, *size, dtype=torch.float64)
     y = physics.A(x)

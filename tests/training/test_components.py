@@ -1,4 +1,4 @@
-"""The hypotheses that a mixture starts from explain the images they were fitted to."""
+"""The mixture components that a training starts from explain the images they were fitted to."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
+from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureConfig, MixtureLevel
 from gradprox.priors import save_network
-from gradprox.training import hypotheses, initial, train
+from gradprox.training import components, initial, train
 from tests.training.tiny import NETWORK, RECIPE
 
 MIXTURE = IdentityPathConfig(
-    form="mixture", kernel_size=4, hypotheses=6, levels=(MixtureLevel(classes=2, window=3),)
+    kernel_size=4,
+    shrinkage=MixtureConfig(components=6, levels=(MixtureLevel(classes=2, window=3),)),
 )
 
 
@@ -40,18 +41,18 @@ def test_a_fitted_start_keeps_a_texture_that_a_random_one_does_not(channels):
 
 
 def test_variances_of_known_gaussians_are_found(monkeypatch):
-    # Two textures, of which a pair of hypotheses must find the variances and how common they are.
-    network = IdentityPath(MIXTURE.model_copy(update={"hypotheses": 2, "levels": ()}))
+    # Two textures, of which two components must find the variances and how common they are.
+    network = IdentityPath(MIXTURE.model_copy(update={"shrinkage": MixtureConfig(components=2, levels=())}))
     low, high = torch.full((2, 8), 0.01**2), torch.full((2, 8), 0.2**2)
     high[1] = 0.1**2  # another orientation than its mirror image
-    rows = network.shrinkage.mirrored(torch.stack([low, high], dim=1)[None], 1)[0]
+    rows = network.shrinkage.mirrored(torch.stack([low, high], dim=1)[None])[0]
     chosen = rows[torch.multinomial(torch.tensor([0.3, 0.2, 0.3, 0.2]), 100_000, replacement=True)]
-    noisy = (chosen + hypotheses.NOISE**2).sqrt() * torch.randn(chosen.shape)
-    monkeypatch.setattr(hypotheses, "_coefficients", lambda *_: noisy)
-    hypotheses.fit_hypotheses(network, [], seed=0)
+    noisy = (chosen + components.NOISE**2).sqrt() * torch.randn(chosen.shape)
+    monkeypatch.setattr(components, "_coefficients", lambda *_: noisy)
+    components.fit_components(network, [], seed=0)
     found = network.shrinkage.log_variances.exp()
     torch.testing.assert_close(found[:, 0].mean(), low.mean(), rtol=0.3, atol=0)
-    # It is not said which of a hypothesis and its image is stored.
+    # It is not said which of a component and its mirror image is stored.
     spread = found[:, 1].mean(dim=1).sort().values
     torch.testing.assert_close(spread, torch.tensor([0.1**2, 0.2**2]), rtol=0.05, atol=0)
     chances = network.shrinkage.offsets[0].exp()
@@ -62,11 +63,11 @@ def test_folding_is_the_adjoint_of_mirroring():
     shrinkage = IdentityPath(MIXTURE.model_copy(update={"channels": 3})).shrinkage
     table = torch.randn_like(shrinkage.log_variances)
     rows = torch.randn(12, 48)
-    mirrored = shrinkage.mirrored(table[None], 3)[0]
+    mirrored = shrinkage.mirrored(table[None])[0]
     torch.testing.assert_close((mirrored * rows).sum(), (table * shrinkage.folded(rows)).sum())
 
 
-def test_a_training_takes_filters_of_another_form_or_a_mixture_as_it_is(data, tmp_path):
+def test_a_training_takes_filters_of_another_shrinkage_or_a_mixture_as_it_is(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
     wide = MIXTURE.model_copy(update={"kernel_size": 6, "pairs": 8})
     recipe = RECIPE.model_copy(update={"network": wide, "initial": str(gray)})

@@ -7,11 +7,13 @@ import torch
 from pydantic import ValidationError
 
 from gradprox import InputError, load_model
-from gradprox.networks import Equilibrium, EquilibriumConfig
+from gradprox.networks import EnergyGatedConfig, Equilibrium, EquilibriumConfig
 from gradprox.priors import LearnedProx
 from gradprox.training import Recipe, initial, train
 from gradprox.training.patches import PatchSampler
 from tests.training.tiny import NETWORK, RECIPE
+
+REGULARIZER = NETWORK.model_copy(update={"shrinkage": EnergyGatedConfig(window=3, terms=1, gate_kind="firm")})
 
 
 def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, monkeypatch):
@@ -22,7 +24,7 @@ def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, mo
         return solve(self, x, sigma, *tolerances)
 
     monkeypatch.setattr(Equilibrium, "solve", spy)
-    network = EquilibriumConfig(kind="equilibrium", regularizer=NETWORK)
+    network = EquilibriumConfig(kind="equilibrium", regularizer=REGULARIZER)
     short = RECIPE.model_copy(update={"network": network, "steps": 1, "patch_size": 12})
     train(short, data, tmp_path / "default")
     train(short.model_copy(update={"tolerance": 0.1, "derivative_tolerance": 0.2}), data, tmp_path / "told")
@@ -33,7 +35,7 @@ def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkey
     starts, minimize, solve = [], Equilibrium.minimize, Equilibrium.solve
     recipe = RECIPE.model_copy(
         update={
-            "network": EquilibriumConfig(kind="equilibrium", regularizer=NETWORK),
+            "network": EquilibriumConfig(kind="equilibrium", regularizer=REGULARIZER),
             "steps": 6,
             "patch_size": 12,
             "tolerance": 0.0,
@@ -62,7 +64,13 @@ def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkey
 
 def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
-    inner = NETWORK.model_copy(update={"kernel_size": 6, "window": 1, "components": 2, "pairs": 8})
+    inner = NETWORK.model_copy(
+        update={
+            "kernel_size": 6,
+            "pairs": 8,
+            "shrinkage": EnergyGatedConfig(window=1, terms=2, gate_kind="firm"),
+        }
+    )
     network = EquilibriumConfig(kind="equilibrium", regularizer=inner, start=NETWORK)
     changes = {
         "network": network,

@@ -7,9 +7,15 @@ import torch
 
 from gradprox import InputError, load_model
 from gradprox.networks import IdentityPath
+from gradprox.networks.denoisers import energy_gate
 from gradprox.priors import LearnedProx, save_network
 from gradprox.training import initial, train
 from tests.training.tiny import NETWORK, RECIPE
+
+
+def with_shrinkage(**settings):
+    """Return the tiny network with other settings of its shrinkage."""
+    return NETWORK.model_copy(update={"shrinkage": NETWORK.shrinkage.model_copy(update=settings)})
 
 
 def test_a_color_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
@@ -21,7 +27,7 @@ def test_a_color_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
     image, scale = torch.rand(1, 1, 24, 24), 3**0.5
     expected = load_model(gray)(scale * image, 0.1) / scale
     with monkeypatch.context() as patch:
-        patch.setattr(initial, "OTHER_PLANES", 1e-9)
+        patch.setattr(energy_gate, "OTHER_PLANES", 1e-9)
         start = LearnedProx(initial.initial_network(recipe))(image.expand(-1, 3, -1, -1), 0.1)
     torch.testing.assert_close(start, expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
     model = load_model(train(recipe, data, tmp_path / "color"))
@@ -38,20 +44,18 @@ def test_a_training_keeps_the_gates_that_are_used_most(data, tmp_path):
     with torch.no_grad():
         full.shrinkage.mixing_logits[:, :, unused] = -30
     save_network(full, gray)
-    fewer = NETWORK.model_copy(update={"gates": 7})
+    fewer = with_shrinkage(gates=7)
     recipe = RECIPE.model_copy(update={"network": fewer, "initial": str(gray)})
     # What nobody uses is not missed.
     x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
     torch.testing.assert_close(initial.initial_network(recipe)(x, sigma), full(x, sigma))
     with pytest.raises(InputError, match="another architecture"):
-        initial.initial_network(
-            recipe.model_copy(update={"network": NETWORK.model_copy(update={"gates": 99})})
-        )
+        initial.initial_network(recipe.model_copy(update={"network": with_shrinkage(gates=99)}))
 
 
 def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(data, tmp_path):
     gray = train(RECIPE, data, tmp_path / "gray")
-    convex = NETWORK.model_copy(update={"nonexpansive": True})
+    convex = with_shrinkage(gate_kind="norm")
     start = initial.initial_network(RECIPE.model_copy(update={"network": convex, "initial": str(gray)}))
     fresh, trained = IdentityPath(convex).state_dict(), load_model(gray).network.state_dict()
     for name, table in start.state_dict().items():

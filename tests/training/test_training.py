@@ -110,7 +110,7 @@ def test_two_processes_give_the_weights_of_one(data, tmp_path):
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(
         'name = "tiny"\nsteps = 10\nbatch_size = 4\npatch_size = 16\ncheckpoint_every = 4\n'
-        "[network]\nkernel_size = 4\nwindow = 3\ncomponents = 1\n"
+        "[network]\nkernel_size = 4\n[network.shrinkage]\nkind = 'energy-gated'\nwindow = 3\nterms = 1\n"
     )
     options = ["--recipe", recipe, "--data", data, "--threads", "1", "--device", "cpu", "--quiet"]
     command = ["-m", "gradprox", "train", *map(str, options), "--out"]
@@ -146,7 +146,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(data, tmp_path):
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(
         'name = "tiny"\nsteps = 80\nbatch_size = 2\npatch_size = 16\ncheckpoint_every = 5\n'
-        "[network]\nkernel_size = 4\nwindow = 3\ncomponents = 1\n"
+        "[network]\nkernel_size = 4\n[network.shrinkage]\nkind = 'energy-gated'\nwindow = 3\nterms = 1\n"
     )
 
     def command(out, *more):
@@ -260,7 +260,7 @@ def test_a_factor_of_no_parameter_is_refused(data, tmp_path):
         ('name = "x"', "steps"),
         ('name = "x"\nsteps = 1\nspeed = 3', "speed"),
         ('name = "x"\nsteps = 1\nnoise_range = [0.2, 0.1]', "noise_range"),
-        ('name = "x"\nsteps = 1\n[network]\nwindow = 4', "window"),
+        ('name = "x"\nsteps = 1\n[network.shrinkage]\nkind = "energy-gated"\nwindow = 4', "window"),
         ("\x00\xff", "not a TOML file"),
     ],
 )

@@ -46,8 +46,8 @@ def patch(name):
 
 def test_the_default_models_ship_and_take_the_images():
     for channels in (1, 3):
-        for repeated in (False, True):
-            name = default_model(channels, repeated=repeated)
+        for for_solver in (False, True):
+            name = default_model(channels, for_solver=for_solver)
             assert name in MODELS
             assert load_model(name).network.channels == channels
 

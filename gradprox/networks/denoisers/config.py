@@ -1,4 +1,8 @@
-"""The architectures that restore images, told apart by the ``kind`` of their configuration."""
+"""The architectures of image networks, told apart in files and recipes by the ``kind`` of their configuration.
+
+To add an architecture, write a configuration with its own ``kind`` and a method ``build``, and add both classes to the
+unions below. Files, recipes, training and export then know it.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +14,33 @@ from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConf
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
 
 ImageNetwork = IdentityPath | Equilibrium
+AnyConfig = IdentityPathConfig | EquilibriumConfig
 
 
 def _kind(value: Any) -> str | None:
-    """Return the kind of a configuration; the one-pass form where none is named."""
+    """Return the kind of a configuration; ``"identity-path"`` where none is named."""
     if isinstance(value, BaseModel):
         return getattr(value, "kind", None)
     return value.get("kind", "identity-path") if isinstance(value, dict) else None
 
 
+# The same union as `AnyConfig`, which pydantic reads by its kind.
 ImageNetworkConfig = Annotated[
     Annotated[IdentityPathConfig, Tag("identity-path")] | Annotated[EquilibriumConfig, Tag("equilibrium")],
     Discriminator(_kind),
 ]
 
 
-def read_config(text: str) -> IdentityPathConfig | EquilibriumConfig:
+def read_config(text: str) -> AnyConfig:
     """Read a configuration from JSON.
 
     Raises:
-        pydantic.ValidationError: it is none.
+        pydantic.ValidationError: the text is not the configuration of a network.
     """
-    config: IdentityPathConfig | EquilibriumConfig = TypeAdapter(ImageNetworkConfig).validate_json(text)
+    config: AnyConfig = TypeAdapter(ImageNetworkConfig).validate_json(text)
     return config
 
 
-def build(config: IdentityPathConfig | EquilibriumConfig) -> ImageNetwork:
-    """Return a fresh network."""
-    return Equilibrium(config) if isinstance(config, EquilibriumConfig) else IdentityPath(config)
+def build(config: AnyConfig) -> ImageNetwork:
+    """Return a new network."""
+    return config.build()

@@ -31,9 +31,11 @@ from torch import Tensor
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR
-from gradprox.networks.denoisers.gates import BoundedMixture
+from gradprox.networks.denoisers.energy_gate import EnergyGate, EnergyGatedConfig
+from gradprox.networks.denoisers.gates import FirmGates
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
 from gradprox.networks.denoisers.implicit import InverseHessian, WarmStart, implicit_derivative
+from gradprox.networks.denoisers.ridge import RidgeShrinkage
 
 # What rounding leaves of gradients of terms as large as ``1 + mu`` times the image, in units of the precision.
 ROUNDING = 8
@@ -45,30 +47,30 @@ LINEAR_ROUNDING = 100
 
 
 class EquilibriumConfig(BaseModel):
-    """What, besides its weights, makes an `Equilibrium` network.
+    """The architecture of an `Equilibrium` network: everything but its weights.
 
     Attributes:
         kind: the architecture's name in files.
-        regularizer: the one-pass network that is the gradient step on ``R``; its gates are those of `BoundedMixture`.
-        start: the one-pass network whose result the iterations start from, so that they are fewer; None: they start
+        regularizer: the one-pass network that is a gradient step on ``R``; its shrinkage has firm gates.
+        start: the one-pass network whose result the iterations start from, so that fewer are needed; None: they start
             from the image. It changes the result within the tolerance only.
-        weak_convexity: ``m``, how far from convexity ``mu R`` may go, between 0 and 1.
+        weak_convexity: ``m``, between 0 and 1: ``mu R + m |.|^2/2`` is convex.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["equilibrium"]
-    regularizer: IdentityPathConfig = IdentityPathConfig(window=3, components=3)
+    regularizer: IdentityPathConfig = IdentityPathConfig(
+        shrinkage=EnergyGatedConfig(window=3, terms=3, gate_kind="firm")
+    )
     start: IdentityPathConfig | None = None
     weak_convexity: float = Field(default=0.95, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> EquilibriumConfig:
-        if self.regularizer.nonexpansive:
-            raise ValueError("the regularizer of an equilibrium has gates of its own: leave nonexpansive out")
-        if self.regularizer.form == "mixture":
+        if getattr(self.regularizer.shrinkage, "gate_kind", None) != "firm":
             raise ValueError(
-                "the regularizer of an equilibrium has gates of bounded slope: a mixture has none"
+                "the regularizer of an equilibrium needs gates of bounded slope: set gate_kind to firm"
             )
         if self.start is not None and self.start.channels != self.regularizer.channels:
             raise ValueError("start and regularizer must take the same channels")
@@ -83,6 +85,10 @@ class EquilibriumConfig(BaseModel):
     def noise_levels(self) -> tuple[float, ...]:
         """Return the knots of the regularizer."""
         return self.regularizer.noise_levels
+
+    def build(self) -> Equilibrium:
+        """Return a new network."""
+        return Equilibrium(self)
 
 
 class Descent(NamedTuple):
@@ -132,8 +138,8 @@ class Equilibrium(GradientNetwork):
         super().__init__()
         self.config = config
         self.channels = config.channels
-        self.regularizer = IdentityPath(config.regularizer, BoundedMixture)
-        # Where iterations start changes no derivative: nothing would train it.
+        self.regularizer = IdentityPath(config.regularizer)
+        # The start changes no derivative, so training would not change its weights.
         self.start = None if config.start is None else IdentityPath(config.start).requires_grad_(False)
         self.tolerance = 0.01
 
@@ -147,9 +153,21 @@ class Equilibrium(GradientNetwork):
     def strength(self, sigma: Tensor) -> Tensor:
         """Return ``mu = m / k`` at noise levels, of their shape."""
         shrinkage = self.regularizer.shrinkage
-        gates = shrinkage.gates
-        assert isinstance(gates, BoundedMixture)  # noqa: S101  what this class was built with
-        return self.config.weak_convexity / gates.excess(shrinkage.knots.coordinates(sigma))
+        assert isinstance(shrinkage, RidgeShrinkage | EnergyGate)  # noqa: S101  as the configuration demands
+        assert isinstance(shrinkage.gates, FirmGates)  # noqa: S101
+        return self.config.weak_convexity / shrinkage.gates.excess(shrinkage.knots.coordinates(sigma))
+
+    def take_over(self, trained: IdentityPath) -> None:
+        """Start from a trained one-pass network: it becomes the start, and gives the regularizer filters and coupling.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        if self.start is not None:
+            if trained.config != self.config.start:
+                raise ValueError("it is not the architecture of the start")
+            self.start.load_state_dict(trained.state_dict())
+        self.regularizer.take_over(trained)
 
     def objective(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """Return ``E(x; y)`` of each image, ``(B,)``; all as in `forward`."""

@@ -12,7 +12,7 @@ from gradprox.networks.denoisers.color_planes import from_planes, to_planes
 from gradprox.networks.fourier_bound import fourier_norm_bound
 
 
-def cosine_pairs(kernel_size: int) -> tuple[Tensor, Tensor]:
+def mirrored_cosines(kernel_size: int) -> tuple[Tensor, Tensor]:
     """Rearrange the two-dimensional DCT basis into oriented filters and their parities.
 
     A product of cosines with frequencies ``(2a, 2b)`` plus the one with ``(2a+1, 2b+1)`` is a diagonal wave that
@@ -62,7 +62,7 @@ class MirrorFilterBank(nn.Module):
             raise ValueError(f"kernel_size must be even and at least 2, got {kernel_size}")
         self.kernel_size = kernel_size
         self.planes = planes
-        filters, parities = cosine_pairs(kernel_size)
+        filters, parities = mirrored_cosines(kernel_size)
         if pairs is not None:
             if not 1 <= pairs <= len(filters):
                 raise ValueError(
@@ -101,6 +101,26 @@ class MirrorFilterBank(nn.Module):
     def fold(self) -> None:
         """Compute the filters once and for all: from now on they are a constant, whatever becomes of the weights."""
         self.folded = self.filters().detach()
+
+    def take_over(self, filters: Tensor) -> None:
+        """Start from filters ``(pairs, k, k)``, surrounded by zeros where these are larger.
+
+        The filters may have any norm and mean, as stored weights do.
+
+        Raises:
+            ValueError: their number differs, or they are larger.
+        """
+        wider = self.kernel_size - filters.shape[-1]
+        if len(filters) != self.pairs or wider < 0:
+            raise ValueError(
+                f"{len(filters)} pairs of {filters.shape[-1]}x{filters.shape[-1]} filters do not fit "
+                f"{self.pairs} of {self.kernel_size}x{self.kernel_size}"
+            )
+        with torch.no_grad():
+            if wider:
+                # `filters` subtracts the mean: without doing so first, the surrounding zeros would not stay zeros.
+                filters = filters - filters.mean(dim=(-1, -2), keepdim=True)
+            self.weight.copy_(F.pad(filters, (wider // 2,) * 4))
 
     def analyze(self, x: Tensor, filters: Tensor) -> Tensor:
         """Apply ``W`` where filters fit: ``(B, planes, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""

@@ -1,4 +1,16 @@
-"""Gates: nondecreasing functions of an energy with values in ``[0, 1]``, with their primitives and proven slopes."""
+r"""Gates: nondecreasing functions ``s(t)`` of an energy, with values in ``[0, 1]``, known primitives and proven slopes.
+
+A gate is a weighted sum of terms, ``s(t) = sum_m w_m s_m(t)`` with ``w_m >= 0`` and ``sum_m w_m = 1``. The term ``s_m``
+opens around the energy ``c_m``. Three kinds of term give three kinds of gate:
+
+========  =============================  ==================================================================
+kind      term                           what it makes of a network
+========  =============================  ==================================================================
+``ramp``  ``clip(1/2 + a (t/c - 1))``    monotone; the best denoiser of the three
+``norm``  ``(1 - sqrt(c/t))_+``          nonexpansive as well: the prox of a *convex* function
+``firm``  ``clip(l (1 - sqrt(c/t)))``    monotone, with a slope of at most ``1 + excess``: for `Equilibrium`
+========  =============================  ==================================================================
+"""
 
 from __future__ import annotations
 
@@ -6,303 +18,225 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gradprox.networks.borders import crop
 from gradprox.networks.denoisers.conditioning import NoiseKnots
-from gradprox.networks.denoisers.coupling import average, mix, with_mirrors
-from gradprox.networks.ramps import ramp_primitive
+from gradprox.networks.denoisers.coupling import mix, with_mirrors
+from gradprox.networks.denoisers.gate_terms import FirmTerm, GateTerm, NormTerm, RampTerm
 
-# Of the excess of bounded gates: below, equilibria would take thousands of steps; above, they would do nothing.
+GateKind = Literal["ramp", "norm", "firm"]
+
+# Range of the excess of firm gates. With less, an equilibrium would need thousands of iterations; with more, its
+# regularizer would have next to no effect.
 LOG_EXCESS_RANGE = (math.log(1e-3), math.log(10))
 
 
-class Term(ABC):
-    """One term of a gate, a nondecreasing function of the energy ``t >= 0`` with values in ``[0, 1]``.
+class Gates(nn.Module, ABC):
+    r"""Gates of all channels, conditional on the noise level.
 
-    What its value and its primitive have in common, the argument, is computed once.
-    """
-
-    @abstractmethod
-    def argument(self, t: Tensor) -> Tensor:
-        """Return the argument at energies of shape ``(B, channels, h, w)``."""
-
-    @classmethod
-    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
-        """Return the arguments of terms of this class at averages of energies over windows, as `average` takes them."""
-        averages = average(energy, windows)
-        return [term.argument(averages) for term in terms]
-
-    @abstractmethod
-    def value(self, argument: Tensor) -> Tensor:
-        """Return the term."""
-
-    @abstractmethod
-    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
-        """Return the integral of the term over energies from 0, given its argument and value."""
-
-
-class GateMixture(nn.Module, ABC):
-    r"""Gates ``s(t) = sum_m w_m s_m(t)`` with ``sum_m w_m = 1``; term ``s_m`` opens around the energy ``c_m``.
-
-    Centers, weights and whatever else a term has are per channel and follow the noise level.
+    Centers, weights and the other parameters of a term are stored per channel and per knot of the noise level.
 
     Args:
         knots: number of noise-level knots.
-        pairs: number of mirror pairs of channels, of all planes; both channels of a pair share their gate.
-        components: number ``M`` of terms.
-        planes: color planes.
+        pairs: number of mirrored pairs of channels, over all planes; both channels of a pair share their gate.
+        terms: number of terms of each gate.
+        planes: number of color planes.
     """
 
-    def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
+    def __init__(self, knots: int, pairs: int, terms: int, planes: int = 1) -> None:
         super().__init__()
         self.planes = planes
-        # Pure noise has unit energy: the first gate opens around twice, the last around eight times that.
-        centers = torch.linspace(1, 3, components) if components > 1 else torch.tensor([2.0])
+        # Pure noise has unit energy: the first term opens around twice, the last around eight times that.
+        centers = torch.linspace(1, 3, terms) if terms > 1 else torch.tensor([2.0])
         self.log_centers = nn.Parameter((centers * math.log(2))[:, None].repeat(knots, 1, pairs))
-        self.weight_logits = nn.Parameter(torch.zeros(knots, components, pairs))
+        self.weight_logits = nn.Parameter(torch.zeros(knots, terms, pairs))
 
-    def at(self, coordinates: Tensor) -> Gates:
-        """Return the gates at knot coordinates ``(S, J)``."""
-        return Gates(self._terms(coordinates), self._by_term(self._weights(coordinates)))
+    def at(self, coordinates: Tensor) -> GateSum:
+        """Return the gates at noise levels with knot coordinates ``(S, J)``."""
+        return GateSum(self._terms(coordinates), self._by_term(self._weights(coordinates)))
 
     @abstractmethod
     def slope_bound(self) -> float:
-        """Return a bound, for every noise level, of ``s(t) + 2 t s'(t)``."""
+        """Return a bound of ``s(t) + 2 t s'(t)`` that holds for every noise level."""
+
+    def take_over(self, trained: Gates, copies: int = 1, kept: Tensor | None = None) -> None:
+        """Copy the parameters of trained gates; gates of another kind or number of terms leave these as they are.
+
+        Args:
+            trained: the gates to start from.
+            copies: how many times their gates are repeated, once for each color plane.
+            kept: indices of the repeated gates to copy, ``(pairs,)``; None copies all.
+
+        Raises:
+            ValueError: the number of knots, or of gates, differs.
+        """
+        if type(trained) is not type(self) or trained.log_centers.shape[1] != self.log_centers.shape[1]:
+            return
+        state = trained.state_dict()
+        for name, own in self.state_dict().items():
+            if own.ndim > 1:  # tables of one axis hold for all gates
+                state[name] = state[name].repeat(1, 1, copies)
+                state[name] = state[name] if kept is None else state[name][..., kept]
+            if state[name].shape != own.shape:
+                raise ValueError(f"{name} has the shape {tuple(state[name].shape)}, not {tuple(own.shape)}")
+        self.load_state_dict(state)
 
     @abstractmethod
-    def _terms(self, coordinates: Tensor) -> Sequence[Term]: ...
+    def _terms(self, coordinates: Tensor) -> Sequence[GateTerm]: ...
 
     def _weights(self, coordinates: Tensor) -> Tensor:
         return NoiseKnots.interpolate(self.weight_logits, coordinates).softmax(dim=1)
 
     def _exponentials(self, table: Tensor, coordinates: Tensor) -> list[Tensor]:
-        """Interpolate logarithms; return one ``(S, channels, 1, 1)`` a term."""
+        """Interpolate a table of logarithms; return one ``(S, channels, 1, 1)`` per term."""
         return self._by_term(NoiseKnots.interpolate(table, coordinates).exp())
 
     def _by_term(self, values: Tensor) -> list[Tensor]:
         return list(with_mirrors(values, values, self.planes, dim=2)[..., None, None].unbind(dim=1))
 
 
-class Gates(NamedTuple):
-    """A mixture at given noise levels."""
+class GateSum(NamedTuple):
+    """Gates at given noise levels: weighted sums of terms.
 
-    terms: Sequence[Term]
+    Attributes:
+        terms: the terms, all of one class.
+        weights: the weight of each term, ``(S, channels, 1, 1)``; the weights of a channel sum to 1.
+    """
+
+    terms: Sequence[GateTerm]
     weights: list[Tensor]
 
     def value(self, t: Tensor) -> Tensor:
-        """Return ``s(t)`` in ``[0, 1]`` for energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
-        return self._mixed([term.value(term.argument(t)) for term in self.terms])
+        """Return ``s(t)``, in ``[0, 1]``, at energies ``t >= 0`` of shape ``(B, channels, h, w)``."""
+        return self._weighted([term.value(term.argument(t)) for term in self.terms])
 
     def primitive(self, t: Tensor) -> Tensor:
         """Return ``S(t)``, the integral of the gates from 0 to ``t``."""
         arguments = [term.argument(t) for term in self.terms]
-        return self._mixed(
+        return self._weighted(
             [term.primitive(a, term.value(a)) for term, a in zip(self.terms, arguments, strict=True)]
         )
 
     def at_average(self, energy: Tensor, windows: Tensor) -> Tensor:
-        """Return ``s(A e)``, where ``A`` averages energies over windows.
-
-        With ramps, slopes go into the windows: average, line and clip are one pass of ONNX Runtime, a quarter faster.
-        """
+        """Return ``s(A e)``, where ``A`` averages energies over windows."""
         arguments = self._arguments(energy, windows)
-        return self._mixed(
+        return self._weighted(
             [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
         )
 
     def at_average_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``s(A e)``, and ``S(A e)`` summed over the gates, ``(B, 1, h, w)``.
 
-        The sums are those of places that a window's reach lies inside: where the transposed average of the first is
-        known.
+        The sums are given where the transposed average of ``s(A e)`` is known: windows around these positions lie
+        inside.
         """
         margin = windows.shape[-1] // 2
         arguments = self._arguments(energy, windows)
         values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
         sums = [
-            # The matrix of one row that adds up channels, each with its weight.
+            # A matrix of one row adds up the channels, each with its weight.
             mix(term.primitive(crop(argument, margin), crop(value, margin)), w[..., 0].transpose(1, 2))
             for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
-        return self._mixed(values), functools.reduce(torch.add, sums)
+        return self._weighted(values), functools.reduce(torch.add, sums)
 
     def _arguments(self, energy: Tensor, windows: Tensor) -> list[Tensor]:
         return type(self.terms[0]).arguments_at_average(self.terms, energy, windows)
 
-    def _mixed(self, parts: list[Tensor]) -> Tensor:
-        mixed = parts[0] * self.weights[0]
+    def _weighted(self, parts: list[Tensor]) -> Tensor:
+        total = parts[0] * self.weights[0]
         for part, weight in zip(parts[1:], self.weights[1:], strict=True):
-            mixed = torch.addcmul(mixed, part, weight)
-        return mixed
+            total = torch.addcmul(total, part, weight)
+        return total
 
 
-class RampMixture(GateMixture):
+class RampGates(Gates):
     r"""Gates of terms ``clip(r_m(t), 0, 1)``, ``r_m(t) = 1/2 + a_m (t/c_m - 1)``.
 
-    Each rises linearly around the energy ``c_m``, the more sharply the larger ``a_m``. Sharp gates that close
-    completely separate noise from signal better than smooth ones, and cost no transcendental function.
-    Arguments as for `GateMixture`.
+    A term rises linearly around the energy ``c_m``; a larger ``a_m`` makes it sharper. Sharp gates that close
+    completely separate noise from signal better than smooth ones, and need no transcendental function.
+    The arguments are those of `Gates`.
     """
 
-    def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
-        super().__init__(knots, pairs, components, planes)
-        self.log_sharpness = nn.Parameter(torch.zeros(knots, components, pairs))
+    def __init__(self, knots: int, pairs: int, terms: int, planes: int = 1) -> None:
+        super().__init__(knots, pairs, terms, planes)
+        self.log_sharpness = nn.Parameter(torch.zeros(knots, terms, pairs))
 
-    def _terms(self, coordinates: Tensor) -> Sequence[Term]:
+    def _terms(self, coordinates: Tensor) -> Sequence[GateTerm]:
         centers = self._exponentials(self.log_centers, coordinates)
         sharpness = self._exponentials(self.log_sharpness, coordinates)
-        return [Ramp(a / c, 0.5 - a) for c, a in zip(centers, sharpness, strict=True)]
+        return [RampTerm(a / c, 0.5 - a) for c, a in zip(centers, sharpness, strict=True)]
 
     def slope_bound(self) -> float:
-        """See `GateMixture.slope_bound`.
+        """See `Gates.slope_bound`.
 
-        While a term rises, ``clip(r) + 2 t r'(t) = r + 2 (r - 1/2 + a) <= 2 + 2 a``. The weights sum to one, and
-        between knots the logarithm of ``a`` is interpolated, so its largest value is at a knot.
+        While a term rises, ``clip(r) + 2 t r'(t) = r + 2 (r - 1/2 + a) <= 2 + 2 a``. The weights sum to one. Between
+        knots the logarithm of ``a`` is interpolated, so the largest ``a`` is at a knot.
         """
         return 2 + 2 * math.exp(float(self.log_sharpness.detach().max()))
 
 
-@dataclass(frozen=True)
-class Ramp(Term):
-    """``clip(r, 0, 1)`` with the argument ``r = slope * t + start``; each ``(S, channels, 1, 1)``."""
-
-    slope: Tensor
-    start: Tensor
-
-    def argument(self, t: Tensor) -> Tensor:
-        """See `Term.argument`."""
-        return self.slope * t + self.start
-
-    @classmethod
-    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
-        """See `Term.arguments_at_average`: average and line of each are one convolution."""
-        lines = [term for term in terms if isinstance(term, Ramp)]
-        return [average(energy, line.slope * windows, line.start) for line in lines]
-
-    def value(self, argument: Tensor) -> Tensor:
-        """See `Term.value`."""
-        return argument.clamp(0, 1)
-
-    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
-        """See `Term.primitive`."""
-        at_zero = ramp_primitive(self.start, self.start.clamp(0, 1))
-        return (ramp_primitive(argument, value) - at_zero) / self.slope
-
-
-class NormMixture(GateMixture):
+class NormGates(Gates):
     r"""Gates of terms ``(1 - sqrt(c_m / t))_+``, which shorten the norm ``sqrt(t)`` of a group by ``sqrt(c_m)``.
 
-    ``S(t) = (sqrt(t) - sqrt(c))_+^2``, so ``G`` sums halves of squared distances to balls: the network is
-    nonexpansive. Arguments as for `GateMixture`.
+    ``S(t) = (sqrt(t) - sqrt(c))_+^2``, so ``G`` sums halves of squared distances to balls, and the network is
+    nonexpansive. The arguments are those of `Gates`.
     """
 
-    def _terms(self, coordinates: Tensor) -> Sequence[Term]:
-        return [NormShrinkage(c) for c in self._exponentials(self.log_centers, coordinates)]
+    def _terms(self, coordinates: Tensor) -> Sequence[GateTerm]:
+        return [NormTerm(c) for c in self._exponentials(self.log_centers, coordinates)]
 
     def slope_bound(self) -> float:
-        """See `GateMixture.slope_bound`: ``s + 2 t s' = 1 - sqrt(c/t) + sqrt(c/t) = 1`` where a term is open."""
+        """See `Gates.slope_bound`: where a term is open, ``s + 2 t s' = 1 - sqrt(c/t) + sqrt(c/t) = 1``."""
         return 1.0
 
 
-@dataclass(frozen=True)
-class NormShrinkage(Term):
-    """``(1 - sqrt(c / t))_+`` with the argument ``sqrt(max(t, c))``; ``c`` is ``(S, channels, 1, 1)``."""
-
-    center: Tensor
-
-    def argument(self, t: Tensor) -> Tensor:
-        """See `Term.argument`."""
-        return torch.maximum(t, self.center).sqrt()
-
-    def value(self, argument: Tensor) -> Tensor:
-        """See `Term.value`."""
-        return 1 - self.center.sqrt() / argument
-
-    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Term.primitive`."""
-        return (argument - self.center.sqrt()).square()
-
-
-class BoundedMixture(GateMixture):
+class FirmGates(Gates):
     r"""Gates of terms ``clip(l_m (1 - sqrt(c_m / t)), 0, 1)``, whose slopes ``l_m`` average to ``1 + excess``.
 
-    On the norm ``r = sqrt(t)`` of a group a term acts as ``r s_m``: zero up to ``sqrt(c_m)``, then a line of slope
-    ``l_m``, then ``r`` itself: firm shrinkage (Gao and Bruce, Statist. Sinica 7, 1997), the prox of a minimax-concave
-    penalty, whose Moreau envelope has the derivative ``r (1 - s_m)``. The excess follows the noise level alone, and
-    is kept within ``0.001`` to ``10``. Arguments as for `GateMixture`.
+    A term multiplies a group of norm ``r = sqrt(t)`` by ``s_m``. The product ``r s_m`` is zero up to ``sqrt(c_m)``,
+    then a line of slope ``l_m``, then ``r`` itself. This is firm shrinkage (Gao and Bruce, Statist. Sinica 7, 1997),
+    the prox of a minimax-concave penalty, whose Moreau envelope has the derivative ``r (1 - s_m)``. The excess depends
+    on the noise level only, and stays within ``0.001`` to ``10``. The arguments are those of `Gates`.
     """
 
-    def __init__(self, knots: int, pairs: int, components: int, planes: int = 1) -> None:
-        super().__init__(knots, pairs, components, planes)
-        # Gates see energies of restored images, far below those of noise.
-        roots = torch.linspace(0.12, 0.3, components) if components > 1 else torch.tensor([0.2])
+    def __init__(self, knots: int, pairs: int, terms: int, planes: int = 1) -> None:
+        super().__init__(knots, pairs, terms, planes)
+        # These gates see the energies of restored images, which are far below those of noise.
+        roots = torch.linspace(0.12, 0.3, terms) if terms > 1 else torch.tensor([0.2])
         self.log_centers = nn.Parameter((2 * roots.log())[:, None].repeat(knots, 1, pairs))
-        self.share_logits = nn.Parameter(torch.zeros(knots, components, pairs))
+        self.share_logits = nn.Parameter(torch.zeros(knots, terms, pairs))
         self.log_excess = nn.Parameter(torch.full((knots,), math.log(0.1)))
 
     def excess(self, coordinates: Tensor) -> Tensor:
-        """Return by how much ``s(t) + 2 t s'(t)`` may exceed 1 at knot coordinates ``(S, J)``, ``(S,)``."""
+        """Return how far ``s(t) + 2 t s'(t)`` may exceed 1, ``(S,)``, at knot coordinates ``(S, J)``."""
         return NoiseKnots.interpolate(self.log_excess, coordinates).clamp(*LOG_EXCESS_RANGE).exp()
 
-    def _terms(self, coordinates: Tensor) -> Sequence[Term]:
+    def _terms(self, coordinates: Tensor) -> Sequence[GateTerm]:
         weights = self._weights(coordinates)
-        # Relative to the largest, which leaves the ratios: no exponential overflows.
+        # Subtracting the largest logit leaves the ratios unchanged, and no exponential overflows.
         logits = NoiseKnots.interpolate(self.share_logits, coordinates)
         shares = (logits - logits.amax(dim=1, keepdim=True)).exp()
         shares = shares / (weights * shares).sum(dim=1, keepdim=True).clamp_min(
             torch.finfo(shares.dtype).tiny
         )
-        # Of a term without weight, whose share could be anything.
+        # A term of weight zero could have any share: the limit keeps it finite.
         shares = shares.clamp(max=1e6)
         excesses = self._by_term(self.excess(coordinates)[:, None, None] * shares)
         centers = self._exponentials(self.log_centers, coordinates)
-        return [BoundedShrinkage(c, e) for c, e in zip(centers, excesses, strict=True)]
+        return [FirmTerm(c, e) for c, e in zip(centers, excesses, strict=True)]
 
     def slope_bound(self) -> float:
-        """See `GateMixture.slope_bound`.
+        """See `Gates.slope_bound`.
 
-        A term gives ``l_m`` while it rises and 1 above; the mean of ``l_m`` is one plus the excess, whose logarithm
-        is interpolated: its largest value is at a knot.
+        A term has the slope ``l_m`` while it rises and 1 above. The weighted mean of the ``l_m`` is one plus the
+        excess. The logarithm of the excess is interpolated between knots, so the largest excess is at a knot.
         """
         return 1 + float(self.log_excess.detach().max().clamp(*LOG_EXCESS_RANGE).exp())
 
 
-@dataclass(frozen=True)
-class BoundedShrinkage(Term):
-    """``clip(l (1 - sqrt(c / t)), 0, 1)``, ``l = 1 + excess``, with the argument ``1 / sqrt(t)``.
-
-    Energies are kept above a quarter of ``c``, where the term is zero anyway: the argument stays finite.
-    """
-
-    center: Tensor
-    excess: Tensor
-
-    def argument(self, t: Tensor) -> Tensor:
-        """See `Term.argument`."""
-        return torch.maximum(t, self.center / 4).rsqrt()
-
-    @classmethod
-    def arguments_at_average(cls, terms: Sequence[Term], energy: Tensor, windows: Tensor) -> list[Tensor]:
-        """See `Term.arguments_at_average`: all terms share the argument of the lowest, as each is clipped at 0."""
-        lowest = functools.reduce(
-            torch.minimum, [term.center for term in terms if isinstance(term, BoundedShrinkage)]
-        )
-        return [torch.maximum(average(energy, windows), lowest / 4).rsqrt()] * len(terms)
-
-    def value(self, argument: Tensor) -> Tensor:
-        """See `Term.value`."""
-        slope = 1 + self.excess
-        return (slope - slope * self.center.sqrt() * argument).clamp(0, 1)
-
-    def primitive(self, argument: Tensor, value: Tensor) -> Tensor:
-        """See `Term.primitive`: ``t s^2 / l = l (sqrt(t) - sqrt(c))^2`` while it rises, then ``t - c l / (l - 1)``."""
-        slope = 1 + self.excess
-        rising = (value / argument).square() / slope
-        # Where the excess vanishes the term never stops rising.
-        open_ = 1 / argument.square() - self.center * slope / self.excess.clamp_min(1e-20)
-        return torch.where(value < 1, rising, open_)
+GATES: dict[GateKind, type[Gates]] = {"ramp": RampGates, "norm": NormGates, "firm": FirmGates}

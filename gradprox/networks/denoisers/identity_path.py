@@ -13,20 +13,21 @@ from __future__ import annotations
 import copy
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from gradprox.batch import image_sum
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import crop, extend, period_weights
 from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots
+from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
 from gradprox.networks.denoisers.filters import MirrorFilterBank
-from gradprox.networks.denoisers.gates import GateMixture, NormMixture, RampMixture
-from gradprox.networks.denoisers.mixture import MixtureLevel, MixtureShrinkage, Window
-from gradprox.networks.denoisers.shrinkage import EnergyGate, RidgeShrinkage, Shrinkage
+from gradprox.networks.denoisers.mixture import MixtureConfig
+from gradprox.networks.denoisers.ridge import RidgeConfig
+from gradprox.networks.denoisers.shrinkage import Shrinkage
 from gradprox.networks.tiling import tiles
 
 # Pixels a side of the pieces in which an image is processed: the maps of one piece then stay in a processor's
@@ -36,6 +37,8 @@ from gradprox.networks.tiling import tiles
 CPU_TILE = 128
 GPU_TILE = 512
 
+AnyShrinkageConfig = Annotated[RidgeConfig | EnergyGatedConfig | MixtureConfig, Discriminator("kind")]
+
 
 def tile_side(device: torch.device) -> int:
     """Return how many pixels a side a piece has at most."""
@@ -43,23 +46,16 @@ def tile_side(device: torch.device) -> int:
 
 
 class IdentityPathConfig(BaseModel):
-    """What, besides its weights, makes an `IdentityPath` network.
+    """The architecture of an `IdentityPath` network: everything but its weights.
 
     Attributes:
         kind: the architecture's name in files.
-        channels: of the images: 1, gray, or 3, red, green and blue, restored together.
-        form: ``"ridge"`` shrinks each coefficient by itself, ``"energy-gated"`` by the energy around it,
-            ``"mixture"``, the strongest, by competing hypotheses on what is around it (see `mixture`).
-        kernel_size: taps a side of the filters, even.
-        pairs: mirror pairs of filters; None: all ``kernel_size^2 / 2``.
-        window: side of the energy windows, odd; of the energy-gated form.
-        components: terms of each gate; the mixture form has none.
-        gates: mirror pairs of gates of the energy-gated form: fewer than filters are faster. None: one for each
-            pair of filters.
-        nonexpansive: gates that shorten norms, which make the network the prox of a *convex* function; the others
-            denoise better. The mixture form has none.
-        hypotheses: mirror pairs of them, of the mixture form.
-        levels: of classes above the hypotheses, from below.
+        channels: channels of the images: 1, gray, or 3, red, green and blue, which are restored together.
+        kernel_size: side of the filters in taps, even.
+        pairs: number of mirrored pairs of filters; None: all ``kernel_size^2 / 2``.
+        shrinkage: how filter coefficients are shrunk, told apart by ``kind``: ``"ridge"`` shrinks each by itself,
+            ``"energy-gated"`` by the energy around it, ``"mixture"``, the best denoiser, by the posterior mean under a
+            mixture of Gaussians.
         noise_levels: knots between which parameters are interpolated, on the scale of images in ``[0, 1]``.
     """
 
@@ -67,17 +63,9 @@ class IdentityPathConfig(BaseModel):
 
     kind: Literal["identity-path"] = "identity-path"
     channels: Literal[1, 3] = 1
-    form: Literal["ridge", "energy-gated", "mixture"] = "energy-gated"
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     pairs: int | None = Field(default=None, ge=1, le=512)
-    window: Window = 5
-    components: int = Field(default=2, ge=1, le=16)
-    gates: int | None = Field(default=None, ge=1, le=1024)
-    nonexpansive: bool = False
-    hypotheses: int = Field(default=48, ge=1, le=1024)
-    levels: tuple[MixtureLevel, ...] = Field(
-        default=(MixtureLevel(classes=24), MixtureLevel(classes=16, spacing=3)), max_length=8
-    )
+    shrinkage: AnyShrinkageConfig = EnergyGatedConfig()
     noise_levels: tuple[float, ...] = Field(
         default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
     )
@@ -96,9 +84,11 @@ class IdentityPathConfig(BaseModel):
             raise ValueError(
                 f"pairs must be at most {most} for kernel_size {self.kernel_size}, got {self.pairs}"
             )
-        if self.form == "mixture" and (self.nonexpansive or self.gates is not None):
-            raise ValueError("a mixture has no gates: leave gates and nonexpansive out")
         return self
+
+    def build(self) -> IdentityPath:
+        """Return a new network."""
+        return IdentityPath(self)
 
 
 class IdentityPath(GradientNetwork):
@@ -106,7 +96,6 @@ class IdentityPath(GradientNetwork):
 
     Args:
         config: the architecture.
-        gates: their kind, if it is not what the configuration says.
 
     Attributes:
         whole: whether images are taken whole instead of in tiles: the same values, in more memory.
@@ -115,33 +104,32 @@ class IdentityPath(GradientNetwork):
     monotone = True
     channels: int
 
-    def __init__(self, config: IdentityPathConfig, gates: type[GateMixture] | None = None) -> None:
+    def __init__(self, config: IdentityPathConfig) -> None:
         super().__init__()
         self.config = config
         self.channels = planes = config.channels
         self.bank = MirrorFilterBank(config.kernel_size, planes, config.pairs)
-        knots = NoiseKnots(config.noise_levels)
-        # The filters of a tight frame share a norm of 1.
-        pairs, noise_gain = planes * self.bank.pairs, 1 / math.sqrt(2 * self.bank.pairs)
-        kind = gates or (NormMixture if config.nonexpansive else RampMixture)
-        shrinkage: Shrinkage
-        if config.form == "ridge":
-            shrinkage = RidgeShrinkage(pairs, noise_gain, knots, config.components, planes, kind=kind)
-        elif config.form == "mixture":
-            shrinkage = MixtureShrinkage(pairs, noise_gain, knots, config.hypotheses, config.levels, planes)
-        else:
-            shrinkage = EnergyGate(
-                pairs,
-                noise_gain,
-                knots,
-                config.components,
-                config.window,
-                planes,
-                gates=config.gates,
-                kind=kind,
-            )
-        self.shrinkage = shrinkage
+        # The filters of a tight frame whose squared norms sum to 1 have this norm each.
+        noise_gain = 1 / math.sqrt(2 * self.bank.pairs)
+        self.shrinkage: Shrinkage = config.shrinkage.build(
+            planes * self.bank.pairs, noise_gain, NoiseKnots(config.noise_levels), planes
+        )
         self.whole = False
+
+    def take_over(self, trained: IdentityPath) -> None:
+        """Start from the weights of a trained network, as far as they fit.
+
+        Args:
+            trained: a network with as many pairs of filters, no larger ones, and the same kind of shrinkage; its
+                channels may be fewer.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        if trained.config.noise_levels != self.config.noise_levels:
+            raise ValueError("its noise levels are others")
+        self.bank.take_over(trained.bank.weight)
+        self.shrinkage.take_over(trained.shrinkage)
 
     @property
     def radius(self) -> int:

@@ -11,22 +11,17 @@ from pydantic import ValidationError
 
 from gradprox.batch import image_sum
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import (
-    Equilibrium,
-    EquilibriumConfig,
-    IdentityPathConfig,
-)
+from gradprox.networks import Equilibrium, EquilibriumConfig
 from gradprox.networks.denoisers import equilibrium, identity_path, implicit
 from gradprox.networks.denoisers.equilibrium import Descent, root_mean_square
-from gradprox.networks.denoisers.gates import RampMixture
 from gradprox.networks.denoisers.identity_path import IdentityPath
 from gradprox.networks.denoisers.implicit import WarmStart
 from gradprox.priors import LearnedProx, load_network, save_network
+from tests.conftest import identity_path_config
 
-SMALL = {"kernel_size": 4, "window": 3, "components": 2}
 KINDS = [
     {},
-    {"form": "ridge", "channels": 3},
+    {"kind": "ridge", "channels": 3},
     {"gates": 3, "pairs": 5, "kernel_size": 6},
 ]
 SIGMAS = [0.0, 10 / 255, 0.3]
@@ -35,8 +30,8 @@ SIGMAS = [0.0, 10 / 255, 0.3]
 def network(spread=0.3, *, start=False, weak_convexity=0.95, **kind):
     """Return a float64 network with random weights."""
     torch.manual_seed(0)
-    inner = IdentityPathConfig(**SMALL | kind)
-    first = IdentityPathConfig(kernel_size=4, window=3, channels=inner.channels) if start else None
+    inner = identity_path_config(**kind, gate_kind="firm")
+    first = identity_path_config(channels=inner.channels) if start else None
     made = Equilibrium(
         EquilibriumConfig(kind="equilibrium", regularizer=inner, start=first, weak_convexity=weak_convexity)
     ).double()
@@ -82,7 +77,7 @@ def test_gates_of_unbounded_slope_would_break_convexity(monkeypatch):
     D, y, sigma = network(), images(), level(0.1)
     mu = float(D.strength(sigma))
     torch.manual_seed(0)
-    D.regularizer = IdentityPath(D.config.regularizer, RampMixture).double().requires_grad_(False)
+    D.regularizer = IdentityPath(identity_path_config()).double().requires_grad_(False)
     monkeypatch.setattr(Equilibrium, "strength", lambda self, sigma: torch.full_like(sigma, mu))
     smallest = min(
         eigenvalue_range(dense_jacobian(lambda v: D.objective_gradient(v, y, sigma), scale * y))[0]
@@ -315,12 +310,15 @@ def test_files_say_what_the_network_is(tmp_path):
     "wrong",
     [
         {"weak_convexity": 1.0},
-        {"regularizer": {"nonexpansive": True}},
+        {"regularizer": {"shrinkage": {"kind": "ridge", "gate_kind": "ramp"}}},
+        {"regularizer": {"shrinkage": {"kind": "mixture"}}},
         {"start": {"channels": 3}},
-        {"regularizer": {"kernel_size": 4, "pairs": 9}},
+        {"start": {"kernel_size": 4, "pairs": 9}},
     ],
     ids=str,
 )
 def test_impossible_architectures_are_refused(wrong):
-    with pytest.raises((ValidationError, ValueError), match=r"less than 1|nonexpansive|same channels|pairs"):
+    with pytest.raises(
+        (ValidationError, ValueError), match=r"less than 1|set gate_kind to firm|same channels|pairs"
+    ):
         Equilibrium(EquilibriumConfig.model_validate({"kind": "equilibrium", **wrong}))

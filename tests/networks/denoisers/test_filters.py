@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradprox.networks.denoisers.filters import MirrorFilterBank, cosine_pairs, fourier_norm_bound
+from gradprox.networks.denoisers.filters import MirrorFilterBank, fourier_norm_bound, mirrored_cosines
 
 
 def test_bound_is_never_below_the_norm_and_close_to_it():
@@ -32,7 +32,7 @@ def test_too_large_filters_are_refused():
 
 @pytest.mark.parametrize("pairs", [1, 7, 8, 18])
 def test_fewer_pairs_are_those_of_the_lowest_frequencies(pairs):
-    bank, (filters, parities) = MirrorFilterBank(6, pairs=pairs), cosine_pairs(6)
+    bank, (filters, parities) = MirrorFilterBank(6, pairs=pairs), mirrored_cosines(6)
     torch.testing.assert_close(bank.weight.flip(-1, -2), bank.parities * bank.weight)
     assert int((bank.parities > 0).sum()) == (pairs + 1) // 2
     # Horizontal and vertical slopes, squared, of a wave grow with its frequency.
@@ -61,7 +61,7 @@ def test_synthesis_is_the_adjoint_of_analysis(k):
 
 @pytest.mark.parametrize("k", [2, 4, 8])
 def test_the_start_is_a_tight_frame_without_the_constant(k):
-    filters, parities = cosine_pairs(k)
+    filters, parities = mirrored_cosines(k)
     filters = filters.double()
     bank = torch.cat([filters, filters.flip(-1)]).flatten(1)
     gram = bank.T @ bank

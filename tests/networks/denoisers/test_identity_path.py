@@ -6,21 +6,22 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks import IdentityPath, IdentityPathConfig, MixtureLevel
+from gradprox.networks import IdentityPath, MixtureLevel
 from gradprox.networks.borders import extend
 from gradprox.networks.denoisers import coupling, identity_path
+from tests.conftest import identity_path_config
 
-MIXTURE = {"form": "mixture"}
 LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2))
 KINDS = [
-    *({"form": form, "channels": channels} for form in ("ridge", "energy-gated") for channels in (1, 3)),
-    {"form": "ridge", "nonexpansive": True},
-    {"form": "energy-gated", "nonexpansive": True, "channels": 3},
-    {"form": "energy-gated", "gates": 3},
-    {"form": "energy-gated", "gates": 5, "channels": 3, "nonexpansive": True},
-    {"form": "mixture", "hypotheses": 3, "levels": ()},
-    {"form": "mixture", "hypotheses": 5, "levels": LEVELS},
-    {"form": "mixture", "hypotheses": 4, "levels": LEVELS, "channels": 3},
+    *({"kind": kind, "channels": channels} for kind in ("ridge", "energy-gated") for channels in (1, 3)),
+    {"kind": "ridge", "gate_kind": "norm"},
+    {"kind": "ridge", "gate_kind": "firm"},
+    {"kind": "energy-gated", "gate_kind": "norm", "channels": 3},
+    {"kind": "energy-gated", "gates": 3},
+    {"kind": "energy-gated", "gates": 5, "channels": 3, "gate_kind": "norm"},
+    {"kind": "mixture", "components": 3, "levels": ()},
+    {"kind": "mixture", "components": 5, "levels": LEVELS},
+    {"kind": "mixture", "components": 4, "levels": LEVELS, "channels": 3},
 ]
 SIGMAS = [0.0, 1 / 255, 10 / 255, 50 / 255, 0.5]
 
@@ -41,17 +42,17 @@ def test_jacobian_is_symmetric_and_positive_semidefinite(make_network, kind, sig
     assert largest <= network.lipschitz_bound() * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("form", ["ridge", "energy-gated"])
+@pytest.mark.parametrize("kind", ["ridge", "energy-gated"])
 @pytest.mark.parametrize("spread", [0.5, 3.0, 30.0])
-def test_nonexpansive_networks_have_no_eigenvalue_above_one(make_network, form, spread):
-    network = make_network(form, spread, nonexpansive=True)
+def test_nonexpansive_networks_have_no_eigenvalue_above_one(make_network, kind, spread):
+    network = make_network(kind, spread, gate_kind="norm")
     assert network.lipschitz_bound() == 1
     largest = [
         eigenvalue_range(jacobian(network, torch.rand(1, 1, 8, 9, dtype=torch.float64), sigma))[1]
         for sigma in SIGMAS
     ]
     assert max(largest) <= 1 + 1e-10
-    assert eigenvalue_range(jacobian(make_network(form), torch.rand(1, 1, 8, 9).double(), 0.1))[1] > 1.01
+    assert eigenvalue_range(jacobian(make_network(kind), torch.rand(1, 1, 8, 9).double(), 0.1))[1] > 1.01
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -187,9 +188,9 @@ def test_input_is_not_changed_and_state_dict_round_trips(make_network):
     assert torch.equal(other(x, sigma), out)
 
 
-@pytest.mark.parametrize("form", ["energy-gated", "mixture"])
-def test_training_reaches_every_weight(form):
-    network = IdentityPath(IdentityPathConfig(form=form, kernel_size=4, window=3))
+@pytest.mark.parametrize("kind", ["energy-gated", "mixture"])
+def test_training_reaches_every_weight(kind):
+    network = IdentityPath(identity_path_config(kind))
     x, sigma = torch.rand(2, 1, 20, 20), torch.tensor([3 / 255, 30 / 255])
     network(x, sigma).square().mean().backward()
     for name, parameter in network.named_parameters():
@@ -199,16 +200,29 @@ def test_training_reaches_every_weight(form):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("kind", "wrong"),
     [
-        {"kernel_size": 7},
-        {"noise_levels": (0.2, 0.1)},
-        {"window": 4},
-        MIXTURE | {"gates": 3},
-        MIXTURE | {"nonexpansive": True},
-        MIXTURE | {"levels": ({"classes": 2, "window": 4},)},
+        ("energy-gated", {"kernel_size": 7}),
+        ("energy-gated", {"noise_levels": (0.2, 0.1)}),
+        ("energy-gated", {"window": 4}),
+        ("mixture", {"levels": ({"classes": 2, "window": 4},)}),
     ],
 )
-def test_impossible_architectures_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"kernel_size|noise|window|mixture has no gates"):
-        IdentityPath(IdentityPathConfig(**wrong))
+def test_impossible_architectures_are_refused(kind, wrong):
+    with pytest.raises(ValueError, match=r"kernel_size|noise|window"):
+        identity_path_config(kind, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("mixture", {"gates": 3}),
+        ("mixture", {"gate_kind": "norm"}),
+        ("ridge", {"window": 3}),
+        ("ridge", {"components": 3}),
+        ("energy-gated", {"levels": ()}),
+    ],
+)
+def test_a_shrinkage_has_no_settings_of_another(kind, foreign):
+    with pytest.raises(ValueError, match=f"{next(iter(foreign))}\\n.*Extra inputs"):
+        identity_path_config(kind, **foreign)

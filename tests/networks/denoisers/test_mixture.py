@@ -9,9 +9,16 @@ import pytest
 import torch
 
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks.denoisers import mixture
+from gradprox.networks.denoisers import mixture, mixture_levels
 from gradprox.networks.denoisers.conditioning import NoiseKnots
-from gradprox.networks.denoisers.mixture import MixtureLevel, MixtureShrinkage
+from gradprox.networks.denoisers.mixture import MixtureConfig
+from gradprox.networks.denoisers.mixture_levels import (
+    ClassLevel,
+    MixtureLevel,
+    log_marginal,
+    pass_down,
+    pass_up,
+)
 from gradprox.zoo import load_model
 
 KNOTS = NoiseKnots((1 / 255, 10 / 255, 50 / 255))
@@ -19,8 +26,9 @@ LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, s
 SIGMA = torch.tensor([0.1], dtype=torch.float64)
 
 
-def shrinkage(levels=LEVELS, spread=1.0, pairs=4, hypotheses=5):
-    made = MixtureShrinkage(pairs, 1 / math.sqrt(2 * pairs), KNOTS, hypotheses, levels).double()
+def shrinkage(levels=LEVELS, spread=1.0, pairs=4, components=5):
+    config = MixtureConfig(components=components, levels=levels)
+    made = config.build(pairs, 1 / math.sqrt(2 * pairs), KNOTS).double()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter += spread * torch.randn_like(parameter)
@@ -52,7 +60,7 @@ def test_hessian_is_positive_and_below_its_bound_whatever_the_weights(spread):
 
 
 def largest_slope_at_a_tie(made):
-    """Of two opposite hypotheses that are equally likely where energies are a third of the tail's."""
+    """Return it for two opposite components that are equally likely where energies are a third of the tail's."""
     made.log_variances[:, 0], made.log_variances[:, 1] = -30.0, 30.0
     coordinates = KNOTS.coordinates(SIGMA)
     _, bias = made.shares(coordinates)
@@ -63,13 +71,13 @@ def largest_slope_at_a_tie(made):
     return eigenvalue_range(hessian(made, z))[1]
 
 
-def test_bound_is_nearly_reached_where_two_hypotheses_tie():
-    made = shrinkage((), 0.0, hypotheses=2)
+def test_bound_is_nearly_reached_where_two_components_tie():
+    made = shrinkage((), 0.0, components=2)
     assert made.slope_bound() - 1 < largest_slope_at_a_tie(made) <= made.slope_bound()
 
 
-def test_bound_fails_if_evidence_weighs_more_than_it_is_told(monkeypatch):
-    made = shrinkage((), 0.0, hypotheses=2)
+def test_bound_fails_if_log_likelihoods_weigh_more_than_it_is_told(monkeypatch):
+    made = shrinkage((), 0.0, components=2)
     largest_slope_at_a_tie(made)
     told = made.slope_bound()
     monkeypatch.setattr(mixture, "LOG_WEIGHT_RANGE", (-5.0, 2.0))
@@ -109,17 +117,20 @@ def test_posterior_mean_of_a_mixture_of_gaussians(monkeypatch):
 
 
 def test_posterior_of_two_levels_is_that_of_all_combinations():
-    # Two levels at one position: the probabilities are those of hypotheses and classes enumerated together.
+    # Two levels at one position: the probabilities are those of components and classes enumerated together.
     made = shrinkage((MixtureLevel(classes=3, window=1), MixtureLevel(classes=2, window=1)), 0.7)
     made.log_weights.zero_()
     coordinates = KNOTS.coordinates(SIGMA)
     scores = torch.randn(1, 10, 1, 1, dtype=torch.float64)
     weights = torch.ones(1, 3, 1, 1, dtype=torch.float64)
-    levels, last = made._upwards(scores, coordinates, weights)
-    found = made._downwards(levels, last.softmax(1))
-    value = made._evidence(levels, last, weights)
-    low, high = made._priors(0, coordinates)[0], made._priors(1, coordinates)[0]
-    top = made.knots.interpolate(made.top, coordinates).repeat(1, 2)[0].exp()
+    levels = made.tables(coordinates, weights)
+    likelihoods, last = pass_up(scores, levels)
+    top = made.knots.interpolate(made.top_offsets, coordinates).repeat(1, 2)[0]
+    last = last + top[None, :, None, None]
+    found = pass_down(last.softmax(1), likelihoods, levels)
+    value = log_marginal(likelihoods, last, levels, weights[:, :1])
+    low, high = (level.probabilities[0] for level in levels)
+    top = top.exp()
     joint = top[:, None, None] * high[:, :, None] * low[None] * scores[0, :, 0, 0].exp()
     torch.testing.assert_close(value.squeeze(), joint.sum().log())
     torch.testing.assert_close(found[0, :, 0, 0], joint.sum((0, 1)) / joint.sum())
@@ -128,46 +139,46 @@ def test_posterior_of_two_levels_is_that_of_all_combinations():
 def test_probabilities_and_windows_sum_to_one_and_mirror_each_other():
     made = shrinkage(spread=5.0)
     coordinates = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
-    for number, level in enumerate(LEVELS):
-        priors = made._priors(number, coordinates)
-        windows = made._windows(number, coordinates, 2 * level.classes)
-        torch.testing.assert_close(priors.sum(2), torch.ones_like(priors[..., 0]))
+    for level in made.tables(coordinates, made.weights(coordinates)):
+        probabilities, windows = level.probabilities, level.windows
+        torch.testing.assert_close(probabilities.sum(2), torch.ones_like(probabilities[..., 0]))
         torch.testing.assert_close(windows.sum((-1, -2)), torch.ones_like(windows[..., 0, 0]))
-        assert min(priors.min(), windows.min()) > 0
+        assert min(probabilities.min(), windows.min()) > 0
         assert torch.equal(windows, windows.flip(-1))
         assert torch.equal(windows, windows.flip(-2))
-        rows, columns = (torch.arange(n).roll(n // 2) for n in priors.shape[1:])
-        torch.testing.assert_close(priors[:, rows][:, :, columns], priors)
+        rows, columns = (torch.arange(n).roll(n // 2) for n in probabilities.shape[1:])
+        torch.testing.assert_close(probabilities[:, rows][:, :, columns], probabilities)
 
 
 def test_uneven_windows_would_break_symmetry(make_network, monkeypatch):
     network, x = tied_up(make_network), torch.rand(1, 1, 8, 9, dtype=torch.float64)
-    even = MixtureShrinkage._windows
+    even = ClassLevel._windows
     uneven = torch.linspace(0.2, 1.8, 9, dtype=torch.float64).view(3, 3)
     assert symmetry_defect(dense_jacobian(lambda v: network(v, SIGMA), x)) < 1e-12
-    monkeypatch.setattr(MixtureShrinkage, "_windows", lambda *args: even(*args) * uneven)
+    monkeypatch.setattr(ClassLevel, "_windows", lambda *args: even(*args) * uneven)
     assert symmetry_defect(dense_jacobian(lambda v: network(v, SIGMA), x)) > 1e-6
 
 
-def posterior(made, *arguments):
-    levels, top = made._upwards(*arguments)
-    return made._downwards(levels, top.softmax(1))
+def posterior(made, scores, weights):
+    levels = made.tables(KNOTS.coordinates(SIGMA), weights)
+    found, top = pass_up(scores, levels)
+    return pass_down(top.softmax(1), found, levels)
 
 
 def test_posteriors_sum_to_one_as_windows_do(monkeypatch):
     # Convexity rests on it: tails are put in at the bottom, where posteriors that sum to more would overdo them.
-    made, even = shrinkage(spread=3.0), MixtureShrinkage._windows
-    arguments = torch.randn(1, 10, 15, 15, dtype=torch.float64), KNOTS.coordinates(SIGMA)
+    made, even = shrinkage(spread=3.0), ClassLevel._windows
+    scores = torch.randn(1, 10, 15, 15, dtype=torch.float64)
     weights = torch.full((1, 3, 1, 1), 2.0, dtype=torch.float64)
-    total = posterior(made, *arguments, weights).sum(1)
+    total = posterior(made, scores, weights).sum(1)
     torch.testing.assert_close(total, torch.ones_like(total))
-    monkeypatch.setattr(MixtureShrinkage, "_windows", lambda *args: 1.5 * even(*args))
-    total = posterior(made, *arguments, weights).sum(1)
+    monkeypatch.setattr(ClassLevel, "_windows", lambda *args: 1.5 * even(*args))
+    total = posterior(made, scores, weights).sum(1)
     torch.testing.assert_close(total, torch.full_like(total, 1.5**2))
 
 
 def tied_up(make_network):
-    network = make_network("mixture", hypotheses=5, levels=LEVELS)
+    network = make_network("mixture", components=5, levels=LEVELS)
     network.shrinkage.log_weights.fill_(1.0)
     return network
 
@@ -178,15 +189,15 @@ def test_what_is_negligible_changes_nothing_in_double_precision(monkeypatch):
     made.log_variances.mul_(3)
     z = 30 * coefficients(made, 15)
     found = made.gradient_and_density(z, SIGMA)
-    monkeypatch.setattr(mixture, "LOG_NEGLIGIBLE", -math.inf)
+    monkeypatch.setattr(mixture_levels, "LOG_NEGLIGIBLE", -math.inf)
     for kept, whole in zip(found, made.gradient_and_density(z, SIGMA), strict=True):
         torch.testing.assert_close(kept, whole, rtol=1e-14, atol=1e-14)
-    monkeypatch.setattr(mixture, "LOG_NEGLIGIBLE", -4.0)
+    monkeypatch.setattr(mixture_levels, "LOG_NEGLIGIBLE", -4.0)
     assert not torch.allclose(made.gradient(z, SIGMA), found[0], rtol=1e-6)
 
 
-def test_scores_keep_the_digits_of_the_hypotheses_that_compete():
-    # Far above the noise scores are in the thousands; with what all of them share errors are twice this limit.
+def test_scores_keep_the_digits_of_the_components_that_compete():
+    # Far above the noise scores are in the thousands; without the baseline errors are twice this limit.
     network = load_model("color").network
     x, sigma = torch.rand(1, 3, 33, 45, generator=torch.Generator().manual_seed(0)), torch.tensor([0.04])
     with torch.no_grad():
@@ -195,7 +206,7 @@ def test_scores_keep_the_digits_of_the_hypotheses_that_compete():
     assert (single - double).square().mean().sqrt() <= 8e-8
 
 
-def test_derivatives_stay_finite_where_a_hypothesis_takes_nothing():
+def test_derivatives_stay_finite_where_a_component_removes_nothing():
     torch.manual_seed(0)
     made = shrinkage()
     # In single precision the reciprocal of such a share is known, its derivative is not.

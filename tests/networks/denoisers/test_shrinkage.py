@@ -6,26 +6,26 @@ import pytest
 import torch
 
 from gradprox.networks.denoisers.conditioning import NoiseKnots
-from gradprox.networks.denoisers.gates import BoundedMixture, GateMixture, NormMixture, RampMixture
-from gradprox.networks.denoisers.shrinkage import EnergyGate
+from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
+from gradprox.networks.denoisers.gates import FirmGates, Gates, NormGates, RampGates
 
 LEVELS = (1 / 255, 10 / 255, 50 / 255)
 
 
-KINDS = [RampMixture, NormMixture, BoundedMixture]
+KINDS = [RampGates, NormGates, FirmGates]
 
 
-def random_mixture(kind: type[GateMixture], spread: float = 1.0) -> GateMixture:
-    mixture = kind(knots=3, pairs=4, components=3).double()
+def random_gates(kind: type[Gates], spread: float = 1.0) -> Gates:
+    made = kind(knots=3, pairs=4, terms=3).double()
     with torch.no_grad():
-        for parameter in mixture.parameters():
+        for parameter in made.parameters():
             parameter += spread * torch.randn_like(parameter)
-    return mixture
+    return made
 
 
 @pytest.fixture(params=KINDS)
 def gates(request):
-    return random_mixture(request.param).at(torch.tensor([[0.2, 0.8, 0.0]], dtype=torch.float64))
+    return random_gates(request.param).at(torch.tensor([[0.2, 0.8, 0.0]], dtype=torch.float64))
 
 
 def energies():
@@ -50,21 +50,21 @@ def test_primitive_is_the_integral_of_the_gate(gates):
 @pytest.mark.parametrize("kind", KINDS)
 def test_slope_bound_holds_for_every_noise_level(kind):
     for _ in range(20):
-        mixture = random_mixture(kind)
+        made = random_gates(kind)
         coordinates = torch.rand(16, 3, dtype=torch.float64)
         coordinates /= coordinates.sum(1, keepdim=True)
         t = torch.linspace(1e-3, 100, 20001, dtype=torch.float64)
-        s = mixture.at(coordinates).value(t.expand(16, 8, 1, -1))
+        s = made.at(coordinates).value(t.expand(16, 8, 1, -1))
         slope = s[..., :-1] + 2 * t[:-1] * s.diff(dim=-1) / t.diff()
-        assert slope.max() <= mixture.slope_bound()
-        if kind is BoundedMixture:
+        assert slope.max() <= made.slope_bound()
+        if kind is FirmGates:
             # The excess holds at each noise level by itself, and is reached.
             at_level = slope.amax(dim=-1).squeeze(-1).amax(dim=1)
-            assert (at_level <= 1 + mixture.excess(coordinates) + 1e-9).all()
+            assert (at_level <= 1 + made.excess(coordinates) + 1e-9).all()
 
 
 def test_mixing_and_windows_conserve_energy_and_mirror_each_other():
-    gates = EnergyGate(4, 0.25, NoiseKnots(LEVELS), 2, 5).double()
+    gates = EnergyGatedConfig().build(4, 0.25, NoiseKnots(LEVELS)).double()
     with torch.no_grad():
         for parameter in gates.parameters():
             parameter += torch.randn_like(parameter)

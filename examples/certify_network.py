@@ -1,4 +1,4 @@
-"""Certify a network of one's own: claims that hold by construction, a claim that does not, and what refutes it."""
+"""Certify your own network: claims that hold by construction, and a false claim that is refuted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ certificate = certify(monotone, points)
 print(certificate.table())
 assert certificate.passed
 
-# A gradient, but of a potential that is not convex: passed off as monotone, it is found out.
+# This network is the gradient of a potential that is not convex. The claim that it is monotone is refuted.
 refuted = certify(GradNetM.dense(dim=6, hidden=12).double(), points, monotone=True)
 print(f"\nclaimed to be monotone: {'; '.join(refuted.failures)}")
 assert not refuted.passed

@@ -15,7 +15,7 @@ from gradprox.images import images_in
 
 
 def main() -> None:
-    """Deblur what is not deblurred yet."""
+    """Deblur the photos whose outputs do not exist yet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

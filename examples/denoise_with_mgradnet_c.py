@@ -1,4 +1,4 @@
-"""MGradNetC: a nonexpansive network is the prox of a convex function; train one to denoise signals."""
+"""MGradNetC: train a nonexpansive network, the prox of a convex function, to denoise signals."""
 
 from __future__ import annotations
 

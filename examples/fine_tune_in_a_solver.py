@@ -1,4 +1,4 @@
-"""Train the gray model for four steps of compressed sensing, through the solver itself: it stays a prox."""
+"""Train a gray model for four solver steps of compressed sensing, through the solver; it remains a prox."""
 
 from __future__ import annotations
 

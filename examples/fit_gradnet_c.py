@@ -24,7 +24,7 @@ def closure() -> torch.Tensor:
 
 optimizer.step(closure)
 print(f"error {closure().item():.1e} of {field.square().mean().item():.2f}")
-# The network has the potential too: the wells lie 1/4 below the barrier between them.
+# The network also has a potential. In the true one, the wells lie 1/4 below the barrier between them.
 places = torch.tensor([[-1, 0], [0, 0], [1, 0]]).double()
 left, barrier, right = network.potential(places).tolist()
 print(f"depth of the wells {barrier - left:.3f} and {barrier - right:.3f}")

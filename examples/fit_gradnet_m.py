@@ -1,4 +1,4 @@
-"""GradNetM: learn the force of a spring between two points from samples; norms make distances easy."""
+"""GradNetM: learn the force of a spring between two points, with an activation that is a function of norms."""
 
 from __future__ import annotations
 

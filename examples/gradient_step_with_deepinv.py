@@ -1,4 +1,4 @@
-"""Gradient descent of deepinv on an explicit objective: `GD` of gradprox goes the same way, and counts increases."""
+"""Descend an explicit objective with deepinv's gradient descent; gradprox's `GD` takes the same steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MGradNetM: any monotone network is a prox, with weights as they come; let a solver descend with it."""
+"""MGradNetM: a monotone network with random weights is a prox, so a solver descends with it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Running what README.md and the documentation print, as printed.
+"""Run the code and commands that README.md and the documentation print.
 
-A page is run from top to bottom in one folder: ``sh`` blocks command by command, ``python`` blocks in one namespace.
-A block with a title, as in ```` ```toml title="small.toml" ````, is written to the file of that name.
+A page runs from top to bottom in one folder: ``sh`` blocks command by command, ``python`` blocks in one namespace.
+A block with a title, for example ```` ```toml title="small.toml" ````, is written to the file of that name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language, the file it is to be, if it is one, and its text."""
+    """One fenced block: its language, the name of the file it is written to (or None), and its text."""
 
     language: str
     title: str | None
@@ -38,7 +38,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The command lines of a ``sh`` block; a backslash joins lines."""
+        """Return the command lines of a ``sh`` block, with continued lines joined."""
         lines = self.code.replace("\\\n", " ").splitlines()
         return [line for line in lines if line.strip() and not line.startswith("#")]
 
@@ -54,12 +54,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def setup_commands() -> list[str]:
-    """Return the commands of README.md that set gradprox up; `.ci/run` runs them."""
+    """Return the commands of README.md that install gradprox."""
     return [line for b in blocks(README) if b.language == "sh" for line in b.commands if "venv" in line]
 
 
 def lay_out_images(folder: Path, side: int) -> None:
-    """Make the files that pages suppose their reader to have, ``side`` pixels a side."""
+    """Create the image files that the pages use, of ``side`` by ``side`` pixels."""
     with Image.open(EXAMPLE_IMAGE) as image:
         small = image.crop((64, 64, 64 + side, 64 + side))
     for name in ("photo.png", "photo.jpg", "noisy.png"):
@@ -69,7 +69,7 @@ def lay_out_images(folder: Path, side: int) -> None:
 
 
 def run_command(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a ``gradprox`` command line in this process, and fail where it does."""
+    """Run a ``gradprox`` command line in this process; fail if it fails."""
     monkeypatch.setattr(sys, "argv", shlex.split(line))
     with pytest.raises(SystemExit) as exit_:
         main()

@@ -1,4 +1,4 @@
-"""Public names stay: one that goes must first be deprecated (CONTRIBUTING.md, "Names that stay")."""
+"""Public names stay; a name must be deprecated before it is removed (CONTRIBUTING.md, "Names that stay")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.printed import README, ROOT, blocks
 
-# Names may be added freely.
+# New names may be added freely.
 STABLE = {
     "gradprox": "InputError LearnedProx __version__ load_model model_names",
     "gradprox.certificates": "Certificate Check certify dense_jacobian eigenvalue_range symmetry_defect",
@@ -31,7 +31,7 @@ STABLE = {
     "gradprox.training": "Progress Recipe read_recipe train",
     "gradprox.zoo": "Card load_model model_names read_card recipe_path",
 }
-# Modules whose names are public by being in the reference.
+# The names of these modules are public, because the reference shows them.
 REFERENCED = (
     "gradprox.images",
     "gradprox.solvers.deblurring",
@@ -69,7 +69,7 @@ def shown_to_users():
         yield from (block.code for block in blocks(page) if block.language == "python")
     for script in (ROOT / "examples").rglob("*.py"):
         if script.stem == "cluster_deblur":
-            continue  # works as the command does, with its parts
+            continue  # uses parts of the command line
         yield script.read_text(encoding="utf-8")
 
 

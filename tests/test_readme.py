@@ -1,4 +1,4 @@
-"""What README.md prints runs as printed; the two set-up commands are run by `.ci/run`."""
+"""The commands and code of README.md run as printed; `.ci/run` runs the two set-up commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_two_commands_do_all_the_set_up():
     assert commands[1].endswith("pytest")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
     printed = blocks(README)
     lines = [
@@ -39,7 +39,7 @@ def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
     ]
     assert len(lines) >= 11
     for line in lines:
-        if not line.startswith("gradprox train"):  # an hour; tests/training runs the command itself
+        if not line.startswith("gradprox train"):  # takes an hour; tests/training runs this command
             run_command(line, monkeypatch, capsys)
     for name in (
         "sharp.png",
@@ -52,7 +52,7 @@ def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
     ):
         assert Path(name).stat().st_size > 0
 
-    # The Python examples, the second of which needs what was just exported.
+    # The Python examples come last, because the second reads an exported file.
     for block in printed:
         if block.language == "python":
             run_python(block.code, README, {})

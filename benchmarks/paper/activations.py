@@ -1,6 +1,4 @@
-"""How much the activation matters: elementwise or of groups, polynomial or not, smooth or not.
-
-The target is the convex field in two dimensions.
+"""Compare activations on the convex field in two dimensions: elementwise or grouped, polynomial or not, smooth or not.
 
 python benchmarks/paper/activations.py --json activations.json
 """
@@ -35,7 +33,7 @@ SIGNED_CUBIC = partial(Cubic, monotone=False)
 
 
 def mlp_gradient(activation: Callable[[int], nn.Module]) -> Builder:
-    """Build the baseline with another activation."""
+    """Return a builder of the baseline with another activation."""
     return partial(gradient_of_mlp, activation=activation)
 
 
@@ -56,7 +54,7 @@ NETWORKS: dict[str, Builder] = {
     # Elementwise, with kinks.
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
-    # Of groups.
+    # Acting on groups.
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (norm)": modular(MGradNetM, SmoothedNorm),
     "mGradNet-M (energy)": modular(MGradNetM, RationalGating),

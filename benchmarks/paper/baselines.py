@@ -1,4 +1,4 @@
-"""What gradient networks are compared with, each written from its paper."""
+"""Baselines for gradient networks, each written from its paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 def softplus_layer(_: int) -> nn.Module:
-    """Return the activation of the baselines."""
+    """Return the default activation of the baselines."""
     return nn.Softplus()
 
 
@@ -21,14 +21,14 @@ class SquaredReLU(nn.Module):
     """``max(0, t)^2``, whose gradient is piecewise linear: convex and nondecreasing."""
 
     def forward(self, t: Tensor) -> Tensor:
-        """Apply it to each entry."""
+        """Apply the activation to each entry."""
         return t.relu().square()
 
 
 class MLP(nn.Sequential):
-    """A plain network from ``R^dim`` to ``R^out``, two hidden layers: no gradient of anything.
+    """A plain network from ``R^dim`` to ``R^out`` with two hidden layers; it is not a gradient.
 
-    ``activation`` is told the width.
+    ``activation`` is called with the width.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MLP(nn.Sequential):
 
 
 class GradientOf(nn.Module):
-    """The gradient of a scalar network by automatic differentiation, in training and after it."""
+    """The gradient of a scalar network, computed by automatic differentiation."""
 
     def __init__(self, potential: nn.Module) -> None:
         super().__init__()
@@ -71,9 +71,9 @@ class ScalarNetwork(nn.Module):
 
 
 class ICNN(ScalarNetwork):
-    """An input-convex network (Amos, Xu and Kolter, ICML 2017), two hidden layers, with a quadratic.
+    """An input-convex network (Amos, Xu and Kolter, ICML 2017) with two hidden layers, plus a convex quadratic.
 
-    Weights on hidden units are kept nonnegative by softplus; ``activation`` must be convex and nondecreasing.
+    Softplus keeps weights on hidden units nonnegative. ``activation`` must be convex and nondecreasing.
     """
 
     def __init__(self, dim: int, width: int, activation: Callable[[int], nn.Module] = softplus_layer) -> None:
@@ -82,7 +82,7 @@ class ICNN(ScalarNetwork):
         self.first = nn.Linear(dim, width)
         self.second = nn.Linear(dim, width)
         self.last = nn.Linear(dim, 1)
-        # softplus of about -3 - log(width): the sum over a layer stays of order one.
+        # The weights after softplus are about 1/width, so that the sum over a layer is of order one.
         start = math.log(math.expm1(1 / width))
         self.hidden = nn.Parameter(start + 0.1 * torch.randn(width, width))
         self.out = nn.Parameter(start + 0.1 * torch.randn(1, width))
@@ -100,7 +100,7 @@ class ICGN(nn.Module):
     r"""An input-convex gradient network (Richter-Powell, Lorraine and Amos, 2021), one hidden layer.
 
     ``int_0^1 J(s x)^T J(s x) x ds + b`` with the Jacobian ``J`` of ``x -> sigma(W x + c)``, by Gauss-Legendre
-    quadrature. With one hidden layer the integrand's Gram matrices are a gradient's, as the paper requires.
+    quadrature. With one hidden layer, the field with these Gram matrices is a gradient, as the paper requires.
     """
 
     nodes: Tensor
@@ -132,5 +132,5 @@ def gradient_of_icnn(
 def gradient_of_mlp(
     dim: int, width: int, activation: Callable[[int], nn.Module] = softplus_layer
 ) -> GradientOf:
-    """Build the gradient of a scalar network: for Hamiltonians, Greydanus, Dzamba and Yosinski, NeurIPS 2019."""
+    """Build the gradient of a scalar network; for Hamiltonians see Greydanus, Dzamba and Yosinski, NeurIPS 2019."""
     return GradientOf(MLP(dim, width, out=1, activation=activation))

@@ -1,4 +1,4 @@
-"""One way to train and to score every competitor: same data, same optimizer, same number of parameters."""
+"""Train and score all networks alike: same data, same optimizer, same number of parameters."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ Builder = Callable[[int, int], nn.Module]
 
 
 def modular(cls: type[GradNetM] | type[MGradNetM], activation: Callable[[int], nn.Module]) -> Builder:
-    """Build GradNet-M with four modules."""
+    """Return a builder of GradNet-M with four modules."""
     return lambda dim, width: cls.dense(dim, width, modules=4, activation=activation)
 
 
 def cascaded(cls: type[GradNetC] | type[MGradNetC], activation: Callable[[int], nn.Module]) -> Builder:
-    """Build GradNet-C with two layers."""
+    """Return a builder of GradNet-C with two layers."""
     return lambda dim, width: cls.dense(dim, width, layers=2, activation=activation)
 
 
 def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
-    """Build GradNet-M of one module, whose activation acts on groups of four rows, or of two in the plane.
+    """Return a builder of GradNet-M with one module, whose activation acts on groups of four rows (two in the plane).
 
     Biases start at a third of the usual size, so that the centers of the groups start near the samples.
     """
@@ -64,7 +64,7 @@ def radial(cls: type[GradNetM] | type[MGradNetM]) -> Builder:
 
 
 def centered(activation: Callable[[int], Activation]) -> Builder:
-    """Build ``W^T (g(W x + b) - g(b)) + a``, a monotone GradNet-M of one module without the module's weight.
+    """Return a builder of ``W^T (g(W x + b) - g(b)) + a``: a monotone GradNet-M of one module, without its weight.
 
     Biases start at a tenth of the usual size.
     """
@@ -101,17 +101,17 @@ BASELINES: dict[str, Builder] = {"MLP": MLP, "MLP gradient": gradient_of_mlp}
 
 @dataclass(frozen=True)
 class Training:
-    """How every competitor is trained, in double precision: Adam to a good start, then L-BFGS on fixed samples.
+    """Settings of every training, in double precision: Adam to a good start, then L-BFGS on fixed samples.
 
-    These networks are small, and Adam alone leaves them 7 to 25 dB short of what they can do, so that it
-    compares step sizes rather than architectures.
+    With Adam alone these small networks end 7 to 25 dB behind their best, which compares step sizes rather than
+    architectures.
 
     Attributes:
         adam_steps: number of steps of Adam.
-        rate: its learning rate.
+        rate: learning rate of Adam.
         lbfgs_steps: iterations of L-BFGS, with a strong Wolfe line search.
-        samples: how many there are.
-        batch: samples a step of Adam.
+        samples: number of samples.
+        batch: samples per step of Adam.
     """
 
     adam_steps: int = 200
@@ -122,7 +122,7 @@ class Training:
 
 
 def parameters(network: nn.Module) -> int:
-    """Return the number of learned numbers."""
+    """Return the number of learned parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -173,7 +173,7 @@ def error_db(network: nn.Module, field: Field, x: Tensor) -> float:
     target = field(x)
     with torch.no_grad():
         error = (network(x) - target).square().mean()
-    # A training that diverged has an error without a number; it must lose.
+    # A diverged training has a NaN error, which must lose the comparison.
     ratio = float(error / target.square().mean())
     return 10 * math.log10(ratio) if math.isfinite(ratio) else math.inf
 
@@ -181,13 +181,17 @@ def error_db(network: nn.Module, field: Field, x: Tensor) -> float:
 def competition(
     description: str | None, budget: int | None, budget_help: str = ""
 ) -> argparse.ArgumentParser:
-    """Return a parser with the options that every experiment has."""
+    """Return a parser with the options of every experiment."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400, help="L-BFGS iterations")
     parser.add_argument("--budget", type=int, default=budget, help=f"parameters of each network{budget_help}")
     parser.add_argument(
-        "--only", nargs="+", default=[""], metavar="NAME", help="networks whose name begins so"
+        "--only",
+        nargs="+",
+        default=[""],
+        metavar="NAME",
+        help="train the networks whose names begin with NAME",
     )
     parser.add_argument("--json", type=Path)
     return parser
@@ -256,10 +260,10 @@ def compete(
 
 
 def lead(results: dict[str, dict[str, object]]) -> dict[str, object]:
-    """Print by how many dB, in the mean, the best gradient network is ahead of the best baseline.
+    """Print by how many dB of the mean error the best gradient network is ahead of the best baseline.
 
     Returns:
-        That and both names; nothing where one of the two kinds was left out.
+        The lead and both names; empty if one of the two kinds was not trained.
     """
     scores = {name: float(str(result["mean_db"])) for name, result in results.items()}
     ours = [name for name in scores if "GradNet" in name]

@@ -32,13 +32,13 @@ def convex_field(x: Tensor) -> Tensor:
 
 
 def literal_field(x: Tensor) -> Tensor:
-    """Return the gradient of ``x1^4 + x1^2/2 + x1 x2^2 + 3 x2^2 - x2^3/3``, the other reading of the formula."""
+    """Return the gradient of ``x1^4 + x1^2/2 + x1 x2^2 + 3 x2^2 - x2^3/3``, the second reading of the formula."""
     a, b = x.unbind(dim=1)
     return torch.stack([4 * a**3 + a + b**2, 2 * a * b + 6 * b - b**2], dim=1)
 
 
 def sample(count: int, generator: torch.Generator) -> Tensor:
-    """Draw points of the unit square."""
+    """Draw points uniformly from the unit square."""
     return torch.rand(count, 2, generator=generator)
 
 

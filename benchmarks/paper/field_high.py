@@ -1,4 +1,4 @@
-"""High-dimensional gradient fields, convex and not (arXiv 2404.07361, section 6).
+"""High-dimensional gradient fields, convex and nonconvex (arXiv 2404.07361, section 6).
 
 python benchmarks/paper/field_high.py --dim 32 --json field_32.json
 python benchmarks/paper/field_high.py --dim 32 --field waves
@@ -26,7 +26,7 @@ from torch import Tensor
 
 
 def piecewise_quadratic(dim: int) -> Field:
-    """Return the gradient of ``sum_i max(0, a_i x + c_i)^2 / 2``, ``2 dim`` random ridges: convex."""
+    """Return the gradient of the convex ``sum_i max(0, a_i x + c_i)^2 / 2`` with ``2 dim`` random ridges."""
     generator = torch.Generator().manual_seed(7)
     ridges = torch.randn(2 * dim, dim, generator=generator, dtype=torch.float64) / math.sqrt(dim)
     offsets = torch.randn(2 * dim, generator=generator, dtype=torch.float64) / 2
@@ -38,10 +38,10 @@ def piecewise_quadratic(dim: int) -> Field:
 
 
 def distance_to_ball(dim: int) -> Field:
-    """Return the gradient of half the squared distance of ``A x`` from an l1 ball, ``A`` orthogonal.
+    """Return the gradient of half the squared distance of ``A x`` from an l1 ball, with an orthogonal ``A``.
 
-    Convex and piecewise quadratic, with exponentially many pieces, and no sum of ridge functions: the threshold
-    depends on all entries.
+    This function is convex and piecewise quadratic, with exponentially many pieces. It is not a sum of ridge
+    functions, because the threshold depends on all entries.
     """
     generator = torch.Generator().manual_seed(7)
     rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
@@ -50,7 +50,7 @@ def distance_to_ball(dim: int) -> Field:
     def field(x: Tensor) -> Tensor:
         y = x @ rotation.T
         magnitudes = y.abs().sort(dim=1, descending=True).values
-        # The projection soft-thresholds at the only level that leaves a sum of `radius`.
+        # The projection soft-thresholds at the level for which the magnitudes sum to `radius`.
         levels = (magnitudes.cumsum(dim=1) - radius) / torch.arange(1, dim + 1)
         count = (magnitudes > levels).sum(dim=1, keepdim=True)
         level = levels.gather(1, count - 1).clamp_min(0)
@@ -60,7 +60,7 @@ def distance_to_ball(dim: int) -> Field:
 
 
 def waves(dim: int) -> Field:
-    """Return the gradient of random plane waves and a Gaussian well: smooth and not convex."""
+    """Return the gradient of random plane waves and a Gaussian well, which is smooth and not convex."""
     generator = torch.Generator().manual_seed(7)
     frequencies = 2 * torch.randn(dim, dim, generator=generator, dtype=torch.float64) / math.sqrt(dim)
     phases = 2 * math.pi * torch.rand(dim, generator=generator, dtype=torch.float64)

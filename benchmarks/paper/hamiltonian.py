@@ -1,4 +1,4 @@
-"""The two-body problem: learn the gradient of its Hamiltonian, then roll it out (arXiv 2404.07361, section 6).
+"""The two-body problem: learn the gradient of its Hamiltonian, then compute orbits (arXiv 2404.07361, section 6).
 
 python benchmarks/paper/hamiltonian.py --json hamiltonian.json
 """
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from gradprox.networks import GradNetM, SigmoidOuterDerivative, SmoothedNorm
 
-# Another function of the norm of four rows: what depends on the distance of two bodies is of this form.
+# Functions of the norm of four rows, because the potential depends on the distance of the two bodies.
 NORMS: dict[str, Builder] = {
     "GradNet-M (norms of 4)": lambda dim, modules: GradNetM.dense(
         dim, 4, modules=modules, activation=SmoothedNorm, outer_derivative=SigmoidOuterDerivative
     )
 }
 
-# Of the Runge-Kutta rule of order 4 that rolls out every field, the true one included.
+# Step of the Runge-Kutta method of order 4 that computes the orbits of every field, the true one included.
 STEP = 0.02
 TIMES = (1.0, 5.0, 10.0)
 
@@ -47,7 +47,7 @@ def orbits(count: int, generator: torch.Generator) -> Tensor:
     angle = 2 * math.pi * torch.rand(count, 1, generator=generator)
     along = torch.cat([angle.cos(), angle.sin()], dim=1)
     across = torch.cat([-angle.sin(), angle.cos()], dim=1)
-    # On a circle of radius r/2 the pull 1/r^2 asks for the speed sqrt(1 / (2 r)).
+    # On a circle of radius r/2, the force 1/r^2 belongs to the speed sqrt(1 / (2 r)).
     speed = (1 / (2 * distance)).sqrt()
     noise = 0.1 * torch.randn(count, 2, generator=generator)
     momentum = speed * ((1 + noise[:, :1]) * across + noise[:, 1:] * along)
@@ -55,7 +55,7 @@ def orbits(count: int, generator: torch.Generator) -> Tensor:
 
 
 def roll_out(field: Field, x: Tensor) -> Tensor:
-    """Follow ``q' = dH/dp, p' = -dH/dq`` up to the last of the times: states ``(T + 1, B, 8)``."""
+    """Integrate ``q' = dH/dp, p' = -dH/dq`` up to the last of `TIMES`; return states ``(T + 1, B, 8)``."""
 
     def motion(x: Tensor) -> Tensor:
         dq, dp = field(x).split(4, dim=1)
@@ -84,7 +84,7 @@ def main() -> None:
             states = roll_out(network, starts)
             drift = (torch.stack([energy(x) for x in states]) - energy(starts)).abs() / energy(starts).abs()
         distances = (states - truth).square().sum(dim=2).sqrt()
-        # Medians: one orbit that a wrong field sends away would hide all others.
+        # Medians, because one orbit that escapes would dominate a mean.
         figures = {f"distance_at_{t:g}": float(distances[round(t / STEP)].median()) for t in TIMES}
         return figures | {"energy_drift": float(drift.amax(dim=0).median())}
 

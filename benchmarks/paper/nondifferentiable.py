@@ -30,13 +30,13 @@ THRESHOLD = 0.5
 
 
 def rotation() -> Tensor:
-    """Return an orthogonal matrix, lest the coordinates of the target be those of the input."""
+    """Return an orthogonal matrix, so that the target is not separable in the coordinates of the input."""
     generator = torch.Generator().manual_seed(7)
     return torch.linalg.qr(torch.randn(DIM, DIM, generator=generator, dtype=torch.float64))[0]
 
 
 def gradient_of_l1() -> Field:
-    """Return the gradient of ``|A x|_1``, which jumps."""
+    """Return the gradient of ``|A x|_1``, which has jumps."""
     A = rotation()
     return lambda x: (x @ A.T).sign() @ A
 
@@ -48,12 +48,12 @@ def prox_of_l1() -> Field:
 
 
 def prox_of_total_variation() -> Field:
-    """Return the prox of ``THRESHOLD sum_i |x_(i+1) - x_i|``, from deepinv, to 1e-7."""
+    """Return the prox of ``THRESHOLD sum_i |x_(i+1) - x_i|``, from deepinv, with tolerance 1e-7."""
     prior = TVPrior(def_crit=1e-7, n_it_max=5000)
     return lambda x: prior.prox(x[:, None, None], gamma=THRESHOLD)[:, 0, 0]
 
 
-# The baselines again with piecewise linear fields, as such targets suit them.
+# The baselines again, with activations that make their fields piecewise linear, like these targets.
 PIECEWISE: dict[str, Builder] = {
     "MLP (ReLU)": partial(MLP, activation=lambda _: nn.ReLU()),
     "MLP gradient (squared ReLU)": partial(gradient_of_mlp, activation=lambda _: SquaredReLU()),
@@ -63,7 +63,7 @@ TARGETS = {"sign": gradient_of_l1, "l1": prox_of_l1, "tv": prox_of_total_variati
 
 
 def sample(count: int, generator: torch.Generator) -> Tensor:
-    """Draw Gaussian inputs."""
+    """Draw standard Gaussian inputs."""
     return torch.randn(count, DIM, generator=generator)
 
 

@@ -1,7 +1,7 @@
-"""Time and memory against the dimension, beside plain networks with as many parameters: ``4 dim^2``.
+"""Measure time and memory against the dimension, for networks with ``4 dim^2`` parameters.
 
-The flops of matrix products and the bytes that a forward pass keeps for training are counted, for one input;
-milliseconds are measured, for a batch of 256 in single precision on one thread.
+Flops of matrix products, and bytes that a forward pass keeps for training, are counted for one input. Milliseconds
+are measured for a batch of 256, in single precision on one thread.
 
 python benchmarks/paper/scaling.py --json scaling.json
 """
@@ -33,7 +33,7 @@ NETWORKS: dict[str, Builder] = {
 class MatrixProducts(TorchDispatchMode):
     """Counts the flops of matrix products.
 
-    torch's own `FlopCounterMode` follows modules with hooks, and these forbid a gradient inside of a forward pass.
+    torch's own `FlopCounterMode` uses module hooks, which forbid a gradient inside a forward pass.
     """
 
     flops = 0
@@ -50,7 +50,7 @@ class MatrixProducts(TorchDispatchMode):
 
 
 def saved_for_backward(network: nn.Module, x: Tensor) -> int:
-    """Return the bytes that a forward pass keeps for the backward pass, the weights not counted."""
+    """Return the bytes, without the weights, that a forward pass keeps for the backward pass."""
     kept: dict[int, int] = {}
     weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
 
@@ -67,7 +67,7 @@ def saved_for_backward(network: nn.Module, x: Tensor) -> int:
 
 
 def milliseconds(call: Callable[[], object], repeats: int = 7) -> float:
-    """Return the median time of a call."""
+    """Return the median time of a call in milliseconds."""
     times = []
     for _ in range(repeats):
         begun = time.perf_counter()
@@ -77,7 +77,7 @@ def milliseconds(call: Callable[[], object], repeats: int = 7) -> float:
 
 
 def measure(build: Builder, dim: int, budget: int) -> dict[str, float]:
-    """Return the costs of one network: of a batch, forward and in training."""
+    """Return the costs of one network, forward and in training."""
     torch.manual_seed(0)
     network = build(dim, matched(build, dim, budget))
     x = torch.randn(BATCH, dim)

@@ -1,4 +1,4 @@
-"""The page of commands: what each says with ``--help``, in the order of ``gradprox --help``."""
+"""Generate the page of commands: the ``--help`` of each, in the order of ``gradprox --help``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH = "100"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put a section for every command in the place of the mark."""
+    """Replace the mark by one section per command."""
     if MARK not in markdown:
         return markdown
     return markdown.replace(MARK, "\n".join(_sections(typer.main.get_command(app), ())))

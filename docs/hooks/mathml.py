@@ -1,4 +1,4 @@
-r"""Turn the formulas of a page, ``\(...\)`` and ``\[...\]``, into MathML: browsers draw it without any script."""
+r"""Convert the formulas of a page, ``\(...\)`` and ``\[...\]``, to MathML, which browsers draw without a script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORMULA = re.compile(
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Replace what `pymdownx.arithmatex` has marked."""
+    """Replace the formulas that `pymdownx.arithmatex` has marked."""
     return _FORMULA.sub(_mathml, content)
 
 

@@ -1,4 +1,4 @@
-"""Show mkdocstrings the package as it installs: one namespace from the folders that pyproject.toml maps."""
+"""Assemble the package for mkdocstrings: one namespace from the folders that pyproject.toml maps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-# Removed when the interpreter ends: pages are rendered long after `on_config` has returned.
+# Kept until the interpreter ends, because pages are rendered after `on_config` has returned.
 _assembled = tempfile.TemporaryDirectory(prefix="gradprox-docs-")
 
 
 @event_priority(50)  # before mkdocstrings reads its settings
 def on_config(config: Any) -> None:
-    """Link the folders together and add the result to the paths of the reference."""
+    """Link the folders into one, and add it to the paths of the reference."""
     mapped = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders: dict[str, str] = mapped["tool"]["setuptools"]["package-dir"]
     for name, folder in sorted(folders.items()):

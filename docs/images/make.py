@@ -1,4 +1,4 @@
-"""Make the images of the documentation again: what `gradprox demo` writes, small enough for a page.
+"""Generate the images of the documentation: the output of `gradprox demo`, reduced to the size of a page.
 
 python docs/images/make.py
 """

@@ -1,10 +1,10 @@
-// Denoise a image with onnxruntime-web (WebAssembly), under Node or, with fetch in place of readFile, in a browser.
+// Denoise an image with onnxruntime-web (WebAssembly), under Node or, with fetch in place of readFile, in a browser.
 //
 //   npm install
 //   node denoise.mjs denoiser.onnx noisy.f32 clean.f32 HEIGHT WIDTH NOISE
 //
-// Images are raw little-endian float32 samples on the scale [0, 1], row by row, one channel after the other:
-// what numpy's `array.astype("<f4").tofile(path)` writes of (C, H, W).
+// Images are raw little-endian float32 samples on the scale [0, 1], row by row, one channel after the other, as numpy's
+// `array.astype("<f4").tofile(path)` writes an array of shape (C, H, W).
 
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { argv, exit } from "node:process";
@@ -16,7 +16,7 @@ if (!noise) {
   exit(2);
 }
 
-// One thread needs no worker files, and a page no special headers.
+// With one thread, no worker files and no special headers are needed.
 ort.env.wasm.numThreads = 1;
 const session = await ort.InferenceSession.create(new Uint8Array(await readFile(model)));
 

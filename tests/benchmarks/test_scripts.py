@@ -1,4 +1,4 @@
-"""Every benchmark runs, at its smallest, and writes the figures it promises; what they say is not a test's concern."""
+"""Every benchmark runs at its smallest size and writes its figures; their values are not tested."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def run(monkeypatch, script, *arguments):
     threads = torch.get_num_threads()
     try:
         runpy.run_path(str(path), run_name="__main__")
-    except SystemExit as end:  # how typer ends
+    except SystemExit as end:  # raised by typer at the end of a command
         if end.code:
             raise
     finally:
         torch.set_num_threads(threads)
-        # Benchmarks of different folders may have modules of one name.
+        # Modules in different folders of benchmarks may have the same name.
         for name in {*sys.modules} - before:
             if str(path.parent) in str(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]
 
 
 def figures(report):
-    """Yield every competitor's figures."""
+    """Yield the figures of every network."""
     if "results" in report:
         yield from report["results"].values()
         return
@@ -66,7 +66,7 @@ def test_the_papers_experiments(name, monkeypatch, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """One small image."""
+    """A folder with one small image."""
     path = tmp_path / "images"
     path.mkdir()
     values = np.random.default_rng(0).integers(256, size=(18, 20), dtype=np.uint8)
@@ -84,7 +84,7 @@ def test_levin(monkeypatch, tmp_path, folder):
     again = json.loads(out.read_text())
     for level in ("2.55/255", "7.65/255"):
         assert len(first["cases"][level]) == 1
-        assert again["cases"][level][0] == first["cases"][level][0]  # it goes on
+        assert again["cases"][level][0] == first["cases"][level][0]  # the run is continued
         assert all(row[name] > 10 for row in again["cases"][level] for name in ("certified", "tv"))
 
 

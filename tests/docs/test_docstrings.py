@@ -1,4 +1,4 @@
-"""The examples in docstrings are true."""
+"""The examples in docstrings run and print what they say."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the file that the example of the export writes, which those of the runtime read."""
+    """A folder with the file that the example of the export writes and the examples of the runtime read."""
     place = tmp_path_factory.mktemp("docstrings")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
         yield place
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 @pytest.mark.parametrize("name", sorted({*modules_with_examples()} - {EXPORT}))
 def test_examples(name, folder):
     check(name)

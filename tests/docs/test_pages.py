@@ -1,4 +1,4 @@
-"""Every block of code and every command of the documentation runs, in the order of its page."""
+"""Every code block and every command of the documentation runs, in the order of its page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.printed import ROOT, blocks, lay_out_images, run_command, run_python,
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```" in page.read_text())
-SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes: minutes, as in tests/test_readme.py
+SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes, which takes minutes
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES]
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_what_a_page_prints_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lay_out_images(tmp_path, 32)

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning or a network, every formula is drawn, and no page loads from elsewhere."""
+"""The documentation builds without warnings and without a network; formulas are drawn; pages load nothing remote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.printed import ROOT
 
 pytestmark = pytest.mark.slow
 
-# Any connection fails at once, as on a machine without a network.
+# Every connection fails at once, like on a machine without a network.
 BUILD = """
 import socket, sys
 

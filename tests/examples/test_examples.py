@@ -1,4 +1,4 @@
-"""The example scripts run, are short, and show what they say."""
+"""The example scripts run, are short, and print something."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.printed import ROOT
 
-ELSEWHERE = {"cluster_deblur"}  # takes arguments, and needs Ray: tests/cli/test_cluster.py runs it
+ELSEWHERE = {"cluster_deblur"}  # takes arguments and needs Ray; tests/cli/test_cluster.py runs it
 SCRIPTS = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in ELSEWHERE)
 
 

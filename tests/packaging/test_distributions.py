@@ -1,4 +1,4 @@
-"""Wheel and source distribution hold what they need, and run in a fresh environment away from the checkout."""
+"""Wheel and source distribution are complete, and run in a fresh environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ JUNK = ("__pycache__", ".pyc", ".git", ".venv", "gradprox-demo", "build/", "runs
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
-    """The folder with both, made as `python -m build` makes them: the wheel from the source distribution."""
+    """A folder with the source distribution and the wheel built from it, as by `python -m build`."""
     folder = tmp_path_factory.mktemp("distributions")
     source = folder / "source"
     left_out = shutil.ignore_patterns(
         ".git", ".venv", "build", "dist", "runs", "*.egg-info", "*_cache", "__pycache__"
     )
     shutil.copytree(ROOT, source, ignore=left_out)
-    # Without isolation nothing is fetched: setuptools is that of this environment.
+    # Without isolation nothing is fetched, because the setuptools of this environment is used.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
     return folder / "dist"
@@ -73,7 +73,7 @@ def test_the_source_distribution_can_be_tested_and_documented(distributions):
 
 
 def requirements(name):
-    """Names of a distribution and of all that it needs, extras left out."""
+    """Return the names of a distribution and of all its dependencies, without extras."""
     found, waiting = set(), [name]
     while waiting:
         name = waiting.pop()
@@ -84,9 +84,9 @@ def requirements(name):
     return found
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distributions, tmp_path):
-    # The steps of examples/deploy/Containerfile, with the packages of this environment.
+    # These are the steps of examples/deploy/Containerfile, with the packages of this environment.
     site = tmp_path / "site"
     site.mkdir()
     for name in requirements("numpy") | requirements("onnxruntime"):
@@ -109,7 +109,7 @@ def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distribution
     export_denoiser(LearnedProx(small), tmp_path / "denoiser.onnx")
     noisy = np.random.default_rng(0).random((20, 30), dtype=np.float32)
     np.save(tmp_path / "noisy.npy", noisy)
-    # -S: of installed packages only those.
+    # -S hides all other installed packages.
     alone = {"cwd": tmp_path, "env": {"PYTHONPATH": str(site), "PATH": os.environ["PATH"]}}
     assert subprocess.run(
         [sys.executable, "-S", "-c", "import torch"], capture_output=True, **alone
@@ -125,9 +125,9 @@ def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distribution
 def test_it_runs_in_a_fresh_environment(distributions, pattern, tmp_path):
     environment, elsewhere = tmp_path / "venv", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    venv.create(environment)  # without pip, and so without a setuptools of its own
+    venv.create(environment)  # without pip, so without a setuptools of its own
     programs = environment / ("Scripts" if os.name == "nt" else "bin")
-    # The dependencies are those of this environment; gradprox is not: its own folder comes first.
+    # Dependencies come from this environment. gradprox does not, because its own folder comes first.
     packages = [path for path in sys.path if path.endswith("site-packages")]
     inner = subprocess.run(
         [programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],

@@ -23,6 +23,7 @@ class GradientStepDenoiser(NetworkPrior):
         name: the name in messages and reports.
 
     Example:
+        >>> import torch
         >>> from gradprox.networks import GradNetM
         >>> D = GradientStepDenoiser(GradNetM.conv(1, 4, 3))
         >>> x = torch.rand(2, 1, 12, 10)

@@ -41,10 +41,10 @@ NETWORKS: dict[str, Builder] = {
     # Elementwise and smooth.
     "mGradNet-C (sigmoid)": cascaded(MGradNetC, Sigmoid),
     "mGradNet-C (softplus)": cascaded(MGradNetC, Softplus),
-    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, TanhSum),
+    "mGradNet-C (tanh sum)": cascaded(MGradNetC, TanhSum),
     "mGradNet-M (sigmoid)": modular(MGradNetM, Sigmoid),
     "mGradNet-M (softplus)": modular(MGradNetM, Softplus),
-    "mGradNet-M (tanh mixture)": modular(MGradNetM, TanhSum),
+    "mGradNet-M (tanh sum)": modular(MGradNetM, TanhSum),
     # Elementwise and polynomial.
     "mGradNet-C (cubic)": cascaded(MGradNetC, Cubic),
     "mGradNet-M (cubic)": modular(MGradNetM, Cubic),

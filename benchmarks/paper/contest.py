@@ -81,17 +81,17 @@ def centered(activation: Callable[[int], Activation]) -> Builder:
 SIGNED_TANH = partial(TanhSum, terms=2, monotone=False)
 
 MONOTONE: dict[str, Builder] = {
-    "mGradNet-C (tanh mixture)": cascaded(MGradNetC, partial(TanhSum, terms=2)),
+    "mGradNet-C (tanh sum)": cascaded(MGradNetC, partial(TanhSum, terms=2)),
     "mGradNet-C (spline)": cascaded(MGradNetC, LinearSpline),
-    "mGradNet-M (tanh mixture)": modular(MGradNetM, partial(TanhSum, terms=2)),
+    "mGradNet-M (tanh sum)": modular(MGradNetM, partial(TanhSum, terms=2)),
     "mGradNet-M (spline)": modular(MGradNetM, LinearSpline),
     "mGradNet-M (softmax)": modular(MGradNetM, Softmax),
     "mGradNet-M (radial)": radial(MGradNetM),
     "mGradNet-M (softplus, centered)": centered(Softplus),
 }
 GENERAL: dict[str, Builder] = {
-    "GradNet-C (tanh mixture)": cascaded(GradNetC, SIGNED_TANH),
-    "GradNet-M (tanh mixture)": modular(GradNetM, SIGNED_TANH),
+    "GradNet-C (tanh sum)": cascaded(GradNetC, SIGNED_TANH),
+    "GradNet-M (tanh sum)": modular(GradNetM, SIGNED_TANH),
     "GradNet-M (softmax)": modular(GradNetM, Softmax),
     "GradNet-M (radial)": radial(GradNetM),
 }

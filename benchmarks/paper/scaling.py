@@ -23,7 +23,7 @@ from torch.utils.flop_counter import flop_registry
 
 BATCH = 256
 NETWORKS: dict[str, Builder] = {
-    **{name: MONOTONE[name] for name in ("mGradNet-C (tanh mixture)", "mGradNet-M (softmax)")},
+    **{name: MONOTONE[name] for name in ("mGradNet-C (tanh sum)", "mGradNet-M (softmax)")},
     "GradNet-M (radial)": GENERAL["GradNet-M (radial)"],
     **CONVEX_BASELINES,
     **BASELINES,

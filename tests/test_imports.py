@@ -11,10 +11,40 @@ import pytest
 
 from tests.printed import ROOT
 
-# Third-party packages are imported once. Each fork then imports one module of gradprox, in the state of a fresh
-# interpreter as far as gradprox is concerned. A process for each module would import torch 180 times.
+# Third-party packages are imported once. Each package of gradprox is then imported in a fork, which is a fresh
+# interpreter as far as gradprox is concerned. Python imports a package before its modules, so each module is imported
+# in a fork of that fork. A process for each module would import torch 180 times.
 PROGRAM = """
 import contextlib, importlib, json, os, sys, traceback, warnings
+
+def in_fork(work):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        with os.fdopen(writer, "w") as stream:
+            json.dump(work(), stream)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(said)
+
+def attempt(name):
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        return {name: traceback.format_exc()[-2000:]}
+    return {}
+
+def attempt_all(package, modules):
+    failures = attempt(package)
+    for name in modules:
+        if name not in sys.modules:  # otherwise the package has imported it
+            failures |= in_fork(lambda name=name: attempt(name))
+    return failures
+
 warnings.simplefilter("ignore")
 for name in sys.argv[1].split():
     with contextlib.suppress(ImportError):  # optional packages
@@ -22,22 +52,8 @@ for name in sys.argv[1].split():
 loaded = [name for name in sys.modules if name.split(".")[0] == "gradprox"]
 assert not loaded, loaded
 failures = {}
-for name in sys.stdin.read().split():
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        try:
-            importlib.import_module(name)
-        except BaseException:
-            os.write(writer, traceback.format_exc()[-2000:].encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    if said:
-        failures[name] = said
+for package, modules in json.load(sys.stdin).items():
+    failures |= in_fork(lambda: attempt_all(package, modules))
 print(json.dumps(failures))
 """
 THIRD_PARTY = (
@@ -54,20 +70,23 @@ FOLDERS = {
 }
 
 
-def modules():
-    for folder, package in FOLDERS.items():
+def packages():
+    """Return the modules of each package, by its name."""
+    found = {}
+    for folder, root in FOLDERS.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            name = ".".join([package, *parts]).removesuffix(".__init__")
-            if parts[-1] != "__main__":  # runs the command line
-                yield name
+            package = ".".join([root, *path.parent.relative_to(ROOT / folder).parts])
+            modules = found.setdefault(package, [])
+            if path.stem not in ("__init__", "__main__"):  # the latter runs the command line
+                modules.append(f"{package}.{path.stem}")
+    return found
 
 
-def failures(names):
-    """Import each module in a process where no other module of gradprox was imported; return the tracebacks."""
+def failures(modules_of):
+    """Import every package and module in a process that has imported nothing of gradprox; return the tracebacks."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, THIRD_PARTY],
-        input="\n".join(names),
+        input=json.dumps(modules_of),
         capture_output=True,
         text=True,
         check=True,
@@ -79,15 +98,15 @@ def failures(names):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_every_module_imports_alone():
-    names = list(modules())
-    assert "gradprox.networks.linear_systems" in names
-    assert len(names) > 150
-    assert failures(names) == {}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_an_import_that_fails_is_reported():
-    assert "ModuleNotFoundError" in failures(["gradprox.no_such_module"])["gradprox.no_such_module"]
+    found = packages()
+    assert "gradprox.networks.linear_systems" in found["gradprox.networks"]
+    assert sum(map(len, found.values())) > 150
+    # The last one shows that a failure is reported.
+    missing = "gradprox.networks.no_such_module"
+    found["gradprox.networks"].append(missing)
+    said = failures(found)
+    assert list(said) == [missing], said
+    assert "ModuleNotFoundError" in said[missing]
 
 
 def test_linear_systems_may_be_the_first_import():

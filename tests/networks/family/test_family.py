@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+import torch
 
 from gradprox.networks import (
     Composed,
@@ -106,3 +107,8 @@ def case(request):
 
 class TestFamily(ConformanceSuite):
     """Every network of the family."""
+
+    def test_noise_level_is_ignored(self, case):
+        network, x = case.network(), case.inputs()
+        assert torch.equal(network(x, torch.tensor([0.1])), network(x))
+        assert torch.equal(network.potential(x, torch.tensor([0.1])), network.potential(x))

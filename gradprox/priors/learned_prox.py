@@ -35,6 +35,7 @@ class LearnedProx(NetworkPrior):
         ValueError: the network is not monotone, so it is no proximal operator.
 
     Example:
+        >>> import torch
         >>> from gradprox.networks import IdentityPath, IdentityPathConfig
         >>> D = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4)).double())
         >>> y = torch.rand(2, 1, 12, 10, dtype=torch.float64)

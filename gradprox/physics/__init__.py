@@ -1,33 +1,38 @@
-"""Forward operators with proven norms: `deepinv` physics, ready for its solvers and ours."""
+"""Forward operators: `deepinv` physics with proven norms and closed forms, for deepinv's solvers and for ours.
+
+Begin with ``contract.py``: the protocol `Physics`, which is all that solvers ask of an operator. Every operator has its
+own file and keeps the contract through the base class in ``forward_operator.py``:
+
+* blur: `CircularBlur`, `ValidBlur`, `SymmetricBlur`, chosen by boundary in ``boundaries.py``; kernels by formula in
+  ``kernels.py``, from descriptions and files in ``kernel_files.py``;
+* compressed sensing: `HadamardSensing`, `CosineSensing`, `FourierSensing`, `StructuredSensing`, `BlockSensing`, chosen
+  by name in ``sensing.py``; measurements on disk in ``measurement_file.py``;
+* others: `Denoising`, `Inpainting`, `SuperResolution`, `SingleCoilMRI`.
+
+Noise is in ``noise.py``.
+"""
 
 from gradprox.physics.block_sensing import BlockSensing, gaussian_matrix
-from gradprox.physics.blur import CircularBlur, ValidBlur
 from gradprox.physics.boundaries import BOUNDARIES, blur_of_images, blur_of_photos
+from gradprox.physics.circular_blur import CircularBlur
+from gradprox.physics.contract import Physics, initial_image, regularized_inverse, squared_norm
+from gradprox.physics.cosine_sensing import CosineSensing
 from gradprox.physics.denoising import Denoising
+from gradprox.physics.forward_operator import ForwardOperator
+from gradprox.physics.fourier_sensing import FourierSensing
+from gradprox.physics.hadamard_sensing import HadamardSensing
 from gradprox.physics.inpainting import Inpainting
-from gradprox.physics.kernels import (
-    disk_kernel,
-    gaussian_kernel,
-    motion_kernel,
-    read_kernel,
-    read_kernels,
-)
-from gradprox.physics.measurement_file import (
-    SAMPLINGS,
-    Sampling,
-    Sensing,
-    read_matrix,
-    read_measurements,
-    write_measurements,
-)
+from gradprox.physics.kernel_files import read_kernel, read_kernels
+from gradprox.physics.kernels import disk_kernel, gaussian_kernel, motion_kernel
+from gradprox.physics.measurement_file import read_measurements, write_measurements
 from gradprox.physics.mri import SingleCoilMRI
 from gradprox.physics.noise import gaussian_noise, parse_level, poisson_level, poisson_noise
-from gradprox.physics.norms import squared_norm
-from gradprox.physics.patterns import CosineSensing, FourierSensing, HadamardSensing, StructuredSensing
-from gradprox.physics.start import initial_image
+from gradprox.physics.sensing import SAMPLINGS, Sampling, Sensing, read_matrix
+from gradprox.physics.structured_sensing import StructuredSensing
 from gradprox.physics.super_resolution import SuperResolution, bicubic_kernel
 from gradprox.physics.symmetric_blur import SymmetricBlur
 from gradprox.physics.transform_sensing import TransformSensing
+from gradprox.physics.valid_blur import ValidBlur
 
 __all__ = [
     "BOUNDARIES",
@@ -36,9 +41,11 @@ __all__ = [
     "CircularBlur",
     "CosineSensing",
     "Denoising",
+    "ForwardOperator",
     "FourierSensing",
     "HadamardSensing",
     "Inpainting",
+    "Physics",
     "Sampling",
     "Sensing",
     "SingleCoilMRI",
@@ -63,6 +70,7 @@ __all__ = [
     "read_kernels",
     "read_matrix",
     "read_measurements",
+    "regularized_inverse",
     "squared_norm",
     "write_measurements",
 ]

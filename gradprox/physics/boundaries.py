@@ -1,47 +1,49 @@
-"""What lies beyond the frame of a blurred image, by name."""
+"""The blur that belongs to a boundary, by the boundary's name: begin here to deblur photos."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.physics.blur import CircularBlur, ValidBlur, check_kernel_fits
-from gradprox.physics.sizes import Size
+from gradprox.physics.checks import Size, check_kernel
+from gradprox.physics.circular_blur import CircularBlur
 from gradprox.physics.symmetric_blur import SymmetricBlur
+from gradprox.physics.valid_blur import ValidBlur
 
 BOUNDARIES = ("valid", "circular", "symmetric")
 AnyBlur = CircularBlur | ValidBlur | SymmetricBlur
 
 
 def blur_of_images(boundary: str, kernel: Tensor, size: Size, channels: int) -> AnyBlur:
-    """Return what blurs images of ``(H, W)``.
+    """Return the blur of sharp images of ``(H, W)``.
 
     Args:
-        boundary: ``"valid"``, as a camera does, which sees nothing of the margin; ``"circular"``, as if periodic;
-            ``"symmetric"``, as if mirrored.
-        kernel: ``(1 or B, 1 or C, h, w)``.
-        size: ``(H, W)``.
-        channels: ``C``.
+        boundary: ``"valid"``, the blur of a camera, which crops the margin; ``"circular"``, of images that continue
+            periodically; ``"symmetric"``, of images that continue as their mirror image.
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or one for each image or channel.
+        size: ``(H, W)`` of the sharp images.
+        channels: ``C`` of the images.
 
     Raises:
-        InputError: an unknown boundary, or a kernel larger than the image.
+        InputError: an unknown boundary, or a kernel that is larger than the image or has neither one channel nor ``C``.
     """
+    check_kernel(kernel, size, channels)
     if boundary == "valid":
         return ValidBlur(kernel, size)
     if boundary == "circular":
         return CircularBlur(kernel, size, channels)
     if boundary == "symmetric":
         return SymmetricBlur(kernel, size)
-    raise InputError(f"boundary {boundary}: unknown; choose one of {', '.join(BOUNDARIES)}")
+    raise InputError(f"boundary {boundary!r}: unknown; choose one of {', '.join(BOUNDARIES)}")
 
 
 def blur_of_photos(boundary: str, kernel: Tensor, size: Size, channels: int) -> AnyBlur:
-    """Return what made blurred photos of ``(H, W)``; see `blur_of_images`.
+    """Return the blur that made photos of ``(H, W)``; the arguments are those of `blur_of_images`.
 
-    The unknown image of a ``"valid"`` boundary is larger than the photo, so any kernel fits it; but a kernel larger
-    than the photo leaves no pixel that the photo determines, and is refused too.
+    With a ``"valid"`` boundary the unknown image is larger than the photo, so every kernel fits it. A kernel larger
+    than the photo is refused all the same: it leaves no pixel that the photo determines.
     """
-    check_kernel_fits(kernel, size)
+    check_kernel(kernel, size, channels)
     if boundary == "valid":
         size = (size[0] + kernel.shape[-2] - 1, size[1] + kernel.shape[-1] - 1)
     return blur_of_images(boundary, kernel, size, channels)

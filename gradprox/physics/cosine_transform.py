@@ -18,7 +18,7 @@ def inverse_cosine_transform(coefficients: Tensor) -> Tensor:
 
 
 def _scales(x: Tensor) -> Tensor:
-    """Return what makes the transform orthonormal; deepinv's own scaling is accurate to single precision only."""
+    """Return the factors of an orthonormal transform; deepinv's own are accurate to single precision only."""
     height, width = (_line(length, x) for length in x.shape[-2:])
     return height[:, None] * width
 

@@ -8,9 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.errors import InputError
+from gradprox.physics.checks import PRECISIONS, Shape
+from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
 
 
-class Inpainting(deepinv.physics.Inpainting):
+class Inpainting(ForwardOperator, deepinv.physics.Inpainting):
     """Each pixel times its weight in a mask: 1 where it is known, 0 where it is missing.
 
     Args:
@@ -20,33 +22,67 @@ class Inpainting(deepinv.physics.Inpainting):
         InputError: it is no such mask.
     """
 
+    mask: Tensor
+
     def __init__(self, mask: Tensor) -> None:
         if (
-            mask.ndim != 4
-            or not mask.is_floating_point()
+            not isinstance(mask, Tensor)
+            or mask.ndim != 4
+            or mask.dtype not in PRECISIONS
             or not bool(((mask >= 0) & (mask < torch.inf)).all())
         ):
-            raise InputError("a mask is (1 or B, 1 or C, H, W), floating point, finite and not negative")
+            raise InputError(
+                "a mask is (1 or B, 1 or C, H, W), of float32 or float64, finite and not negative"
+            )
         super().__init__(img_size=tuple(mask.shape[1:]), mask=mask, device=mask.device)
+
+    @property
+    def image_shape(self) -> Shape:
+        """See `ForwardOperator.image_shape`."""
+        return channels_of(self.mask), self.mask.shape[2], self.mask.shape[3]
+
+    @property
+    def measurement_shape(self) -> Shape:
+        """See `ForwardOperator.measurement_shape`."""
+        return self.image_shape
+
+    @property
+    def images(self) -> int | None:
+        """See `ForwardOperator.images`."""
+        return images_of(self.mask)
+
+    def A(self, x: Tensor, mask: Tensor | None = None, **_: object) -> Tensor:
+        """Weight ``(B, C, H, W)``; ``mask`` replaces the mask from here on, as in deepinv."""
+        self.update_parameters(mask=mask)
+        self.check_images(x)
+        return self.mask * x
+
+    def A_adjoint(self, y: Tensor, mask: Tensor | None = None, **_: object) -> Tensor:
+        """Weight ``(B, C, H, W)`` again: the operator is its own adjoint."""
+        self.update_parameters(mask=mask)
+        self.check_measurements(y)
+        return self.mask * y
 
     def squared_norm(self) -> float:
         """Return the largest squared weight: exact."""
         return float(self.mask.max()) ** 2
 
     def initial(self, y: Tensor) -> Tensor:
-        """Return the known pixels, and for each missing one a mean of those around it, as far away as need be."""
+        """Return the known pixels; each missing one is a mean of its nearest known neighbors."""
+        self.check_measurements(y)
         known = (self.mask > 0).to(y.dtype).expand_as(y)
         return _filled(torch.where(known > 0, y / self.mask, 0.0), known)
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, pixel by pixel."""
+        self.check_measurements(y)
         return (self.mask * y + weight * z) / (self.mask.square() + weight)
 
 
 def _filled(x: Tensor, known: Tensor) -> Tensor:
-    """Fill what is not known, 0 in ``known``, from the filled image of half the size (push and pull)."""
+    """Fill the pixels where ``known`` is 0 from the filled image of half the size (push and pull)."""
     if bool((known > 0).all()) or max(x.shape[-2:]) == 1:
-        return x  # what is unknown at every scale stays 0
+        return x  # pixels unknown at every scale stay 0
     sums, counts = (F.avg_pool2d(part, 2, ceil_mode=True) for part in (known * x, known))
     half = _filled(torch.where(counts > 0, sums / counts, 0.0), (counts > 0).to(x.dtype))
     around = F.interpolate(half, scale_factor=2, mode="bilinear")[..., : x.shape[-2], : x.shape[-1]]

@@ -1,8 +1,8 @@
 """Seeded measurement noise.
 
-Solvers fit by least squares, the likelihood of Gaussian noise. That of Poisson noise is
-`deepinv.optim.PoissonLikelihood` with the same gain; with many photons a pixel, least squares at `poisson_level`
-come close to it.
+Solvers fit by least squares, the likelihood of Gaussian noise. The likelihood of Poisson noise is
+`deepinv.optim.PoissonLikelihood` with the same gain. With many photons per pixel, least squares with the noise level of
+`poisson_level` come close to it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ def gaussian_noise(like: Tensor, level: float, generator: torch.Generator) -> Te
     """Return white Gaussian noise of standard deviation ``level``, shaped, typed and placed like a tensor.
 
     It is drawn on the CPU, so that every device sees the same noise for the same seed.
+
+    Raises:
+        InputError: the level is negative or not finite.
     """
+    if not 0 <= level < float("inf"):
+        raise InputError(f"the noise level must be finite and not negative, got {level:g}")
     return (level * torch.randn(like.shape, generator=generator, dtype=like.dtype)).to(like.device)
 
 
 def poisson_noise(clean: Tensor, gain: float, generator: torch.Generator) -> Tensor:
-    """Return what counting photons makes of measurements: ``gain Poisson(clean / gain)``, of variance ``gain clean``.
+    """Return noisy measurements from counted photons: ``gain Poisson(clean / gain)``, of variance ``gain clean``.
 
-    It is drawn on the CPU, so that every device sees the same noise for the same seed. Values below 0, which rounding
-    leaves of a blur, count as 0.
+    It is drawn on the CPU, so that every device sees the same noise for the same seed. Negative values, which rounding
+    may leave, are taken as 0.
 
     Args:
         clean: noiseless measurements.
@@ -35,10 +40,12 @@ def poisson_noise(clean: Tensor, gain: float, generator: torch.Generator) -> Ten
         generator: the source of randomness.
 
     Raises:
-        InputError: the gain is not positive and finite.
+        InputError: the gain is not positive and finite, or measurements are not finite.
     """
     if not 0 < gain < float("inf"):
         raise InputError(f"the gain must be positive and finite, got {gain:g}")
+    if not bool(torch.isfinite(clean).all()):
+        raise InputError("the measurements contain NaN or infinite values")
     photons = torch.poisson(clean.cpu().clamp_min(0) / gain, generator=generator)
     return (gain * photons).to(clean.device)
 

@@ -1,37 +1,38 @@
-r"""Blur of an image that goes on, beyond its frame, as its own mirror image.
+r"""Blur of an image that continues, beyond its frame, as its own mirror image (half-sample symmetry).
 
-``A = V E``: ``E`` continues the image by half-sample symmetry (the edge pixel comes twice), ``V`` convolves and keeps
-what the kernel reaches in full. ``A^T = E^T V^T``, where ``E^T`` folds the margin back: exact.
+``A = V E``: ``E`` continues the image symmetrically (the edge pixel comes twice), and ``V`` convolves and keeps the
+pixels where the kernel fits. ``A^T = E^T V^T``, where ``E^T`` folds the margin back: exact.
 """
 
 from __future__ import annotations
 
 import torch
-from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.physics.blur import ValidBlur, check_kernel_fits, margins
+from gradprox.networks.borders import mirrored_indices
+from gradprox.physics.checks import Shape, Size, check_kernel
 from gradprox.physics.cosine_transform import cosine_transform, inverse_cosine_transform
-from gradprox.physics.sizes import Size
+from gradprox.physics.forward_operator import ForwardOperator
+from gradprox.physics.valid_blur import ValidBlur, margins
 
-# Proven bounds of the norm that are tried, and how small a weight in them may be.
+# How many proven bounds of the norm are computed, and the least weight in them.
 BOUNDS = 10
 LEAST_WEIGHT = 0.01
 
 
-class SymmetricBlur(LinearPhysics):
+class SymmetricBlur(ForwardOperator):
     """Convolution with a symmetric boundary, from ``(H, W)`` to ``(H, W)``.
 
-    Where the kernel is symmetric in both directions, as a Gaussian or a disk is, the cosine transform diagonalizes it
-    (Ng, Chan and Tang, SIAM J. Sci. Comput. 1999): norm and least squares have closed forms. For other kernels
+    The cosine transform diagonalizes it where the kernel is symmetric in both directions, like a Gaussian or a disk
+    (Ng, Chan and Tang, SIAM J. Sci. Comput. 1999): norm and least squares then have closed forms. For other kernels
     solvers use conjugate gradients.
 
     Args:
-        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or for each image or channel its own.
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or one for each image or channel.
         size: ``(H, W)`` of the images.
 
     Raises:
-        InputError: the kernel is larger than the image.
+        InputError: the kernel is larger than the image, or is not finite.
     """
 
     rows: Tensor
@@ -40,22 +41,39 @@ class SymmetricBlur(LinearPhysics):
 
     def __init__(self, kernel: Tensor, size: Size) -> None:
         super().__init__()
-        check_kernel_fits(kernel, size)
+        check_kernel(kernel, size)
         self.size = size
         height, width = kernel.shape[-2:]
         self.inside = ValidBlur(kernel, (size[0] + height - 1, size[1] + width - 1))
-        self.register_buffer("rows", _mirrored(size[0], height).to(kernel.device))
-        self.register_buffer("columns", _mirrored(size[1], width).to(kernel.device))
+        self.register_buffer("rows", mirrored_indices(size[0], *margins(height), kernel.device))
+        self.register_buffer("columns", mirrored_indices(size[1], *margins(width), kernel.device))
         eigenvalues = _eigenvalues(kernel.double(), size) if _is_symmetric(kernel) else None
         self._squared_norm = None if eigenvalues is None else float(eigenvalues.abs().max()) ** 2
         self.register_buffer("eigenvalues", None if eigenvalues is None else eigenvalues.to(kernel.dtype))
 
+    @property
+    def image_shape(self) -> Shape:
+        """See `ForwardOperator.image_shape`."""
+        return self.inside.image_shape[0], *self.size
+
+    @property
+    def measurement_shape(self) -> Shape:
+        """See `ForwardOperator.measurement_shape`."""
+        return self.image_shape
+
+    @property
+    def images(self) -> int | None:
+        """See `ForwardOperator.images`."""
+        return self.inside.images
+
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Blur ``(B, C, H, W)``."""
+        self.check_images(x)
         return self.inside.A(x[..., self.rows, :][..., self.columns])
 
     def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
         """Apply ``A^T`` to ``(B, C, H, W)``."""
+        self.check_measurements(y)
         extended = self.inside.A_adjoint(y)
         folded = extended.new_zeros(*extended.shape[:2], self.size[0], extended.shape[3])
         folded.index_add_(2, self.rows, extended)
@@ -69,30 +87,21 @@ class SymmetricBlur(LinearPhysics):
 
     def initial(self, y: Tensor) -> Tensor:
         """Return ``y``, the blurred image itself."""
+        self.check_measurements(y)
         return y
-
-    def visible(self, x: Tensor) -> Tensor:
-        """Return ``x``: nothing of it lies beyond the frame."""
-        return x
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2`` where the kernel is symmetric, else None."""
         values = self.eigenvalues
         if values is None:
             return None
+        self.check_measurements(y)
         coefficients = values * cosine_transform(y) + weight * cosine_transform(z)
         return inverse_cosine_transform(coefficients / (values.square() + weight))
 
 
-def _mirrored(length: int, kernel_length: int) -> Tensor:
-    """Return which pixel of a line each pixel of its continuation is."""
-    before, after = margins(kernel_length)
-    place = torch.arange(-before, length + after) % (2 * length)
-    return torch.minimum(place, 2 * length - 1 - place)
-
-
 def _is_symmetric(kernel: Tensor) -> bool:
-    """Say whether a kernel is its own mirror image about its center in both directions, up to its type's rounding."""
+    """Return whether a kernel is its own mirror image in both directions, up to rounding of its type."""
     tolerance = 2 * torch.finfo(kernel.dtype).eps * float(kernel.abs().max())
     return all(kernel.shape[dim] % 2 for dim in (-2, -1)) and all(
         torch.allclose(kernel, kernel.flip(dim), rtol=0, atol=tolerance) for dim in (-2, -1)
@@ -114,8 +123,9 @@ def _cosines(length: int, kernel_length: int, like: Tensor) -> Tensor:
 def _bound(kernel: Tensor, size: Size) -> float:
     """Bound ``|A|^2`` by ``max_i (M p)_i / p_i`` for positive ``p``, with the ``M = A^T A`` of the kernel ``|k|``.
 
-    As ``M`` is nonnegative that holds for each of them, and with its dominant eigenvector it is the truth (Collatz
-    and Wielandt; Horn and Johnson, *Matrix Analysis*, 8.1), which the powers of ``M`` approach.
+    ``M`` is nonnegative, so this holds for every such ``p``; with the dominant eigenvector of ``M`` it is ``|M|``
+    itself (Collatz and Wielandt; Horn and Johnson, *Matrix Analysis*, 8.1). The powers of ``M`` approach that
+    eigenvector.
     """
     physics = SymmetricBlur(kernel.double().abs(), size)
     weights = torch.ones(*kernel.shape[:2], *size, dtype=torch.float64, device=kernel.device)

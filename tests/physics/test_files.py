@@ -76,6 +76,89 @@ def test_measurements_come_back(tmp_path, sampling):
     assert torch.equal(stored.physics().A(x), y)
 
 
+@pytest.mark.parametrize("radius", [1e-300, 1e-3, 0.03, 0.044, 0.2, 0.5])
+def test_a_disk_inside_one_pixel_is_no_blur(radius):
+    kernel = disk_kernel(radius)
+    assert float(kernel[0, 0, 1, 1]) == 1
+    assert float(kernel.sum()) == 1
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-3, 0.1])
+def test_tiny_gaussians_and_motions_are_no_blur(size):
+    for kernel in (gaussian_kernel(size), motion_kernel(size, 30)):
+        assert float(kernel.max()) == 1
+        assert float(kernel.sum()) == 1
+
+
+@pytest.mark.parametrize("make", [gaussian_kernel, disk_kernel, lambda length: motion_kernel(length, 10)])
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf"), 1e6])
+def test_sizes_of_kernels_out_of_range_are_refused(make, size):
+    with pytest.raises(InputError, match="must be above 0 and at most"):
+        make(size)
+
+
+def test_an_angle_that_is_none_is_refused():
+    with pytest.raises(InputError, match="angle must be finite"):
+        motion_kernel(5, float("inf"))
+
+
+SPOILED = {
+    "sums to 0": (np.zeros((3, 3)), "nonnegative and not zero"),
+    "nan": (np.full((3, 3), np.nan), "NaN or infinite"),
+    "infinite": (np.array([[1.0, np.inf]]), "NaN or infinite"),
+    "negative": (np.array([[1.0, -1e-3]]), "nonnegative"),
+    "hugely negative": (np.array([[1.0, -1e300]]), "nonnegative"),
+    "complex": (np.ones((3, 3), complex), "real numbers, got complex128"),
+    "text": (np.array([["a"]]), "real numbers"),
+    "empty": (np.zeros((0, 3)), "real numbers"),
+    "a line": (np.ones(3), "no two-dimensional array"),
+    "too large": (np.ones((1, 1025)), "too large for a kernel"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_that_are_no_kernels_are_refused(tmp_path, name, suffix):
+    array, message = SPOILED[name]
+    np.save(tmp_path / "k.npy", array)
+    np.savez(tmp_path / "k.npz", k=array)
+    with pytest.raises(InputError, match=message):
+        read_kernel(str(tmp_path / f"k{suffix}"))
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1.7e308 / 2])
+def test_the_scale_of_a_kernel_file_does_not_matter(tmp_path, scale):
+    np.save(tmp_path / "k.npy", scale * np.ones((5, 5)))
+    torch.testing.assert_close(read_kernel(str(tmp_path / "k.npy")), torch.full((1, 1, 5, 5), 1 / 25))
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, np.inf, np.nan])
+def test_numbers_beyond_single_precision_are_refused(tmp_path, value):
+    np.save(tmp_path / "m.npy", np.full((2, 4), value))
+    with pytest.raises(InputError, match="finite numbers of single precision"):
+        read_matrix(tmp_path / "m.npy")
+    sensing = Sensing.described("hadamard", 0.3, (8, 8), 1, seed=0, noise=0.0)
+    write_measurements(tmp_path / "y.npz", torch.full((1, 1, 19), value, dtype=torch.float64), sensing)
+    with pytest.raises(InputError, match="finite numbers of single precision"):
+        read_measurements(tmp_path / "y.npz")
+
+
+@pytest.mark.parametrize(
+    ("seed", "channels", "noise", "message"),
+    [
+        (2**64, 1, 0.0, "^seed: .*less than or equal to 18446744073709551615"),
+        (-1, 1, 0.0, "^seed: .*greater than or equal to 0"),
+        (0, 2, 0.0, "^channels: "),
+        (0, 1, -0.1, "^noise: "),
+        (0, 1, float("nan"), "^noise: "),
+    ],
+)
+def test_a_sampling_out_of_range_is_refused_in_one_line(seed, channels, noise, message):
+    with pytest.raises(InputError, match=message) as refused:
+        Sensing.described("hadamard", 0.3, (8, 8), channels, seed, noise)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_mat_file_that_crashes_its_reader_is_refused(tmp_path, monkeypatch):
     (tmp_path / "k.mat").write_bytes(b"damaged")
     monkeypatch.setattr(array_files, "_MAT_TO_NPZ", "import os; os.abort()")
@@ -140,6 +223,7 @@ def test_wrong_matrices_are_refused(tmp_path):
     for array, message in (
         (np.zeros((3, 5)), "square block"),
         (np.full((2, 4), np.nan), "finite"),
+        (np.ones((2, 4), complex), "real numbers"),
         (np.zeros(4), "found 0"),
     ):
         np.save(tmp_path / "m.npy", array)

@@ -13,7 +13,7 @@ from scipy.linalg import hadamard
 
 from gradprox.physics import CosineSensing, FourierSensing, HadamardSensing, StructuredSensing
 from gradprox.physics.cosine_transform import cosine_transform, inverse_cosine_transform
-from gradprox.physics.patterns import _sequency_ranks
+from gradprox.physics.hadamard_sensing import _sequency_ranks
 
 
 def test_hadamard_agrees_with_its_matrix():

@@ -1,0 +1,73 @@
+"""The contract of forward operators: everything that solvers ask of a physics, in one place.
+
+Every operator of `gradprox.physics` keeps `Physics`, through the base class in ``forward_operator.py``. Solvers take
+any other `deepinv.physics.LinearPhysics` too. The functions below give its norm, its start and its closed form, as far
+as they are known.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from deepinv.physics import MRI, BlurFFT, Denoising, Inpainting, LinearPhysics
+from torch import Tensor
+
+from gradprox.errors import InputError
+
+
+@runtime_checkable
+class Physics(Protocol):
+    """A linear forward operator ``A`` with a proven norm.
+
+    Images are ``(B, C, H, W)``; measurements have the batch first, and a shape of the operator's own.
+    """
+
+    def A(self, x: Tensor) -> Tensor:
+        """Return the noiseless measurements of images."""
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        """Return ``A^T y``."""
+
+    def squared_norm(self) -> float:
+        """Return ``|A|^2`` or a proven upper bound of it, never an estimate."""
+
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where there is no closed form."""
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return the images at which a reconstruction starts."""
+
+    def visible(self, x: Tensor) -> Tensor:
+        """Return the part of the images that lies in the frame of the photo."""
+
+
+def squared_norm(physics: LinearPhysics) -> float:
+    """Return ``|A|^2`` or a proven upper bound: the Lipschitz constant of ``grad |A x - y|^2 / 2``.
+
+    It is never an estimate. A power iteration (`deepinv.physics.LinearPhysics.compute_sqnorm`) approaches the norm from
+    below, so a step size computed from it is not proven.
+
+    Raises:
+        InputError: no bound is known for this physics.
+    """
+    if isinstance(physics, Physics):
+        return physics.squared_norm()
+    if isinstance(physics, Denoising):
+        return 1.0
+    if isinstance(physics, BlurFFT | Inpainting | MRI):
+        # All are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
+        return float(physics.mask.abs().max()) ** 2
+    raise InputError(
+        f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of "
+        "|A|^2, or use HQS or NMAPG, which need none"
+    )
+
+
+def regularized_inverse(physics: LinearPhysics, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+    """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where no closed form is known."""
+    return physics.regularized_inverse(z, y, weight) if isinstance(physics, Physics) else None
+
+
+def initial_image(y: Tensor, physics: LinearPhysics) -> Tensor:
+    """Return the linear reconstruction at which solvers start: the physics' own choice, or ``A^T y``."""
+    return physics.initial(y) if isinstance(physics, Physics) else physics.A_adjoint(y)

@@ -1,0 +1,112 @@
+"""Blur as a camera sees it: beyond the frame lies an unknown part of the scene."""
+
+from __future__ import annotations
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+from torch.nn import functional as F
+
+from gradprox.physics.checks import Shape, Size, check_kernel
+from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
+from gradprox.physics.rounding import without_rounding_below_zero
+
+
+class ValidBlur(ForwardOperator):
+    """Convolution kept only where the kernel fits: ``(H, W)`` to ``(H - h + 1, W - w + 1)``.
+
+    This is the blur of a camera: light from beyond the frame reaches the border of the photo. The unknown image is
+    larger than the photo by the kernel, so nothing is assumed about the border and no part of it rings.
+
+    It is computed as a part of a circular convolution: where the kernel fits, nothing wraps around. The period is the
+    next length that suits the Fourier transform. ``A x`` is never below 0 where kernel and image are not; see
+    `gradprox.physics.rounding`.
+
+    Args:
+        kernel: ``(1 or B, 1 or C, h, w)``, one for all, or one for each image or channel.
+        size: ``(H, W)`` of the unknown image.
+
+    Raises:
+        InputError: the kernel is larger than the image, or is not finite.
+
+    Example:
+        >>> from gradprox.physics import motion_kernel
+        >>> physics = ValidBlur(motion_kernel(5, 0), (24, 20))
+        >>> photo = physics(torch.rand(1, 1, 24, 20))
+        >>> photo.shape, physics.visible(physics.initial(photo)).equal(photo)
+        (torch.Size([1, 1, 20, 16]), True)
+    """
+
+    filter: Tensor
+    response: Tensor
+
+    def __init__(self, kernel: Tensor, size: Size) -> None:
+        super().__init__()
+        check_kernel(kernel, size)
+        self.size = size
+        self.period = (next_fast_len(size[0], real=True), next_fast_len(size[1], real=True))
+        self.register_buffer("filter", kernel)
+        response = torch.fft.rfft2(kernel.double(), s=self.period)
+        self._squared_norm = float(response.abs().max()) ** 2
+        # As pairs of reals: a module's `float()` and `double()` leave complex buffers alone.
+        self.register_buffer("response", torch.view_as_real(response).to(kernel.dtype))
+
+    @property
+    def image_shape(self) -> Shape:
+        """See `ForwardOperator.image_shape`."""
+        return channels_of(self.filter), *self.size
+
+    @property
+    def measurement_shape(self) -> Shape:
+        """See `ForwardOperator.measurement_shape`."""
+        height, width = self.filter.shape[-2:]
+        return channels_of(self.filter), self.size[0] - height + 1, self.size[1] - width + 1
+
+    @property
+    def images(self) -> int | None:
+        """See `ForwardOperator.images`."""
+        return images_of(self.filter)
+
+    def A(self, x: Tensor, **_: object) -> Tensor:
+        """Blur ``(B, C, H, W)``."""
+        self.check_images(x)
+        spectrum = torch.fft.rfft2(x, s=self.period) * torch.view_as_complex(self.response)
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        y = torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
+        return without_rounding_below_zero(y, x, self.filter)
+
+    def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
+        """Apply ``A^T`` to ``(B, C, H - h + 1, W - w + 1)``."""
+        self.check_measurements(y)
+        (height, width), (bottom, right) = self.filter.shape[-2:], self.size
+        spectrum = torch.fft.rfft2(F.pad(y, (width - 1, 0, height - 1, 0)), s=self.period)
+        spectrum = spectrum * torch.view_as_complex(self.response).conj()
+        return torch.fft.irfft2(spectrum, s=self.period)[..., :bottom, :right]
+
+    def squared_norm(self) -> float:
+        """Return ``max |k^|^2`` of the circular convolution that contains this one.
+
+        It is an upper bound, because cropping and adding zeros have norm 1.
+        """
+        return self._squared_norm
+
+    def initial(self, y: Tensor) -> Tensor:
+        """Return ``y``, continued by its edge pixels to the size of the unknown image."""
+        self.check_measurements(y)
+        top, bottom = margins(self.filter.shape[-2])
+        left, right = margins(self.filter.shape[-1])
+        return F.pad(y, (left, right, top, bottom), mode="replicate")
+
+    def visible(self, x: Tensor) -> Tensor:
+        """Crop a restored image to the frame of the photo."""
+        (top, bottom), (left, right) = (margins(length) for length in self.filter.shape[-2:])
+        return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+
+def margins(length: int) -> tuple[int, int]:
+    """Return how far a kernel of this length reaches before and after a pixel of the blurred image.
+
+    In a valid convolution the pixel ``y[i]`` is centered on ``x[i + (h - 1) - h // 2]``.
+    """
+    after = length // 2
+    return length - 1 - after, after

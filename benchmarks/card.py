@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,11 @@ from gradprox.zoo.models import FOLDER, Card
 GUARANTEE = (
     "The gradient of a convex function for every noise level, by construction, hence a proximal operator; "
     "symmetric and monotone at image borders too."
+)
+
+ENERGY = (
+    "The gradient step of an explicit energy for every noise level, by construction: symmetric at image borders too, "
+    "but not monotone. It is not a proven proximal operator; solvers descend its exact objective by line search."
 )
 
 ITERATED = (
@@ -54,14 +60,20 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         # Measured with a file of the run, from now on the figures of the shipped model.
         write_json(path, report | {"model": name})
     low, high = log["recipe"]["noise_range"]
-    nonexpansive = isinstance(network, IdentityPath) and network.config.nonexpansive
+    nonexpansive = isinstance(network, IdentityPath) and getattr(
+        network.config.shrinkage, "nonexpansive", False
+    )
     convex = "It is nonexpansive: the prox of a convex function. " if nonexpansive else ""
+    guarantee = (
+        ITERATED if isinstance(network, Equilibrium) else convex + GUARANTEE if network.monotone else ENERGY
+    )
+    bound = network.lipschitz_bound()
     colors = "gray" if network.channels == 1 else "in color"
     card = Card(
         name=name,
         summary=summary,
-        guarantee=ITERATED if isinstance(network, Equilibrium) else convex + GUARANTEE,
-        lipschitz_bound=network.lipschitz_bound(),
+        guarantee=guarantee,
+        lipschitz_bound=bound if math.isfinite(bound) else None,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),
         psnr=psnr,

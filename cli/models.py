@@ -28,8 +28,10 @@ def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
                 table.add_row(test_set, *(f"{figures[level]:.2f}" for level in levels))
             console().print(table)
             low, high = card.noise_range
+            bound = card.lipschitz_bound
             console().print(
-                f"{card.guarantee}\nLipschitz constant at most {card.lipschitz_bound:.3g}; {card.parameters} "
+                f"{card.guarantee}\nLipschitz constant {'not bounded' if bound is None else f'at most {bound:.3g}'}; "
+                f"{card.parameters} "
                 f"parameters; trained for noise of {low:g} to {high:g} of 255 on {card.data}; {card.license}\n"
             )
     if json:

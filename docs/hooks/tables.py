@@ -94,7 +94,7 @@ def models_table() -> str:
                 card.summary,
                 f"{card.parameters:,}",
                 f"{low:g} to {high:g}",
-                f"{card.lipschitz_bound:.1f}",
+                "none proven" if card.lipschitz_bound is None else f"{card.lipschitz_bound:.1f}",
                 f"{card.training_seconds / 60:.0f} minutes, {card.hardware}",
             )
         )

@@ -10,6 +10,7 @@ Both build on the modules of this folder: `borders` (extension beyond the frame 
 """
 
 from gradprox.networks.base import GradientNetwork
+from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
 from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConfig
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
@@ -55,6 +56,8 @@ __all__ = [
     "ConstantOuterDerivative",
     "Conv2d",
     "Cubic",
+    "DeepPotential",
+    "DeepPotentialConfig",
     "Dense",
     "Elementwise",
     "EnergyGatedConfig",

@@ -12,6 +12,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork, IdentityPath
 from gradprox.networks.denoisers.config import ImageNetwork, build
+from gradprox.networks.denoisers.deep_potential import DeepPotential
 from gradprox.networks.denoisers.mixture import HierarchicalMixture
 from gradprox.training.components import fit_components
 from gradprox.training.frames import most_distinct, tighten
@@ -37,6 +38,9 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
             network.load_state_dict(trained.state_dict())
         elif isinstance(network, IdentityPath) and isinstance(network.shrinkage, HierarchicalMixture):
             _start_mixture(network, None if trained is None else _one_pass(trained), images, recipe.seed)
+        elif isinstance(network, DeepPotential):
+            if trained is not None:
+                network.take_over(_deep(trained))
         elif trained is not None:
             network.take_over(_one_pass(trained))
     except ValueError as error:
@@ -50,6 +54,12 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
 def _one_pass(trained: GradientNetwork) -> IdentityPath:
     if not isinstance(trained, IdentityPath):
         raise ValueError(f"it is of the class {type(trained).__name__}, not a one-pass network")
+    return trained
+
+
+def _deep(trained: GradientNetwork) -> DeepPotential:
+    if not isinstance(trained, DeepPotential):
+        raise ValueError(f"it is of the class {type(trained).__name__}, not a deep potential")
     return trained
 
 

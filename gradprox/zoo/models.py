@@ -28,7 +28,7 @@ class Card(BaseModel):
         name: the model's name.
         summary: one line on what it is for.
         guarantee: what holds by construction.
-        lipschitz_bound: proven upper bound of its Lipschitz constant, for every noise level.
+        lipschitz_bound: proven upper bound of its Lipschitz constant, for every noise level; None where none is proven.
         parameters: number of weights.
         noise_range: noise levels it was trained for, in gray levels of 255.
         psnr: mean PSNR in dB by test set and noise level, seeds as in ``gradprox evaluate denoise``.
@@ -44,7 +44,7 @@ class Card(BaseModel):
     name: str
     summary: str
     guarantee: str
-    lipschitz_bound: float
+    lipschitz_bound: float | None
     parameters: int
     noise_range: tuple[float, float]
     psnr: dict[str, dict[str, float]]

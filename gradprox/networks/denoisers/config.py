@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Discriminator, Tag, TypeAdapter
 
+from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.networks.denoisers.equilibrium import Equilibrium, EquilibriumConfig
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
 
-ImageNetwork = IdentityPath | Equilibrium
-AnyConfig = IdentityPathConfig | EquilibriumConfig
+ImageNetwork = IdentityPath | Equilibrium | DeepPotential
+AnyConfig = IdentityPathConfig | EquilibriumConfig | DeepPotentialConfig
 
 
 def _kind(value: Any) -> str | None:
@@ -26,7 +27,9 @@ def _kind(value: Any) -> str | None:
 
 # The same union as `AnyConfig`, which pydantic reads by its kind.
 ImageNetworkConfig = Annotated[
-    Annotated[IdentityPathConfig, Tag("identity-path")] | Annotated[EquilibriumConfig, Tag("equilibrium")],
+    Annotated[IdentityPathConfig, Tag("identity-path")]
+    | Annotated[EquilibriumConfig, Tag("equilibrium")]
+    | Annotated[DeepPotentialConfig, Tag("deep-potential")],
     Discriminator(_kind),
 ]
 

@@ -85,6 +85,10 @@ class DeepPotentialConfig(BaseModel):
             raise ValueError(f"widths and blocks differ in length: {self.widths} and {self.blocks}")
         return self
 
+    def build(self) -> DeepPotential:
+        """Return a new network."""
+        return DeepPotential(self)
+
 
 class ResidualBlock(nn.Module):
     """``h + K2 a(K1 h + b)``, where the bias ``b`` follows the noise level.
@@ -197,6 +201,22 @@ class DeepPotential(GradientNetwork):
         )
         self.scales = Scale(config.widths, config.blocks, len(self.knots))
         self.last = nn.Parameter(0.5 * torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
+
+    def take_over(self, trained: DeepPotential) -> None:
+        """Start from the weights of a trained network of the same scales; a gray one is spread over the colors.
+
+        Raises:
+            ValueError: its configuration differs in more than the channels, or it is in color and this one is gray.
+        """
+        if trained.config.model_copy(update={"channels": self.channels}) != self.config:
+            raise ValueError(f"its configuration is {trained.config}, not {self.config}")
+        if trained.channels not in (1, self.channels):
+            raise ValueError("it restores colors, and this network gray images")
+        weights = trained.state_dict()
+        # Equal filters for all colors, of the same norm: noise keeps its level in the features.
+        spread = math.sqrt(trained.channels / self.channels)
+        weights["filters"] = spread * weights["filters"].expand_as(self.filters)
+        self.load_state_dict(weights)
 
     @property
     def cell(self) -> int:

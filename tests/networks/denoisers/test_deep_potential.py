@@ -7,9 +7,11 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
+from gradprox import load_model
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks.denoisers import deep_potential
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
+from gradprox.priors import load_network, save_network
 
 SIGMA = torch.tensor([0.1], dtype=torch.float64)
 SIZES = [(1, 1), (2, 3), (7, 9), (8, 12)]
@@ -169,3 +171,37 @@ def test_mixed_precision_keeps_the_first_layer():
 def test_impossible_configurations_are_refused(wrong, message):
     with pytest.raises(ValidationError, match=message):
         DeepPotentialConfig(**wrong)
+
+
+def test_a_network_in_color_starts_from_a_gray_one():
+    gray, color = small_network(), small_network(channels=3)
+    color.take_over(gray)
+    y = images((9, 10))
+    # Equal colors with independent noise carry the information of one gray image with less noise.
+    same = y.expand(-1, 3, -1, -1)
+    quieter = SIGMA / 3**0.5
+
+    for block in (*color.modules(), *gray.modules()):
+        if isinstance(block, deep_potential.ResidualBlock):
+            block.bias.zero_()
+    energy = color.envelope_and_gradient(same, SIGMA)[0] / SIGMA**2
+    expected = gray.envelope_and_gradient(y, quieter)[0] / quieter**2
+    torch.testing.assert_close(energy, expected)
+
+
+def test_weights_of_another_architecture_are_refused():
+    with pytest.raises(ValueError, match="its configuration is"):
+        small_network(channels=3).take_over(small_network(widths=(4, 4)))
+    with pytest.raises(ValueError, match="restores colors"):
+        small_network().take_over(small_network(channels=3))
+
+
+def test_it_is_stored_and_read(tmp_path):
+    network = small_network().float()
+    save_network(network, tmp_path / "deep.safetensors")
+    read = load_network(tmp_path / "deep.safetensors")
+    y, sigma = images((9, 10)).float(), SIGMA.float()
+    assert torch.equal(read(y, sigma), network(y, sigma))
+    prior = load_model(tmp_path / "deep.safetensors")
+    assert not prior.is_prox
+    assert torch.equal(prior(y, 0.1), network(y, sigma))

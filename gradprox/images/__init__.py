@@ -1,14 +1,21 @@
 """Images on disk and as tensors ``(1, C, H, W)`` with values in ``[0, 1]``.
 
-Begin with `io`: it reads and writes every format. `deep` adds 16-bit and floating-point files, `metadata` keeps what a
-file says besides its pixels, `srgb` converts to linear light, and `noise_estimation` estimates the noise level.
+Begin with `io`: it reads and writes every format. Its parts are
+
+* `image_data`: an image as read, `ImageData`, and the one check of its scale, `check_scale`;
+* `eight_bit` (Pillow) and `deep` (16 bits and floating point): the two kinds of files;
+* `samples`: from stored samples to pixels and back;
+* `metadata`: everything else in a file; `encoding` (compression), `png_chunks` and `tiff_tags` serve it;
+* `formats`: the formats' names and suffixes.
+
+`srgb` converts to linear light and back, `noise_estimation` estimates the noise level of an image, and `example` is a
+photo to try things on.
 """
 
 from gradprox.images.example import EXAMPLE_IMAGE, example_image
+from gradprox.images.formats import ARRAY_SUFFIXES, IMAGE_SUFFIXES, READ_ONLY_SUFFIXES
+from gradprox.images.image_data import ImageData, check_scale
 from gradprox.images.io import (
-    ARRAY_SUFFIXES,
-    IMAGE_SUFFIXES,
-    ImageData,
     check_image_suffix,
     images_in,
     read_color,
@@ -21,8 +28,10 @@ __all__ = [
     "ARRAY_SUFFIXES",
     "EXAMPLE_IMAGE",
     "IMAGE_SUFFIXES",
+    "READ_ONLY_SUFFIXES",
     "ImageData",
     "check_image_suffix",
+    "check_scale",
     "example_image",
     "images_in",
     "read_color",

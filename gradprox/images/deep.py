@@ -1,4 +1,4 @@
-"""Samples of 16 bits and floating point, which Pillow does not have in color: PNG by libpng, TIFF by tifffile."""
+"""Images with samples of 16 bits or floating point: PNG by libpng, TIFF by tifffile (Pillow has no such colors)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gradprox.errors import InputError
-from gradprox.images.metadata import DESCRIPTIVE_TAGS, Metadata, png_chunks, upright_xmp, usable_dpi
+from gradprox.images.metadata import Metadata, png_chunks, upright_xmp, usable_dpi
+from gradprox.images.png_chunks import HEADER_END, SIGNATURE, with_chunks
+from gradprox.images.samples import full_scale
+from gradprox.images.tiff_tags import DESCRIPTIVE, PROFILE, XMP, unread_tags
 
 PNG_SUFFIXES, TIFF_SUFFIXES = (".png",), (".tif", ".tiff")
-_PNG_HEADER = 33  # bytes of signature and IHDR; the bit depth is byte 24
+_PNG_DEPTH = 24  # the byte of the header that holds the bits per sample
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# What the two libraries raise on damaged files, found by feeding them some thousands. imagecodecs: RuntimeErrors.
+# The two libraries raise these on damaged files; found by reading some thousands. imagecodecs raises RuntimeErrors.
 DEEP_ERRORS = (
     OSError,
     ValueError,
@@ -37,9 +40,10 @@ DEEP_ERRORS = (
     struct.error,
     zlib.error,
 )
-_TAGS = {"orientation": 274, "across": 282, "down": 283, "unit": 296, "xmp": 700, "icc": 34675}
-_CENTIMETRES = 3
-# What it can read past it would report on standard error.
+_TAGS = {"orientation": 274, "across": 282, "down": 283, "unit": 296, "xmp": XMP, "icc": PROFILE}
+_CENTIMETERS = 3
+_UNSPECIFIED, _ASSOCIATED = 0, 1  # values of the tag ExtraSamples
+# tifffile logs oddities that it can read past; they must not reach standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -48,28 +52,30 @@ class Samples:
     """Samples as stored.
 
     Attributes:
-        values: ``(H, W, S)``, uint16 or floating point, ``S`` 1 or 3, or 2 or 4 with alpha in the last place.
-        metadata: what else the file says.
+        values: ``(H, W, S)``, uint8, uint16 or floating point, ``S`` 1 or 3, or 2 or 4 with alpha in the last place.
+        metadata: the other items of the file.
         orientation: Exif orientation, 1 to 8.
+        premultiplied: whether colors were multiplied by alpha.
     """
 
     values: NDArray[np.generic]
     metadata: Metadata
     orientation: int
+    premultiplied: bool
 
 
 def is_deep_png(path: Path) -> bool:
-    """Return whether a file is a PNG with samples of 16 bits."""
+    """Return whether a file is a PNG file with 16 bits per sample."""
     with path.open("rb") as stream:
-        header = stream.read(_PNG_HEADER)
-    return header.startswith(b"\x89PNG\r\n\x1a\n") and header[24:25] == b"\x10"
+        header = stream.read(HEADER_END)
+    return header.startswith(SIGNATURE) and header[_PNG_DEPTH:][:1] == b"\x10"
 
 
 def read_deep_png(path: Path) -> NDArray[np.generic]:
-    """Return the samples ``(H, W, S)`` of a 16-bit PNG.
+    """Return the samples ``(H, W, S)`` of a 16-bit PNG file.
 
     Raises:
-        InputError: it is damaged.
+        InputError: the file is damaged.
     """
     try:
         values: NDArray[np.generic] = imagecodecs.png_decode(path.read_bytes())
@@ -79,29 +85,32 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
 
 
 def write_deep_png(stream: BinaryIO, values: NDArray[np.uint16], metadata: Metadata) -> None:
-    """Write samples ``(H, W, S)``."""
+    """Write samples ``(H, W, S)`` and the metadata that `Metadata.for_format` kept."""
     stored = values[..., 0] if values.shape[2] == 1 else values
     content = imagecodecs.png_encode(np.ascontiguousarray(stored))
     chunks = png_chunks(metadata, channels=1 if values.shape[2] <= 2 else 3)
-    stream.write(content[:_PNG_HEADER] + chunks + content[_PNG_HEADER:])
+    stream.write(with_chunks(content, chunks))
 
 
 def read_deep_tiff(path: Path) -> Samples | None:
-    """Read a TIFF file of 16-bit or floating-point samples; None for one with others, or for another file.
+    """Read a TIFF file that Pillow cannot read in full; return None for another TIFF file, or another format.
+
+    These are files of 16-bit or floating-point samples, and files of 8 bits with a sample of unspecified meaning, which
+    Pillow would drop.
 
     Raises:
-        InputError: it is damaged, too large, of several pages, or of an unsupported kind.
+        InputError: the file is damaged, too large, has several pages, or is of an unsupported kind.
     """
     with path.open("rb") as stream:
         if stream.read(4) not in _TIFF_MAGIC:
             return None
     try:
         with warnings.catch_warnings():
-            # Offsets in damaged files overflow numpy's integers; what matters is raised.
+            # Offsets in damaged files overflow numpy's integers; serious damage raises an error.
             warnings.simplefilter("ignore", RuntimeWarning)
             with tifffile.TiffFile(path) as file:
                 page = file.pages[0]
-                if page.dtype is None or page.dtype == np.bool_ or page.dtype == np.uint8:
+                if page.dtype is None or page.dtype == np.bool_ or _left_to_pillow(page):
                     return None
                 return _read_page(path, page, len(file.pages))
     except DEEP_ERRORS as error:
@@ -110,16 +119,27 @@ def read_deep_tiff(path: Path) -> Samples | None:
         raise InputError(f"{path}: damaged or unsupported TIFF: {error}") from error
 
 
+def _left_to_pillow(page: Any) -> bool:
+    unspecified = page.photometric in (0, 1, 2) and _UNSPECIFIED in page.extrasamples
+    return page.dtype == np.uint8 and not unspecified
+
+
 def _read_page(path: Path, page: Any, pages: int) -> Samples:
     if pages > 1:
-        raise InputError(f"{path}: holds {pages} images: give gradprox one a file")
-    if page.dtype != np.uint16 and page.dtype.kind != "f":
+        raise InputError(f"{path}: holds {pages} images (pages): save the one you mean as a file of its own")
+    if page.dtype not in (np.uint8, np.uint16) and page.dtype.kind != "f":
         raise InputError(
             f"{path}: samples of type {page.dtype} are not supported: use 8 or 16 bits or floats"
         )
     gray, inverted = page.photometric in (0, 1), page.photometric == 0
-    if page.bitspersample not in (16, 32, 64) or not (gray or page.photometric == 2):
+    if page.bitspersample not in (8, 16, 32, 64) or not (gray or page.photometric == 2):
         raise InputError(f"{path}: {page.bitspersample}-bit {page.photometric.name} is not supported")
+    colors = 1 if gray else 3
+    if page.samplesperpixel not in (colors, colors + 1):
+        raise InputError(
+            f"{path}: {page.samplesperpixel} samples per pixel are not supported: keep the colors and at most one "
+            "alpha channel"
+        )
     if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 0):
         raise InputError(f"{path}: too large: {page.imagewidth}x{page.imagelength} pixels")
     values = page.asarray()
@@ -127,38 +147,62 @@ def _read_page(path: Path, page: Any, pages: int) -> Samples:
         values = np.moveaxis(values, 0, -1)
     values = values.reshape(page.imagelength, page.imagewidth, -1)
     if inverted:
-        values = (65535 if values.dtype == np.uint16 else 1) - values
+        white = 1 if values.dtype.kind == "f" else full_scale(values.dtype)
+        values = np.dstack([white - values[..., :colors], values[..., colors:]])
 
+    orientation = int(page.tags.valueof(_TAGS["orientation"]) or 1)
+    return Samples(
+        values,
+        _metadata(page),
+        orientation if 1 <= orientation <= 8 else 1,
+        premultiplied=bool(page.extrasamples) and page.extrasamples[0] == _ASSOCIATED,
+    )
+
+
+def _metadata(page: Any) -> Metadata:
     tags = {name: page.tags.valueof(code) for name, code in _TAGS.items()}
     dpi = None
     if tags["across"] and tags["down"]:
-        scale = 2.54 if tags["unit"] == _CENTIMETRES else 1.0
+        scale = 2.54 if tags["unit"] == _CENTIMETERS else 1.0
         dpi = usable_dpi([scale * pair[0] / pair[1] for pair in (tags["across"], tags["down"])])
     exif = Image.Exif()
-    for code in DESCRIPTIVE_TAGS:
+    for code in DESCRIPTIVE:
         if isinstance(text := page.tags.valueof(code), str):
             exif[code] = text
-    metadata = Metadata(
+    return Metadata(
         icc_profile=tags["icc"],
         exif=exif.tobytes() if len(exif) else None,
         xmp=upright_xmp(tags["xmp"]),
         dpi=dpi,
+        lost=tuple(unread_tags((tag.code for tag in page.tags), directories=False)),
     )
-    orientation = int(tags["orientation"] or 1)
-    return Samples(values, metadata, orientation if 1 <= orientation <= 8 else 1)
+
+
+def with_texts_only(metadata: Metadata) -> Metadata:
+    """Return metadata as a TIFF file by tifffile keeps it: of Exif only the texts of its first directory."""
+    tags, whole = metadata.exif_tags(), Image.Exif()
+    if not metadata.exif:
+        return metadata
+    whole.load(metadata.exif)
+    texts = Image.Exif()
+    for code, text in tags.items():
+        if isinstance(text, str):
+            texts[code] = text
+    others = set(whole) - set(texts) - set(_TAGS.values())
+    kept = replace(metadata, exif=texts.tobytes() if len(texts) else None)
+    return kept.without("Exif (all but its texts)") if others else kept
 
 
 def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) -> None:
-    """Write samples ``(H, W, S)``, uint16 or float32; of Exif only its texts, for want of its directories."""
+    """Write samples ``(H, W, S)``, uint16 or float32, and the metadata that `with_texts_only` kept."""
     channels = 1 if values.shape[2] <= 2 else 3
-    options = metadata.save_options(".tiff", channels)
     tags: list[tuple[Any, ...]] = [
         (code, "s", 0, text.encode(), True)
         for code, text in metadata.exif_tags().items()
         if isinstance(text, str)
     ]
     if metadata.xmp:
-        tags.append((_TAGS["xmp"], "B", len(metadata.xmp), metadata.xmp, True))
+        tags.append((XMP, "B", len(metadata.xmp), metadata.xmp, True))
     alpha = values.shape[2] in (2, 4)
     tifffile.imwrite(
         stream,
@@ -166,7 +210,7 @@ def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) 
         photometric="rgb" if channels == 3 else "minisblack",
         planarconfig="contig" if values.shape[2] > 1 else None,
         extrasamples=["unassalpha"] if alpha else None,
-        iccprofile=options.get("icc_profile"),
+        iccprofile=metadata.icc_profile,
         resolution=metadata.dpi,
         resolutionunit="inch" if metadata.dpi else None,
         extratags=tags,

@@ -1,4 +1,7 @@
-"""What an image file says besides its pixels: color profile, Exif, XMP, resolution, text."""
+"""Everything that an image file holds besides its pixels: color profile, Exif, XMP, resolution, text, compression.
+
+`Metadata.for_format` splits it into the part that a file format has a place for, and the names of the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,22 @@ import re
 import struct
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-XMP_KEY = "XML:com.adobe.xmp"  # of XMP among the texts of a PNG
-# Of the first directory of Exif, which in a TIFF file also says how its pixels are stored, what describes the photo.
-_DESCRIPTIVE = (
-    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
-    *("Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
-)
-DESCRIPTIVE_TAGS = tuple(int(ExifTags.Base[name]) for name in _DESCRIPTIVE)
-_EXIF_MARK = b"Exif\0\0"  # before Exif in a JPEG file, and not in others
-# One segment of a JPEG file holds that much, less what marks its kind.
+from gradprox.images.encoding import LOSSLESS, Encoding, jpeg_encoding, webp_encoding
+from gradprox.images.png_chunks import ancillary_chunks, chunk_names, extra_chunks
+from gradprox.images.tiff_tags import DESCRIPTIVE, unread_tags
+
+XMP_KEY = "XML:com.adobe.xmp"  # the keyword of XMP among the texts of a PNG file
+_EXIF_MARK = b"Exif\0\0"  # stands before Exif in a JPEG file only
+# A segment of a JPEG file holds 65,533 bytes; this leaves room for the mark of its kind.
 _JPEG_SEGMENT = 65_000
-# What Pillow raises on damaged Exif, which is then left out; found by feeding it some thousands of files.
+_JPEG_RESOLUTION = 65_535
+# Pillow raises these on damaged Exif, which is then left out; found by reading some thousands of damaged files.
 _EXIF_ERRORS = (
     OSError,
     SyntaxError,
@@ -36,11 +39,28 @@ _EXIF_ERRORS = (
     struct.error,
     Warning,
 )
+# The items that each file format has a place for.
+_PLACES = {
+    ".png": {"icc_profile", "exif", "xmp", "dpi", "text", "png_chunks"},
+    ".jpg": {"icc_profile", "exif", "xmp", "dpi", "comment"},
+    ".webp": {"icc_profile", "exif", "xmp"},
+    ".tif": {"icc_profile", "exif", "xmp", "dpi"},
+    ".bmp": {"dpi"},
+}
+_SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif"}
+_NAMES = {
+    "icc_profile": "color profile",
+    "exif": "Exif",
+    "xmp": "XMP",
+    "dpi": "resolution",
+    "text": "text",
+    "comment": "comment",
+}
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is carried from the image that was read to the one that is written.
+    """The items that are carried from the image that was read to the image that is written.
 
     Attributes:
         icc_profile: color profile.
@@ -48,6 +68,10 @@ class Metadata:
         xmp: XMP packet, upright.
         dpi: dots per inch, horizontally and vertically.
         text: keywords and texts of a PNG file.
+        comment: the comment of a JPEG or GIF file.
+        png_chunks: chunks of a PNG file that are copied byte by byte, such as ``gAMA`` and ``cICP``.
+        encoding: how the source was compressed.
+        lost: names of the items that the source held and that no file will hold again.
     """
 
     icc_profile: bytes | None = None
@@ -55,21 +79,50 @@ class Metadata:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)
+    comment: bytes | None = None
+    png_chunks: bytes = b""
+    encoding: Encoding = LOSSLESS
+    lost: tuple[str, ...] = ()
 
-    def save_options(self, suffix: str, channels: int) -> dict[str, Any]:
-        """Return Pillow's options for saving a file with the lower-case ``suffix``, an image of 1 or 3 channels.
+    def without(self, *names: str) -> Metadata:
+        """Return the same metadata, with further names among the lost items."""
+        return replace(self, lost=(*self.lost, *names))
 
-        A profile for another number of channels, and what the format has no place for, are left out.
+    def for_format(self, suffix: str, channels: int) -> Metadata:
+        """Return the part that a file format has a place for; the names of the rest are added to ``lost``.
+
+        Args:
+            suffix: of the file name, in lower case; one that is not an image's has a place for nothing.
+            channels: 1 or 3; a color profile for another number is left out.
         """
+        suffix = _SAME_FORMAT.get(suffix, suffix)
+        places, kept, lost = _PLACES.get(suffix, set()), {}, list[str]()
+        if suffix == ".webp":
+            channels = 3  # also for gray images
+        for name in ("icc_profile", "exif", "xmp", "dpi", "text", "comment", "png_chunks"):
+            value = getattr(self, name)
+            fits = name in places
+            if name == "icc_profile":
+                fits &= _fits(value, channels)
+            elif suffix == ".jpg" and name in ("exif", "xmp", "comment"):
+                fits &= len(value or b"") <= _JPEG_SEGMENT
+            elif suffix == ".jpg" and name == "dpi":
+                fits &= max(value or (0,)) <= _JPEG_RESOLUTION
+            if value and not fits:
+                kept[name] = type(value)() if name in ("text", "png_chunks") else None
+                lost += chunk_names(value) if name == "png_chunks" else [_NAMES[name]]
+        return replace(self.without(*lost), **kept)
+
+    def save_options(self, suffix: str) -> dict[str, Any]:
+        """Return Pillow's options for saving a file, of metadata that `for_format` returned for the same suffix."""
         found: dict[str, Any] = {
-            "icc_profile": self.icc_profile if _fits(self.icc_profile, channels) else None,
+            "icc_profile": self.icc_profile,
             "dpi": self.dpi,
             "exif": self.exif,
             "xmp": self.xmp,
+            "comment": self.comment,
         }
-        if suffix in (".jpg", ".jpeg"):
-            found |= {key: None for key in ("exif", "xmp") if len(found[key] or b"") > _JPEG_SEGMENT}
-        elif suffix == ".png":
+        if suffix == ".png":
             found["pnginfo"] = self._png_texts()
         elif suffix in (".tif", ".tiff"):
             found |= {"exif": None, "tiffinfo": self._tiff_tags()}
@@ -78,7 +131,7 @@ class Metadata:
     def exif_tags(self) -> dict[int, Any]:
         """Return the descriptive tags of the first directory of Exif."""
         exif = _loaded(self.exif)
-        return {tag: exif[tag] for tag in DESCRIPTIVE_TAGS if tag in exif}
+        return {tag: exif[tag] for tag in DESCRIPTIVE if tag in exif}
 
     def _png_texts(self) -> PngImagePlugin.PngInfo:
         texts = PngImagePlugin.PngInfo()
@@ -89,7 +142,7 @@ class Metadata:
         return texts
 
     def _tiff_tags(self) -> Image.Exif | None:
-        # Directories must have offsets to be written to a TIFF file.
+        # Only directories with offsets can be written to a TIFF file: serialize and load them.
         tags = _loaded(_descriptive(_loaded(self.exif)).tobytes())
         if self.xmp:
             tags[int(ExifTags.Base.XMLPacket)] = self.xmp
@@ -99,35 +152,63 @@ class Metadata:
 NO_METADATA = Metadata()
 
 
-def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
-    """Return the metadata of an opened image, and the Exif orientation, 1 to 8, that is to be undone."""
-    orientation, exif = 1, image.info.get("exif")
+def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
+    """Return the metadata of an opened image file, and the Exif orientation, 1 to 8, that is to be undone."""
+    orientation, exif, lost = 1, image.info.get("exif"), list[str]()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # half of damaged Exif would be read with a warning
+            warnings.simplefilter("error")  # Pillow would read half of damaged Exif with a warning
             tags = image.getexif()
             orientation = int(tags.get(ExifTags.Base.Orientation, 1))
             described = _descriptive(tags).tobytes()
-            _descriptive(_loaded(exif)).tobytes()  # what writing a TIFF file will do
+            _descriptive(_loaded(exif)).tobytes()  # as writing a TIFF file will do
         if image.format == "TIFF":
             exif = described if len(tags) else None
         elif exif and orientation != 1:
             exif = _upright_exif(exif)
     except _EXIF_ERRORS:
         exif = None
+        lost.append("damaged Exif")
     info, text = image.info, getattr(image, "text", {})
-    xmp = info.get("xmp") or text.get(XMP_KEY)
+    xmp, chunks, encoding = info.get("xmp") or text.get(XMP_KEY), b"", LOSSLESS
+    if image.format == "PNG":
+        chunks, dropped = extra_chunks(path)
+        lost += dropped
+    elif image.format in ("JPEG", "MPO"):
+        encoding = jpeg_encoding(image)
+        lost += _unread_segments(image)
+    elif image.format == "WEBP":
+        with path.open("rb") as stream:
+            encoding = webp_encoding(stream)
+    elif image.format == "TIFF":
+        lost += unread_tags(getattr(image, "tag_v2", ()))
+    comment = info.get("comment") if image.format in ("JPEG", "MPO", "GIF") else None
     return Metadata(
         icc_profile=info.get("icc_profile") or None,
         exif=_EXIF_MARK + exif.removeprefix(_EXIF_MARK) if exif else None,
         xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp),
         dpi=usable_dpi(info.get("dpi")),
         text={key: str(value) for key, value in text.items() if key != XMP_KEY},
+        comment=comment or None,
+        png_chunks=chunks,
+        encoding=encoding,
+        lost=tuple(lost),
     ), orientation if 1 <= orientation <= 8 else 1
 
 
+def _unread_segments(image: Image.Image) -> list[str]:
+    """Return the names of a JPEG file's segments that hold neither JFIF, Exif, XMP, a profile nor Adobe's mark."""
+    known = (b"JFIF\0", b"JFXX\0", _EXIF_MARK, b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Adobe")
+    unread = [
+        name
+        for name, content in getattr(image, "applist", ())
+        if name != "COM" and not content.startswith(known)
+    ]
+    return [f"JPEG segment {name}" for name in dict.fromkeys(unread)]
+
+
 def _upright_exif(exif: bytes) -> bytes:
-    """Set the orientation of Exif to 1 where it stands: not a byte of the rest, makers' notes included, moves."""
+    """Set the orientation of Exif to 1 in place: no other byte moves, so makers' notes stay valid."""
     start = len(_EXIF_MARK) if exif.startswith(_EXIF_MARK) else 0
     order = "<" if exif[start : start + 2] == b"II" else ">"
     changed = bytearray(exif)
@@ -141,12 +222,12 @@ def _upright_exif(exif: bytes) -> bytes:
 
 
 def upright_xmp(xmp: bytes | None) -> bytes | None:
-    """Return an XMP packet that no longer asks for the image to be turned."""
+    """Return an XMP packet that no longer asks viewers to turn the image."""
     return re.sub(rb"(tiff:Orientation(?:=\"|>))[2-8]", rb"\g<1>1", xmp) if xmp else None
 
 
 def usable_dpi(dpi: Any) -> tuple[float, float] | None:
-    """Return a resolution as two positive numbers, or None where a file gives none or nonsense."""
+    """Return a resolution as two positive numbers, or None if a file gives none or nonsense."""
     try:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -156,18 +237,11 @@ def usable_dpi(dpi: Any) -> tuple[float, float] | None:
 
 
 def png_chunks(metadata: Metadata, channels: int) -> bytes:
-    """Return the chunks that carry metadata in a PNG file, to be put after its header."""
+    """Return the chunks that carry metadata in a PNG file; they belong after its header."""
     buffer = io.BytesIO()
-    Image.new("RGB" if channels == 3 else "L", (1, 1)).save(
-        buffer, "PNG", **metadata.save_options(".png", channels)
-    )
-    content, position, chunks = buffer.getvalue(), 8, []
-    while position < len(content):
-        length = 12 + int.from_bytes(content[position : position + 4], "big")
-        if content[position + 4 : position + 8] not in (b"IHDR", b"IDAT", b"IEND"):
-            chunks.append(content[position : position + length])
-        position += length
-    return b"".join(chunks)
+    blank = Image.new("RGB" if channels == 3 else "L", (1, 1))
+    blank.save(buffer, "PNG", **metadata.save_options(".png"))
+    return metadata.png_chunks + ancillary_chunks(buffer.getvalue())
 
 
 def _loaded(exif: bytes | None) -> Image.Exif:
@@ -177,9 +251,9 @@ def _loaded(exif: bytes | None) -> Image.Exif:
 
 
 def _descriptive(exif: Image.Exif) -> Image.Exif:
-    """Return what describes the photo, with the directories of the camera's settings and of the place."""
+    """Return the tags that describe the photo, with the directories of the camera's settings and of the place."""
     kept = Image.Exif()
-    for tag in DESCRIPTIVE_TAGS:
+    for tag in DESCRIPTIVE:
         if tag in exif:
             kept[tag] = exif[tag]
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
@@ -190,5 +264,5 @@ def _descriptive(exif: Image.Exif) -> Image.Exif:
 
 
 def _fits(icc_profile: bytes | None, channels: int) -> bool:
-    """Return whether a profile is for colors of that many channels: bytes 16 to 19, ICC.1:2022, 7.2.6."""
+    """Return whether a profile is for colors of so many channels (ICC.1:2022, 7.2.6: bytes 16 to 19)."""
     return (icc_profile or b"")[16:20] == (b"GRAY" if channels == 1 else b"RGB ")

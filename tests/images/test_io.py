@@ -285,11 +285,11 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
             read_image(tmp_path / name)
 
 
-def test_formats_that_run_programs_are_no_images(tmp_path):
+def test_formats_that_run_programs_are_refused_by_name(tmp_path):
     buffer = io.BytesIO()
     Image.new("L", (4, 4)).save(buffer, "EPS")
     (tmp_path / "page.png").write_bytes(buffer.getvalue())
-    with pytest.raises(InputError, match="not an image"):
+    with pytest.raises(InputError, match="a file of the format EPS, which is not read"):
         read_image(tmp_path / "page.png")
 
 

@@ -1,0 +1,107 @@
+"""How a source file was compressed, so that the restored image is not compressed harder.
+
+A JPEG file is written with the source's chroma subsampling and with quantization steps at most as large as the
+source's; a lossless source gives a lossless WebP file; without a source, nothing is subsampled.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, BinaryIO
+
+from PIL import Image, JpegImagePlugin
+
+JPEG_QUALITY = 95  # libjpeg's scale; finer sources keep their own quantization steps
+WEBP_LOSSY_QUALITY = 100  # a WebP file does not store its quality, and no source has a higher one
+FULL, HALF_WIDTH, QUARTER = 0, 1, 2  # Pillow's numbers of 4:4:4, 4:2:2 and 4:2:0
+Table = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The compression of a source.
+
+    Attributes:
+        lossy: whether the source's pixels were compressed with losses.
+        subsampling: of the chroma channels: 0 none (4:4:4), 1 halves the width (4:2:2), 2 also the height (4:2:0).
+        quantization: the quantization tables of luma and chroma of a JPEG file, 64 steps each.
+        progressive: whether a JPEG file is progressive.
+    """
+
+    lossy: bool = False
+    subsampling: int = FULL
+    quantization: tuple[Table, Table] | None = None
+    progressive: bool = False
+
+    def jpeg_options(self) -> dict[str, Any]:
+        """Return Pillow's options for a JPEG file: no step is larger than the source's, nor than at quality 95."""
+        fine = _tables_of_quality(JPEG_QUALITY)
+        tables = fine
+        if self.quantization is not None:
+            tables = tuple(
+                _finest([ours, theirs]) for ours, theirs in zip(fine, self.quantization, strict=True)
+            )
+        return {
+            "qtables": [list(table) for table in tables],
+            "subsampling": self.subsampling,
+            "progressive": self.progressive,
+        }
+
+    def webp_options(self) -> dict[str, Any]:
+        """Return Pillow's options for a WebP file: lossy only if the source is lossy and 4:2:0, as lossy WebP is.
+
+        ``exact`` keeps the colors of transparent pixels.
+        """
+        if self.lossy and self.subsampling == QUARTER:
+            return {"quality": WEBP_LOSSY_QUALITY, "exact": True}
+        return {"lossless": True, "exact": True}
+
+
+LOSSLESS = Encoding()
+
+
+def jpeg_encoding(image: Image.Image) -> Encoding:
+    """Return the compression of an opened JPEG file; `LOSSLESS` for another."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return LOSSLESS
+    # A component is (identity, horizontal sampling, vertical sampling, number of its table).
+    tables = [tuple(image.quantization[layer[3]]) for layer in image.layer if layer[3] in image.quantization]
+    if not tables or any(len(table) != 64 or min(table) < 1 for table in tables):
+        return Encoding(lossy=True)
+    quantization = (tables[0], _finest(tables[1:]) if len(tables) > 1 else tables[0])
+    # Pillow knows three samplings; others, such as 4:4:0, are written with all of their chroma.
+    known = JpegImagePlugin.get_sampling(image)
+    return Encoding(
+        lossy=True,
+        subsampling=known if known in (HALF_WIDTH, QUARTER) else FULL,
+        quantization=quantization,
+        progressive=bool(image.info.get("progressive")),
+    )
+
+
+def webp_encoding(stream: BinaryIO) -> Encoding:
+    """Return the compression of a WebP file: its pixels are in a chunk ``VP8L`` (lossless) or ``VP8 `` (4:2:0)."""
+    stream.seek(12)  # after RIFF, the size of the file, WEBP
+    while len(header := stream.read(8)) == 8:
+        kind, size = header[:4], int.from_bytes(header[4:], "little")
+        if kind in (b"VP8L", b"VP8 "):
+            return LOSSLESS if kind == b"VP8L" else Encoding(lossy=True, subsampling=QUARTER)
+        stream.seek(size + size % 2, io.SEEK_CUR)
+    return LOSSLESS
+
+
+@cache
+def _tables_of_quality(quality: int) -> tuple[Table, Table]:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer, formats=("JPEG",)) as image:
+        assert isinstance(image, JpegImagePlugin.JpegImageFile)  # noqa: S101  for the type checker
+        return tuple(image.quantization[0]), tuple(image.quantization[1])
+
+
+def _finest(tables: Sequence[Table]) -> Table:
+    """Return the smallest of the steps at each frequency."""
+    return tuple(min(steps) for steps in zip(*tables, strict=True))

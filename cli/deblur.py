@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, outcome, run_batch
+from gradprox.cli.jobs import Record, Work, outcome, run_batch, save
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
@@ -49,7 +49,7 @@ class Deblurring:
 
     def open(self) -> Work:
         """Load model and kernel; see `gradprox.cli.jobs.Job`."""
-        from gradprox.images import read_image, write_image
+        from gradprox.images import check_scale, read_image
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.physics import BOUNDARIES, read_kernel
         from gradprox.solvers.deblurring import deblur_images
@@ -61,6 +61,7 @@ class Deblurring:
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             image = read_image(source)
+            check_scale(image.pixels, source)
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = options.level_of(pixels, self.noise)
             restored, result = deblur_images(
@@ -72,8 +73,7 @@ class Deblurring:
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            write_image(target, image.with_pixels(restored.cpu()))
-            return record | outcome(result)
+            return record | outcome(result) | save(target, image.with_pixels(restored.cpu()))
 
         return work
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch
+from gradprox.cli.jobs import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch, save
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Denoising:
         """Load the model; see `gradprox.cli.jobs.Job`."""
         import torch
 
-        from gradprox.images import ImageData, read_image, write_image
+        from gradprox.images import ImageData, check_scale, read_image, write_image
         from gradprox.priors import posterior_deviation
 
         if self.charts and self.model.provider is not None:
@@ -48,6 +48,7 @@ class Denoising:
         @torch.no_grad()
         def work(source: Path, target: Path, _: Callback) -> Record:
             image = read_image(source)
+            check_scale(image.pixels, source)
             level, estimated = options.level_of(image.pixels, self.noise)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
             record, chart = Record(estimated), self.charts.get(source)
@@ -60,8 +61,7 @@ class Denoising:
                     "mean_deviation": float(sure.deviation.mean()),
                     "mean_deviation_error": float(sure.error.mean()),
                 }
-            write_image(target, image.with_pixels(prior(noisy, level).cpu()))
-            return record
+            return record | save(target, image.with_pixels(prior(noisy, level).cpu()))
 
         return work
 

@@ -15,6 +15,7 @@ from gradprox.errors import InputError
 from gradprox.files import remove_leftovers, write_json
 
 if TYPE_CHECKING:
+    from gradprox.images import ImageData
     from gradprox.solvers import Callback, Result
 
 Record = dict[str, Any]
@@ -191,6 +192,14 @@ def _in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: int) -> 
     return process_in_parallel(job, pairs, workers)
 
 
+def save(target: Path, image: ImageData) -> Record:
+    """Write an image; return for a report what its file does not keep."""
+    from gradprox.images import write_image
+
+    lost = write_image(target, image)
+    return {"not_kept": list(lost)} if lost else {}
+
+
 def outcome(result: Result) -> Record:
     """Return what a solver did with one image, for a report."""
     from gradprox.solvers.discrepancy import DiscrepancyResult
@@ -226,4 +235,7 @@ def describe(record: Record) -> str:
             parts.append(status.value)
         elif status is not Status.MAX_ITER:
             parts.append(f"{status.value}: {status.advice}")
-    return ", ".join([*parts, f"{record['seconds']:.1f} s"])
+    parts.append(f"{record['seconds']:.1f} s")
+    if "not_kept" in record:
+        parts.append(f"not kept: {', '.join(record['not_kept'])}")
+    return ", ".join(parts)

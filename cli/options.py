@@ -159,19 +159,12 @@ def parse_strength(text: str) -> float | None:
         raise InputError(f"--strength {text}: write a number, as 0.5, or auto") from error
 
 
-# Floats are taken as they are and may pass 1, white, as highlights do; so far beyond, they are gray levels of 255.
-BRIGHTEST = 20.0
-
-
 def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:
     """Return the noise level of an image ``(1, C, H, W)``, and what to report of it where it had to be estimated.
 
     Raises:
-        InputError: the image is too small for an estimate, or on another scale than 0 to 1.
+        InputError: the image is too small for an estimate.
     """
-    brightest = float(pixels.max())
-    if brightest > BRIGHTEST:
-        raise InputError(f"values reach {brightest:g}, but white is 1: divide them by their white, as 255")
     if given is not None:
         return given, {}
     from gradprox.images.noise_estimation import estimate_noise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, outcome, run_batch
+from gradprox.cli.jobs import Record, Work, outcome, run_batch, save
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
@@ -42,20 +42,19 @@ class Recovering:
 
     def open(self) -> Work:
         """Load the model; see `gradprox.cli.jobs.Job`."""
-        from gradprox.images import ImageData, write_image
-        from gradprox.physics import read_measurements
+        from gradprox.images import ImageData, check_scale
+        from gradprox.physics import initial_image, read_measurements
 
         self.algorithm(0.0)
         priors = options.Priors(self.model)
 
         def work(source: Path, target: Path, show: Callback) -> Record:
             y, sensing = read_measurements(source)
+            y, physics = y.to(priors.device), sensing.physics().to(priors.device)
+            check_scale(initial_image(y, physics), source)
             algorithm = self.algorithm(sensing.sampling.noise)
-            result = algorithm(
-                y.to(priors.device), sensing.physics().to(priors.device), priors.of(y.shape[1]), callback=show
-            )
-            write_image(target, ImageData(result.x.cpu()))
-            return outcome(result)
+            result = algorithm(y, physics, priors.of(y.shape[1]), callback=show)
+            return outcome(result) | save(target, ImageData(result.x.cpu()))
 
         return work
 

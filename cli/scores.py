@@ -110,12 +110,14 @@ def _cases(
     import numpy as np
     import torch
 
-    from gradprox.images import images_in, read_gray, read_image
+    from gradprox.images import check_scale, images_in, read_image
 
     for position, path in enumerate(images_in(data)):
 
         def read(path: Path = path) -> Tensor:
-            return read_image(path).pixels if color else read_gray(path)
+            image = read_image(path)
+            check_scale(image.pixels, path)
+            return image.pixels if color else image.gray()
 
         for number, (label, trial) in enumerate(trials.items()):
             (state,) = np.random.SeedSequence([seed, position, number]).generate_state(1, np.uint64)

@@ -36,7 +36,7 @@ class Measuring:
         """See `gradprox.cli.jobs.Job`."""
         import torch
 
-        from gradprox.images import read_image
+        from gradprox.images import check_scale, read_image
         from gradprox.physics import Sensing, gaussian_noise, write_measurements
 
         # What no image could be measured by is refused once, before the first.
@@ -44,6 +44,7 @@ class Measuring:
 
         def work(source: Path, target: Path, _: Callback) -> Record:
             pixels = read_image(source).pixels
+            check_scale(pixels, source)
             size = (pixels.shape[-2], pixels.shape[-1])
             sensing = Sensing.described(
                 self.sampling, self.ratio, size, pixels.shape[1], self.seed, self.noise

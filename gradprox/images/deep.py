@@ -87,7 +87,7 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
 def write_deep_png(stream: BinaryIO, values: NDArray[np.uint16], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)`` and the metadata that `Metadata.for_format` kept."""
     stored = values[..., 0] if values.shape[2] == 1 else values
-    content = imagecodecs.png_encode(np.ascontiguousarray(stored))
+    content = bytes(imagecodecs.png_encode(np.ascontiguousarray(stored)))
     chunks = png_chunks(metadata, channels=1 if values.shape[2] <= 2 else 3)
     stream.write(with_chunks(content, chunks))
 

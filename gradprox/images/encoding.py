@@ -38,14 +38,12 @@ class Encoding:
 
     def jpeg_options(self) -> dict[str, Any]:
         """Return Pillow's options for a JPEG file: no step is larger than the source's, nor than at quality 95."""
-        fine = _tables_of_quality(JPEG_QUALITY)
-        tables = fine
+        luma, chroma = _tables_of_quality(JPEG_QUALITY)
         if self.quantization is not None:
-            tables = tuple(
-                _finest([ours, theirs]) for ours, theirs in zip(fine, self.quantization, strict=True)
-            )
+            luma = _finest([luma, self.quantization[0]])
+            chroma = _finest([chroma, self.quantization[1]])
         return {
-            "qtables": [list(table) for table in tables],
+            "qtables": [list(luma), list(chroma)],
             "subsampling": self.subsampling,
             "progressive": self.progressive,
         }

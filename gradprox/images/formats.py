@@ -34,7 +34,7 @@ _SIGNATURES = (
 def recognized(path: Path) -> str | None:
     """Return the name of a file's format, by its first bytes, if it is a known one that is not read."""
     with path.open("rb") as stream:
-        prefix = stream.read(64)
+        prefix = stream.read(64).ljust(64, b"\0")  # some checks of Pillow fail on shorter ones
     for pattern, name in _SIGNATURES:
         if re.match(pattern, prefix, re.DOTALL):
             return name

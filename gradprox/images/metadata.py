@@ -96,7 +96,7 @@ class Metadata:
             channels: 1 or 3; a color profile for another number is left out.
         """
         suffix = _SAME_FORMAT.get(suffix, suffix)
-        places, kept, lost = _PLACES.get(suffix, set()), {}, list[str]()
+        places, emptied, lost = _PLACES.get(suffix, set()), dict[str, Any](), list[str]()
         if suffix == ".webp":
             channels = 3  # also for gray images
         for name in ("icc_profile", "exif", "xmp", "dpi", "text", "comment", "png_chunks"):
@@ -109,9 +109,9 @@ class Metadata:
             elif suffix == ".jpg" and name == "dpi":
                 fits &= max(value or (0,)) <= _JPEG_RESOLUTION
             if value and not fits:
-                kept[name] = type(value)() if name in ("text", "png_chunks") else None
+                emptied[name] = type(value)() if name in ("text", "png_chunks") else None
                 lost += chunk_names(value) if name == "png_chunks" else [_NAMES[name]]
-        return replace(self.without(*lost), **kept)
+        return replace(self.without(*lost), **emptied)
 
     def save_options(self, suffix: str) -> dict[str, Any]:
         """Return Pillow's options for saving a file, of metadata that `for_format` returned for the same suffix."""

@@ -38,7 +38,7 @@ def image_from_samples(
         values, alpha = values[..., :-1], values[..., -1]
     if values.dtype in (np.uint8, np.uint16):
         bits = 8 * values.dtype.itemsize
-        unit = values.astype(np.float64) / full_scale(values.dtype)
+        unit: NDArray[Any] = values.astype(np.float64) / full_scale(values.dtype)
     elif np.issubdtype(values.dtype, np.floating):
         bits, unit = 32, values
         with np.errstate(over="ignore"):  # infinite values are refused below

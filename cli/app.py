@@ -24,13 +24,15 @@ from gradprox.cli import (
     train,
     verify,
 )
+from gradprox.cli.groups import register
+from gradprox.cli.options import UsageError
 from gradprox.cli.terminal import error_line
 from gradprox.errors import InputError
 from gradprox.memory import keep_freed_memory
 
 app = typer.Typer(
     name="gradprox",
-    help="Restore images with learned proximal operators that carry proofs. Begin with `gradprox demo`.",
+    help="Restore images with learned proximal operators, with proven properties. Begin with `gradprox demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,7 +51,7 @@ for command in (
     kernel.kernel,
     bench.bench,
 ):
-    app.command()(command)
+    register(app, command)
 app.add_typer(evaluate.app, name="evaluate")
 
 
@@ -73,7 +75,7 @@ def _warning_line(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit 0 when done, 1 after a one-line error, 2 for wrong usage."""
+    """Run the command line: exit with 0 when done, with 1 after a one-line error, with 2 for wrong usage."""
     keep_freed_memory()
     try:
         with warnings.catch_warnings():
@@ -81,4 +83,4 @@ def main() -> None:
             app(prog_name="gradprox")
     except (InputError, OSError) as error:
         typer.echo(f"error: {error_line(error)}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.groups import Report
 from gradprox.cli.terminal import console, progress_bar
 from gradprox.files import write_json
 
@@ -29,21 +30,27 @@ THREADS = (1, 2)
 def bench(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Shipped models or model files; all shipped ones if none.", show_default=False),
+        typer.Argument(
+            help="Shipped models or model files; all shipped models if none is named.", show_default=False
+        ),
     ] = None,
-    size: Annotated[int, typer.Option(min=8, help="Pixels a side of the image.")] = 256,
-    repeats: Annotated[int, typer.Option(min=1, help="Passes, of which the fastest counts.")] = 3,
+    size: Annotated[int, typer.Option(min=8, metavar="PIXELS", help="Side of the image.")] = 256,
+    repeats: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="Number of passes; the fastest counts.")
+    ] = 3,
     provider: options.Provider = None,
     allow_fallback: options.AllowFallback = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Time one denoising pass of models in torch and in ONNX Runtime, with one and two threads.
+    """Time one denoising pass of models in torch and in ONNX Runtime, with one and with two threads.
 
-    Torch computes on the CPU, ONNX Runtime by --provider or there too. A model that is no .onnx file is exported to a
-    temporary one, and verified, which takes longer than the timing.
+    Torch computes on the CPU; ONNX Runtime computes with --provider, or on the CPU too. A model that is no .onnx file
+    is first exported to a temporary one and verified, which takes longer than the timing.
 
-    Examples: gradprox bench gray --size 512 --json speed.json; gradprox bench half.onnx --provider cuda
+    Examples:
+      gradprox bench gray --size 512 --json speed.json
+      gradprox bench half.onnx --provider cuda
     """
     import numpy as np
     import torch
@@ -52,12 +59,12 @@ def bench(
     from gradprox.zoo import load_model, model_names
 
     place = provider or "cpu"
-    find_provider(place, allow_fallback=allow_fallback)  # before minutes of exporting
+    find_provider(place, allow_fallback=allow_fallback)  # refused before minutes of exporting
 
     names = models or model_names()
     rows: list[dict[str, Any]] = []
     threads_before = torch.get_num_threads()
-    with progress_bar(quiet) as bar:
+    with progress_bar(report.quiet) as bar:
         task = bar.add_task("timing", total=len(names) * 2 * len(THREADS), note="")
         for name in names:
             bar.update(task, note=f"{name}, exporting")
@@ -78,17 +85,17 @@ def bench(
                 )
                 bar.advance(task)
     torch.set_num_threads(threads_before)
-    if not quiet:
+    if not report.quiet:
         _print_table(rows, size)
-    if json:
+    if report.json:
         machine = {"machine": platform.machine(), "system": platform.system(), "torch": torch.__version__}
-        write_json(json, {**machine, "size": size, "repeats": repeats, "runs": rows})
+        write_json(report.json, {**machine, "size": size, "repeats": repeats, "runs": rows})
 
 
 def _backends(
     name: str, prior: LearnedProx, provider: str, allow_fallback: bool
 ) -> Iterator[tuple[str, int, Callable[[NDArray[np.float32]], object]]]:
-    """Yield name, number of threads and denoiser of each way to run a model; a denoiser is for now, not for later."""
+    """Yield backend, number of threads and denoiser of each way to run a model; use a denoiser before the next."""
     import torch
 
     from gradprox.export import export_denoiser
@@ -113,7 +120,7 @@ def _backends(
 
 
 def _fastest(run: Callable[[NDArray[np.float32]], object], image: NDArray[np.float32], repeats: int) -> float:
-    run(image)  # the first pass prepares what others reuse
+    run(image)  # the first pass fills caches
     seconds = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -128,7 +135,7 @@ def _print_table(rows: list[dict[str, Any]], size: int) -> None:
     table = Table(title=f"one pass over {size}x{size} pixels", title_justify="left")
     table.add_column("model")
     table.add_column("backend")
-    for heading in ("threads", "ms", "ms a megapixel"):
+    for heading in ("threads", "ms", "ms per megapixel"):
         table.add_column(heading, justify="right")
     for row in rows:
         figures = (f"{1e3 * row['seconds']:.1f}", f"{row['ms_per_megapixel']:.0f}")

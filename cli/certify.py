@@ -1,4 +1,4 @@
-"""``gradprox certify``: measure a model against what is proven of it."""
+"""``gradprox certify``: measure the properties that are proven of a model."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Annotated
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.groups import Report
 from gradprox.cli.terminal import console
 from gradprox.errors import InputError
 from gradprox.files import written_whole
 
-Model = Annotated[str, typer.Argument(help="A shipped model or a .safetensors file.", show_default=False)]
-Size = Annotated[
-    int, typer.Option(min=4, max=512, help="Pixels a side; up to 32 all eigenvalues are computed.")
+Model = Annotated[
+    str, typer.Argument(help="A shipped model, or a .safetensors or .onnx file.", show_default=False)
 ]
-Points = Annotated[int, typer.Option(min=1, help="Number of test images.")]
+Size = Annotated[
+    int,
+    typer.Option(
+        min=4,
+        max=512,
+        metavar="PIXELS",
+        help="Side of the test images. Up to 32, all eigenvalues of the Jacobian are computed.",
+    ),
+]
+Points = Annotated[int, typer.Option(min=1, metavar="COUNT", help="Number of test images.")]
 
 
 def certify(
@@ -25,14 +34,17 @@ def certify(
     points: Points = 2,
     seed: options.Seed = 0,
     device: options.Device = "auto",
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Certify a model: symmetry, monotonicity, Lipschitz constant, potential, prox property.
+    """Check that a model is a proximal operator.
 
-    Exits with 1 if a check fails.
+    Measures in double precision, at random images: the symmetry of the Jacobian, its smallest eigenvalue
+    (monotonicity), its Lipschitz constant against the proven bound, the gradient of the potential, and the prox
+    against random competitors. The exit code is 1 if a check fails.
 
-    Example: gradprox certify gray --noise 25/255 --json certificate.json
+    Example:
+      gradprox certify gray --noise 25/255 --json certificate.json
     """
     level = options.parse_level(noise)
 
@@ -42,22 +54,21 @@ def certify(
     from gradprox.zoo import load_model
 
     place = options.resolve_device(device)
-    prior = load_model(model, place)
-    channels = prior.network.channels or 1
-
     if place.type == "mps":
         raise InputError("--device mps: certificates need double precision; use --device cpu")
+    prior = load_model(model, place)
+    channels = prior.network.channels or 1
     generator = torch.Generator().manual_seed(seed)
-    # Flat patches with edges and noise between them: every regime of a denoiser in one image.
+    # Flat patches, edges between them, and noise: every regime of a denoiser in one image.
     blocks = -(-size // 8)
     coarse = torch.rand(points, channels, blocks, blocks, generator=generator, dtype=torch.float64)
     flat = coarse.repeat_interleave(8, dim=-1).repeat_interleave(8, dim=-2)[..., :size, :size]
     grain = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
     certificate = measure(prior.double(), (flat + level * grain).to(place), level, name=prior.name, seed=seed)
-    if json is not None:
-        with written_whole(json) as temporary:
+    if report.json is not None:
+        with written_whole(report.json) as temporary:
             temporary.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    if not quiet:
+    if not report.quiet:
         console().print(certificate.table(), markup=False)
     if not certificate.passed:
         raise InputError(f"{prior.name}: {'; '.join(certificate.failures)}")

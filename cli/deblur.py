@@ -2,123 +2,97 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, outcome, run_batch, save
+from gradprox.cli.groups import Batch, Tuning
+from gradprox.cli.jobs import Record, outcome, run_batch
+from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.restoration import Restoration, Restore, level_of
 
 if TYPE_CHECKING:
+    from gradprox.images import ImageData
     from gradprox.solvers import Callback
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset
 
 
-@dataclass(frozen=True)
-class Deblurring:
-    """Undoing the same blur in each image.
+@dataclass(frozen=True, kw_only=True)
+class Deblurring(Restoration):
+    """Undo the same blur in each image.
 
     Attributes:
-        kernel: as of ``--kernel``.
-        noise: standard deviation on the scale of the image, of its light for ``linear_light``; estimated from each
-            image if None.
+        kernel: the value of ``--kernel``.
+        noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
         boundary: one of `gradprox.physics.BOUNDARIES`.
-        linear_light: whether the blur was one of light, and the image stores it by the sRGB curve.
-        tuning: of the solver.
-        model: which, and what runs it.
+        linear_light: whether to convert sRGB values to light first, because light was blurred.
     """
 
     kernel: str
     noise: float | None = None
     boundary: str = "valid"
     linear_light: bool = False
-    tuning: options.Tuning = field(default_factory=options.Tuning)
-    model: options.ModelChoice = field(default_factory=options.ModelChoice)
+    task = "deblur"
 
-    @property
-    def steps(self) -> int:
-        """The step budget; see `gradprox.cli.jobs.Job`."""
-        return self.algorithm(self.noise or 0.0).max_iter
-
-    def algorithm(self, noise: float) -> Preset | DiscrepancyPreset:
-        """Return the solver for an image with that noise; see `gradprox.cli.options.Tuning`."""
-        from gradprox.solvers.presets import Task
-
-        return self.tuning.preset(Task.DEBLUR, noise)
-
-    def open(self) -> Work:
-        """Load model and kernel; see `gradprox.cli.jobs.Job`."""
+    def restorer(self, priors: Priors) -> Restore:
+        """Read the kernel, and return the function that reads and restores one image."""
         from gradprox.images import check_scale, read_image
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.physics import BOUNDARIES, read_kernel
         from gradprox.solvers.deblurring import deblur_images
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
-        self.algorithm(self.noise or 0.0)
-        blur = read_kernel(self.kernel)
-        priors = options.Priors(self.model)
+        kernel = read_kernel(self.kernel).to(priors.device)
 
-        def work(source: Path, target: Path, show: Callback) -> Record:
+        def restore(source: Path, show: Callback) -> tuple[ImageData, Record]:
             image = read_image(source)
-            check_scale(image.pixels, source)
+            check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
-            level, record = options.level_of(pixels, self.noise)
+            level, record = level_of(pixels, self.noise)
             restored, result = deblur_images(
                 pixels.to(priors.device),
-                blur.to(priors.device),
+                kernel,
                 priors.of(pixels.shape[1]),
-                self.algorithm(level),
+                self.preset(level),
                 boundary=self.boundary,
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            return record | outcome(result) | save(target, image.with_pixels(restored.cpu()))
+            return image.with_pixels(restored.cpu()), record | outcome(result)
 
-        return work
+        return restore
 
 
 def deblur(
     images: options.Images,
-    kernel: options.Kernel,
     output: options.Output,
+    kernel: options.Kernel = None,
     noise: options.EstimatedNoise = None,
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
-    solver: options.Solver = None,
-    strength: options.Strength = "1",
-    steps: options.Steps = None,
-    tol: options.Tol = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
-    workers: options.Workers = 1,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    tuning: Tuning,
+    model: ModelChoice,
+    batch: Batch,
 ) -> None:
-    """Undo a known blur.
+    """Deblur photos with a known blur kernel.
 
-    Examples: gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png;
-    gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
+    The kernel says where the light of one point went. Name a family (gaussian, motion, disk) or give a measured kernel
+    as a file; `gradprox kernel` shows what a family looks like.
+
+    Examples:
+      gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
+      gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
-    level = options.parse_given_level(noise)
-    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
-    choice = options.ModelChoice(model, device, provider, allow_fallback)
-    job = Deblurring(kernel, level, boundary, linear_light, tuning, choice)
+    job = Deblurring(
+        kernel=options.require_kernel(kernel),
+        noise=options.parse_given_level(noise),
+        boundary=boundary,
+        linear_light=linear_light,
+        tuning=tuning,
+        model=model,
+    )
 
     from gradprox.images import IMAGE_SUFFIXES
 
-    run_batch(
-        job,
-        images,
-        output,
-        read=IMAGE_SUFFIXES,
-        overwrite=overwrite,
-        resume=resume,
-        workers=workers,
-        quiet=quiet,
-        report=json,
-    )
+    run_batch(job, images, output, batch, read=IMAGE_SUFFIXES)

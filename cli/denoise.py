@@ -10,30 +10,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, check_absent, collect_inputs, plan_outputs, run_batch, save
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs
+from gradprox.cli.restoration import Restoration, Restore, level_of
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
+    from gradprox.images import ImageData
     from gradprox.solvers import Callback
 
 
-@dataclass(frozen=True)
-class Denoising:
-    """One pass of the learned prox over each image.
+@dataclass(frozen=True, kw_only=True)
+class Denoising(Restoration):
+    """One pass of the model over each image.
 
     Attributes:
-        noise: standard deviation on the scale of the image; estimated from each image if None.
-        model: which, and what runs it.
-        charts: where to draw how uncertain each pixel is, by image; empty for nowhere.
+        noise: standard deviation of the noise, where white is 1; estimated from each image if None.
+        charts: where to draw the uncertainty of each image, by image; empty for nowhere.
     """
 
     noise: float | None = None
-    model: options.ModelChoice = field(default_factory=options.ModelChoice)
     charts: Mapping[Path, Path] = field(default_factory=dict)
-    steps = 1
 
-    def open(self) -> Work:
-        """Load the model; see `gradprox.cli.jobs.Job`."""
+    def restorer(self, priors: Priors) -> Restore:
+        """Return the function that reads and denoises one image."""
         import torch
 
         from gradprox.images import ImageData, check_scale, read_image, write_image
@@ -41,58 +43,55 @@ class Denoising:
 
         if self.charts and self.model.provider is not None:
             raise InputError(
-                "--uncertainty: needs derivatives, which ONNX Runtime has not: leave --provider out"
+                "--uncertainty: it needs derivatives, which ONNX Runtime lacks: leave --provider out"
             )
-        priors = options.Priors(self.model, for_solver=False)
 
         @torch.no_grad()
-        def work(source: Path, target: Path, _: Callback) -> Record:
+        def restore(source: Path, _: Callback) -> tuple[ImageData, Record]:
             image = read_image(source)
             check_scale(image.pixels, source)
-            level, estimated = options.level_of(image.pixels, self.noise)
+            level, record = level_of(image.pixels, self.noise)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
-            record, chart = Record(estimated), self.charts.get(source)
+            chart = self.charts.get(source)
             if chart is not None:
-                sure = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
+                uncertain = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
                 # White is as uncertain as the noisy pixel itself.
-                write_image(chart, ImageData((sure.deviation / level).cpu()))
+                write_image(chart, ImageData((uncertain.deviation / level).cpu()))
                 record |= {
                     "uncertainty": str(chart),
-                    "mean_deviation": float(sure.deviation.mean()),
-                    "mean_deviation_error": float(sure.error.mean()),
+                    "mean_deviation": float(uncertain.deviation.mean()),
+                    "mean_deviation_error": float(uncertain.error.mean()),
                 }
-            return record | save(target, image.with_pixels(prior(noisy, level).cpu()))
+            return image.with_pixels(prior(noisy, level).cpu()), record
 
-        return work
+        return restore
 
 
 def denoise(
     images: options.Images,
     output: options.Output,
     noise: options.EstimatedNoise = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
     uncertainty: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Draw the posterior standard deviation of each pixel too, as a share of that of the noise, which is "
-            "white: a file, or a folder. Takes some 50 times as long.",
+            metavar="PATH",
+            help="Also draw the posterior standard deviation of each pixel, relative to the noise: white is as "
+            "uncertain as the noisy pixel. A file, or a folder. Takes about 50 times as long.",
             show_default=False,
         ),
     ] = None,
-    workers: options.Workers = 1,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    model: ModelChoice,
+    batch: Batch,
 ) -> None:
-    """Remove Gaussian noise: one pass of the learned prox.
+    """Remove Gaussian noise from images, in one pass of a model.
 
-    Examples: gradprox denoise noisy.png --noise 25/255 -o clean.png;
-    gradprox denoise shots --workers 2 -o clean;
-    gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
+    The noise level is estimated from each image unless --noise gives it.
+
+    Examples:
+      gradprox denoise noisy.png --noise 25/255 -o clean.png
+      gradprox denoise shots --workers 2 -o clean
+      gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
     from gradprox.images import IMAGE_SUFFIXES
 
@@ -101,20 +100,7 @@ def denoise(
     if uncertainty is not None:
         if level == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
-        if uncertainty.suffix and len(images) > 1:
-            raise InputError(f"{uncertainty}: several images need a folder, not one file")
         charts = dict(plan_outputs(collect_inputs(images, IMAGE_SUFFIXES), uncertainty))
         for chart in charts.values():
-            check_absent(chart, overwrite or resume)
-
-    run_batch(
-        Denoising(level, options.ModelChoice(model, device, provider, allow_fallback), charts),
-        images,
-        output,
-        read=IMAGE_SUFFIXES,
-        overwrite=overwrite,
-        resume=resume,
-        workers=workers,
-        quiet=quiet,
-        report=json,
-    )
+            check_absent(chart, batch.overwrite or batch.resume)
+    run_batch(Denoising(noise=level, model=model, charts=charts), images, output, batch, read=IMAGE_SUFFIXES)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.scores import Restored, Trial, score_folder
+from gradprox.cli.groups import Report, Tuning, register
+from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.scores import Restored, Study, Trial, score_folder
 
 if TYPE_CHECKING:
     import torch
@@ -22,101 +24,97 @@ if TYPE_CHECKING:
     from gradprox.solvers.presets import Preset
 
 app = typer.Typer(
-    no_args_is_help=True, help="Degrade each image of a folder with a seed, restore it, report the figures."
+    no_args_is_help=True,
+    help="Degrade each image of a folder with a seed, restore it, and report PSNR, SSIM and time.",
 )
-
-Data = Annotated[Path, typer.Option(help="Folder of clean images.", show_default=False)]
-Color = Annotated[bool, typer.Option("--color", help="Keep colors; otherwise images become gray.")]
-Clip = Annotated[bool, typer.Option("--clip", help="Clip results to 0..1 before comparing.")]
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What the tasks have in common.
+class Evaluation:
+    """The options that all tasks share.
 
     Attributes:
-        task: its name.
         data: folder of clean images.
-        model: which, and what runs it.
         color: keep colors.
-        clip: clip results before comparing.
-        seed: of the noise.
-        quiet: print errors only.
-        report: JSON file for the figures.
+        clip: clip restored images before comparing.
+        seed: seed of the noise.
     """
 
-    task: str
-    data: Path
-    model: options.ModelChoice
-    color: bool
-    clip: bool
-    seed: int
-    quiet: bool
-    report: Path | None
-
-    def run(
-        self,
-        trials: dict[str, Trial],
-        settings: dict[str, Any],
-        device: torch.device,
-        algorithm: Preset | DiscrepancyPreset | None = None,
-    ) -> None:
-        """Score every trial on every image.
-
-        Args:
-            trials: by label, as of `score_folder`.
-            settings: the task's own, for the report.
-            device: where to compute.
-            algorithm: what restores, if it is a solver; its settings are reported too.
-        """
-        from gradprox.zoo import default_model
-
-        settings = settings | {
-            "seed": self.seed,
-            "color": self.color,
-            "clip": self.clip,
-            "provider": self.model.provider,
-        }
-        if algorithm is not None:
-            solver = algorithm.solver
-            settings |= {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver)}
-        score_folder(
-            self.data,
-            trials,
-            task=self.task,
-            model=self.model.name or default_model(3 if self.color else 1, for_solver=algorithm is not None),
-            settings=settings,
-            color=self.color,
-            clip=self.clip,
-            seed=self.seed,
-            steps=1 if algorithm is None else algorithm.max_iter,
-            device=device,
-            quiet=self.quiet,
-            report=self.report,
-        )
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of clean images.", show_default=False)]
+    color: Annotated[
+        bool,
+        typer.Option(
+            "--color", help="Keep colors, as a color model does anyway. Otherwise images become gray first."
+        ),
+    ] = False
+    clip: Annotated[bool, typer.Option("--clip", help="Clip restored images to 0..1 before comparing.")] = (
+        False
+    )
+    seed: options.Seed = 0
 
 
-@app.command()
-def denoise(
-    data: Data,
-    noise: options.Noise = "25/255",
-    model: options.Model = None,
-    color: Color = False,
-    clip: Clip = False,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+def _score(
+    task: str,
+    trials: dict[str, Trial],
+    settings: dict[str, Any],
+    *,
+    evaluation: Evaluation,
+    choice: ModelChoice,
+    priors: Priors,
+    report: Report,
+    preset: Preset | DiscrepancyPreset | None = None,
 ) -> None:
-    """Add Gaussian noise, remove it.
+    """Score every trial on every image.
 
-    Example: gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
+    Args:
+        task: its name.
+        trials: as of `score_folder`, by label.
+        settings: the task's own settings, for the report.
+        evaluation: the options that all tasks share.
+        choice: the model, for the report.
+        priors: the loaded model. A model of three channels takes images in color, and any other in gray unless colors
+            are asked for.
+        report: how to report.
+        preset: the solver, whose settings are reported too; None for one pass.
+    """
+    from gradprox.images import read_color, read_gray, read_image
+    from gradprox.zoo import default_model
+
+    def read_as_stored(path: Path) -> Tensor:
+        return read_image(path).pixels
+
+    color = evaluation.color or priors.channels == 3
+    read = read_color if priors.channels == 3 else read_as_stored if color else read_gray
+    settings = settings | {
+        "seed": evaluation.seed,
+        "color": color,
+        "clip": evaluation.clip,
+        "provider": choice.provider,
+    }
+    if preset is not None:
+        solver = preset.solver
+        settings |= {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver)}
+    study = Study(
+        task=task,
+        model=choice.model or default_model(3 if color else 1, for_solver=preset is not None),
+        settings=settings,
+        clip=evaluation.clip,
+        seed=evaluation.seed,
+        steps=1 if preset is None else preset.max_iter,
+    )
+    score_folder(study, evaluation.data, trials, read, priors.device, quiet=report.quiet, report=report.json)
+
+
+def denoise(
+    evaluation: Evaluation, noise: options.Noise = "25/255", *, model: ModelChoice, report: Report
+) -> None:
+    """Add Gaussian noise to images, and remove it.
+
+    Example:
+      gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """
     level = options.parse_level(noise)
-    choice = options.ModelChoice(model, device, provider, allow_fallback)
-    priors = options.Priors(choice, for_solver=False)
+    priors = Priors(model, for_solver=False)
 
     import torch
 
@@ -131,46 +129,39 @@ def denoise(
 
         return restore
 
-    scoring = Scoring("denoise", data, choice, color, clip, seed, quiet, json)
-    scoring.run({"": trial}, {"noise": level}, priors.device)
+    settings = {"noise": level}
+    _score(
+        "denoise", {"": trial}, settings, evaluation=evaluation, choice=model, priors=priors, report=report
+    )
 
 
-@app.command()
 def deblur(
-    data: Data,
-    kernel: options.Kernel,
+    evaluation: Evaluation,
+    kernel: options.Kernel = None,
     noise: options.Noise = "2.55/255",
     boundary: options.Boundary = "circular",
-    solver: options.Solver = None,
-    strength: options.Strength = "1",
-    steps: options.Steps = None,
-    tol: options.Tol = None,
-    model: options.Model = None,
-    color: Color = False,
-    clip: Clip = False,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    tuning: Tuning,
+    model: ModelChoice,
+    report: Report,
 ) -> None:
-    """Blur, add Gaussian noise, restore; a file of several kernels is taken kernel by kernel.
+    """Blur images, add Gaussian noise, and restore them.
 
-    Example: gradprox evaluate deblur --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
+    A file of several kernels is used kernel by kernel.
+
+    Example:
+      gradprox evaluate deblur --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
     """
+    description = options.require_kernel(kernel)
     level = options.parse_level(noise)
 
     from gradprox.physics import BOUNDARIES, blur_of_images, gaussian_noise, read_kernels
     from gradprox.solvers.deblurring import deblur_images
-    from gradprox.solvers.presets import Task
 
     options.check_choice("--boundary", boundary, BOUNDARIES)
-    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
-    algorithm = tuning.preset(Task.DEBLUR, level)
-    kernels = read_kernels(kernel)
-    choice = options.ModelChoice(model, device, provider, allow_fallback)
-    priors = options.Priors(choice)
+    preset = tuning.preset("deblur", level)
+    kernels = read_kernels(description)
+    priors = Priors(model)
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -181,7 +172,7 @@ def deblur(
 
             def restore() -> Restored:
                 image, result = deblur_images(
-                    blurred, blur, priors.of(clean.shape[1]), algorithm, boundary=boundary, callback=show
+                    blurred, blur, priors.of(clean.shape[1]), preset, boundary=boundary, callback=show
                 )
                 return Restored(sharp, blurred, image, result)
 
@@ -189,63 +180,67 @@ def deblur(
 
         return trial
 
-    scoring = Scoring("deblur", data, choice, color, clip, seed, quiet, json)
-    trials = {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()}
-    settings = {"noise": level, "kernel": kernel, "boundary": boundary, "strength": tuning.strength or "auto"}
-    scoring.run(trials, settings, priors.device, algorithm)
+    _score(
+        "deblur",
+        {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()},
+        {"noise": level, "kernel": description, "boundary": boundary, "strength": tuning.factor or "auto"},
+        evaluation=evaluation,
+        choice=model,
+        priors=priors,
+        report=report,
+        preset=preset,
+    )
 
 
-@app.command()
 def cs(
-    data: Data,
+    evaluation: Evaluation,
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
     noise: options.Noise = "0",
-    solver: options.Solver = None,
-    strength: options.Strength = "1",
-    steps: options.Steps = None,
-    tol: options.Tol = None,
-    model: options.Model = None,
-    color: Color = False,
-    clip: Clip = False,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    tuning: Tuning,
+    model: ModelChoice,
+    report: Report,
 ) -> None:
-    """Measure by compressed sensing, reconstruct.
+    """Measure images by compressed sensing, and reconstruct them.
 
-    The input figure is that of the linear reconstruction, adjoint or pseudo-inverse.
+    The figure of the input is that of the linear reconstruction (adjoint or pseudo-inverse).
 
-    Example: gradprox evaluate cs --data Set12 --sampling block-gaussian --ratio 0.25
+    Example:
+      gradprox evaluate cs --data Set12 --sampling block-gaussian --ratio 0.25
     """
     level = options.parse_level(noise)
 
     from gradprox.physics import Sensing, gaussian_noise, initial_image
-    from gradprox.solvers.presets import Task
 
-    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
-    algorithm = tuning.preset(Task.COMPRESSED_SENSING, level)
-    choice = options.ModelChoice(model, device, provider, allow_fallback)
-    priors = options.Priors(choice)
+    preset = tuning.preset("cs", level)
+    priors = Priors(model)
+    seed = evaluation.seed
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])
-        physics = (
-            Sensing.described(sampling, ratio, size, clean.shape[1], seed, level).physics().to(priors.device)
-        )
+        sensing = Sensing.described(sampling, ratio, size, clean.shape[1], seed, level)
+        physics = sensing.physics().to(priors.device)
         y = physics.A(clean)
         y = y + gaussian_noise(y, level, generator)
 
         def restore() -> Restored:
-            result = algorithm(y, physics, priors.of(clean.shape[1]), callback=show)
+            result = preset(y, physics, priors.of(clean.shape[1]), callback=show)
             return Restored(clean, initial_image(y, physics), result.x, result)
 
         return restore
 
-    settings = {"noise": level, "sampling": sampling, "ratio": ratio, "strength": tuning.strength or "auto"}
-    Scoring("cs", data, choice, color, clip, seed, quiet, json).run(
-        {"": trial}, settings, priors.device, algorithm
+    _score(
+        "cs",
+        {"": trial},
+        {"noise": level, "sampling": sampling, "ratio": ratio, "strength": tuning.factor or "auto"},
+        evaluation=evaluation,
+        choice=model,
+        priors=priors,
+        report=report,
+        preset=preset,
     )
+
+
+for task in (denoise, deblur, cs):
+    register(app, task)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import check_absent
+from gradprox.cli.groups import Report
+from gradprox.cli.paths import check_absent
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.physics import BlockSensing, TransformSensing
 
-# 4096x4096, for which ONNX Runtime takes some 32 GB with 64 filters.
+# Pixels, as of 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
 
 
@@ -28,37 +29,53 @@ def export(
     output: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
     solver: Annotated[
         str | None,
-        typer.Option(help="pgd or gd: export this solver with the model in it.", show_default=False),
+        typer.Option(
+            metavar="NAME", help="pgd or gd: export this solver, with the model in it.", show_default=False
+        ),
     ] = None,
-    problem: Annotated[str, typer.Option(help="What the solver undoes: deblur, or cs.")] = "deblur",
+    problem: Annotated[
+        str, typer.Option(metavar="NAME", help="The problem that the solver solves: deblur or cs.")
+    ] = "deblur",
     boundary: options.Boundary = "valid",
     size: Annotated[
-        str | None, typer.Option(help="cs: height and width of the images, as 256x256.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="HxW",
+            help="For cs: height and width of the images, for example 256x256.",
+            show_default=False,
+        ),
     ] = None,
     sampling: options.Sampling = "hadamard",
     ratio: options.Ratio = 0.25,
     seed: options.Seed = 0,
     potential: Annotated[
-        bool, typer.Option("--potential", help="Add the convex potential as an output of the model.")
+        bool,
+        typer.Option(
+            "--potential",
+            help="Add the potential of the model as an output; solvers need it for their objective.",
+        ),
     ] = False,
     precision: Annotated[
         str,
         typer.Option(
-            help="Of a model: float32; float16, a rounded copy for GPUs; or int8, which is NOT certified to be a "
-            "proximal operator. The last two are for models of one pass."
+            metavar="NAME",
+            help="Precision of a model: float32; float16, a rounded copy for GPUs; or int8, which is NOT certified to "
+            "be a proximal operator. The last two are for models that do not iterate.",
         ),
     ] = "float32",
     overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Export a model to ONNX, and verify that it is the same function.
+    """Export a model, or a solver with its model, to ONNX; verify that the file computes the same function.
 
-    The file runs anywhere ONNX Runtime does, without torch.
+    The file runs wherever ONNX Runtime does, without torch.
 
-    Examples: gradprox export gray denoiser.onnx; gradprox export gray half.onnx --precision float16;
-    gradprox export gray-fast deblur.onnx --solver pgd;
-    gradprox export gray-fast recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
+    Examples:
+      gradprox export gray denoiser.onnx
+      gradprox export gray half.onnx --precision float16
+      gradprox export gray-fast deblur.onnx --solver pgd
+      gradprox export gray-fast recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")
@@ -66,38 +83,37 @@ def export(
     if output.is_dir():
         raise InputError(f"{output}: is a folder")
     if size and problem != "cs":
-        raise InputError("--size is for --problem cs; other files take images of any size")
+        raise InputError("--size: only for --problem cs; other files take images of any size")
     if solver and potential:
-        raise InputError("--potential is for models; a solver returns its objective anyway")
+        raise InputError("--potential: only for models; a solver returns its objective anyway")
     if solver and precision != "float32":
-        raise InputError(f"--precision {precision} is for models; solvers compute in float32")
+        raise InputError(f"--precision {precision}: only for models; solvers compute in float32")
     if problem != "deblur" and not solver:
         raise InputError(f"--problem {problem} needs --solver pgd or gd")
 
-    from gradprox.export import Report, export_denoiser, export_solver
+    from gradprox.export import export_denoiser, export_solver
 
-    report: Report
     if solver and problem == "cs":
-        report = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)
+        found = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)
     elif solver:
-        report = export_solver(problem, solver, model, output, boundary=boundary)
+        found = export_solver(problem, solver, model, output, boundary=boundary)
     else:
-        report = export_denoiser(model, output, potential=potential, precision=precision)
-    print_report(output, report, quiet=quiet, json=json)
+        found = export_denoiser(model, output, potential=potential, precision=precision)
+    print_report(output, found, report)
 
 
 def _measurements(
     size: str | None, sampling: str, ratio: float, seed: int
 ) -> TransformSensing | BlockSensing:
-    """Return the physics that options describe."""
+    """Return the physics that the options describe."""
     from gradprox.physics import Sensing
 
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
     if match is None:
         raise InputError(
-            "--problem cs needs --size HEIGHTxWIDTH, as 256x256: the patterns become part of the file"
+            "--problem cs needs --size HEIGHTxWIDTH, for example 256x256: the patterns become part of the file"
         )
     shape = int(match[1]), int(match[2])
     if math.prod(shape) > LARGEST:
-        raise InputError(f"--size {size}: a solver takes images whole, and of at most {LARGEST} pixels")
+        raise InputError(f"--size {size}: a solver takes whole images, of at most {LARGEST} pixels")
     return Sensing.described(sampling, ratio, shape, 1, seed, 0.0).physics()

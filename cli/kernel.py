@@ -1,4 +1,4 @@
-"""``gradprox kernel``: look at a blur kernel, or keep it as a file."""
+"""``gradprox kernel``: write a blur kernel as an image or as numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.jobs import check_absent
+from gradprox.cli.groups import Report
+from gradprox.cli.paths import check_absent
 from gradprox.cli.terminal import console
 from gradprox.errors import InputError
 from gradprox.files import write_json
@@ -26,19 +27,22 @@ def kernel(
         typer.Option(
             "--output",
             "-o",
-            help="A .png or .tif image (16 bits, brightest is white), or .npy or .npz numbers that sum to 1.",
+            metavar="FILE",
+            help="A .png or .tif image (16 bits, the largest value is white), or .npy or .npz numbers with sum 1.",
             show_default=False,
         ),
     ],
     overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Write a blur kernel as an image or as numbers, of odd sides and with sum 1.
+    """Write a blur kernel as an image, to look at, or as numbers; its sides are odd and its sum is 1.
 
-    Any of these files is a kernel for `gradprox deblur --kernel`.
+    `gradprox deblur --kernel` reads each of these files.
 
-    Examples: gradprox kernel motion:15:45 -o k.png; gradprox kernel measured.mat:psf -o k.npy
+    Examples:
+      gradprox kernel motion:15:45 -o k.png
+      gradprox kernel measured.mat:psf -o k.npy
     """
     if output.suffix.lower() not in SUFFIXES:
         raise InputError(f"{output}: the name must end in one of {' '.join(SUFFIXES)}")
@@ -52,7 +56,7 @@ def kernel(
     numbers = output.suffix.lower() in ARRAY_SUFFIXES
     write_image(output, ImageData(odd, 32) if numbers else ImageData(odd / odd.max(), 16))
     figures = {"output": str(output), **_figures(odd)}
-    if not quiet:
+    if not report.quiet:
         height, width = odd.shape[-2:]
         padded = "" if odd.shape == given.shape else ", padded to odd sides"
         down, across = figures["center"]
@@ -62,8 +66,8 @@ def kernel(
             f"{figures['spread'][1]:.2f} pixels",
             markup=False,
         )
-    if json:
-        write_json(json, figures)
+    if report.json:
+        write_json(report.json, figures)
 
 
 def odd_sides(kernel: Tensor) -> Tensor:

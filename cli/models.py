@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from gradprox.cli import options
+from gradprox.cli.groups import Report
 from gradprox.cli.terminal import console
 from gradprox.files import write_json
 
 
-def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
-    """List the shipped models with their figures.
+def models(report: Report) -> None:
+    """List the shipped models, with their figures and guarantees.
 
-    Example: gradprox models --json models.json
+    Example:
+      gradprox models --json models.json
     """
     from gradprox.zoo import model_names, read_card
 
     cards = [read_card(name) for name in model_names()]
-    if not quiet:
+    if not report.quiet:
         from rich.table import Table
 
         for card in cards:
@@ -34,5 +35,5 @@ def models(json: options.Json = None, quiet: options.Quiet = False) -> None:
                 f"{card.parameters} "
                 f"parameters; trained for noise of {low:g} to {high:g} of 255 on {card.data}; {card.license}\n"
             )
-    if json:
-        write_json(json, {"models": [card.model_dump(mode="json") for card in cards]})
+    if report.json:
+        write_json(report.json, {"models": [card.model_dump(mode="json") for card in cards]})

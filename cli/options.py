@@ -1,11 +1,10 @@
-"""Options that several commands share, and how their values are read."""
+"""The options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
-import functools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,35 +14,42 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
-    from gradprox.priors import LearnedProx
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset, Task
+# Headings of --help.
+MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
 
 Images = Annotated[
     list[Path],
     typer.Argument(
-        help="Images (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of images, or quoted patterns "
+        help="Images (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of images, or patterns in quotes "
         "('*.npy').",
         show_default=False,
     ),
 ]
+# Text, because a path forgets the slash at its end.
 Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", help="File, or folder for several images.", show_default=False),
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="The image to write. For several images, or with a slash at its end, a folder.",
+        show_default=False,
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Keep outputs that exist, do only what is missing.")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes that share the machine's cores.")]
 Noise = Annotated[
-    str, typer.Option(help="Standard deviation of the noise on the scale 0..1, as in 0.01 or 2.55/255.")
+    str,
+    typer.Option(
+        metavar="LEVEL",
+        help="Standard deviation of the noise, on the scale where white is 1, for example 0.01 or 2.55/255.",
+    ),
 ]
 EstimatedNoise = Annotated[
     str | None,
     typer.Option(
         "--noise",
-        help="Standard deviation of the noise on the scale 0..1, as in 0.01 or 2.55/255.",
+        metavar="LEVEL",
+        help="Standard deviation of the noise, on the scale where white is 1, for example 0.01 or 2.55/255.",
         show_default="estimated from each image",
     ),
 ]
@@ -51,77 +57,153 @@ LinearLight = Annotated[
     bool,
     typer.Option(
         "--linear-light",
-        help="Undo the blur of the light, not of the stored (sRGB) values; --noise is then that of the light.",
+        help="Convert stored sRGB values to light before deblurring, and back after it: lenses and motion blur light. "
+        "--noise is then the noise of the light.",
     ),
 ]
 KERNELS = (
-    "In pixels gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or disk:RADIUS; or a "
-    ".npy, .npz, .mat or image file, or FILE:NAME for one of several in it."
+    "A family, in pixels: gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or "
+    "disk:RADIUS (out of focus). Or a .npy, .npz, .mat or image file; FILE:NAME picks one of several kernels in it."
 )
-Kernel = Annotated[str, typer.Option(help=KERNELS, show_default=False)]
+Kernel = Annotated[
+    str | None,
+    typer.Option(metavar="KERNEL", help=f"The blur kernel, required. {KERNELS}", show_default=False),
+]
 Boundary = Annotated[
     str,
     typer.Option(
-        help="valid: as a camera sees it, nothing assumed beyond the frame. circular: periodic. symmetric: mirrored."
+        metavar="NAME",
+        help="How the blur treats the border. valid: as a camera does, where light from beyond the frame also reaches "
+        "the border. circular: as if the image repeated. symmetric: as if the image were mirrored.",
     ),
 ]
 Sampling = Annotated[
     str,
     typer.Option(
-        help="Of the whole image: hadamard, dct or fourier, more of the lower frequencies; structured, random. "
-        "block-gaussian: 33x33 blocks. Or a matrix for square blocks: a .npy, .npz or .mat file."
+        metavar="NAME",
+        help="hadamard, dct or fourier: coefficients of the whole image, more of them at low frequencies. structured: "
+        "a random pattern with a fast transform. block-gaussian: a random matrix for blocks of 33x33 pixels. Or a "
+        ".npy, .npz or .mat file with a matrix for square blocks.",
     ),
 ]
-Ratio = Annotated[float, typer.Option(help="Measurements per pixel; a matrix file has its own.")]
+Ratio = Annotated[
+    float, typer.Option(help="Measurements per pixel. A matrix from a file fixes its own ratio.")
+]
 Solver = Annotated[
     str | None,
     typer.Option(
-        help="hqs, fista, nmapg, pgd, admm, drs or gd; each has an exact objective that never rises.",
+        metavar="NAME",
+        help="hqs, fista, nmapg, pgd, admm, drs or gd. Each has an exact objective that never rises.",
         show_default="hqs to deblur, fista for compressed sensing",
+        rich_help_panel=SOLVER,
     ),
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="Step budget.", show_default="the preset's")]
-Tol = Annotated[float | None, typer.Option(help="Stop at this relative change.", show_default="the preset's")]
 Strength = Annotated[
     str,
     typer.Option(
-        help="Of the prior: more than 1 is smoother, less keeps more detail and noise. auto: chosen for each image "
-        "so that the misfit is that of the noise, in up to eight times the time."
+        metavar="FACTOR",
+        help="How strongly to regularize: above 1 is smoother, below 1 keeps more detail and more noise. It multiplies "
+        "the weight of the regularizer (hqs, nmapg, gd), or the noise level of the prior (fista, pgd, admm, drs). "
+        "auto: chosen for each image so that the residual matches the noise, in up to eight times the time.",
+        rich_help_panel=SOLVER,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="COUNT",
+        help="Most steps of the solver, after its warm start.",
+        show_default="the preset's",
+        rich_help_panel=SOLVER,
+    ),
+]
+Tol = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop when a step changes the image by less than this share of it.",
+        show_default="the preset's",
+        rich_help_panel=SOLVER,
     ),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
-        help="A shipped model (see `gradprox models`), or a .safetensors or .onnx file; torch runs the network that an "
-        ".onnx file was made from, but for --provider.",
-        show_default="gray or color, as the image is; in solvers gray-fast or color-fast",
+        metavar="MODEL",
+        help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
+        show_default="gray or color, to match the image; in solvers gray-fast or color-fast",
+        rich_help_panel=MODEL,
     ),
+]
+Device = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Where torch computes: auto, cpu, cuda or mps.", rich_help_panel=MODEL),
 ]
 Provider = Annotated[
     str | None,
     typer.Option(
-        help="Run an .onnx model in ONNX Runtime by this provider: cpu, cuda, tensorrt, openvino, coreml or directml. "
-        "It is an error if it cannot be used.",
+        metavar="NAME",
+        help="Run an .onnx model in ONNX Runtime instead of torch, with this provider: cpu, cuda, tensorrt, openvino, "
+        "coreml or directml. A provider that cannot be used is an error.",
         show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
 AllowFallback = Annotated[
     bool,
     typer.Option(
-        "--allow-fallback", help="Run on the CPU, with a warning, if the --provider cannot be used."
+        "--allow-fallback",
+        help="Run on the CPU, with a warning, if the --provider cannot be used.",
+        rich_help_panel=MODEL,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of noise and random patterns.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Json = Annotated[
-    Path | None, typer.Option("--json", help="Write the figures to this JSON file too.", show_default=False)
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="COUNT",
+        help="Number of processes; they share the cores of the machine.",
+        rich_help_panel=RUN,
+    ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Keep existing outputs and process only what is missing.", rich_help_panel=RUN
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=RUN)
+]
+# All seeds that torch takes; a larger or a negative one is wrong usage.
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=2**64 - 1, metavar="NUMBER", help="Seed of the noise and of random patterns, below 2^64."
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.", rich_help_panel=RUN)
+]
+Json = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Also write the figures to this JSON file.",
+        show_default=False,
+        rich_help_panel=RUN,
+    ),
+]
+
+
+class UsageError(InputError):
+    """The command line lacks something, or its options contradict each other; the exit code is 2."""
 
 
 @contextmanager
 def named(option: str) -> Iterator[None]:
-    """Put the name of an option before what the library says of its value.
+    """Put the name of an option before the library's message about its value.
 
     Raises:
         InputError: the block raised one.
@@ -141,7 +223,7 @@ def parse_level(text: str) -> float:
 
 
 def parse_given_level(text: str | None) -> float | None:
-    """Read a noise level where one is given, as `parse_level` does."""
+    """Read a noise level as `parse_level` does, or return None if there is none."""
     return None if text is None else parse_level(text)
 
 
@@ -156,24 +238,27 @@ def parse_strength(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"--strength {text}: write a number, as 0.5, or auto") from error
+        raise InputError(f"--strength {text}: write a number, for example 0.5, or auto") from error
 
 
-def level_of(pixels: Tensor, given: float | None) -> tuple[float, dict[str, float]]:
-    """Return the noise level of an image ``(1, C, H, W)``, and what to report of it where it had to be estimated.
+def require_kernel(kernel: str | None) -> str:
+    """Return the kernel of ``--kernel``.
 
     Raises:
-        InputError: the image is too small for an estimate.
+        UsageError: it is missing; the message says how to find one.
     """
-    if given is not None:
-        return given, {}
-    from gradprox.images.noise_estimation import estimate_noise
+    if kernel is None:
+        raise UsageError(
+            "--kernel is missing: name the blur. Try a family and compare: disk:3 if out of focus, motion:15:45 if "
+            "moved 15 pixels at 45 degrees, gaussian:1.6 if soft; or give a measured kernel as a .npy, .npz, .mat or "
+            "image file. `gradprox kernel disk:3 -o kernel.png` shows a kernel"
+        )
+    return kernel
 
-    try:
-        level = estimate_noise(pixels)
-    except InputError as error:
-        raise InputError(f"{error} by --noise") from error
-    return level, {"estimated_noise": level}
+
+def is_folder_name(path: str | Path) -> bool:
+    """Whether a path names a folder: it ends in a slash, or is one."""
+    return str(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
@@ -199,135 +284,5 @@ def resolve_device(name: str) -> torch.device:
         return torch.device(next(device for device, there in available.items() if there))
     check_choice("--device", name, ("auto", *available))
     if not available[name]:
-        raise InputError(f"--device {name}: this machine and this torch have none; use --device cpu")
+        raise InputError(f"--device {name}: this machine or this build of torch has none; use --device cpu")
     return torch.device(name)
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What ``--solver``, ``--strength``, ``--steps`` and ``--tol`` say of a solver.
-
-    Attributes:
-        solver: its name; the preset's if None.
-        strength: of the prior; chosen for each image from its noise if None.
-        max_iter: the preset's if None.
-        tol: the preset's if None.
-    """
-
-    solver: str | None = None
-    strength: float | None = 1.0
-    max_iter: int | None = None
-    tol: float | None = None
-
-    def preset(self, task: Task, noise: float) -> Preset | DiscrepancyPreset:
-        """Return the solver for measurements with that noise.
-
-        Raises:
-            InputError: a setting is unusable.
-        """
-        if self.strength is not None:
-            return self._preset(task, noise, self.strength)
-        from gradprox.solvers.discrepancy import DiscrepancyPreset
-
-        self._preset(task, noise, 1.0)  # refuses what is unusable before any image is read
-        return DiscrepancyPreset(functools.partial(self._preset, task, noise), noise)
-
-    def _preset(self, task: Task, noise: float, strength: float) -> Preset:
-        from gradprox.solvers.presets import preset
-
-        return preset(
-            task, noise, solver=self.solver, strength=strength, max_iter=self.max_iter, tol=self.tol
-        )
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """What ``--model``, ``--device``, ``--provider`` and ``--allow-fallback`` say of the model.
-
-    Attributes:
-        name: a shipped model or a file; the default for each number of channels if None.
-        device: where torch computes.
-        provider: of ONNX Runtime, which then runs the ``.onnx`` model; torch does if None.
-        allow_fallback: run on the CPU where the provider cannot be used.
-    """
-
-    name: str | None = None
-    device: str = "auto"
-    provider: str | None = None
-    allow_fallback: bool = False
-
-    def check(self) -> None:
-        """Refuse options that contradict each other.
-
-        Raises:
-            InputError: they do.
-        """
-        if self.provider is None:
-            if self.allow_fallback:
-                raise InputError("--allow-fallback: there is nothing to fall back from: name a --provider")
-        elif self.name is None or Path(self.name).suffix.lower() != ".onnx":
-            raise InputError(
-                "--provider: runs .onnx models: write one with `gradprox export`, name it by --model"
-            )
-
-    def load(self, name: str, device: torch.device, *, potential: bool) -> LearnedProx:
-        """Load a model of that name; see `Priors`."""
-        if self.provider is None:
-            from gradprox.zoo import load_model
-
-            return load_model(name, device)
-        import torch
-
-        from gradprox.export import load_prior
-
-        return load_prior(
-            name,
-            self.provider,
-            potential=potential,
-            allow_fallback=self.allow_fallback,
-            threads=torch.get_num_threads(),
-        )
-
-
-class Priors:
-    """The models that a choice stands for: the named one, or the default for each number of channels.
-
-    Args:
-        choice: the options.
-        for_solver: whether solvers call it in every iteration: the defaults are then fast models, and objectives are
-            computed, not ``D(y, sigma)`` alone (``potential`` of `gradprox.export.load_prior`).
-
-    Attributes:
-        device: where torch computes.
-
-    Raises:
-        InputError: there is no such model, device or provider.
-    """
-
-    def __init__(self, choice: ModelChoice, *, for_solver: bool = True) -> None:
-        choice.check()
-        self.device = resolve_device(choice.device)
-        self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
-        self._for_solver = for_solver
-        self._named = None if choice.name is None else self._load(choice.name)
-        self._defaults: dict[int, LearnedProx] = {}
-
-    def of(self, channels: int) -> LearnedProx:
-        """Return the model for images of so many channels.
-
-        Raises:
-            InputError: the named model is for another number.
-        """
-        from gradprox.zoo import default_model
-
-        if self._named is None:
-            if channels not in self._defaults:
-                self._defaults[channels] = self._load(default_model(channels, for_solver=self._for_solver))
-            return self._defaults[channels]
-        taken = self._named.network.channels
-        if taken not in (None, 1, channels):
-            raise InputError(
-                f"model {self._named.name}: restores {taken} channels together, the image has {channels}: "
-                "leave --model out, or name a gray model"
-            )
-        return self._named

@@ -1,108 +1,76 @@
-"""``gradprox recover``: the image behind compressed measurements."""
+"""``gradprox recover``: reconstruct images from compressed measurements."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
-from gradprox.cli.jobs import Record, Work, outcome, run_batch, save
+from gradprox.cli.groups import Batch, Tuning
+from gradprox.cli.jobs import Record, outcome, run_batch
+from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.restoration import Restoration, Restore
 
 if TYPE_CHECKING:
+    from gradprox.images import ImageData
     from gradprox.solvers import Callback
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset
 
 
-@dataclass(frozen=True)
-class Recovering:
-    """Reconstruction from what `gradprox sense` wrote.
+@dataclass(frozen=True, kw_only=True)
+class Recovering(Restoration):
+    """Reconstruction from the files that `gradprox sense` writes."""
 
-    Attributes:
-        tuning: of the solver.
-        model: which, and what runs it.
-    """
+    task = "cs"
 
-    tuning: options.Tuning = field(default_factory=options.Tuning)
-    model: options.ModelChoice = field(default_factory=options.ModelChoice)
-
-    @property
-    def steps(self) -> int:
-        """The step budget; see `gradprox.cli.jobs.Job`."""
-        return self.algorithm(0.0).max_iter
-
-    def algorithm(self, noise: float) -> Preset | DiscrepancyPreset:
-        """Return the solver for measurements with that noise; see `gradprox.cli.options.Tuning`."""
-        from gradprox.solvers.presets import Task
-
-        return self.tuning.preset(Task.COMPRESSED_SENSING, noise)
-
-    def open(self) -> Work:
-        """Load the model; see `gradprox.cli.jobs.Job`."""
+    def restorer(self, priors: Priors) -> Restore:
+        """Return the function that reads one file of measurements and reconstructs its image."""
         from gradprox.images import ImageData, check_scale
         from gradprox.physics import initial_image, read_measurements
 
-        self.algorithm(0.0)
-        priors = options.Priors(self.model)
-
-        def work(source: Path, target: Path, show: Callback) -> Record:
+        def restore(source: Path, show: Callback) -> tuple[ImageData, Record]:
             y, sensing = read_measurements(source)
-            y, physics = y.to(priors.device), sensing.physics().to(priors.device)
+            physics, y = sensing.physics().to(priors.device), y.to(priors.device)
+            # Measurements have scales of their own; those of their linear reconstruction are the image's.
             check_scale(initial_image(y, physics), source)
-            algorithm = self.algorithm(sensing.sampling.noise)
-            result = algorithm(y, physics, priors.of(y.shape[1]), callback=show)
-            return outcome(result) | save(target, ImageData(result.x.cpu()))
+            preset = self.preset(sensing.sampling.noise)
+            result = preset(y, physics, priors.of(y.shape[1]), callback=show)
+            return ImageData(result.x.cpu()), outcome(result)
 
-        return work
+        return restore
 
 
 def recover(
     measurements: Annotated[
         list[Path],
         typer.Argument(
-            help="What gradprox sense wrote: .npz files, folders of them, patterns.", show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The image to write, or folder for several (as .png).",
+            help="Files that `gradprox sense` wrote (.npz), folders of them, or patterns in quotes.",
             show_default=False,
         ),
     ],
-    solver: options.Solver = None,
-    strength: options.Strength = "1",
-    steps: options.Steps = None,
-    tol: options.Tol = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    provider: options.Provider = None,
-    allow_fallback: options.AllowFallback = False,
-    workers: options.Workers = 1,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The image to write. For several, or with a slash at its end, a folder of .png images.",
+            show_default=False,
+        ),
+    ],
+    *,
+    tuning: Tuning,
+    model: ModelChoice,
+    batch: Batch,
 ) -> None:
     """Reconstruct images from compressed measurements.
 
-    Example: gradprox recover y.npz -o photo.png
+    The file of measurements also says how they were made, so only its name is needed.
+
+    Example:
+      gradprox recover y.npz -o photo.png
     """
-    tuning = options.Tuning(solver, options.parse_strength(strength), steps, tol)
     run_batch(
-        Recovering(tuning, options.ModelChoice(model, device, provider, allow_fallback)),
-        measurements,
-        output,
-        read=(".npz",),
-        write=".png",
-        overwrite=overwrite,
-        resume=resume,
-        workers=workers,
-        quiet=quiet,
-        report=json,
+        Recovering(tuning=tuning, model=model), measurements, output, batch, read=(".npz",), write=".png"
     )

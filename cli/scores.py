@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.jobs import outcome
-from gradprox.cli.terminal import begin, console, follow, progress_bar
+from gradprox.cli.terminal import begin, console, follow, naming, progress_bar
 from gradprox.files import write_json
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class Restored:
     """One degraded and restored image; all ``(1, C, H, W)``, on one device.
 
     Attributes:
-        reference: what it should be.
+        reference: the clean image.
         degraded: the image before restoration, or the linear reconstruction of measurements.
-        image: what came out.
+        image: the restored image.
         result: the solver's record, if there was a solver.
     """
 
@@ -37,57 +37,77 @@ class Restored:
     result: Result | None = None
 
 
-# One way to degrade and restore: a clean image and a source of noise give the degraded data, which the returned
-# function restores. Only that function's time counts.
+# One way to degrade and restore. It takes a clean image and a source of noise, and returns the function that restores
+# the degraded image; only the time of that function counts.
 Trial = Callable[["Tensor", "torch.Generator", "Callback"], Callable[[], Restored]]
 
 COLUMNS = ("psnr_input", "psnr", "ssim", "seconds", "steps")
 
 
+@dataclass(frozen=True)
+class Study:
+    """What is evaluated, and how.
+
+    Attributes:
+        task: name of the task, for the report.
+        model: name of the model, for the report.
+        settings: all settings, for the report.
+        clip: clip restored images to ``[0, 1]`` before comparing.
+        seed: with the position of an image and of a trial, it fixes the noise.
+        steps: most steps of a restoration, for the progress bar.
+    """
+
+    task: str
+    model: str
+    settings: dict[str, Any]
+    clip: bool
+    seed: int
+    steps: int
+
+
 def score_folder(
+    study: Study,
     data: Path,
     trials: dict[str, Trial],
-    *,
-    task: str,
-    model: str,
-    settings: dict[str, Any],
-    color: bool,
-    clip: bool,
-    seed: int,
-    steps: int,
+    read: Callable[[Path], Tensor],
     device: torch.device,
+    *,
     quiet: bool,
     report: Path | None,
 ) -> None:
     """Run every trial on every image; print a table of figures and write them as JSON.
 
     Args:
+        study: what is evaluated, and how.
         data: folder of images.
         trials: by label; a label is added to the image's name when there are several.
-        task: name of the task, for the report.
-        model: name of the model, for the report.
-        settings: for the report.
-        color: keep colors instead of turning images gray.
-        clip: clip the restored image to ``[0, 1]`` before comparing.
-        seed: together with an image's position, and a trial's, it fixes the noise.
-        steps: step budget of a restoration, for the progress bar.
+        read: reads an image, in gray or in color.
         device: where to compute.
-        quiet: print errors only.
+        quiet: print errors and warnings only.
         report: JSON file for the figures.
+
+    Raises:
+        InputError: an image cannot be used; the message names it.
     """
+    from gradprox.images import check_scale
+
     records: list[dict[str, Any]] = []
     with progress_bar(quiet) as bar:
-        cases = list(_cases(data, trials, color=color, seed=seed))
-        overall = bar.add_task(task, total=len(cases), note="")
-        for name, trial, image, generator in cases:
-            current = begin(bar, name, steps)
-            restore = trial(image().to(device), generator, follow(bar, current))
-            began = time.perf_counter()
-            restored = restore()
+        cases = list(_cases(data, trials, study.seed))
+        overall = bar.add_task(study.task, total=len(cases), note="")
+        for path, name, trial, generator in cases:
+            current = begin(bar, name, study.steps)
+            with naming(path):
+                clean = read(path)
+                check_scale(clean, path)
+                restore = trial(clean.to(device), generator, follow(bar, current))
+                began = time.perf_counter()
+                restored = restore()
+                seconds = time.perf_counter() - began
             record: dict[str, Any] = {
                 "name": name,
-                **_compare(restored, clip=clip),
-                "seconds": time.perf_counter() - began,
+                **_compare(restored, clip=study.clip),
+                "seconds": seconds,
             }
             record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
             record.setdefault("objective_increases", 0)
@@ -97,32 +117,25 @@ def score_folder(
             bar.update(overall, note=f"mean {fmean(r['psnr'] for r in records):.2f} dB")
     mean = {column: fmean(record[column] for record in records) for column in COLUMNS}
     if not quiet:
-        _print_table(f"{task}, model {model}", records, mean)
+        _print_table(f"{study.task}, model {study.model}", records, mean)
     if report:
-        write_json(
-            report, {"task": task, "model": model, "settings": settings, "mean": mean, "images": records}
-        )
+        content = {"task": study.task, "model": study.model, "settings": study.settings}
+        write_json(report, content | {"mean": mean, "images": records})
 
 
 def _cases(
-    data: Path, trials: dict[str, Trial], *, color: bool, seed: int
-) -> Iterator[tuple[str, Trial, Callable[[], Tensor], torch.Generator]]:
+    data: Path, trials: dict[str, Trial], seed: int
+) -> Iterator[tuple[Path, str, Trial, torch.Generator]]:
     import numpy as np
     import torch
 
-    from gradprox.images import check_scale, images_in, read_image
+    from gradprox.images import images_in
 
     for position, path in enumerate(images_in(data)):
-
-        def read(path: Path = path) -> Tensor:
-            image = read_image(path)
-            check_scale(image.pixels, path)
-            return image.pixels if color else image.gray()
-
         for number, (label, trial) in enumerate(trials.items()):
             (state,) = np.random.SeedSequence([seed, position, number]).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            yield (f"{path.name} {label}" if len(trials) > 1 else path.name), trial, read, generator
+            yield path, (f"{path.name} {label}" if len(trials) > 1 else path.name), trial, generator
 
 
 def _compare(restored: Restored, *, clip: bool) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measuring:
-    """The same sampling of each image.
+    """The same sampling of each image (a `gradprox.cli.jobs.Job`).
 
     Attributes:
-        sampling: as of ``--sampling``.
+        sampling: the value of ``--sampling``.
         ratio: measurements per pixel.
         noise: standard deviation of the noise that is added to the measurements.
-        seed: of patterns and noise.
+        seed: seed of the patterns and the noise.
     """
 
     sampling: str
@@ -33,13 +34,17 @@ class Measuring:
     steps = 1
 
     def open(self) -> Work:
-        """See `gradprox.cli.jobs.Job`."""
+        """Return the function that measures one image.
+
+        Raises:
+            InputError: the sampling or the ratio is unusable for any image.
+        """
         import torch
 
         from gradprox.images import check_scale, read_image
         from gradprox.physics import Sensing, gaussian_noise, write_measurements
 
-        # What no image could be measured by is refused once, before the first.
+        # Refuses unusable settings once, before the first image.
         Sensing.described(self.sampling, self.ratio, (1, 1), 1, self.seed, self.noise)
 
         def work(source: Path, target: Path, _: Callback) -> Record:
@@ -62,9 +67,13 @@ class Measuring:
 def sense(
     images: options.Images,
     output: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--output", "-o", help="The .npz file of measurements, or folder for several.", show_default=False
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The .npz file of measurements. For several images, or with a slash at its end, a folder.",
+            show_default=False,
         ),
     ],
     sampling: options.Sampling = "hadamard",
@@ -72,33 +81,23 @@ def sense(
     noise: Annotated[
         str,
         typer.Option(
-            help="Add Gaussian noise of this standard deviation to the measurements, as 0.01 or 2.55/255."
+            metavar="LEVEL",
+            help="Add Gaussian noise of this standard deviation to the measurements, for example 0.01 or 2.55/255.",
         ),
     ] = "0",
     seed: options.Seed = 0,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    batch: Batch,
 ) -> None:
     """Measure images by compressed sensing.
 
-    A file holds the measurements and how they were made, not the image: `gradprox recover` needs no more.
+    A file holds the measurements and how they were made, but not the image: `gradprox recover` needs no more.
 
-    Example: gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
+    Example:
+      gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
     job = Measuring(sampling, ratio, options.parse_level(noise), seed)
 
     from gradprox.images import IMAGE_SUFFIXES
 
-    run_batch(
-        job,
-        images,
-        output,
-        read=IMAGE_SUFFIXES,
-        write=".npz",
-        overwrite=overwrite,
-        resume=resume,
-        quiet=quiet,
-        report=json,
-    )
+    run_batch(job, images, output, batch, read=IMAGE_SUFFIXES, write=".npz")

@@ -1,13 +1,16 @@
-"""What people see: one console, one progress bar, one table style."""
+"""The terminal: one console, one progress bar, one form of error line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,10 +28,10 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def progress_bar(quiet: bool) -> Progress:
-    """Return a progress bar with time left, on standard error; invisible when quiet or in a pipe.
+    """Return a progress bar on standard error; it is invisible when quiet or in a pipe.
 
-    Tasks carry a ``note`` field, shown at the end of the line. A task without a total moves to and fro, and shows the
-    time since its start.
+    Tasks carry a ``note`` field, shown at the end of the line. A task shows the time left; one without a total shows
+    the time since its start.
     """
     from rich.progress import (
         BarColumn,
@@ -64,7 +67,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 
 def error_line(error: Exception) -> str:
-    """Return what an error of input or of the system says, in one line."""
+    """Return the message of an error of input or of the system, in one line."""
     said = str(error)
     if isinstance(error, OSError) and error.filename:
         said = f"{error.filename}: {error.strerror}"
@@ -72,8 +75,22 @@ def error_line(error: Exception) -> str:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of a file before an error that does not name it.
+
+    Raises:
+        InputError: the block raised one, or an error of the system.
+    """
+    try:
+        yield
+    except (InputError, OSError) as error:
+        said = error_line(error)
+        raise InputError(said if str(path) in said else f"{path}: {said}") from error
+
+
+@contextmanager
 def stopping(advice: str) -> Iterator[None]:
-    """Say how to go on when Ctrl-C ends the block."""
+    """Print how to go on when Ctrl-C ends the block."""
     try:
         yield
     except KeyboardInterrupt:
@@ -82,12 +99,12 @@ def stopping(advice: str) -> Iterator[None]:
 
 
 def begin(bar: Progress, name: str, steps: int) -> TaskID:
-    """Add a task of so many steps at most; a single one is done when it ends, so nothing counts on the way."""
+    """Add a task of at most so many steps; a task of one step shows the time instead of a count."""
     return bar.add_task(name, total=steps if steps > 1 else None, note="")
 
 
 def follow(bar: Progress, task: TaskID) -> Callback:
-    """Return a solver's callback that moves a task of the bar and shows the change of the image."""
+    """Return a solver's callback that advances a task of the bar and shows the change of the image."""
 
     def show(step: Step) -> None:
         bar.update(task, completed=step.number, note=f"change {float(step.residual.max()):.1e}")

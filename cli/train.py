@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.groups import Report
 from gradprox.cli.terminal import console, progress_bar, stopping
 from gradprox.files import write_json
 
@@ -17,36 +18,57 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[
-        str, typer.Option(help="A shipped recipe (the name of a model) or a .toml file.", show_default=False)
+        str,
+        typer.Option(
+            metavar="RECIPE",
+            help="The name of a shipped model, whose recipe is used, or a .toml file.",
+            show_default=False,
+        ),
     ],
-    data: Annotated[Path, typer.Option(help="Folder of training images.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of training images.", show_default=False)
+    ],
     out: Annotated[
-        Path, typer.Option(help="Folder for the checkpoint, the log and the model.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Folder for the checkpoint, the log and the model.", show_default=False
+        ),
     ],
     validation: Annotated[
-        Path | None, typer.Option(help="Folder of held-out images to measure on.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of other images, on which PSNR is measured on the way.",
+            show_default=False,
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in OUT; the result is the same.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the checkpoint in --out; the result is the same as without a stop."
+        ),
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; the machine's choice if not given.")
+        int | None,
+        typer.Option(min=1, metavar="COUNT", help="CPU threads.", show_default="chosen by torch"),
     ] = None,
     device: options.Device = "auto",
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Fuse operations by torch.compile: half a minute, then faster on a GPU."
+            "--compile",
+            help="Compile the model with torch.compile: takes half a minute, then trains faster on a GPU.",
         ),
     ] = False,
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Train a learned proximal operator.
+    """Train a learned proximal operator on a folder of images.
 
-    Ctrl-C loses at most the steps since the last checkpoint: run again with --resume.
+    Ctrl-C loses at most the steps since the last checkpoint: run the command again with --resume.
 
-    Example: gradprox train --recipe gray-fast --data BSDS400 --validation BSDS32 --out runs/gray-fast
+    Example:
+      gradprox train --recipe gray-fast --data BSDS400 --validation BSDS32 --out runs/gray-fast
     """
     import torch
 
@@ -58,15 +80,15 @@ def train(
         torch.set_num_threads(threads)
     chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
     last: dict[str, object] = {}
-    with stopping("--resume goes on from the last checkpoint"), progress_bar(quiet) as bar:
+    with stopping("--resume goes on from the last checkpoint"), progress_bar(report.quiet) as bar:
         task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
 
-        def report(progress: Progress) -> None:
+        def show(progress: Progress) -> None:
             last.update(step=progress.step, loss=progress.loss)
             if progress.validation:
                 last["validation"] = progress.validation
             bar.update(task, completed=progress.step, note=f"loss {progress.loss:.4g}")
-            if progress.validation:
+            if progress.validation and not report.quiet:
                 figures = "  ".join(f"{level}: {psnr:.2f} dB" for level, psnr in progress.validation.items())
                 bar.console.print(f"step {progress.step}  {figures}")
 
@@ -78,9 +100,9 @@ def train(
             resume=resume,
             device=options.resolve_device(device),
             compiled=compiled,
-            report=report,
+            report=show,
         )
-    if not quiet:
+    if not report.quiet:
         console().print(f"model: {path}")
-    if json:
-        write_json(json, {"model": str(path), **last})
+    if report.json:
+        write_json(report.json, {"model": str(path), **last})

@@ -1,45 +1,45 @@
-"""``gradprox verify``: is an exported file what it claims to be?"""
+"""``gradprox verify``: check an exported file."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli.groups import Report
+from gradprox.files import write_json
 
 if TYPE_CHECKING:
-    from gradprox.export import Report
+    from gradprox.export import Report as Verification
 
 
 def verify(
     file: Annotated[Path, typer.Argument(help="A file written by `gradprox export`.", show_default=False)],
-    quiet: options.Quiet = False,
-    json: options.Json = None,
+    *,
+    report: Report,
 ) -> None:
-    """Verify an exported ONNX file by itself.
+    """Verify an exported ONNX file.
 
-    Legal ONNX, the same function as the network it carries, its Jacobian symmetric and without negative eigenvalues.
-    Of a model that iterates: its results minimize the network's objective, to the tolerance it states. An int8 file
-    claims less: it is verified to be as near to its network as it should be, and said to be UNCERTIFIED.
+    The file is legal ONNX. It computes the same function as the network it contains, whose Jacobian is symmetric and
+    has no negative eigenvalue. For a model that iterates, the results minimize the network's objective to the
+    tolerance that the file states. An int8 file makes no such claim: it is only compared with its network, and called
+    UNCERTIFIED.
 
-    Example: gradprox verify denoiser.onnx
+    Example:
+      gradprox verify denoiser.onnx
     """
     from gradprox.export import verify as examine
 
-    print_report(file, examine(file), quiet=quiet, json=json)
+    print_report(file, examine(file), report)
 
 
-def print_report(file: Path, report: Report, *, quiet: bool, json: Path | None) -> None:
-    """Print a report, and write it as JSON where asked to."""
-    import json as codec
-
-    from gradprox.files import write_json
-
-    if json:
-        write_json(json, {"file": str(file), "verified": True, "report": codec.loads(report.to_json())})
-    if not report.certified:
-        typer.echo(f"{file}: UNCERTIFIED: no proximal operator, and refused as a prior", err=True)
-    if not quiet:
-        typer.echo(f"{file}: verified{'' if report.certified else ', but UNCERTIFIED'}\n{report}")
+def print_report(file: Path, found: Verification, report: Report) -> None:
+    """Print the result of a verification, and write it as JSON if asked to."""
+    if report.json:
+        write_json(report.json, {"file": str(file), "verified": True, "report": json.loads(found.to_json())})
+    if not found.certified:
+        typer.echo(f"{file}: UNCERTIFIED: not a proximal operator, and refused as a prior", err=True)
+    if not report.quiet:
+        typer.echo(f"{file}: verified{'' if found.certified else ', but UNCERTIFIED'}\n{found}")

@@ -1,4 +1,4 @@
-"""Several processes on one machine, each with a share of its threads and a model of its own."""
+"""A batch in several processes on one machine, each with a share of its threads and a model of its own."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.jobs import Job, Record, process
 from gradprox.errors import InputError
+from gradprox.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
     from gradprox.solvers import Step
 
-_worker: dict[str, Any] = {}  # of a worker process: its work, and the event that ends it
+_worker: dict[str, Any] = {}  # in a worker process: its work, and the event that ends it
 
 
 def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: int) -> Iterator[Record]:
-    """Process files in ``workers`` processes; yield what to report of each as soon as it is done.
+    """Process files in several processes; yield the record of each as soon as it is done.
 
-    Files are worked on one by one, each by one process, so that results do not depend on the number of processes.
-    Ctrl-C ends the workers at their next step, and no partial file is left.
+    One process works on one file, so the results do not depend on the number of processes. Ctrl-C ends the workers at
+    their next step, and leaves no partial file.
 
     Raises:
         InputError: a process was killed.
@@ -39,7 +40,7 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
     stop = context.Event()
     threads = max(1, torch.get_num_threads() // workers)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job, threads, stop))
-    # Ctrl-C reaches every process of a terminal. Workers, who inherit this, leave it to their parent.
+    # A terminal sends Ctrl-C to every process. Workers inherit this handler and leave Ctrl-C to their parent.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         futures = [pool.submit(_process, source, target) for source, target in pairs]
@@ -50,7 +51,7 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
             yield future.result()
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, perhaps for want of memory: use fewer --workers; --resume goes on"
+            "a worker process was killed, perhaps because memory ran out: use fewer --workers; --resume goes on"
         ) from error
     finally:
         stop.set()
@@ -62,20 +63,21 @@ def _start(job: Job, threads: int, stop: Event) -> None:
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    keep_freed_memory()
     _worker.update(work=job.open(), stop=stop)
 
 
 def _process(source: Path, target: Path) -> Record:
-    return process(_worker["work"], source, target, _heed_stop)
+    return process(_worker["work"], source, target, _stop_if_asked)
 
 
-def _heed_stop(_: Step) -> None:
+def _stop_if_asked(_: Step) -> None:
     if _worker["stop"].is_set():
         raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, killed perhaps: nobody else would tell it."""
+    """End this process when its parent has ended: a killed parent cannot tell it to."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

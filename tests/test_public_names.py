@@ -68,8 +68,6 @@ def shown_to_users():
     for page in (README, *(ROOT / "docs").rglob("*.md")):
         yield from (block.code for block in blocks(page) if block.language == "python")
     for script in (ROOT / "examples").rglob("*.py"):
-        if script.stem == "cluster_deblur":
-            continue  # uses parts of the command line
         yield script.read_text(encoding="utf-8")
 
 

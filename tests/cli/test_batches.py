@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprox.cli.jobs import collect_inputs, describe, plan_outputs
+from gradprox.cli.jobs import describe
+from gradprox.cli.paths import collect_inputs, plan_outputs
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 
@@ -152,7 +153,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "stopped: no output is half written; --resume" in err
+    assert "stopped: every output is whole; --resume" in err
     assert not [name for name in contents(out) if name.startswith(".")]
     # Workers and what multiprocessing starts beside them end when their parent has, not before.
     deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""The same restoration on a local Ray of two workers, one of which is killed."""
+"""The example of a cluster, on a local Ray of two workers, one of which is killed."""
 
 from __future__ import annotations
 
@@ -18,37 +18,26 @@ pytestmark = [
 ]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cluster_deblur.py"
 
-# A worker that is killed, by itself, when it comes to the third image for the first time.
+# A worker that kills itself when it comes to the third photo for the first time.
 KILLED_ONCE = """
 import os, signal, sys
-from dataclasses import dataclass
 from pathlib import Path
-import ray
-from gradprox.cli.jobs import plan_outputs
-from gradprox.cli.cluster import process_on_cluster
-from gradprox.cli.denoise import Denoising
-from gradprox.images import images_in
 
-photos, out, mark = map(Path, sys.argv[1:])
+mark = Path(sys.argv.pop())
+sys.path.insert(0, os.environ["PYTHONPATH"])
+import cluster_deblur
 
-@dataclass(frozen=True)
-class KilledOnce(Denoising):
-    mark: Path = mark
 
-    def open(self):
-        work = super().open()
+class KilledOnce(cluster_deblur.Deblurrer):
+    def __call__(self, row):
+        if row["source"].endswith("2.png") and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(row)
 
-        def dying(source, target, show):
-            if source.name == "2.png" and not self.mark.exists():
-                self.mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return work(source, target, show)
 
-        return dying
-
-ray.init(num_cpus=2, include_dashboard=False)
-records = process_on_cluster(KilledOnce(0.1), plan_outputs(images_in(photos), out), workers=2)
-print(sorted(record["name"] for record in records))
+cluster_deblur.Deblurrer = KilledOnce
+cluster_deblur.main()
 """
 
 
@@ -63,9 +52,10 @@ def photos(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _not_last_in_line(monkeypatch):
-    """Ray's workers otherwise run at niceness 15, and wait for ever on a busy machine."""
+def _ray(monkeypatch):
+    # Ray's workers otherwise run at niceness 15, and wait for ever on a busy machine.
     monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # they import the example
 
 
 def contents(folder):
@@ -73,15 +63,15 @@ def contents(folder):
 
 
 def test_a_killed_worker_loses_and_doubles_nothing(photos, tmp_path, run):
-    (tmp_path / "out").mkdir()
-    arguments = [photos, tmp_path / "out", tmp_path / "mark"]
+    arguments = [photos, "disk:1", tmp_path / "out", tmp_path / "mark"]
     done = subprocess.run(
         [sys.executable, "-c", KILLED_ONCE, *map(str, arguments)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mark").exists()
-    assert str([f"{i}.png" for i in range(5)]) in done.stdout
-    assert run("denoise", photos, "--noise", "0.1", "-o", tmp_path / "here")[0] == 0
+    assert sorted(line.split()[0] for line in done.stdout.splitlines()) == [f"{i}.png" for i in range(5)]
+    # The command line gives the same images.
+    assert run("deblur", photos, "--kernel", "disk:1", "-o", tmp_path / "here")[0] == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 

@@ -76,7 +76,7 @@ def test_verify(
     [
         (["gray", "out.bin"], "must end in .onnx"),
         (["none", "out.onnx"], "no such model"),
-        (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential is for models"),
+        (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential: only for models"),
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
@@ -84,7 +84,7 @@ def test_verify(
             ["gray", "out.onnx", "--solver", "pgd", "--problem", "cs", "--size", "99999x99999"],
             "at most 16777216",
         ),
-        (["gray", "out.onnx", "--size", "8x8"], "--size is for --problem cs"),
+        (["gray", "out.onnx", "--size", "8x8"], "--size: only for --problem cs"),
         (["gray", "out.onnx", "--problem", "cs"], "needs --solver"),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
@@ -135,7 +135,7 @@ def test_denoise_runs_an_onnx_file_by_a_provider(
     np.testing.assert_allclose(np.load(by_runtime), np.load(by_torch), atol=2e-6)
     capsys.readouterr()
     for more, message in (
-        (("--model", "gray", "--provider", "cpu"), "runs .onnx models"),
+        (("--model", "gray", "--provider", "cpu"), "it runs .onnx models"),
         (("--model", denoiser_file, "--allow-fallback"), "name a --provider"),
         (("--model", denoiser_file, "--provider", "abacus"), "abacus"),
         (("--model", denoiser_file, "--provider", "cpu", "--noise", "1e39"), "write gray levels as"),

@@ -1,0 +1,149 @@
+"""Groups of options that several commands share, and how a command takes a whole group as one object.
+
+A command declares a parameter whose type is a dataclass of options. `register` gives Typer the fields of that
+dataclass as options of their own, and the command one object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import typer
+
+from gradprox.cli import options
+
+if TYPE_CHECKING:
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
+    from gradprox.solvers.presets import Preset
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a command reports.
+
+    Attributes:
+        quiet: print errors and warnings only.
+        json: file for the figures.
+    """
+
+    quiet: options.Quiet = False
+    json: options.Json = None
+
+
+@dataclass(frozen=True)
+class Batch(Report):
+    """How a command processes many files.
+
+    Attributes:
+        workers: number of processes.
+        resume: keep existing outputs, and process only what is missing.
+        overwrite: replace existing outputs.
+    """
+
+    workers: options.Workers = 1
+    resume: options.Resume = False
+    overwrite: options.Overwrite = False
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The settings of a solver.
+
+    Attributes:
+        solver: its name; that of the preset if None.
+        strength: multiplier of the preset's regularization, or ``auto``.
+        steps: step budget after the warm start; that of the preset if None.
+        tol: tolerance on the relative change; that of the preset if None.
+    """
+
+    solver: options.Solver = None
+    strength: options.Strength = "1"
+    steps: options.Steps = None
+    tol: options.Tol = None
+
+    @property
+    def factor(self) -> float | None:
+        """The strength as a number; None if it is chosen for each image.
+
+        Raises:
+            InputError: the strength is neither a number nor ``auto``.
+        """
+        return options.parse_strength(self.strength)
+
+    def preset(self, task: str, noise: float) -> Preset | DiscrepancyPreset:
+        """Return the solver for measurements with noise of standard deviation ``noise``.
+
+        Args:
+            task: a value of `gradprox.solvers.presets.Task`.
+            noise: on the scale of images in ``[0, 1]``.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        if self.factor is not None:
+            return self._preset(task, noise, self.factor)
+        from gradprox.solvers.discrepancy import DiscrepancyPreset
+
+        self._preset(task, noise, 1.0)  # refuses unusable settings before any image is read
+        return DiscrepancyPreset(functools.partial(self._preset, task, noise), noise)
+
+    def _preset(self, task: str, noise: float, strength: float) -> Preset:
+        from gradprox.solvers.presets import Task, preset
+
+        return preset(
+            Task(task), noise, solver=self.solver, strength=strength, max_iter=self.steps, tol=self.tol
+        )
+
+
+def register(app: typer.Typer, command: Callable[..., None]) -> Callable[..., None]:
+    """Add a command to the app; lines of its examples stay lines in ``--help``.
+
+    Returns:
+        The function that Typer calls, with the options of all groups.
+    """
+    flat = _flattened(command)
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    text = "\n\n".join(p if p.startswith("Example") else p.replace("\n", " ") for p in paragraphs)
+    return app.command(help=text)(flat)
+
+
+def _flattened(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a function with the options of every group in the place of the group."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if dataclasses.is_dataclass(parameter.annotation)
+    }
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        if name in groups:
+            hints = get_type_hints(groups[name], include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty
+                    if field.default is dataclasses.MISSING
+                    else field.default,
+                    annotation=hints[field.name],
+                )
+                for field in dataclasses.fields(groups[name])
+            ]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def flat(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
+        command(**given)
+
+    flat.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat

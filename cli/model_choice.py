@@ -1,0 +1,114 @@
+"""Which model a command runs, and where."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradprox.cli import options
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradprox.priors import LearnedProx
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The options that name a model; a description that can be sent to other processes.
+
+    Attributes:
+        model: a shipped model or a file; the default for each number of channels if None.
+        device: where torch computes.
+        provider: the provider of ONNX Runtime that runs the ``.onnx`` model; torch runs it if None.
+        allow_fallback: run on the CPU if the provider cannot be used.
+    """
+
+    model: options.Model = None
+    device: options.Device = "auto"
+    provider: options.Provider = None
+    allow_fallback: options.AllowFallback = False
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            InputError: they do.
+        """
+        if self.provider is None:
+            if self.allow_fallback:
+                raise InputError("--allow-fallback: there is nothing to fall back from: name a --provider")
+        elif self.model is None or Path(self.model).suffix.lower() != ".onnx":
+            raise InputError(
+                "--provider: it runs .onnx models: write one with `gradprox export`, and name it with --model"
+            )
+
+    def load(self, name: str, device: torch.device, *, potential: bool) -> LearnedProx:
+        """Load the model ``name``; see `Priors`."""
+        if self.provider is None:
+            from gradprox.zoo import load_model
+
+            return load_model(name, device)
+        import torch
+
+        from gradprox.export import load_prior
+
+        return load_prior(
+            name,
+            self.provider,
+            potential=potential,
+            allow_fallback=self.allow_fallback,
+            threads=torch.get_num_threads(),
+        )
+
+
+class Priors:
+    """Loaded models: the named one, or the default for each number of channels.
+
+    Args:
+        choice: the options.
+        for_solver: whether a solver runs the model many times. The defaults are then the fast models, and objectives
+            are computed beside ``D(y, sigma)`` (``potential`` of `gradprox.export.load_prior`).
+
+    Attributes:
+        device: where torch computes.
+
+    Raises:
+        InputError: there is no such model, device or provider.
+    """
+
+    def __init__(self, choice: ModelChoice, *, for_solver: bool = True) -> None:
+
+        choice.check()
+        self.device = options.resolve_device(choice.device)
+        self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
+        self._for_solver = for_solver
+        self._named = None if choice.model is None else self._load(choice.model)
+        self._defaults: dict[int, LearnedProx] = {}
+
+    @property
+    def channels(self) -> int | None:
+        """The number of channels that the named model restores together; None if it takes any, or none is named."""
+        return None if self._named is None else self._named.network.channels
+
+    def of(self, channels: int) -> LearnedProx:
+        """Return the model for images of so many channels.
+
+        Raises:
+            InputError: the named model is for another number.
+        """
+        from gradprox.zoo import default_model
+
+        if self._named is None:
+            if channels not in self._defaults:
+                self._defaults[channels] = self._load(default_model(channels, for_solver=self._for_solver))
+            return self._defaults[channels]
+        if self.channels not in (None, 1, channels):
+            raise InputError(
+                f"model {self._named.name}: restores {self.channels} channels together, but the image has {channels}: "
+                "leave --model out, or name a gray model"
+            )
+        return self._named

@@ -1,0 +1,104 @@
+"""Which files a batch reads, and which it writes."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradprox.cli.options import is_folder_name
+from gradprox.errors import InputError
+
+
+def collect_inputs(inputs: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the files that arguments stand for: files, the files of folders, and the matches of patterns.
+
+    Args:
+        inputs: files, folders and patterns such as ``shots/*.png``.
+        suffixes: suffixes of the files that are taken from a folder.
+
+    Raises:
+        InputError: a folder has no file with one of the suffixes, or a pattern matches none.
+    """
+    from gradprox.images import images_in
+
+    found: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            found += images_in(path, suffixes)
+        elif path.exists() or not set("*?[") & set(str(path)):
+            found.append(path)
+        else:
+            matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+            if not matches:
+                raise InputError(f"{path}: matches no file")
+            found += [match for match in matches if match.is_file()]
+    return list(dict.fromkeys(found))
+
+
+def plan_outputs(
+    inputs: Sequence[Path], output: str | Path, suffix: str | None = None
+) -> list[tuple[Path, Path]]:
+    """Pair inputs with outputs.
+
+    One input goes to the file ``output``. It goes into the folder ``output`` under its own name if that is a folder,
+    ends in a slash or has no suffix. Several inputs always go into a folder. Inputs in a format that cannot be written
+    become ``.png``.
+
+    Args:
+        inputs: the files to read.
+        output: a file or a folder.
+        suffix: the suffix of outputs in a folder; that of each input if None.
+
+    Raises:
+        InputError: several inputs for one file, two inputs for one name, or an output in an unknown format.
+    """
+    from gradprox.images import check_image_suffix
+
+    path = Path(output)
+    into_folder = is_folder_name(output) or len(inputs) > 1 or not path.suffix
+    if into_folder and not path.is_dir() and not is_folder_name(output):
+        # Several inputs, or a name without a suffix: an image's name would be a mistake, and so would a file.
+        if path.exists():
+            raise InputError(f"{path}: is a file, not a folder")
+        if _is_writable(path, suffix):
+            raise InputError(f"{path}: several images need a folder, not one file")
+    pairs = []
+    for source in inputs:
+        if not into_folder:
+            target = path
+        elif suffix is not None:
+            target = path / source.with_suffix(suffix).name
+        else:
+            target = path / source.name
+            target = target if _is_writable(target) else target.with_suffix(".png")
+        pairs.append((source, target))
+    if len({target for _, target in pairs}) < len(pairs):
+        raise InputError(f"{path}: two of the images would have the same name")
+    for _, target in pairs:
+        if suffix == ".npz" and target.suffix.lower() != suffix:
+            raise InputError(f"{target}: measurements are written to a .npz file")
+        check_image_suffix(target)
+    return pairs
+
+
+def check_absent(target: Path, overwrite: bool) -> None:
+    """Refuse an output that exists already, unless it may be overwritten.
+
+    Raises:
+        InputError: it exists.
+    """
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: exists already: add --overwrite to replace it")
+
+
+def _is_writable(path: Path, suffix: str | None = None) -> bool:
+    from gradprox.images import check_image_suffix
+
+    if suffix is not None and path.suffix.lower() == suffix:
+        return True
+    try:
+        check_image_suffix(path)
+    except InputError:
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""Restoring one file: the part that `gradprox deblur`, `denoise` and `recover` share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from gradprox.cli.groups import Tuning
+from gradprox.cli.jobs import Record, Work, save
+from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprox.images import ImageData
+    from gradprox.solvers import Callback
+    from gradprox.solvers.discrepancy import DiscrepancyPreset
+    from gradprox.solvers.presets import Preset
+
+# Reads a file, restores it with a callback after each step; returns the image and the figures to report.
+Restore = Callable[[Path, "Callback"], tuple["ImageData", Record]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration(ABC):
+    """A job (`gradprox.cli.jobs.Job`) that restores each file with a model.
+
+    Attributes:
+        model: the model, and where it runs.
+        tuning: the settings of the solver.
+        task: the solver's task, a value of `gradprox.solvers.presets.Task`; None for one pass of the model.
+    """
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    tuning: Tuning = field(default_factory=Tuning)
+    task: ClassVar[str | None] = None
+
+    @abstractmethod
+    def restorer(self, priors: Priors) -> Restore:
+        """Return the function that reads and restores one file.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+
+    def preset(self, noise: float) -> Preset | DiscrepancyPreset:
+        """Return the solver for measurements with noise of standard deviation ``noise``."""
+        assert self.task is not None  # noqa: S101  restorations of one pass ask for no solver
+        return self.tuning.preset(self.task, noise)
+
+    @property
+    def steps(self) -> int:
+        """The most steps that one file takes."""
+        return 1 if self.task is None else self.preset(0.0).max_iter
+
+    def open(self) -> Work:
+        """Load the model, and return the function that works on one file.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        if self.task is not None:
+            self.preset(0.0)  # refuses unusable settings before any file is read
+        restore = self.restorer(Priors(self.model, for_solver=self.task is not None))
+
+        def work(source: Path, target: Path, show: Callback) -> Record:
+            image, record = restore(source, show)
+            return record | save(target, image)
+
+        return work
+
+
+def level_of(pixels: Tensor, given: float | None) -> tuple[float, Record]:
+    """Return the noise level of an image ``(1, C, H, W)``, and the figures to report if it was estimated.
+
+    Raises:
+        InputError: the image is too small for an estimate.
+    """
+    if given is not None:
+        return given, {}
+    from gradprox.images.noise_estimation import estimate_noise
+
+    try:
+        level = estimate_noise(pixels)
+    except InputError as error:
+        raise InputError(f"{error} by --noise") from error
+    return level, {"estimated_noise": level}

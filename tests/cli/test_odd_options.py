@@ -1,0 +1,263 @@
+"""Options and inputs that careful users try: each works, or is refused in one line that says what to do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from gradprox.cli import evaluate
+from gradprox.cli.app import app
+from gradprox.cli.paths import plan_outputs
+from gradprox.errors import InputError
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
+from gradprox.priors import save_network
+from tests.reliability.test_damaged_files import RECIPE
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Small model files for one and for three channels, which cost nothing."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, channels in (("one", 1), ("three", 3)):
+        shrinkage = EnergyGatedConfig(window=3, terms=1)
+        config = IdentityPathConfig(channels=channels, kernel_size=4, shrinkage=shrinkage)
+        save_network(IdentityPath(config), folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def folder(photo):
+    """A folder of one gray and one color image, both small."""
+    folder = photo.parent / "data"
+    folder.mkdir()
+    with Image.open(photo) as image:
+        image.crop((0, 0, 40, 36)).save(folder / "gray.png")
+        image.crop((0, 0, 40, 36)).convert("RGB").save(folder / "color.png")
+    return folder
+
+
+@pytest.fixture
+def one_line(run):
+    """Check that a command fails in one line with a code; return the line."""
+
+    def one_line(*arguments, code=1):
+        found, out, err = run(*arguments)
+        assert found == code, (arguments, err)
+        assert err.startswith("error: "), err
+        assert err.count("\n") == 1, err
+        assert "Traceback" not in out + err
+        return err
+
+    return one_line
+
+
+def commands():
+    for group, prefix in ((app, ()), (evaluate.app, ("evaluate",))):
+        for command in group.registered_commands:
+            yield (*prefix, command.callback.__name__), inspect.signature(command.callback).parameters
+
+
+WITH_SEED = [words for words, parameters in commands() if "seed" in parameters]
+
+
+def test_the_commands_with_a_seed_are_found():
+    assert {("sense",), ("certify",), ("export",), ("evaluate", "cs")} <= {*WITH_SEED}
+
+
+@pytest.mark.parametrize("words", WITH_SEED, ids=" ".join)
+@pytest.mark.parametrize("seed", [str(2**64), "-1", "1.5", "1e3", "nan", "9" * 400])
+def test_a_seed_out_of_range_is_wrong_usage(run, words, seed):
+    code, out, err = run(*words, "--seed", seed)
+    assert code == 2
+    assert "--seed" in err
+    assert "Traceback" not in out + err
+
+
+def test_the_largest_seed_works(run, photo, tmp_path, models):
+    seed = ("--seed", 2**64 - 1)
+    for sampling in ("hadamard", "dct", "fourier", "structured", "block-gaussian"):
+        y = tmp_path / f"{sampling}.npz"
+        assert run("sense", photo, "--sampling", sampling, "--noise", "0.01", "-o", y, *seed)[0] == 0
+        assert (
+            run(
+                "recover", y, "--steps", 1, "--model", models / "one.safetensors", "-o", y.with_suffix(".png")
+            )[0]
+            == 0
+        )
+    size = ("--size", 8, "--points", 1, "--device", "cpu")
+    assert run("certify", models / "one.safetensors", *size, *seed)[0] == 0
+    assert (
+        run("evaluate", "denoise", "--data", photo.parent, "--model", models / "one.safetensors", *seed)[0]
+        == 0
+    )
+
+
+def test_a_folder_may_have_a_dot_in_its_name(run, one_line, photo, models, tmp_path):
+    denoise = ("denoise", photo, "--noise", "0.1", "--model", models / "one.safetensors", "-o")
+    assert run(*denoise, f"{tmp_path}/out.v2/")[0] == 0
+    assert (tmp_path / "out.v2" / "photo.png").is_file()
+    assert run(*denoise, f"{tmp_path}/a.b/c.png/")[0] == 0  # a slash decides, whatever the name
+    assert (tmp_path / "a.b" / "c.png" / "photo.png").is_file()
+    assert run(*denoise, tmp_path / "out.v2", "--overwrite")[0] == 0  # it is there
+    second = tmp_path / "second.png"
+    second.write_bytes(photo.read_bytes())
+    several = ("denoise", second, *denoise[1:])
+    assert run(*several, tmp_path / "out.v3")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "out.v3").iterdir()) == ["photo.png", "second.png"]
+    assert "folder" in one_line(*several, tmp_path / "one.png")
+    assert "unknown image format" in one_line(*denoise, tmp_path / "typo.jpgg")
+    (tmp_path / "file.v2").write_text("precious")
+    assert "file.v2" in one_line(*several, tmp_path / "file.v2")
+    assert (tmp_path / "file.v2").read_text() == "precious"
+
+
+def test_folders_of_measurements_and_charts_may_have_a_dot_too(run, photo, models, tmp_path):
+    model = ("--model", models / "one.safetensors")
+    assert run("sense", photo, "-o", f"{tmp_path}/y.v2/")[0] == 0
+    assert run("recover", tmp_path / "y.v2", "--steps", 1, *model, "-o", f"{tmp_path}/back.v2/")[0] == 0
+    assert (tmp_path / "back.v2" / "photo.png").is_file()
+    target = ("-o", tmp_path / "o.png", "--uncertainty", f"{tmp_path}/charts.v2/")
+    assert run("denoise", photo, "--noise", "0.1", *model, *target)[0] == 0
+    assert (tmp_path / "charts.v2" / "photo.png").is_file()
+
+
+def test_outputs_of_inputs_that_cannot_be_written_in_their_own_format_are_png(tmp_path):
+    inputs = [tmp_path / name for name in ("a.gif", "b.png", "c", "d.jp2")]
+    pairs = plan_outputs(inputs, f"{tmp_path}/out/")
+    assert [target.name for _, target in pairs] == ["a.png", "b.png", "c.png", "d.png"]
+    with pytest.raises(InputError, match="same name"):
+        plan_outputs([tmp_path / "a.gif", tmp_path / "a.png"], tmp_path / "out")
+
+
+QUIET = {
+    ("demo",): None,  # half a minute; it prints by the same switch
+    ("deblur",): ("{photo}", "--kernel", "disk:1", "--steps", "1", "--model", "{one}", "-o", "{tmp}/x.png"),
+    ("denoise",): ("{photo}", "{photo}", "--model", "{one}", "-o", "{tmp}/out"),
+    ("sense",): ("{photo}", "-o", "{tmp}/y.npz"),
+    ("recover",): ("{tmp}/given.npz", "--steps", "1", "--model", "{one}", "-o", "{tmp}/x.png"),
+    ("train",): (
+        "--recipe",
+        "{tmp}/r.toml",
+        "--data",
+        "{data}",
+        "--validation",
+        "{data}",
+        "--out",
+        "{tmp}/run",
+    ),
+    ("models",): (),
+    ("export",): None,  # tests/export
+    ("verify",): None,
+    ("certify",): ("{one}", "--size", "8", "--points", "1", "--device", "cpu"),
+    ("kernel",): ("disk:2", "-o", "{tmp}/k.png"),
+    ("bench",): None,
+    ("evaluate", "denoise"): ("--data", "{data}", "--model", "{one}"),
+    ("evaluate", "deblur"): ("--data", "{data}", "--kernel", "disk:1", "--steps", "1", "--model", "{one}"),
+    ("evaluate", "cs"): ("--data", "{data}", "--steps", "1", "--model", "{one}"),
+}
+
+
+def test_every_command_is_tried_for_quiet():
+    assert {words for words, _ in commands()} == QUIET.keys()
+
+
+@pytest.mark.parametrize(
+    "words", [words for words, given in QUIET.items() if given is not None], ids=" ".join
+)
+def test_quiet_is_quiet(run, photo, folder, models, tmp_path, words):
+    run("sense", photo, "-o", tmp_path / "given.npz")
+    (tmp_path / "r.toml").write_text(RECIPE)
+    places = {"photo": photo, "data": folder, "one": models / "one.safetensors", "tmp": tmp_path}
+    arguments = [argument.format(**places) for argument in QUIET[words]]
+    assert run(*words, *arguments, "--quiet") == (0, "", "")
+
+
+def test_the_scale_of_an_image_is_that_of_its_file_not_of_its_light(run, one_line, models, tmp_path):
+    pixels = np.random.default_rng(0).random((24, 26)).astype(np.float32)
+    pixels[3, 4] = 5.0  # a highlight, whose light is 38 times white
+    np.save(tmp_path / "bright.npy", pixels)
+    np.save(tmp_path / "bytes.npy", 21 * pixels)
+    deblur = ("--kernel", "disk:1", "--noise", "0.01", "--steps", 1, "--model", models / "one.safetensors")
+    for light in ((), ("--linear-light",)):
+        out = tmp_path / f"out{len(light)}.npy"
+        assert run("deblur", tmp_path / "bright.npy", *deblur, *light, "-o", out)[0] == 0
+        assert "bytes.npy: values reach 105" in one_line(
+            "deblur", tmp_path / "bytes.npy", *deblur, *light, "-o", out, "--overwrite"
+        )
+
+
+def test_images_of_another_scale_are_refused_everywhere(run, one_line, models, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    values = 255 * np.random.default_rng(0).random((36, 40)).astype(np.float32)
+    tifffile.imwrite(data / "a.tif", values)
+    model = ("--model", models / "one.safetensors")
+    out = ("-o", tmp_path / "out")
+    for arguments in (
+        ("denoise", data, *model, *out),
+        ("denoise", data, "--noise", "0.1", *model, *out),
+        ("deblur", data, "--kernel", "disk:1", *model, *out),
+        ("sense", data, *out),
+        ("evaluate", "denoise", "--data", data, *model),
+        ("evaluate", "deblur", "--data", data, "--kernel", "disk:1", *model),
+        ("evaluate", "cs", "--data", data, *model),
+    ):
+        assert "a.tif: values reach 25" in one_line(*arguments), arguments
+    # Measurements of such an image, made elsewhere.
+    tifffile.imwrite(data / "a.tif", values / 255)
+    assert run("sense", data / "a.tif", "-o", tmp_path / "y.npz")[0] == 0
+    with np.load(tmp_path / "y.npz") as archive:
+        arrays = dict(archive)
+    np.savez(tmp_path / "large.npz", **{**arrays, "y": 255 * arrays["y"]})
+    said = one_line("recover", tmp_path / "large.npz", *model, "-o", tmp_path / "x.png")
+    assert "large.npz: values reach" in said
+    tifffile.imwrite(data / "a.tif", -values)
+    assert "values reach -25" in one_line("sense", data, *out)
+
+
+@pytest.mark.parametrize("task", ["denoise", "deblur", "cs"])
+@pytest.mark.parametrize("name", ["one", "three"])
+def test_the_model_decides_the_channels_of_an_evaluation(run, folder, models, tmp_path, task, name):
+    more = {"denoise": (), "deblur": ("--kernel", "disk:1", "--steps", 1), "cs": ("--steps", 1)}[task]
+    report = tmp_path / "report.json"
+    given = (
+        "evaluate",
+        task,
+        "--data",
+        folder,
+        "--model",
+        models / f"{name}.safetensors",
+        "--json",
+        report,
+        *more,
+    )
+    assert run(*given)[0] == 0
+    content = json.loads(report.read_text())
+    assert content["settings"]["color"] is (name == "three")
+    assert len(content["images"]) == 2
+    assert run(*given, "--color")[0] == 0
+    assert json.loads(report.read_text())["settings"]["color"] is True
+
+
+@pytest.mark.parametrize(
+    "words", [("deblur", "{photo}", "-o", "{out}"), ("evaluate", "deblur", "--data", "{data}")]
+)
+def test_a_missing_kernel_is_told_how_to_be_found(one_line, photo, tmp_path, words):
+    places = {"photo": photo, "data": photo.parent, "out": tmp_path / "out.png"}
+    said = one_line(*(word.format(**places) for word in words), code=2)
+    for taught in ("--kernel", "gaussian:", "motion:", "disk:", "gradprox kernel", ".npy"):
+        assert taught in said
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written(one_line, photo, models, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    said = one_line("denoise", photo, "--model", models / "one.safetensors", "-o", locked / "out.png")
+    assert "ermission" in said

@@ -10,6 +10,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Batch, Tuning
 from gradprox.cli.jobs import Record, outcome, run_batch
 from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,4 @@ def deblur(
         tuning=tuning,
         model=model,
     )
-
-    from gradprox.images import IMAGE_SUFFIXES
-
-    run_batch(job, images, output, batch, read=IMAGE_SUFFIXES)
+    run_batch(job, images, output, batch, read=readable_suffixes())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.jobs import outcome
 from gradprox.cli.model_choice import ModelChoice, Priors
@@ -76,6 +77,7 @@ def demo(
 
     from gradprox.images import ImageData, example_image, write_image
 
+    options.check_folder("--out", out)
     priors = Priors(model)
     generator = torch.Generator().manual_seed(SEED)
     in_color = priors.channels == 3

@@ -13,7 +13,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs
+from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
 from gradprox.errors import InputError
 
@@ -93,14 +93,17 @@ def denoise(
       gradprox denoise shots --workers 2 -o clean
       gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    from gradprox.images import IMAGE_SUFFIXES
-
     level = options.parse_given_level(noise)
     charts: dict[Path, Path] = {}
     if uncertainty is not None:
         if level == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
-        charts = dict(plan_outputs(collect_inputs(images, IMAGE_SUFFIXES), uncertainty))
+        sources = collect_inputs(images, readable_suffixes())
+        charts = dict(plan_outputs(sources, uncertainty))
         for chart in charts.values():
             check_absent(chart, batch.overwrite or batch.resume)
-    run_batch(Denoising(noise=level, model=model, charts=charts), images, output, batch, read=IMAGE_SUFFIXES)
+        same = {target for _, target in plan_outputs(sources, output)} & {*charts.values()}
+        if same:
+            raise InputError(f"{min(same)}: the image and its --uncertainty need different names")
+    job = Denoising(noise=level, model=model, charts=charts)
+    run_batch(job, images, output, batch, read=readable_suffixes())

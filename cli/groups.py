@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import typer
 
 from gradprox.cli import options
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.solvers.discrepancy import DiscrepancyPreset
@@ -33,6 +34,15 @@ class Report:
 
     quiet: options.Quiet = False
     json: options.Json = None
+
+    def __post_init__(self) -> None:
+        """Refuse a folder as the file for the figures, before any work is done.
+
+        Raises:
+            InputError: it is a folder.
+        """
+        if self.json is not None and self.json.is_dir():
+            raise InputError(f"--json {self.json}: is a folder, not a file")
 
 
 @dataclass(frozen=True)

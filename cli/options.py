@@ -261,6 +261,16 @@ def is_folder_name(path: str | Path) -> bool:
     return str(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
+def check_folder(option: str, path: Path) -> None:
+    """Refuse an existing file as the folder of an option, before any work is done.
+
+    Raises:
+        InputError: it is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{option} {path}: is a file, not a folder")
+
+
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a value that is none of the choices.
 

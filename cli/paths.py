@@ -10,6 +10,13 @@ from gradprox.cli.options import is_folder_name
 from gradprox.errors import InputError
 
 
+def readable_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of the images that are taken from a folder: those that can be read."""
+    from gradprox.images import IMAGE_SUFFIXES, READ_ONLY_SUFFIXES
+
+    return *IMAGE_SUFFIXES, *READ_ONLY_SUFFIXES
+
+
 def collect_inputs(inputs: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """Return the files that arguments stand for: files, the files of folders, and the matches of patterns.
 
@@ -55,6 +62,8 @@ def plan_outputs(
     """
     from gradprox.images import check_image_suffix
 
+    if not str(output):
+        raise InputError("the name of the output is empty")
     path = Path(output)
     into_folder = is_folder_name(output) or len(inputs) > 1 or not path.suffix
     if into_folder and not path.is_dir() and not is_folder_name(output):

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.jobs import outcome
+from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.terminal import begin, console, follow, naming, progress_bar
 from gradprox.files import write_json
 
@@ -131,7 +132,7 @@ def _cases(
 
     from gradprox.images import images_in
 
-    for position, path in enumerate(images_in(data)):
+    for position, path in enumerate(images_in(data, readable_suffixes())):
         for number, (label, trial) in enumerate(trials.items()):
             (state,) = np.random.SeedSequence([seed, position, number]).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -11,6 +11,7 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
+from gradprox.cli.paths import readable_suffixes
 
 if TYPE_CHECKING:
     from gradprox.solvers import Callback
@@ -58,7 +59,7 @@ class Measuring:
             y = y + gaussian_noise(y, self.noise, torch.Generator().manual_seed(self.seed))
             write_measurements(target, y, sensing)
             share = y.numel() / pixels.numel()
-            note = f"{y.numel()} numbers for {pixels.numel()} pixels ({share:.0%})"
+            note = f"measurements: {y.numel()}, {share:.0%} of the {pixels.numel()} values of the image"
             return {"note": note, **sensing.sampling.model_dump(mode="json")}
 
         return work
@@ -97,7 +98,4 @@ def sense(
       gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
     job = Measuring(sampling, ratio, options.parse_level(noise), seed)
-
-    from gradprox.images import IMAGE_SUFFIXES
-
-    run_batch(job, images, output, batch, read=IMAGE_SUFFIXES, write=".npz")
+    run_batch(job, images, output, batch, read=readable_suffixes(), write=".npz")

@@ -76,6 +76,7 @@ def train(
     from gradprox.training import train as run
     from gradprox.zoo import recipe_path
 
+    options.check_folder("--out", out)
     if threads:
         torch.set_num_threads(threads)
     chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))

@@ -145,9 +145,10 @@ def test_denoise_draws_how_uncertain_it_is(run, clear, tmp_path):
     assert 0 < record["mean_deviation_error"] < record["mean_deviation"] < 25 / 255
     clean.unlink()
     assert "--overwrite" in clear(*arguments)
-    assert "folder" in clear(
-        "denoise", noisy, noisy, "--noise", "0.1", "-o", tmp_path, "--uncertainty", tmp_path / "x.png"
-    )
+    two = ("denoise", noisy, EXAMPLE_IMAGE, "--noise", "0.1", "-o", tmp_path / "out")
+    assert "folder" in clear(*two, "--uncertainty", tmp_path / "x.png")
+    same = ("denoise", noisy, "--noise", "0.1", "-o", clean, "--uncertainty", clean)
+    assert "different names" in clear(*same)
     charts = tmp_path / "charts"
     charts.mkdir()
     (charts / "noisy.png").write_bytes(b"precious")
@@ -389,4 +390,4 @@ def test_the_strength_is_chosen_from_the_noise(run, clear, photo, tmp_path):
     run("sense", folder / "photo.png", "-o", tmp_path / "y.npz")
     said = clear("recover", tmp_path / "y.npz", "-o", tmp_path / "out.png", "--strength", "auto")
     assert "positive noise level, got 0: give the weight instead" in said
-    assert "a number, as 0.5, or auto" in clear("evaluate", "deblur", *case, "--strength", "much")
+    assert "a number, for example 0.5, or auto" in clear("evaluate", "deblur", *case, "--strength", "much")

@@ -91,7 +91,10 @@ def export(
     if problem != "deblur" and not solver:
         raise InputError(f"--problem {problem} needs --solver pgd or gd")
 
+    from gradprox.export import Report as Verification
     from gradprox.export import export_denoiser, export_solver
+
+    found: Verification
 
     if solver and problem == "cs":
         found = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)

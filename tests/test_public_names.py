@@ -34,6 +34,7 @@ STABLE = {
 # The names of these modules are public, because the reference shows them.
 REFERENCED = (
     "gradprox.images",
+    "gradprox.images.noise_estimation",
     "gradprox.solvers.deblurring",
     "gradprox.solvers.data_term",
     "gradprox.solvers.presets",

@@ -331,7 +331,9 @@ def test_unusable_options(clear, photo, tmp_path):
         (("--strength", "-1"), "strength must be positive"),
     ):
         assert message in clear("deblur", photo, "--kernel", "disk:1", "-o", tmp_path / "out.png", *arguments)
-    assert ".gif is read, not written" in clear("denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif")
+    assert ".gif is read, not written" in clear(
+        "denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif"
+    )
     assert "ratio" in clear("sense", photo, "--ratio", "1.5", "-o", tmp_path / "y.npz")
     assert "not a sampling" in clear("sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz")
     assert ".npz" in clear("sense", photo, "-o", tmp_path / "y.png")

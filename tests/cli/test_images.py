@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from gradprox.images import read_image
-from gradprox.networks import IdentityPath, IdentityPathConfig
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.physics import Sensing, write_measurements
 from gradprox.priors import save_network
 
@@ -20,7 +20,9 @@ RULE = "but black is 0 and white is 1: divide them by the value of white"
 @pytest.fixture
 def model(tmp_path):
     path = tmp_path / "tiny.safetensors"
-    save_network(IdentityPath(IdentityPathConfig(kernel_size=4, window=3, components=1)), path)
+    save_network(
+        IdentityPath(IdentityPathConfig(kernel_size=4, shrinkage=EnergyGatedConfig(window=3, terms=1))), path
+    )
     return path
 
 

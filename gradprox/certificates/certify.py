@@ -1,4 +1,4 @@
-"""Certify an operator: is it a gradient, is it monotone, how Lipschitz is it, is it the prox it claims to be."""
+"""Certify an operator: is it a gradient, is it monotone, how Lipschitz is it, is it the prox it claims to be?"""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch import Tensor
 from gradprox.certificates.consistency import Map, derivative_defect, potential_defect, prox_margin
 from gradprox.certificates.jacobian import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.certificates.products import JacobianProducts, antisymmetric_norm, lanczos_range
-from gradprox.certificates.report import Certificate, Check
+from gradprox.certificates.report import ByConstruction, Certificate, Check, Measured, Proven
+from gradprox.randomness import seeded_generator
 
-# Up to so many entries all eigenvalues are computed.
+# All eigenvalues are computed for inputs of at most so many entries.
 DENSE_LIMIT = 1024
 LANCZOS_STEPS = 40
 
-# What rounding may leave of exact properties, relative to the size of the Jacobian.
+# Rounding errors of properties that hold exactly, relative to the norm of the Jacobian.
 ROUNDING = 1e-10
 # Central differences of piecewise smooth maps cross a few kinks.
 DERIVATIVE_LIMIT = 1e-2
@@ -27,22 +28,22 @@ POTENTIAL_LIMIT = 1e-8
 
 @runtime_checkable
 class HasPotential(Protocol):
-    """An operator that knows the potential whose gradient it is."""
+    """An operator with a potential, of which it is the gradient."""
 
     potential: Callable[..., Tensor]
 
 
 @runtime_checkable
 class HasLipschitzBound(Protocol):
-    """An operator with a proven Lipschitz constant."""
+    """An operator with a proven upper bound of its Lipschitz constant, infinite where none is known."""
 
     def lipschitz_bound(self) -> float:
-        """Return the constant."""
+        """Return the bound."""
 
 
 @runtime_checkable
 class HasMonotone(Protocol):
-    """An operator that says whether it is monotone."""
+    """An operator whose class states whether it is monotone. It thereby states that it is a gradient."""
 
     monotone: bool
 
@@ -56,38 +57,43 @@ def certify(
     name: str | None = None,
     seed: int = 0,
 ) -> Certificate:
-    """Measure an operator at some points and hold the figures against what is claimed of it.
+    """Measure an operator at some points, and compare the figures with the operator's claims.
 
-    What the operator has of ``potential``, ``lipschitz_bound`` and ``monotone`` is checked; a plain function is
-    checked for what its values and derivatives say. Measurements refute; only construction proves.
+    The claims are the attributes ``monotone``, ``potential`` and ``lipschitz_bound``, which networks and priors have.
+    An operator with ``monotone = False`` is held to be a gradient only: its spectrum is measured, not judged. A plain
+    function claims nothing; its values and derivatives are checked. Measurements can refute a claim, not prove it.
 
     Args:
-        operator: a network, a learned prox, or any map of tensors that autograd differentiates.
-        points: ``(P, ...)`` in double precision, like the operator; each is looked at by itself.
+        operator: a network, a prior, or any map of tensors that autograd differentiates.
+        points: ``(P, ...)`` in double precision, like the operator. Each point is measured separately.
         sigma: noise level, for an operator that takes one.
-        monotone: whether to hold it to be monotone; if not given, what it says, or yes.
-        name: what to call it; its class if not given.
-        seed: of directions and competitors.
+        monotone: whether the operator is held to be monotone. If not given, its own claim decides; a plain function
+            is held to be monotone.
+        name: the name in the certificate; the class's name if not given.
+        seed: of directions and competitors, from 0 to 2**64 - 1.
 
     Returns:
-        The worst figures over the points.
+        The certificate, with the worst figures over the points.
 
     Raises:
-        ValueError: the points are not double precision, or there are none; or values are not finite.
+        ValueError: the points are not double precision, there are none, or a value of the operator is not finite.
+        InputError: the seed is out of range.
 
     Example:
         >>> from gradprox.networks import MGradNetC
         >>> network = MGradNetC.dense(dim=4, hidden=8).double()
         >>> certificate = certify(network, torch.rand(3, 4, dtype=torch.float64))
-        >>> certificate.passed, certificate.smallest_eigenvalue >= 0
-        (True, True)
+        >>> certificate.passed, certificate.by_construction.monotone, certificate.measured.smallest_eigenvalue >= 0
+        (True, True, True)
     """
     if points.dtype != torch.float64 or points.ndim < 2 or not len(points):
         raise ValueError(
             f"certificates need points (P, ...) in torch.float64, got {points.dtype} of shape {tuple(points.shape)}"
         )
+    generator = seeded_generator(seed)
+    stated = operator.monotone if isinstance(operator, HasMonotone) else None
     if monotone is None:
-        monotone = operator.monotone if isinstance(operator, HasMonotone) else True
+        monotone = stated is None or stated
     arguments = () if sigma is None else (points.new_tensor([sigma]),)
 
     def gradient(x: Tensor) -> Tensor:
@@ -97,11 +103,11 @@ def certify(
     if isinstance(operator, HasPotential):
         value = operator.potential
         potential = lambda x: value(x, *arguments)  # noqa: E731  a second def would hide the first's type
-    generator = torch.Generator(device="cpu").manual_seed(seed)
     figures = [_measure(gradient, potential, x[None], sigma or 1.0, monotone, generator) for x in points]
     worst = {key: max(figure[key] for figure in figures) for key in figures[0]}
     size = max(-worst["negated_smallest"], worst["largest"], worst["negated_smallest"])
-    proven = operator.lipschitz_bound() if isinstance(operator, HasLipschitzBound) else None
+    claimed = operator.lipschitz_bound() if isinstance(operator, HasLipschitzBound) else None
+    bound = claimed if claimed is not None and math.isfinite(claimed) else None
     return Certificate(
         name=name or type(operator).__name__,
         held_to="monotone gradient" if monotone else "gradient",
@@ -109,17 +115,26 @@ def certify(
         points=len(points),
         sigma=sigma,
         method="dense" if points[0].numel() <= DENSE_LIMIT else "lanczos",
-        symmetry_defect=worst["symmetry"],
-        smallest_eigenvalue=-worst["negated_smallest"],
-        largest_eigenvalue=worst["largest"],
-        lipschitz_measured=size,
-        lipschitz_proven=proven,
-        weak_convexity_measured=_weak_convexity(size) if monotone else None,
-        weak_convexity_proven=_weak_convexity(proven) if monotone and proven is not None else None,
-        derivative_defect=worst["derivative"],
-        potential_defect=worst.get("potential"),
-        prox_margin=-worst["negated_margin"] if "negated_margin" in worst else None,
-        checks=_checks(worst, size, proven, monotone),
+        by_construction=ByConstruction(
+            gradient=stated is not None,
+            monotone=bool(stated),
+            explicit_energy=stated is not None and potential is not None,
+        ),
+        proven=Proven(
+            lipschitz_constant=bound,
+            weak_convexity=_weak_convexity(math.inf if bound is None else bound) if stated else None,
+        ),
+        measured=Measured(
+            symmetry_defect=worst["symmetry"],
+            smallest_eigenvalue=-worst["negated_smallest"],
+            largest_eigenvalue=worst["largest"],
+            lipschitz_constant=size,
+            weak_convexity=_weak_convexity(size) if monotone else None,
+            derivative_defect=worst["derivative"],
+            potential_defect=worst.get("potential"),
+            prox_margin=-worst["negated_margin"] if "negated_margin" in worst else None,
+        ),
+        checks=_checks(worst, size, bound, monotone),
     )
 
 
@@ -131,7 +146,7 @@ def _measure(
     monotone: bool,
     generator: torch.Generator,
 ) -> dict[str, float]:
-    """Return the figures at one point, signed so that larger is worse."""
+    """Return the figures at one point, with signs such that larger is worse."""
 
     def random() -> Tensor:
         return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
@@ -161,23 +176,23 @@ def _measure(
             spread = float(x.std()) + 1e-3
             starts = [x + scale * spread * random() for scale in (0.01, 0.1, 1.0, 10.0)]
             figures["negated_margin"] = -prox_margin(operator, potential, x, starts)
-    # A NaN would lose every comparison with a figure of another point.
+    # NaN compares as false, so it could be lost among the figures of other points.
     return {key: math.inf if math.isnan(value) else value for key, value in figures.items()}
 
 
-def _checks(worst: dict[str, float], size: float, proven: float | None, monotone: bool) -> tuple[Check, ...]:
+def _checks(worst: dict[str, float], size: float, bound: float | None, monotone: bool) -> tuple[Check, ...]:
     checks = [
         Check(
             name="symmetry defect",
             value=worst["symmetry"],
             limit=ROUNDING,
-            meaning="the Jacobian is not symmetric: no gradient of any potential",
+            meaning="the Jacobian is not symmetric: the map is not the gradient of a potential",
         ),
         Check(
             name="derivative defect",
             value=worst["derivative"],
             limit=DERIVATIVE_LIMIT,
-            meaning="finite differences contradict the derivative: the map has steps, as quantized ones do",
+            meaning="finite differences contradict the derivative: the map has steps, as quantized maps have",
         ),
     ]
     if monotone:
@@ -187,7 +202,7 @@ def _checks(worst: dict[str, float], size: float, proven: float | None, monotone
                 value=-worst["negated_smallest"],
                 limit=-ROUNDING * size,
                 at_most=False,
-                meaning="the Jacobian has a negative eigenvalue: not monotone, so no proximal operator",
+                meaning="the Jacobian has a negative eigenvalue: the map is not monotone, so it is not a prox",
             )
         )
     if "potential" in worst:
@@ -209,13 +224,13 @@ def _checks(worst: dict[str, float], size: float, proven: float | None, monotone
                 meaning="a competitor has a smaller prox objective",
             )
         )
-    if proven is not None:
+    if bound is not None:
         checks.append(
             Check(
                 name="Lipschitz constant",
                 value=size,
-                limit=proven * (1 + ROUNDING),
-                meaning="the Lipschitz constant exceeds the proven bound",
+                limit=bound * (1 + ROUNDING),
+                meaning="the measured Lipschitz constant exceeds the proven bound",
             )
         )
     return tuple(checks)

@@ -1,4 +1,4 @@
-"""Does a map do what its derivative, its potential and its prox property say: checks by evaluation."""
+"""Checks of a map by evaluation: against its derivative, its potential and its prox property."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
 
-# Step of central differences in double precision: of a denoiser in units of the noise level, the scale on which its
-# gates open, so that few of their kinks are crossed; of another map on the scale of images in [0, 1].
+# Step of central differences in double precision. For a denoiser the unit is the noise level, because its kinks are
+# about that far apart; for another map the unit is that of images in [0, 1].
 STEP = 1e-5
 
 
 def derivative_defect(
     operator: Map, jacobian_product: Map, x: Tensor, directions: list[Tensor], scale: float = 1.0
 ) -> float:
-    """Return the largest relative distance between central differences, over ``STEP * scale``, and ``J v``.
+    """Return the largest relative distance between central differences of step ``STEP * scale`` and ``J v``.
 
-    A map with steps in it, such as a quantized one, has a derivative that says nothing about it.
+    It is large for a map with steps, such as a quantized one, because automatic differentiation ignores steps.
     """
     worst, step = 0.0, STEP * scale
     for v in directions:
@@ -33,7 +33,7 @@ def derivative_defect(
 
 
 def potential_defect(operator: Map, potential: Map, x: Tensor) -> float:
-    """Return ``|D(x) - grad Phi(x)| / |D(x)|``, the gradient by automatic differentiation."""
+    """Return ``|D(x) - grad Phi(x)| / |D(x)|``, with the gradient by automatic differentiation."""
     x = x.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(potential(x).sum(), x)
     with torch.no_grad():
@@ -43,19 +43,19 @@ def potential_defect(operator: Map, potential: Map, x: Tensor) -> float:
 
 
 def prox_margin(operator: Map, potential: Map, y: Tensor, starts: list[Tensor], steps: int = 10) -> float:
-    r"""Return by how much ``D(y)`` beats the best competitor found, relative to the terms compared.
+    r"""Return the relative margin by which ``D(y)`` beats the best competitor found in the prox problem at ``y``.
 
     Every point ``D(u)`` has a known value ``phi(D(u)) = <u, D(u)> - |D(u)|^2/2 - Phi(u)``. There the prox objective
-    ``|. - y|^2/2 + phi`` exceeds its value at ``D(y)`` by ``Phi(y) - Phi(u) - <D(u), y - u>``, which is nonnegative for
-    all ``u`` if and only if ``Phi`` is convex with gradient ``D``. Competitors are the starts and what gradient
-    descent on that excess makes of them.
+    ``|. - y|^2/2 + phi`` exceeds its value at ``D(y)`` by ``Phi(y) - Phi(u) - <D(u), y - u>``. This excess is
+    nonnegative for all ``u`` if and only if ``Phi`` is convex with gradient ``D``. The competitors are the starts and
+    the points that gradient descent on the excess finds from them.
 
     Args:
         operator: ``D``.
-        potential: ``Phi``, ``(1, ...)`` to ``(1,)``.
+        potential: ``Phi``, from ``(1, ...)`` to ``(1,)``.
         y: the point.
-        starts: first competitors ``u``.
-        steps: of gradient descent, each a tenth of the distance to ``y``.
+        starts: the first competitors ``u``.
+        steps: number of gradient steps; each is a tenth of the distance to ``y`` long.
 
     Returns:
         The smallest relative margin; negative where a competitor wins.

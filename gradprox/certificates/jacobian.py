@@ -1,4 +1,4 @@
-"""Jacobians of small inputs, and what a proximal operator's must satisfy."""
+"""Jacobians of small inputs entry by entry, and the two properties that those of a proximal operator have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the ``(N, N)`` Jacobian at ``x`` of a map between tensors of one shape, ``N = x.numel()``.
+    """Return the Jacobian at ``x``, ``(N, N)`` with ``N = x.numel()``, of a map between tensors of one shape.
 
     Raises:
         ValueError: ``x`` has more than 4,096 entries, too many for a dense matrix.
@@ -23,7 +23,7 @@ def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
     point = x.detach().flatten().requires_grad_()
     value = flat(point)
-    # A value that does not depend on the input, such as a rounded one, has a zero Jacobian.
+    # A rounded value has no gradient history: its Jacobian is zero.
     if not value.requires_grad:
         return point.new_zeros(size, size)
     rows = [
@@ -34,7 +34,7 @@ def dense_jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def symmetry_defect(jacobian: Tensor) -> float:
     """Return ``max |J - J^T| / |J|_2``: 0 for the gradient of a potential."""
-    # A saturated network's Jacobian may be all zeros, which is symmetric.
+    # The Jacobian of a saturated network may be zero, which is symmetric.
     norm = torch.linalg.matrix_norm(jacobian, 2).clamp_min(torch.finfo(jacobian.dtype).tiny)
     return float((jacobian - jacobian.T).abs().max() / norm)
 

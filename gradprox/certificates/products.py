@@ -1,4 +1,4 @@
-"""Products with a Jacobian too large to write down, and what Lanczos and power iterations learn from them."""
+"""Products with a Jacobian too large to store, and spectral estimates from them by Lanczos and power iterations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class JacobianProducts:
     def __init__(self, operator: Callable[[Tensor], Tensor], x: Tensor) -> None:
         self._x = x.detach().clone().requires_grad_()
         self._y = operator(self._x)
-        # J^T w is linear in w, so its derivative in the direction v is J v: no forward-mode rules are needed.
+        # J^T w is linear in w, and its derivative in the direction v is J v. So reverse mode is enough for both.
         self._w = torch.zeros_like(self._y, requires_grad=True)
         self._pulled = self._grad(self._y, self._x, self._w, create_graph=True)
 
@@ -41,7 +41,7 @@ class JacobianProducts:
 
     @staticmethod
     def _grad(output: Tensor, of: Tensor, v: Tensor, create_graph: bool = False) -> Tensor:
-        # An output that does not depend on the input (a rounded one) has a zero Jacobian, not an error.
+        # A rounded output has no gradient history: its Jacobian is zero.
         if not output.requires_grad:
             return torch.zeros_like(of)
         (product,) = torch.autograd.grad(
@@ -51,12 +51,12 @@ class JacobianProducts:
 
 
 def lanczos_range(apply: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> tuple[float, float]:
-    """Return the smallest and largest Ritz values of a symmetric operator: both within its spectrum.
+    """Return the smallest and largest Ritz values of a symmetric operator, which lie within its spectrum.
 
     Args:
         apply: the operator.
         start: a vector of any shape, not zero.
-        steps: size of the Krylov space; all its vectors are kept, and kept orthogonal.
+        steps: dimension of the Krylov space. All its vectors are stored and reorthogonalized.
     """
     q = start / torch.linalg.vector_norm(start)
     basis = [q]
@@ -65,7 +65,7 @@ def lanczos_range(apply: Callable[[Tensor], Tensor], start: Tensor, steps: int) 
     for _ in range(min(steps, start.numel())):
         v = apply(basis[-1])
         diagonal.append(float((v * basis[-1]).sum()))
-        # Twice: once leaves a loss of orthogonality that shows as copies of converged values.
+        # Twice: after one pass, loss of orthogonality duplicates converged Ritz values.
         for _ in range(2):
             for b in basis:
                 v = v - (v * b).sum() * b

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gradprox.networks.tiling import tiles
+from gradprox.randomness import seeded_generator
 
 # Pixels a side of the windows of a local denoiser: what automatic differentiation keeps of one fits in memory.
 WINDOW = 256
@@ -75,7 +76,7 @@ def posterior_deviation(
             f"at least 2 repeats and a spacing of at least 1 are needed, got {repeats} and {spacing}"
         )
     level = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded_generator(seed)
     size = y.shape[-2], y.shape[-1]
     mean, error = torch.empty_like(y), torch.empty_like(y)
     windows = list(tiles(size, max(size) if halo is None else WINDOW))

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gradprox.certificates import Certificate, certify
+from gradprox.certificates import Certificate, Proven, certify
 from gradprox.certificates.products import JacobianProducts, lanczos_range
+from gradprox.errors import InputError
 from gradprox.networks import (
     Conv2d,
     GradNetM,
@@ -20,9 +21,12 @@ from gradprox.networks import (
     MGradNetC,
     MGradNetM,
     ModuleStack,
+    Softplus,
+    SquareplusOuterDerivative,
     TanhSum,
 )
-from gradprox.priors import LearnedProx
+from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
+from gradprox.priors import GradientStepDenoiser, LearnedProx
 
 
 def points(*shape, seed=0):
@@ -55,17 +59,17 @@ def test_sound_operators_pass(operator, shape, sigma):
     certificate = certify(operator, points(*shape), sigma)
     assert certificate.passed, certificate.table()
     assert certificate.method == "dense"
-    assert certificate.lipschitz_measured <= certificate.lipschitz_proven
-    assert certificate.weak_convexity_measured is None or (
-        certificate.weak_convexity_measured <= certificate.weak_convexity_proven
+    assert certificate.measured.lipschitz_constant <= certificate.proven.lipschitz_constant
+    assert certificate.measured.weak_convexity is None or (
+        certificate.measured.weak_convexity <= certificate.proven.weak_convexity
     )
-    assert (certificate.prox_margin is not None) == operator.monotone
+    assert (certificate.measured.prox_margin is not None) == operator.monotone
 
 
 def test_weak_convexity_of_a_scaling():
     # 2 x is the prox of -|x|^2/4, which is 1/2-weakly convex.
     certificate = certify(lambda x: 2 * x, points(1, 4))
-    assert certificate.weak_convexity_measured == pytest.approx(0.5)
+    assert certificate.measured.weak_convexity == pytest.approx(0.5)
 
 
 class CroppedReflection(nn.Module):
@@ -94,7 +98,7 @@ def test_a_negative_module_weight_is_caught(size, monkeypatch):
     monkeypatch.setattr(ModuleStack, "weights", lambda self: torch.tensor([0.3, -1.0], dtype=torch.float64))
     certificate = certify(network, points(1, 1, size, size))
     assert "smallest eigenvalue" in failed(certificate)
-    assert certificate.smallest_eigenvalue < 0
+    assert certificate.measured.smallest_eigenvalue < 0
     assert "symmetry defect" not in failed(certificate)
     if size == 5:
         assert "prox margin" in failed(certificate)
@@ -142,7 +146,7 @@ def test_a_network_that_is_no_gradient_is_caught():
     network = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 5)).double()
     certificate = certify(network, points(1, 5))
     assert "symmetry defect" in failed(certificate)
-    assert certificate.lipschitz_proven is None
+    assert certificate.proven.lipschitz_constant is None
 
 
 def test_a_bound_that_is_too_small_is_caught(monkeypatch):
@@ -165,7 +169,7 @@ def test_proven_bound_is_close_for_a_convolutional_network():
         network.inner.layers[0].shifts.zero_()
     certificate = certify(network, 1e-3 * points(1, 1, 64, 64))
     assert certificate.method == "lanczos"
-    assert certificate.lipschitz_proven / 1.05 <= certificate.lipschitz_measured
+    assert certificate.proven.lipschitz_constant / 1.05 <= certificate.measured.lipschitz_constant
 
 
 def test_lanczos_agrees_with_the_dense_spectrum():
@@ -173,8 +177,8 @@ def test_lanczos_agrees_with_the_dense_spectrum():
     products = JacobianProducts(network, x)
     smallest, largest = lanczos_range(products.symmetric, points(1, 1, 8, 8, seed=1), 64)
     certificate = certify(network, x)
-    assert smallest == pytest.approx(certificate.smallest_eigenvalue, rel=1e-8)
-    assert largest == pytest.approx(certificate.largest_eigenvalue, rel=1e-10)
+    assert smallest == pytest.approx(certificate.measured.smallest_eigenvalue, rel=1e-8)
+    assert largest == pytest.approx(certificate.measured.largest_eigenvalue, rel=1e-10)
     v = points(1, 1, 8, 8, seed=2)
     torch.testing.assert_close(products.forward(v), products.transposed(v), rtol=1e-12, atol=1e-12)
 
@@ -189,6 +193,66 @@ def test_json_round_trip_and_table():
     assert "FAILED" not in table
     broken = certify(lambda x: x.flip(-1) * torch.arange(3.0, dtype=torch.float64), points(1, 3))
     assert "FAILED: the Jacobian is not symmetric" in broken.table()
+
+
+def test_construction_proof_and_measurement_are_kept_apart():
+    certificate = certify(MGradNetC.dense(3, 4, nonexpansive=True).double(), points(1, 3))
+    stored = json.loads(certificate.model_dump_json())
+    assert stored["by_construction"] == {"gradient": True, "monotone": True, "explicit_energy": True}
+    assert stored["proven"] == {"lipschitz_constant": 1.0, "weak_convexity": 0.0}
+    assert stored["measured"]["lipschitz_constant"] <= 1
+    sections = certificate.table().split("\n\n")
+    assert [section.split(",")[0] for section in sections[1:3]] == ["by construction", "proven"]
+    assert sections[3].startswith("measured at these points")
+    assert "Lipschitz constant        at most 1" in sections[2]
+    assert "Lipschitz constant        at least" in sections[3]
+
+
+def test_a_plain_function_has_nothing_by_construction_and_nothing_proven():
+    certificate = certify(lambda x: x.tanh(), points(1, 3))
+    assert certificate.passed
+    assert not any(certificate.by_construction.model_dump().values())
+    assert set(certificate.proven.model_dump().values()) == {None}
+
+
+def test_a_network_that_need_not_be_monotone_is_measured_not_judged():
+    # A deep potential network: symmetric by construction, an explicit energy, and nothing else.
+    torch.manual_seed(0)
+    network = DeepPotential(DeepPotentialConfig(widths=(4,), blocks=(1,))).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.5 * torch.randn_like(parameter)
+    certificate = certify(GradientStepDenoiser(network), points(1, 1, 6, 7), 0.1)
+    assert certificate.passed, certificate.table()
+    assert certificate.held_to == "gradient"
+    stated = certificate.by_construction
+    assert (stated.gradient, stated.monotone, stated.explicit_energy) == (True, False, True)
+    assert certificate.proven == Proven(lipschitz_constant=None, weak_convexity=None)
+    assert certificate.measured.smallest_eigenvalue < 0
+    assert certificate.measured.weak_convexity is None
+    assert certificate.measured.prox_margin is None
+    assert {check.name for check in certificate.checks} == {
+        "symmetry defect",
+        "derivative defect",
+        "potential defect",
+    }
+    assert "monotone, so a prox       not stated" in certificate.table()
+    assert "eigenvalues of Hess R" in certificate.table()
+
+
+def test_a_monotone_network_without_a_bound_is_at_most_1_weakly_convex():
+    network = MGradNetM.dense(3, 4, activation=Softplus, outer_derivative=SquareplusOuterDerivative).double()
+    assert certify(network, points(1, 3)).proven == Proven(lipschitz_constant=None, weak_convexity=1.0)
+
+
+@pytest.mark.parametrize("seed", [2**64, -1, 1.5])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match="seed must be a whole number from 0 to 18446744073709551615"):
+        certify(MGradNetC.dense(3, 4).double(), points(1, 3), seed=seed)
+
+
+def test_the_largest_seed_works():
+    assert certify(MGradNetC.dense(3, 4).double(), points(1, 3), seed=2**64 - 1).passed
 
 
 def test_single_precision_is_refused():

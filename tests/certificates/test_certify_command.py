@@ -44,8 +44,8 @@ def test_certifies_a_model_file(model, tmp_path):
     assert "held to be a monotone gradient" in result.output
     figures = json.loads(report.read_text())
     assert figures["name"] == "small"
-    assert figures["symmetry_defect"] < 1e-10
-    assert figures["smallest_eigenvalue"] > -1e-10
+    assert figures["measured"]["symmetry_defect"] < 1e-10
+    assert figures["measured"]["smallest_eigenvalue"] > -1e-10
 
 
 def test_a_model_that_fails_exits_with_an_error(model, monkeypatch):

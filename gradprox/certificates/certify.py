@@ -13,7 +13,7 @@ from gradprox.certificates.consistency import Map, derivative_defect, potential_
 from gradprox.certificates.jacobian import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.certificates.products import JacobianProducts, antisymmetric_norm, lanczos_range
 from gradprox.certificates.report import ByConstruction, Certificate, Check, Measured, Proven
-from gradprox.randomness import seeded_generator
+from gradprox.seeds import seeded_generator
 
 # All eigenvalues are computed for inputs of at most so many entries.
 DENSE_LIMIT = 1024

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from gradprox.networks.tiling import tiles
-from gradprox.randomness import seeded_generator
+from gradprox.seeds import seeded_generator
 
 # Pixels a side of the windows of a local denoiser: what automatic differentiation keeps of one fits in memory.
 WINDOW = 256

@@ -247,7 +247,7 @@ def test_a_monotone_network_without_a_bound_is_at_most_1_weakly_convex():
 
 @pytest.mark.parametrize("seed", [2**64, -1, 1.5])
 def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(InputError, match="seed must be a whole number from 0 to 18446744073709551615"):
+    with pytest.raises(InputError, match="seed: expected a whole number"):
         certify(MGradNetC.dense(3, 4).double(), points(1, 3), seed=seed)
 
 

@@ -18,10 +18,13 @@ class GradientNetwork(nn.Module, ABC):
         monotone: whether the Jacobian is positive semidefinite for *every* value of the weights: a fact of the
             architecture, known when it is built, not of a training run.
         channels: of the images ``(B, channels, H, W)`` it takes; None if the network fits other shapes.
+        commutes_with_flips: whether flipping the input up-down or left-right flips the output, for every value of the
+            weights. Training flips patches for other networks only.
     """
 
     monotone: bool
     channels: int | None
+    commutes_with_flips = False
 
     @property
     def radius(self) -> int | None:

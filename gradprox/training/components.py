@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gradprox.networks import IdentityPath
 from gradprox.networks.denoisers.mixture import HierarchicalMixture
+from gradprox.training.stored_images import on_unit_scale
 
 # Noise level of the fit, on the scale of images in [0, 1]: in the middle of those that networks are trained for.
 NOISE = 15 / 255
@@ -35,7 +36,7 @@ def fit_components(network: IdentityPath, images: Sequence[Tensor], seed: int) -
 
     Args:
         network: its shrinkage is a mixture; its filters are used as they are.
-        images: ``(C, H, W)`` of 8 bits, with the network's channels.
+        images: ``(C, H, W)``, with the network's channels, see `gradprox.training.stored_images`.
         seed: of noise and positions.
     """
     shrinkage = network.shrinkage
@@ -64,7 +65,7 @@ def _coefficients(network: IdentityPath, images: Sequence[Tensor], seed: int) ->
     filters, each = network.bank.filters(), math.ceil(SAMPLES / len(images))
     drawn = []
     for image in images:
-        clean = image[None].float() / 255
+        clean = on_unit_scale(image)[None]
         noisy = clean + NOISE * torch.randn(clean.shape, generator=generator)
         z = network.bank.analyze(noisy, filters)[0].flatten(1)
         drawn.append(z[:, torch.randint(z.shape[1], (each,), generator=generator)].T)

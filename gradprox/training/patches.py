@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gradprox.errors import InputError
-from gradprox.images import read_color, read_gray
 from gradprox.training.recipe import Recipe
+from gradprox.training.stored_images import on_unit_scale
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Noisy patches and what they should become.
+    """Noisy patches and their clean originals.
 
     Attributes:
         noisy: ``(B, C, P, P)``, ``C`` the channels of the network.
         clean: ``(B, C, P, P)`` in ``[0, 1]``.
         sigma: ``(B,)`` noise levels.
-        number: which batch this is: the same again has the same number.
+        number: of the batch; a repeated batch keeps its number.
     """
 
     noisy: Tensor
@@ -32,40 +30,24 @@ class Batch:
     number: int
 
 
-def image_reader(recipe: Recipe) -> Callable[[Path], Tensor]:
-    """Return what reads an image with as many channels as the recipe's network has."""
-    return read_gray if recipe.network.channels == 1 else read_color
-
-
 class PatchSampler:
-    """Draws patches from images held in memory, one byte a sample.
+    """Draws patches from images held in memory.
 
     Args:
-        paths: images; color ones become gray for a gray network, gray ones get three equal channels otherwise.
+        images: as `gradprox.training.stored_images.read_stored` returns them, each at least as large as a patch.
         recipe: sizes, noise levels and seed.
-
-    Raises:
-        InputError: an image is unreadable or smaller than a patch.
+        flips: flip patches at random. Networks that commute with flips learn nothing from it.
     """
 
-    def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
-        self.recipe = recipe
-        read = image_reader(recipe)
-        self.images = [(read(path)[0] * 255).round().to(torch.uint8) for path in paths]
-        for path, image in zip(paths, self.images, strict=True):
-            if min(image.shape[1:]) < recipe.patch_size:
-                raise InputError(
-                    f"{path}: {image.shape[1]}x{image.shape[2]} is smaller than a "
-                    f"{recipe.patch_size}-pixel patch: remove it or choose a smaller patch_size"
-                )
+    def __init__(self, images: Sequence[Tensor], recipe: Recipe, *, flips: bool = False) -> None:
+        self.images, self.recipe, self.flips = images, recipe, flips
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: always the same for the same seed, step and images."""
         recipe, number = self.recipe, self._number(step)
         (seed,) = np.random.SeedSequence([recipe.seed, number]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-        patches = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
-        clean = patches.float() / 255
+        clean = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
         low, high = recipe.noise_range
         uniform = torch.rand(recipe.batch_size, generator=generator)
         sigma = low + (high - low) * uniform**recipe.noise_power
@@ -73,7 +55,7 @@ class PatchSampler:
         return Batch(clean + sigma[:, None, None, None] * noise, clean, sigma, number)
 
     def _number(self, step: int) -> int:
-        """Return which batch a step takes: a new one, or one of those that come again, in another order every round."""
+        """Return the number of a step's batch: a new one, or one that is repeated, in another order every round."""
         count = self.recipe.repeated_batches
         if count is None:
             return step
@@ -86,6 +68,9 @@ class PatchSampler:
 
         image, size = self.images[draw(len(self.images))], self.recipe.patch_size
         top, left = draw(image.shape[1] - size + 1), draw(image.shape[2] - size + 1)
-        patch = image[:, top : top + size, left : left + size]
-        # The network commutes with flips already; transposing is what it can still learn from.
-        return patch.mT if draw(2) else patch
+        patch = on_unit_scale(image[:, top : top + size, left : left + size])
+        if draw(2):
+            patch = patch.mT
+        if self.flips:
+            patch = patch.flip([axis for axis in (-2, -1) if draw(2)])
+        return patch

@@ -11,6 +11,7 @@ from gradprox.networks import EnergyGatedConfig, Equilibrium, EquilibriumConfig
 from gradprox.priors import LearnedProx
 from gradprox.training import Recipe, initial, train
 from gradprox.training.patches import PatchSampler
+from gradprox.training.stored_images import read_stored
 from tests.training.tiny import NETWORK, RECIPE
 
 REGULARIZER = NETWORK.model_copy(update={"shrinkage": EnergyGatedConfig(window=3, terms=1, gate_kind="firm")})
@@ -89,7 +90,8 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     torch.testing.assert_close(start.start(x, sigma), trained(x, sigma))
     model = load_model(train(recipe, data, tmp_path / "run"))
     assert model.network.config == network
-    batch = PatchSampler(sorted(data.iterdir()), recipe.model_copy(update={"batch_size": 16})).batch(1000)
+    images = [read_stored(path, channels=1) for path in sorted(data.iterdir())]
+    batch = PatchSampler(images, recipe.model_copy(update={"batch_size": 16})).batch(1000)
     errors = [
         (prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, LearnedProx(start))
     ]

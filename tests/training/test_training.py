@@ -17,9 +17,12 @@ from gradprox import InputError, load_model
 from gradprox.networks import IdentityPath
 from gradprox.priors import LearnedProx
 from gradprox.training import initial, read_recipe, train
-from gradprox.training.loop import MODEL_FILE, learning_rate
+from gradprox.training.loop import MODEL_FILE
 from gradprox.training.losses import image_loss
 from gradprox.training.patches import PatchSampler
+from gradprox.training.stored_images import read_stored
+from gradprox.training.updates import learning_rate
+from gradprox.training.validation import validate
 from gradprox.training.workers import Workers
 from tests.training.tiny import NETWORK, RECIPE
 
@@ -27,6 +30,10 @@ from tests.training.tiny import NETWORK, RECIPE
 def weights(folder):
     """Return every weight's bits; the file's header may list its entries in any order."""
     return {name: value.numpy().tobytes() for name, value in load_file(folder / MODEL_FILE).items()}
+
+
+def sampler_of(folder, recipe, **options):
+    return PatchSampler([read_stored(path, 1) for path in sorted(folder.iterdir())], recipe, **options)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_path):
@@ -63,7 +70,7 @@ def test_other_losses_and_precisions_train_too(data, tmp_path, change):
     recipe = RECIPE.model_copy(update={"steps": 60, "learning_rate": 0.02, "warmup": 5, **change})
     model = load_model(train(recipe, data, tmp_path / "run"))
     fresh = LearnedProx(IdentityPath(NETWORK))
-    batch = PatchSampler(sorted(data.iterdir()), recipe).batch(1000)
+    batch = sampler_of(data, recipe).batch(1000)
     errors = [(prox(batch.noisy, batch.sigma) - batch.clean).square().mean() for prox in (model, fresh)]
     assert errors[0] < errors[1]
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
@@ -125,17 +132,24 @@ def test_two_processes_give_the_weights_of_one(data, tmp_path):
         Workers(count=3).share(4)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
-    class InterruptionError(Exception):
-        pass
+class InterruptionError(Exception):
+    pass
+
+
+def stop_after(step, recipe, data, folder):
+    """Train, and stop after a step as if interrupted."""
 
     def stop(progress):
-        if progress.step == 7:
+        if progress.step == step:
             raise InterruptionError
 
-    train(RECIPE, data, tmp_path / "whole")
     with pytest.raises(InterruptionError):
-        train(RECIPE, data, tmp_path / "cut", report=stop)
+        train(recipe, data, folder, report=stop)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path):
+    train(RECIPE, data, tmp_path / "whole")
+    stop_after(7, RECIPE, data, tmp_path / "cut")
     train(RECIPE, data, tmp_path / "cut", resume=True)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     curves = [(tmp_path / name / "curve.csv").read_text() for name in ("cut", "whole")]
@@ -181,13 +195,66 @@ def test_a_killed_process_goes_on_to_the_same_bits(data, tmp_path):
 
 def test_a_run_is_not_overwritten_nor_mixed_with_another(data, tmp_path):
     train(RECIPE, data, tmp_path / "run")
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="resume it"):
         train(RECIPE, data, tmp_path / "run")
     with pytest.raises(InputError, match="another recipe"):
         train(RECIPE.model_copy(update={"seed": 5}), data, tmp_path / "run", resume=True)
     (data / "2.png").unlink()
     with pytest.raises(InputError, match="other images"):
         train(RECIPE, data, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("change", [{"ema": 0.9}, {"clip_norm": 1e-3}, {"ema": 0.99, "clip_norm": 0.1}])
+def test_averages_and_clipping_are_resumed_to_the_same_bits(data, tmp_path, change):
+    recipe = RECIPE.model_copy(update=change)
+    stop_after(7, recipe, data, tmp_path / "cut")
+    train(recipe, data, tmp_path / "cut", resume=True)
+    train(recipe, data, tmp_path / "whole")
+    train(RECIPE, data, tmp_path / "plain")
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole") != weights(tmp_path / "plain")
+
+
+def test_the_average_of_the_weights_is_validated_and_saved(data, tmp_path):
+    recipe = RECIPE.model_copy(update={"ema": 0.7, "steps": 5, "checkpoint_every": 1, "validate_every": 5})
+    train(recipe, data, tmp_path / "run", validation=data)
+    # The same training without an average, stopped after each step, gives the weights to average.
+    average = {name: w.double() for name, w in initial.initial_network(recipe).named_parameters()}
+    for step in range(5):
+        plain = recipe.model_copy(update={"ema": None})
+        stop_after(step + 1, plain, data, tmp_path / f"{step}")
+        decay = min(0.7, (step + 1) / (step + 10))
+        stored = load_file(tmp_path / f"{step}" / "checkpoint.safetensors")
+        average = {
+            name: decay * kept + (1 - decay) * stored[f"weight/{name}"].double()
+            for name, kept in average.items()
+        }
+    saved = load_model(tmp_path / "run" / MODEL_FILE).network
+    for name, weight in saved.named_parameters():
+        torch.testing.assert_close(weight, average[name].float(), rtol=1e-5, atol=1e-7)
+    held_out = [read_stored(path, 1)[None] / 255 for path in sorted(data.iterdir())]
+    history = json.loads((tmp_path / "run" / "run.json").read_text())["history"]
+    assert history[-1]["psnr"] == validate(saved, held_out, recipe.validation_levels, "cpu")
+
+
+def test_gradients_are_clipped_to_the_norm(data, tmp_path, monkeypatch):
+    norms = []
+    genuine = torch.optim.Adam.step
+
+    def step(optimizer, *arguments):
+        gradients = [
+            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+        return genuine(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    train(RECIPE, data, tmp_path / "free")
+    longest, count = max(norms), len(norms)
+    train(RECIPE.model_copy(update={"clip_norm": longest / 2}), data, tmp_path / "clipped")
+    assert max(norms[count:]) == pytest.approx(longest / 2, rel=1e-4)
+    norms.clear()
+    train(RECIPE.model_copy(update={"clip_norm": 1e6}), data, tmp_path / "unaffected")
+    assert weights(tmp_path / "unaffected") == weights(tmp_path / "free")
 
 
 def test_a_damaged_checkpoint_is_refused(data, tmp_path):
@@ -199,8 +266,8 @@ def test_a_damaged_checkpoint_is_refused(data, tmp_path):
 
 
 def test_batches_follow_from_seed_and_step(data):
-    sampler = PatchSampler(sorted(data.iterdir()), RECIPE)
-    again = PatchSampler(sorted(data.iterdir()), RECIPE)
+    sampler = sampler_of(data, RECIPE)
+    again = sampler_of(data, RECIPE)
     assert torch.equal(sampler.batch(3).noisy, again.batch(3).noisy)
     assert not torch.equal(sampler.batch(3).noisy, sampler.batch(4).noisy)
     low, high = RECIPE.noise_range
@@ -213,7 +280,7 @@ def test_batches_follow_from_seed_and_step(data):
 
 
 def test_repeated_batches_come_in_another_order_every_round(data):
-    sampler = PatchSampler(sorted(data.iterdir()), RECIPE.model_copy(update={"repeated_batches": 5}))
+    sampler = sampler_of(data, RECIPE.model_copy(update={"repeated_batches": 5}))
     rounds = [[sampler.batch(5 * turn + place) for place in range(5)] for turn in range(3)]
     orders = [[batch.number for batch in batches] for batches in rounds]
     assert [sorted(order) for order in orders] == 3 * [list(range(5))]

@@ -133,6 +133,7 @@ class Equilibrium(GradientNetwork):
 
     monotone = True
     channels: int
+    commutes_with_flips = True  # filters come in mirrored pairs that share their parameters
 
     def __init__(self, config: EquilibriumConfig) -> None:
         super().__init__()

@@ -103,6 +103,7 @@ class IdentityPath(GradientNetwork):
 
     monotone = True
     channels: int
+    commutes_with_flips = True  # filters come in mirrored pairs that share their parameters
 
     def __init__(self, config: IdentityPathConfig) -> None:
         super().__init__()

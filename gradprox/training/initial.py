@@ -25,8 +25,8 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
 
     Args:
         recipe: the training.
-        images: training images, ``(C, H, W)`` (see `stored_images`), to which the components of a mixture are fitted; if
-            there are none, the components stay random.
+        images: training images, ``(C, H, W)`` (see `stored_images`), to which the components of a mixture are fitted;
+            if there are none, the components stay random.
 
     Raises:
         InputError: the recipe starts from a model that is missing or does not fit.

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from gradprox import InputError
-from gradprox.networks import Equilibrium, EquilibriumConfig, IdentityPath, IdentityPathConfig
+from gradprox.networks import EquilibriumConfig, IdentityPath, IdentityPathConfig, MixtureConfig, RidgeConfig
+from gradprox.networks.denoisers.config import build
 from gradprox.training import initial, train
 from gradprox.training.patches import PatchSampler
 from gradprox.training.stored_images import on_unit_scale, read_stored
@@ -78,7 +79,7 @@ def test_images_of_another_scale_are_refused(data, tmp_path, folder):
 
 
 def test_a_mixture_starts_from_deep_images_as_from_shallow_ones(tmp_path):
-    config = IdentityPathConfig(form="mixture", kernel_size=4, hypotheses=4, levels=())
+    config = IdentityPathConfig(kernel_size=4, shrinkage=MixtureConfig(components=4, levels=()))
     recipe = RECIPE.model_copy(update={"network": config})
     values = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
     Image.fromarray(values).save(tmp_path / "shallow.png")
@@ -100,17 +101,25 @@ def test_flips_are_drawn_only_where_a_network_can_learn_from_them():
     assert float(flipped.sort(dim=-1).values.sum()) == float(plain.sort(dim=-1).values.sum())
 
 
-@pytest.mark.parametrize("form", ["ridge", "energy-gated", "mixture", "equilibrium"])
-def test_networks_that_say_so_commute_with_flips(form):
+@pytest.mark.parametrize(
+    "network",
+    [
+        IdentityPathConfig(kernel_size=4, shrinkage=RidgeConfig()),
+        IdentityPathConfig(kernel_size=4, channels=3),
+        IdentityPathConfig(kernel_size=4, shrinkage=MixtureConfig(components=4, levels=())),
+        EquilibriumConfig(kind="equilibrium"),
+    ],
+    ids=["ridge", "energy-gated", "mixture", "equilibrium"],
+)
+def test_networks_that_say_so_commute_with_flips(network):
     torch.manual_seed(0)
-    if form == "equilibrium":
-        network = Equilibrium(EquilibriumConfig(kind="equilibrium"))
-    else:
-        levels = {"levels": (), "hypotheses": 4} if form == "mixture" else {}
-        network = IdentityPath(IdentityPathConfig(form=form, kernel_size=4, **levels))
+    network = build(network)
     assert network.commutes_with_flips
     network = network.double()
-    x, sigma = torch.rand(1, 1, 18, 20, dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64)
+    x, sigma = (
+        torch.rand(1, network.channels, 18, 20, dtype=torch.float64),
+        torch.tensor([0.1], dtype=torch.float64),
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# The types of images: Fourier transforms have no half precision, and objectives need more digits than it has.
+PRECISIONS = (torch.float32, torch.float64)
+
 
 def image_sum(x: Tensor) -> Tensor:
     """Sum each image of ``(B, ...)`` in double precision, giving ``(B,)``.

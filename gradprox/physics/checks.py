@@ -7,15 +7,13 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
 
 # Height and width of an image.
 Size = tuple[int, int]
 # The shape of one entry of a batch, channels first; None where any length fits.
 Shape = tuple[int | None, ...]
-
-# Fourier transforms have no half precision, and objectives need more digits than it has.
-PRECISIONS = (torch.float32, torch.float64)
 
 
 def check_size(size: Size) -> None:

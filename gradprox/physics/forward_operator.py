@@ -7,8 +7,9 @@ from abc import abstractmethod
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
-from gradprox.physics.checks import PRECISIONS, Shape, check_batch
+from gradprox.physics.checks import Shape, check_batch
 
 
 class ForwardOperator(LinearPhysics):

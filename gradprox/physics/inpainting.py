@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
-from gradprox.physics.checks import PRECISIONS, Shape
+from gradprox.physics.checks import Shape
 from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from deepinv import optim
 from torch import Tensor
 
+from gradprox.errors import InputError
 from gradprox.priors.contract import Prior, Sigma
 
 
@@ -44,12 +45,12 @@ class ProximalPrior(optim.Prior):
         prior: a `gradprox.priors.LearnedProx`.
 
     Raises:
-        ValueError: the prior is no proximal operator.
+        InputError: the prior is no proximal operator.
     """
 
     def __init__(self, prior: Prior) -> None:
         if not prior.is_prox:
-            raise ValueError(
+            raise InputError(
                 f"{prior.name} is no proximal operator, because its network is not monotone: use GradientStepPrior"
             )
         super().__init__()

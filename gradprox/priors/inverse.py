@@ -1,13 +1,13 @@
-r"""Inverting a learned prox, and with it the value of its function at any image.
+r"""The inverse of a learned prox, and with it the value of its function at any image.
 
-``D = grad Phi`` with ``Phi`` convex, so ``D(y) = x`` is what minimizes ``Phi(y) - <x, y>``: a convex problem with the
-gradient ``D(y) - x``. Its smallest value is ``-Phi*(x)``, and ``phi(x) = Phi*(x) - |x|^2/2`` is the function whose prox
-``D`` is (Gribonval and Nikolova, J. Math. Imaging Vis. 2020). Any ``y`` at all gives a lower bound of it,
+``D = grad Phi`` with ``Phi`` convex, so ``D(y) = x`` holds where ``y`` minimizes ``Phi(y) - <x, y>``: a convex problem
+with the gradient ``D(y) - x``. The smallest value is ``-Phi*(x)``, and ``phi(x) = Phi*(x) - |x|^2/2`` is the function
+whose prox is ``D`` (Gribonval and Nikolova, J. Math. Imaging Vis. 2020). Every ``y`` gives a lower bound,
 
     phi(x) >= <x, y> - Phi(y) - |x|^2/2,
 
-with equality at ``D(y) = x`` and an error of second order in ``D(y) - x`` near it. Where ``x`` is outside the range of
-``D`` there is no inverse, and ``phi`` may be infinite.
+with equality at ``D(y) = x`` and an error of second order in ``D(y) - x`` near it. An ``x`` outside the range of ``D``
+has no inverse, and ``phi(x)`` may be infinite.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradprox.batch import image_sum
+from gradprox.batch import image_sum, per_image
 from gradprox.priors.contract import Sigma
 from gradprox.priors.learned_prox import LearnedProx
 
+# Pairs of steps and gradient differences that the limited-memory method keeps.
 MEMORY = 12
 MAX_BACKTRACKS = 30
 
 
 @dataclass(frozen=True)
 class Inverse:
-    """What an inversion found.
+    """The result of `invert`.
 
     Attributes:
-        y: ``D(y)`` is close to ``x``; of the shape of ``x``.
+        y: images with ``D(y)`` close to ``x``, shaped like ``x``.
         residual: ``|D(y) - x| / |x|`` of each image, ``(B,)``.
         converged: whether the residual reached the tolerance, ``(B,)``.
         steps: number of steps made.
@@ -48,13 +49,13 @@ class Inverse:
 def invert(
     operator: LearnedProx, x: Tensor, sigma: Sigma, *, tol: float = 1e-6, max_iter: int = 500
 ) -> Inverse:
-    """Find ``y`` with ``D(y) = x`` by limited-memory BFGS, each image by itself.
+    """Find ``y`` with ``D(y) = x`` by limited-memory BFGS, separately for each image.
 
     Args:
         operator: the learned prox.
         x: images ``(B, C, H, W)``; double precision reaches tolerances that single precision cannot.
         sigma: noise level, as in `LearnedProx.forward`.
-        tol: on ``|D(y) - x| / |x|``.
+        tol: tolerance of ``|D(y) - x| / |x|``.
         max_iter: step budget.
 
     Raises:
@@ -71,22 +72,22 @@ def invert(
     while steps < max_iter and bool(moving.any()):
         steps += 1
         direction = _direction(gradient, pairs)
-        slope = _dot(gradient, direction)
+        slope = _inner(gradient, direction)
         step = moving.to(x.dtype)
         waiting = moving
         for _ in range(MAX_BACKTRACKS):
-            trial = y + _spread(step, x) * direction
+            trial = y + per_image(step, x) * direction
             new_gradient, new_energy, new_rounding = _evaluate(operator, x, trial, sigma)
             # Approximate Wolfe conditions (Hager and Zhang, SIAM J. Optim. 2005): near the minimum differences of
             # energies are all rounding, and slopes are not.
             descends = new_energy <= energy + torch.maximum(rounding, new_rounding)
-            waiting = moving & ~(descends & (_dot(new_gradient, direction) <= -0.8 * slope))
+            waiting = moving & ~(descends & (_inner(new_gradient, direction) <= -0.8 * slope))
             if not bool(waiting.any()):
                 break
             step = torch.where(waiting, step / 3, step)
-        # An image whose search failed stays where it is, and is done.
+        # An image whose search failed keeps its place and takes no further step.
         moving = moving & ~waiting
-        keep = _spread(moving.to(x.dtype), x) > 0
+        keep = per_image(moving, x)
         pairs.append((torch.where(keep, trial - y, 0), torch.where(keep, new_gradient - gradient, 0)))
         pairs = pairs[-MEMORY:]
         y = torch.where(keep, trial, y)
@@ -99,7 +100,7 @@ def invert(
 
 
 def _evaluate(operator: LearnedProx, x: Tensor, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``D(y) - x``, ``Phi(y) - <x, y>`` and how far rounding may move the latter."""
+    """Return ``D(y) - x``, ``Phi(y) - <x, y>`` and a bound of the rounding error of the latter."""
     d, envelope = operator.denoise_with_energy(y, sigma)
     square, inner = image_sum(y * y) / 2, image_sum(x * y)
     rounding = 10 * torch.finfo(y.dtype).eps * (square + envelope.abs() + inner.abs())
@@ -107,32 +108,29 @@ def _evaluate(operator: LearnedProx, x: Tensor, y: Tensor, sigma: Sigma) -> tupl
 
 
 def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the two-loop direction; pairs without positive curvature count for nothing."""
+    """Return the direction of the two-loop recursion, which leaves out pairs without positive curvature."""
     direction = -gradient
     used = []
     for s, d in reversed(pairs):
-        curvature = _dot(s, d)
+        curvature = _inner(s, d)
         inverse = torch.where(curvature > 0, 1 / curvature, 0)
-        a = inverse * _dot(s, direction)
-        direction = direction - _spread(a, gradient) * d
+        a = inverse * _inner(s, direction)
+        direction = direction - per_image(a, gradient) * d
         used.append((s, d, a, inverse))
     if pairs:
         s, d = pairs[-1]
-        scale = _dot(s, d) / _dot(d, d)
-        # Without curvature in the last step the gradient's own scale is as good as any.
-        direction = direction * _spread(torch.where(scale > 0, scale, 1), gradient)
+        scale = _inner(s, d) / _inner(d, d)
+        # Without curvature in the last step no scale is known, and the gradient keeps its own.
+        direction = direction * per_image(torch.where(scale > 0, scale, 1), gradient)
     for s, d, a, inverse in reversed(used):
-        direction = direction + _spread(a - inverse * _dot(d, direction), gradient) * s
+        direction = direction + per_image(a - inverse * _inner(d, direction), gradient) * s
     return direction
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Return the inner product of each image, ``(B,)``, in the images' type."""
     return image_sum(a * b).to(a.dtype)
 
 
 def _norm(a: Tensor) -> Tensor:
-    return _dot(a, a).sqrt()
-
-
-def _spread(a: Tensor, like: Tensor) -> Tensor:
-    return a.view(-1, *[1] * (like.ndim - 1))
+    return _inner(a, a).sqrt()

@@ -15,6 +15,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gradprox.batch import image_sum
+from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
 from gradprox.priors.network_prior import NetworkPrior
@@ -32,7 +33,7 @@ class LearnedProx(NetworkPrior):
         name: the name in messages and reports.
 
     Raises:
-        ValueError: the network is not monotone, so it is no proximal operator.
+        InputError: the network is not monotone, so it is no proximal operator.
 
     Example:
         >>> import torch
@@ -54,7 +55,7 @@ class LearnedProx(NetworkPrior):
 
     def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
         if not network.monotone:
-            raise ValueError(
+            raise InputError(
                 f"{type(network).__name__} is not monotone: the gradient of a nonconvex potential is no prox; "
                 "use GradientStepDenoiser"
             )

@@ -1,4 +1,4 @@
-"""Model files: safetensors whose header says which network the weights belong to. Nothing is ever unpickled."""
+"""Model files: safetensors with the configuration of the network in the header. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def save_network(network: Storable, path: str | Path) -> None:
     """Write a network's configuration and weights to a ``.safetensors`` file, whole or not at all.
 
     Raises:
-        ValueError: it is not as its class's constructors make it, so that the file could not say what it is.
+        ValueError: the network was changed after its construction, so no configuration describes it.
     """
     with written_whole(path) as temporary:
         temporary.write_bytes(network_bytes(network))
 
 
 def network_bytes(network: Storable) -> bytes:
-    """Return what `save_network` writes, the same bytes for the same network.
+    """Return the content of a model file, the same bytes for the same network.
 
-    safetensors orders the metadata in its header by a hash that changes from process to process.
+    The header is sorted here, because safetensors orders its metadata by a hash that changes from process to process.
     """
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     content = save(weights, metadata={"format": FORMAT} | _description(network))
@@ -46,10 +46,14 @@ def network_bytes(network: Storable) -> bytes:
 
 
 def network_from_bytes(content: bytes, label: str) -> GradientNetwork:
-    """Read a network from the bytes of a model file; messages call it ``label``.
+    """Read a network from the bytes of a model file.
+
+    Args:
+        content: the bytes.
+        label: the name of the file in messages.
 
     Raises:
-        InputError: as `load_network`.
+        InputError: see `load_network`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -88,8 +92,8 @@ def load_network(path: str | Path) -> GradientNetwork:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
     if not all(w.is_floating_point() and bool(torch.isfinite(w).all()) for w in weights.values()):
         raise InputError(f"{path}: contains weights that are not finite floating-point numbers")
-    if not isinstance(network, ImageNetwork):
-        network.to(next(iter(weights.values())).dtype)
+    # Networks are built in torch's default type, which the caller may have changed.
+    network.to(torch.float32 if isinstance(network, ImageNetwork) else next(iter(weights.values())).dtype)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -101,11 +105,11 @@ def _description(network: Storable) -> dict[str, str]:
 
 
 def _network(metadata: dict[str, str], shapes: dict[str, torch.Size]) -> Storable:
-    """Build the network that metadata describes, if these are the shapes of its weights."""
+    """Build the network that metadata describe; refuse it if ``shapes`` are not those of its weights."""
     unfit = InputError("the weights do not fit the network the file describes")
     if "family" not in metadata:
         config = read_config(metadata.get("network", ""))
-        # Before anything of the sizes that the file claims is made.
+        # Compared before weights of the claimed sizes are allocated.
         with torch.device("meta"):
             claimed = shapes_of(build(config))
         if claimed != shapes:

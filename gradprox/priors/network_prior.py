@@ -5,6 +5,8 @@ from __future__ import annotations
 from deepinv.models import Denoiser
 from torch import Tensor, as_tensor, isfinite
 
+from gradprox.batch import PRECISIONS
+from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
 
@@ -42,7 +44,7 @@ class NetworkPrior(Denoiser):
             sigma: noise level, on the scale of ``y``: a number, or a tensor of one or of ``B`` values.
 
         Raises:
-            ValueError: ``y`` is not such a tensor, or a noise level is negative or not finite.
+            InputError: ``y`` is no such tensor of float32 or float64, or a noise level is negative or not finite.
         """
         folded, levels = self._fold(y, sigma)
         return self.network(folded, levels).view_as(y)
@@ -81,24 +83,24 @@ class NetworkPrior(Denoiser):
         """Check the input; give each channel its own place in the batch of a one-channel network."""
         channels = self.network.channels
         if not isinstance(y, Tensor):
-            raise ValueError(f"expected a tensor (B, C, H, W), got {type(y).__name__}")
-        if y.ndim != 4 or not y.is_floating_point() or y.numel() == 0:
-            raise ValueError(
-                f"expected a floating-point tensor (B, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            raise InputError(f"expected a tensor (B, C, H, W), got {type(y).__name__}")
+        if y.ndim != 4 or y.dtype not in PRECISIONS or y.numel() == 0:
+            raise InputError(
+                f"expected a tensor (B, C, H, W) of float32 or float64, got {y.dtype} of shape {tuple(y.shape)}"
             )
         weight = next(self.network.parameters(), y)
         if (weight.dtype, weight.device) != (y.dtype, y.device):
-            raise ValueError(
+            raise InputError(
                 f"{self.name} is of {weight.dtype} on {weight.device}, the image of {y.dtype} on {y.device}: "
                 "move one of them, for example by model.to(y)"
             )
         if channels not in (None, 1, y.shape[1]):
-            raise ValueError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")
+            raise InputError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")
         levels = as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
         if levels.numel() not in (1, y.shape[0]):
-            raise ValueError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
+            raise InputError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
         if not bool(((levels >= 0) & isfinite(levels)).all()):
-            raise ValueError("noise levels must be finite and not negative")
+            raise InputError("noise levels must be finite and not negative")
         if channels != 1:
             return y, levels
         if levels.numel() > 1:

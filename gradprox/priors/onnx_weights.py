@@ -1,4 +1,4 @@
-"""The model file inside an exported ONNX file: from it the torch network is rebuilt, exactly as it was trained."""
+"""The model file inside an exported ONNX file, from which the torch network is rebuilt exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors.model_file import network_bytes, network_from_bytes
 
-# Keys of the metadata of an ONNX file begin with this, lest they meet those of others.
+# Prefix of our keys in the metadata of an ONNX file, so that they do not collide with those of other tools.
 PREFIX = "gradprox."
 
 
@@ -31,43 +31,48 @@ def weights_metadata(network: ImageNetwork) -> dict[str, str]:
 
 
 def network_from_metadata(metadata: Mapping[str, str], label: str) -> ImageNetwork:
-    """Rebuild the network that metadata entries, without their prefix, carry; messages call the file ``label``.
+    """Rebuild the network in the metadata of an exported file.
+
+    Args:
+        metadata: entries without their prefix.
+        label: the name of the file in messages.
 
     Raises:
-        InputError: they carry none, or it is damaged.
+        InputError: the metadata contain no network, or a damaged one.
     """
     if "weights" not in metadata:
-        raise InputError(f"{label}: carries no weights: not a model exported by gradprox")
+        raise InputError(f"{label}: contains no weights: not a model exported by gradprox")
     try:
         weights = base64.b64decode(metadata["weights"], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{label}: the weights it carries are damaged") from error
+        raise InputError(f"{label}: its weights are damaged") from error
     if hashlib.sha256(weights).hexdigest() != metadata.get("weights_sha256"):
-        raise InputError(f"{label}: the weights it carries do not match their checksum")
+        raise InputError(f"{label}: its weights do not match their checksum")
     network = network_from_bytes(weights, f"{label} (its weights)")
     if not isinstance(network, ImageNetwork):
-        raise InputError(f"{label}: carries a {type(network).__name__}, which is never exported")
+        raise InputError(f"{label}: contains a {type(network).__name__}, which is never exported")
     if isinstance(network, Equilibrium):
         network.tolerance = _tolerance(metadata, label)
     return network
 
 
 def _tolerance(metadata: Mapping[str, str], label: str) -> float:
-    """Return the tolerance to which the iterations in a file go, or raise `InputError`."""
+    """Return the tolerance of the iterations in a file, or raise `InputError`."""
     try:
         tolerance = float(metadata["tolerance"])
     except (KeyError, ValueError) as error:
-        raise InputError(f"{label}: does not say to which tolerance it iterates") from error
+        raise InputError(f"{label}: does not contain the tolerance of its iterations") from error
     if not 0 <= tolerance < math.inf:
-        raise InputError(f"{label}: says that its tolerance is {tolerance}")
+        raise InputError(f"{label}: its tolerance is {tolerance}, and must be finite and not negative")
     return tolerance
 
 
 def load_network_from_onnx(path: str | Path) -> ImageNetwork:
-    """Read the network that an exported ONNX file was made from. The graph in the file is not looked at.
+    """Read the network from which an ONNX file was exported. The graph in the file is not read.
 
     Raises:
-        InputError: the file is missing, not ONNX, carries no network, or is not that network's equal.
+        InputError: the file is missing, is not ONNX, contains no network, or computes another function than the
+        network.
     """
     import onnx
     from google.protobuf.message import DecodeError

@@ -1,14 +1,14 @@
-r"""How sure a denoiser is of each pixel: the posterior standard deviation, from the derivative of one pass.
+r"""The posterior standard deviation of each pixel, from the Jacobian of a denoiser.
 
-For Gaussian noise of level ``sigma`` and the posterior mean ``D(y) = E[x | y]``, Tweedie's formula once more
-differentiated gives the posterior covariance (Manor and Michaeli, ICLR 2024; Gribonval, IEEE Trans. Signal
-Process. 2011):
+Let the noise be Gaussian of level ``sigma``, and let ``D(y) = E[x | y]`` be the posterior mean. The derivative of
+Tweedie's formula is the posterior covariance (Manor and Michaeli, ICLR 2024; Gribonval, IEEE Trans. Signal Process.
+2011):
 
     Cov[x | y] = sigma^2 J_D(y).
 
-A monotone gradient network has the symmetric positive semidefinite Jacobian a covariance needs, by construction. As
-it is trained for the mean squared error it approximates the posterior mean, so the figure is an approximation of
-that kind, exact where ``D`` is.
+The Jacobian of a monotone gradient network is symmetric and positive semidefinite by construction, as a covariance must
+be. The network is trained for the mean squared error, so it approximates the posterior mean. The deviations are exact
+where ``D`` is the posterior mean itself.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from torch import Tensor
 from gradprox.networks.tiling import tiles
 from gradprox.seeds import seeded_generator
 
-# Pixels a side of the windows of a local denoiser: what automatic differentiation keeps of one fits in memory.
+# Pixels per side of a window of a local denoiser: automatic differentiation keeps its activations in memory.
 WINDOW = 256
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Posterior standard deviations and how well they are known.
+    """Posterior standard deviations, and the error of their estimate.
 
     Attributes:
-        deviation: of each pixel, ``(B, C, H, W)``, in the units of the image.
+        deviation: standard deviation of each pixel, ``(B, C, H, W)``, in the units of the image.
         error: standard error of ``deviation`` from the random probes, of the same shape.
     """
 
@@ -53,23 +53,24 @@ def posterior_deviation(
 ) -> Uncertainty:
     r"""Estimate ``sigma sqrt(diag J_D(y))`` by probing.
 
-    A probe ``v`` of random signs on every ``spacing``-th pixel of one channel gives ``(v * J v)_i = J_ii`` there, but
-    for the other pixels of the probe, ``sum_j v_i v_j J_ij``: of mean zero, and small as ``J_ij`` falls off with
-    distance. ``J`` is symmetric, so ``J v`` is one backward pass. Every pixel is probed ``repeats`` times.
+    A probe ``v`` has random signs on every ``spacing``-th pixel of one channel. There ``(v * J v)_i`` is ``J_ii`` plus
+    ``sum_j v_i v_j J_ij`` over the other pixels of the probe. This sum has mean zero, and is small because ``J_ij``
+    falls off with distance. ``J`` is symmetric, so ``J v`` is one backward pass. Every pixel is probed ``repeats``
+    times.
 
     Args:
-        denoise: ``D(y, sigma)``, symmetric and differentiable: a `LearnedProx`.
+        denoise: ``D(y, sigma)`` with a symmetric Jacobian, for example a `LearnedProx`.
         y: images ``(B, C, H, W)``.
         sigma: noise level, one or ``B``.
-        spacing: pixels between those probed together; ``C spacing^2 repeats`` backward passes in all.
+        spacing: distance in pixels between the pixels of a probe; ``C spacing^2 repeats`` backward passes in all.
         repeats: probes of each pixel, at least 2.
-        halo: how many pixels away an input can change an output, where it is known (``network.radius``): then the
-            image is worked through in windows, exactly, and memory does not grow with it.
-        seed: of the signs.
+        halo: the largest distance at which an input can change an output, where it is known (``network.radius``). The
+            image is then processed in windows, with the same result, and memory does not grow with its size.
+        seed: seed of the signs.
         report: called with the share of the work done.
 
     Raises:
-        ValueError: fewer than 2 repeats, or a spacing below 1.
+        ValueError: fewer than 2 repeats, a spacing below 1, or a seed out of range.
     """
     if repeats < 2 or spacing < 1:
         raise ValueError(
@@ -91,10 +92,10 @@ def posterior_deviation(
         tile.of(error)[...] = inner.of(spread) / repeats**0.5
         if report:
             report((done + 1) / len(windows))
-    # The diagonal of a positive semidefinite matrix is not negative; its estimate may be.
+    # The diagonal of a positive semidefinite matrix is not negative, but its estimate may be.
     root = mean.clamp_min(0).sqrt()
     scale = level.view(-1, 1, 1, 1)
-    # d sqrt(m) = dm / (2 sqrt(m)), where the estimate is not lost in its error.
+    # d sqrt(m) = dm / (2 sqrt(m)), as long as the estimate exceeds its error.
     return Uncertainty(scale * root, scale * error / (2 * root).clamp_min(error.sqrt()))
 
 
@@ -119,7 +120,7 @@ def _diagonal(
 
 
 def _lattices(y: Tensor, spacing: int) -> Iterator[Tensor]:
-    """Yield masks that together hold every sample once: one channel, every ``spacing``-th row and column."""
+    """Yield masks that together cover every sample once: one channel, every ``spacing``-th row and column."""
     starts = range(min(spacing, y.shape[2])), range(min(spacing, y.shape[3]))
     for channel, row, column in itertools.product(range(y.shape[1]), *starts):
         mask = torch.zeros_like(y)

@@ -213,8 +213,8 @@ def test_changes_are_found(
     [
         ("tolerance", None, "does not say to which tolerance"),
         ("tolerance", "nonsense", "does not say to which tolerance"),
-        ("tolerance", "nan", "says that its tolerance is nan"),
-        ("tolerance", "-1", "says that its tolerance is -1"),
+        ("tolerance", "nan", "its tolerance is nan"),
+        ("tolerance", "-1", "its tolerance is -1"),
         ("tolerance", "1e-5", "does not minimize"),
         ("tolerance", "1e9", "its tolerance is 1e"),
         ("halo", "0", "says halo: 0"),

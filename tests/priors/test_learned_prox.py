@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradprox import InputError
 from gradprox.batch import image_sum
 from gradprox.networks import GradientNetwork
 from gradprox.priors import LearnedProx, value_at_prox
@@ -102,9 +103,16 @@ def test_colors_are_channels_one_by_one(prox):
 @pytest.mark.parametrize(
     ("y", "sigma", "message"),
     [
-        (torch.zeros(3, 4), 0.1, "expected a floating-point tensor"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), 0.1, "expected a floating-point tensor"),
-        (torch.zeros(1, 1, 0, 4), 0.1, "expected a floating-point tensor"),
+        (torch.zeros(3, 4), 0.1, r"expected a tensor \(B, C, H, W\) of float32 or float64"),
+        (
+            torch.zeros(1, 1, 4, 4, dtype=torch.uint8),
+            0.1,
+            r"expected a tensor \(B, C, H, W\) of float32 or float64",
+        ),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.float16), 0.1, "of float32 or float64, got torch.float16"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16), 0.1, "of float32 or float64, got torch.bfloat16"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.complex64), 0.1, "of float32 or float64, got torch.complex64"),
+        (torch.zeros(1, 1, 0, 4), 0.1, r"expected a tensor \(B, C, H, W\) of float32 or float64"),
         (torch.zeros(1, 1, 4, 4), -0.1, "not negative"),
         (torch.zeros(1, 1, 4, 4), float("nan"), "finite"),
         (torch.zeros(2, 1, 4, 4), torch.tensor([0.1, 0.1, 0.1]), "3 noise levels for 2 images"),
@@ -113,6 +121,16 @@ def test_colors_are_channels_one_by_one(prox):
 def test_wrong_input_is_refused(make_network, y, sigma, message):
     with pytest.raises(ValueError, match=message):
         LearnedProx(make_network().float())(y, sigma)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_prior_in_half_precision_says_what_it_computes_in(make_network, kind):
+    # Once a bare NotImplementedError of the Fourier transform.
+    prior = LearnedProx(make_network().float()).to(kind)
+    with pytest.raises(InputError, match=r"of float32 or float64, got torch.*16"):
+        prior(torch.zeros(1, 1, 8, 8, dtype=kind), 0.1)
+    with pytest.raises(InputError, match=r"is of torch.*16 on cpu, the image of torch.float32"):
+        prior(torch.zeros(1, 1, 8, 8), 0.1)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,24 @@ def test_a_network_comes_back_bit_for_bit(tmp_path, make_network):
     assert list(tmp_path.iterdir()) == [tmp_path / "m.safetensors"]
 
 
+@pytest.fixture
+def double_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["gray-small", "gray-equilibrium"])
+def test_a_model_does_not_follow_the_default_type_of_torch(name, request):
+    y = torch.rand(1, 1, 16, 15, generator=torch.Generator().manual_seed(0))
+    expected = load_model(name).denoise_with_energy(y, 0.1)
+    request.getfixturevalue("double_by_default")
+    model = load_model(name)
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+    for found, value in zip(model.denoise_with_energy(y, 0.1), expected, strict=True):
+        assert torch.equal(found, value)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.5, 0.999])
 def test_a_truncated_file_is_refused(model_file, share):
     content = model_file.read_bytes()

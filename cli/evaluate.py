@@ -213,9 +213,12 @@ def cs(
 
     from gradprox.physics import Sensing, gaussian_noise, initial_image
 
+    seed = evaluation.seed
+    Sensing.described(
+        sampling, ratio, (1, 1), 1, seed, level
+    )  # refuses unusable settings before the first image
     preset = tuning.preset("cs", level)
     priors = Priors(model)
-    seed = evaluation.seed
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])

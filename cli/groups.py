@@ -97,6 +97,8 @@ class Tuning:
         """
         if self.factor is not None:
             return self._preset(task, noise, self.factor)
+        if noise == 0:
+            raise InputError("--strength auto: there is no noise to match: give a number, for example 1")
         from gradprox.solvers.discrepancy import DiscrepancyPreset
 
         self._preset(task, noise, 1.0)  # refuses unusable settings before any image is read

@@ -21,8 +21,8 @@ MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
 Images = Annotated[
     list[Path],
     typer.Argument(
-        help="Images (PNG, JPEG, TIFF, WebP, BMP), arrays (.npy, .npz), folders of images, or patterns in quotes "
-        "('*.npy').",
+        help="Images (PNG, JPEG, TIFF, WebP, BMP, GIF and others), arrays (.npy, .npz), folders of images, or patterns "
+        "in quotes ('*.npy').",
         show_default=False,
     ),
 ]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gradprox.solvers.discrepancy import DiscrepancyPreset
     from gradprox.solvers.presets import Preset
 
+# Checks of settings that do not depend on the noise need some level.
+ANY_NOISE = 0.01
 # Reads a file, restores it with a callback after each step; returns the image and the figures to report.
 Restore = Callable[[Path, "Callback"], tuple["ImageData", Record]]
 
@@ -55,7 +57,7 @@ class Restoration(ABC):
     @property
     def steps(self) -> int:
         """The most steps that one file takes."""
-        return 1 if self.task is None else self.preset(0.0).max_iter
+        return 1 if self.task is None else self.preset(ANY_NOISE).max_iter
 
     def open(self) -> Work:
         """Load the model, and return the function that works on one file.
@@ -64,7 +66,7 @@ class Restoration(ABC):
             InputError: a setting is unusable.
         """
         if self.task is not None:
-            self.preset(0.0)  # refuses unusable settings before any file is read
+            self.preset(ANY_NOISE)  # refuses unusable settings before any file is read
         restore = self.restorer(Priors(self.model, for_solver=self.task is not None))
 
         def work(source: Path, target: Path, show: Callback) -> Record:

@@ -30,7 +30,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(path.parent)) from error
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    temporary = path.with_name(f".{_short_stem(path)}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the user's umask allows; some writers make files private
@@ -39,13 +39,23 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if str(error.filename) == str(temporary):  # a name that nobody chose would tell nobody anything
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _short_stem(path: Path) -> str:
+    """Return as much of the stem as leaves room for the rest of a temporary name: file systems allow 255 bytes."""
+    room = 255 - len(f"..01234567.part{path.suffix}".encode())
+    return path.stem.encode()[:room].decode(errors="ignore")
+
+
 def remove_leftovers(paths: Collection[Path]) -> None:
     """Remove the temporary files that a killed process left beside ``paths``, which nobody may be writing now."""
-    wanted = set(paths)
+    wanted = {path.with_name(_short_stem(path) + path.suffix) for path in paths}
     for folder in {path.parent for path in paths}:
         for found in folder.iterdir() if folder.is_dir() else ():
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.part(\.\w+)?", found.name)

@@ -255,6 +255,43 @@ def test_a_missing_kernel_is_told_how_to_be_found(one_line, photo, tmp_path, wor
         assert taught in said
 
 
+def test_names_of_any_legal_length_are_written(run, one_line, photo, models, tmp_path):
+    # The temporary file beside an output has a longer name than the output.
+    denoise = ("denoise", photo, "--noise", "0.1", "--model", models / "one.safetensors", "-o")
+    for stem in ("a" * 251, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 125):
+        target = tmp_path / f"{stem}.png"
+        leftover = tmp_path / f".{stem.encode()[:236].decode(errors='ignore')}.0123abcd.part.png"
+        leftover.touch()
+        assert run(*denoise, target, "--resume")[0] == 0
+        assert target.is_file()
+        assert not leftover.exists()
+    said = one_line(*denoise, tmp_path / f"{'a' * 300}.png")
+    assert ".part" not in said
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_work(one_line, photo, models, tmp_path):
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    model = ("--model", models / "one.safetensors")
+    one = ("denoise", photo, "--noise", "0.1", *model, "-o", tmp_path / "out.png")
+    assert "is a folder" in one_line(*one, "--json", folder)
+    assert not (tmp_path / "out.png").exists()
+    assert "is a file, not a folder" in one_line(*one[:-1], file / "out.png")
+    assert "is a file, not a folder" in one_line(*one[:-1], file)
+    assert "is a file, not a folder" in one_line("demo", "--out", file)
+    assert "is a file, not a folder" in one_line(
+        "train", "--recipe", "gray", "--data", tmp_path, "--out", file
+    )
+    assert "different names" in one_line(*one, "--uncertainty", tmp_path / "out.png")
+    assert "is empty" in one_line(*one[:-1], "")
+
+
+@pytest.mark.parametrize("option", [("--sampling", "nope"), ("--ratio", "2")])
+def test_settings_of_an_evaluation_are_refused_before_the_first_image(one_line, photo, option):
+    assert "photo.png" not in one_line("evaluate", "cs", "--data", photo.parent, *option)
+
+
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_that_may_not_be_written(one_line, photo, models, tmp_path):
     locked = tmp_path / "locked"

@@ -1,4 +1,4 @@
-"""The least-squares term of a circular blur, in Fourier space: two transforms a gradient instead of four."""
+"""The least-squares term of a circular blur, in Fourier space: two transforms per gradient instead of four."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CircularLeastSquares(LeastSquares):
     Attributes:
         response: the transfer function ``k^``, ``(1 or B, C, H, W // 2 + 1)``, complex.
         spectrum: ``y^``, orthonormal transform of the measurements.
-        multiplicity: how often each column of the half spectrum occurs in the whole one, ``(W // 2 + 1,)``.
+        multiplicity: number of times that each column of the half spectrum occurs in the full one, ``(W // 2 + 1,)``.
     """
 
     response: Tensor
@@ -55,7 +55,7 @@ class CircularLeastSquares(LeastSquares):
         return self._energy(self.response * fft.rfft2(x, norm="ortho") - self.spectrum)
 
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:  # noqa: ARG002
-        """See `DataTerm.fit`."""
+        """See `QuadraticDataTerm.fit`."""
         relative = weight / self.weight
         response = self.response.conj()
         numerator = response * self.spectrum + relative * fft.rfft2(z, norm="ortho")
@@ -64,10 +64,10 @@ class CircularLeastSquares(LeastSquares):
 
     def select(self, keep: Tensor) -> CircularLeastSquares:
         """See `DataTerm.select`."""
-        response = self.response[keep] if self._one_per_image(self.response) else self.response
+        response = self.response[keep] if self._is_per_image(self.response) else self.response
         return replace(super().select(keep), response=response, spectrum=self.spectrum[keep])
 
     def _energy(self, misfit: Tensor) -> Tensor:
-        # Whole columns first: sums of two numbers each, as of real and imaginary parts, take longer than a transform.
+        # Columns are summed first: a sum over the two numbers of each complex value takes longer than a transform.
         columns = torch.view_as_real(misfit).square().sum(dim=-3)
         return self.weight * image_sum(columns * self.multiplicity[:, None]) / 2

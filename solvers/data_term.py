@@ -1,17 +1,23 @@
-"""What a solver asks of the data term ``f(x) = d(A x, y)``."""
+"""The contract of data terms ``f(x) = d(A x, y)``: value, gradient, and what a solver may ask beyond them."""
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
-from deepinv.physics import Blur, BlurFFT, Inpainting, LinearPhysics
 from torch import Tensor
 
-# Physics whose four-dimensional buffers (kernels, masks), if there are as many as images, are one per image.
-ONE_PER_IMAGE = (Blur, BlurFFT, Inpainting)
+from gradprox.errors import InputError
+from gradprox.solvers.per_image_physics import (
+    ForwardOperator,
+    images_are_known,
+    is_per_image,
+    physics_of_images,
+)
+
+# Lowest and highest value of a pixel.
+Box = tuple[float, float]
 
 D = TypeVar("D", bound="DataTerm")
 
@@ -24,19 +30,25 @@ class DataTerm(ABC):
         y: measurements, batch first.
         physics: the linear operator ``A``.
         lipschitz: a proven upper bound of the Lipschitz constant of ``grad f``; infinite where none is known.
-        quadratic: whether ``f`` is a least-squares term, so that ``grad f`` is affine and `fit` works.
     """
 
-    quadratic: ClassVar[bool]
-
     y: Tensor
-    physics: LinearPhysics
+    physics: ForwardOperator
     lipschitz: float
 
     @property
     @abstractmethod
     def squared_norm(self) -> float:
         """Return a proven upper bound of ``|A|^2``; infinite where none is known."""
+
+    @property
+    def box(self) -> Box | None:
+        """Return the range of pixels outside which ``f`` may be infinite; None where ``f`` is finite everywhere."""
+        return None
+
+    def start_inside(self, x: Tensor) -> Tensor:
+        """Return ``x``, or, for images where ``f`` is infinite, images nearby where it is finite."""
+        return x
 
     @abstractmethod
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,34 +59,48 @@ class DataTerm(ABC):
         """Return ``d(u, y)``, ``(B,)`` in double precision."""
 
     @abstractmethod
-    def dual_prox(self, u: Tensor, step: float) -> Tensor:
-        """Return the prox of ``step d(., y)*``, the convex conjugate, at ``u``, shaped like ``y``."""
+    def rounding(self, x: Tensor, value: Tensor) -> Tensor:
+        """Bound the rounding error of ``value = f(x)``, ``(B,)`` (see `gradprox.solvers.rounding`)."""
 
     @abstractmethod
-    def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
-        """Return ``argmin_x f(x) + weight |x - z|^2/2``; only for quadratic data terms."""
+    def dual_prox(self, u: Tensor, step: float) -> Tensor:
+        """Return the prox of ``step d(., y)*``, the convex conjugate, at ``u``, shaped like ``y``."""
 
     def value(self, x: Tensor) -> Tensor:
         """Return ``f(x)``, ``(B,)``."""
         return self.value_of_measurements(self.physics.A(x))
 
     def splits(self) -> bool:
-        """Say whether `select` may drop images: whether it is known which parts of the physics are whose."""
-        return (
-            self.y.shape[0] == 1
-            or isinstance(self.physics, ONE_PER_IMAGE)
-            or not any(self._one_per_image(buffer) for buffer in self.physics.buffers())
-        )
+        """Return whether `select` can drop images: it must be known which tensors of the physics belong to one."""
+        return self.y.shape[0] == 1 or images_are_known(self.physics, self.y.shape[0])
 
+    @abstractmethod
     def select(self: D, keep: Tensor) -> D:
-        """Return the data term of the images at indices ``keep``."""
-        physics = copy.copy(self.physics)
-        vars(physics)["_buffers"] = {
-            name: buffer[keep] if buffer is not None and self._one_per_image(buffer) else buffer
-            for name, buffer in self.physics._buffers.items()
-        }
-        return replace(self, y=self.y[keep], physics=physics)
+        """Return the data term of the images at the indices ``keep``."""
 
-    def _one_per_image(self, buffer: Tensor) -> bool:
-        batch = self.y.shape[0]
-        return batch > 1 and buffer.ndim >= 4 and buffer.shape[0] == batch
+    def _physics_of(self, keep: Tensor) -> ForwardOperator:
+        return physics_of_images(self.physics, keep, self.y.shape[0])
+
+    def _is_per_image(self, values: Tensor) -> bool:
+        return is_per_image(values, self.y.shape[0])
+
+
+class QuadraticDataTerm(DataTerm):
+    """A least-squares term: its gradient is affine, and its fit has a solution by linear algebra."""
+
+    @abstractmethod
+    def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
+        """Return ``argmin_x f(x) + weight |x - z|^2/2``; iterative methods begin at ``start``."""
+
+
+def quadratic(data: DataTerm) -> QuadraticDataTerm:
+    """Return the data term itself if it is quadratic.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(data, QuadraticDataTerm):
+        raise InputError(
+            f"fidelity: {type(data).__name__} is not quadratic, so a least-squares fit does not exist"
+        )
+    return data

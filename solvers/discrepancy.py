@@ -1,4 +1,4 @@
-"""A preset whose strength is chosen for the measurements at hand."""
+"""A preset with the strength that the discrepancy principle chooses for the given measurements."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.priors import LearnedProx
+from gradprox.priors.contract import Prior
+from gradprox.solvers.contract import Callback
 from gradprox.solvers.lambda_search import MAX_TRIALS, choose_lambda
 from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
-from gradprox.solvers.solver import Callback, Solver
+from gradprox.solvers.solver import Solver
 
 
 @dataclass(frozen=True)
 class DiscrepancyResult(Result):
-    """A reconstruction whose strength was chosen; its steps are those of the last choice alone.
+    """A reconstruction with a chosen strength. Its steps are those of the run with this strength only.
 
     Attributes:
-        strength: the one chosen.
-        misfit: ``|A x - y|^2`` in units of ``n noise^2``: 1 where the discrepancy principle could be met.
+        strength: the chosen strength.
+        misfit: ``|A x - y|^2`` in units of ``n noise^2``: 1 where the discrepancy principle is met.
     """
 
     strength: float
@@ -31,10 +32,12 @@ class DiscrepancyResult(Result):
 
 @dataclass(frozen=True)
 class DiscrepancyPreset:
-    """A preset with the strength that balances its misfit and the noise (`choose_lambda`).
+    """A preset with the strength at which misfit and noise agree (`choose_lambda`).
+
+    It is a `gradprox.solvers.contract.Restorer`.
 
     Attributes:
-        preset: the preset of a strength.
+        preset: returns the preset for a strength.
         noise: standard deviation of the measurement noise.
     """
 
@@ -43,24 +46,30 @@ class DiscrepancyPreset:
 
     @property
     def solver(self) -> Solver[Any]:
-        """Return the solver of strength 1."""
+        """Return the last solver of the preset with strength 1."""
         return self.preset(1.0).solver
 
     @property
     def max_iter(self) -> int:
-        """Return the step budget of all trials together."""
+        """Return the largest number of steps of all reconstructions together."""
         return MAX_TRIALS * self.preset(1.0).max_iter
 
     def __call__(
-        self, y: Tensor, physics: LinearPhysics, prior: LearnedProx, *, callback: Callback | None = None
+        self,
+        y: Tensor,
+        physics: LinearPhysics,
+        prior: Prior,
+        *,
+        x0: Tensor | None = None,
+        callback: Callback | None = None,
     ) -> DiscrepancyResult:
-        """Reconstruct, a few times; see `Solver.__call__`.
+        """Reconstruct at most `MAX_TRIALS` times; see `gradprox.solvers.contract.Restorer`.
 
         Raises:
-            InputError: the noise level is not positive.
+            InputError: the noise level is not positive, or an argument cannot be used.
         """
         choice = choose_lambda(
-            lambda strength: self.preset(strength)(y, physics, prior, callback=callback),
+            lambda strength: self.preset(strength)(y, physics, prior, x0=x0, callback=callback),
             y,
             physics,
             self.noise,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
+from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
+from gradprox.solvers.settings import number
 from gradprox.solvers.solver import Solver
 
 
@@ -17,8 +18,8 @@ from gradprox.solvers.solver import Solver
 class DRS(Solver[SplittingState]):
     """Plug-and-play Douglas-Rachford splitting of ``tau f`` and ``phi``.
 
-    The prox stands for one function, so the strength of the prior is set by ``sigma`` (and tied to the step size), as
-    in `PGD`. The objective is the Douglas-Rachford envelope of ``tau f + phi``, which it equals at fixed points.
+    As in `PGD`, ``sigma`` sets the strength of the prior, and the step size acts on it too. The objective is the
+    Douglas-Rachford envelope of ``tau f + phi``, and equals this function at fixed points.
 
     Attributes:
         stepsize: ``tau``; ``0.95/L_f`` if not given. Must be below ``1/L_f``.
@@ -30,14 +31,14 @@ class DRS(Solver[SplittingState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.relaxation < 2:
+        if not 0 < number("relaxation", self.relaxation) < 2:
             raise InputError(f"relaxation must be between 0 and 2, got {self.relaxation:g}")
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> SplittingState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> SplittingState:
         """See `Solver.start`."""
         check_stepsize(self.stepsize, data)
         return splitting_state(data, prior, self.sigma, self.stepsize, x)
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: SplittingState) -> SplittingState:
+    def step(self, data: DataTerm, prior: Prior, state: SplittingState) -> SplittingState:
         """See `Solver.step`."""
         return splitting_step(data, prior, self.sigma, self.stepsize, self.relaxation, state)

@@ -2,10 +2,10 @@ r"""Accelerated proximal gradient descent that never lets the objective rise.
 
 A step of proximal gradient descent is taken from the extrapolated point ``x + beta (x - x_before)``, with
 ``beta = (k - 1)/(k + a)`` after ``k`` steps (Beck and Teboulle, SIAM J. Imaging Sci. 2009; Chambolle and Dossal, JOTA
-2015). The objective at its outcome is exact, so a step that would raise it is seen: it is thrown away, the plain
-step from ``x``, which provably descends (see `gradprox.solvers.forward_backward`), is taken in its place, and the
-momentum starts anew (restart on the function value, O'Donoghue and Candes, Found. Comput. Math. 2015). So the objective
-descends for every learned prox, convex or not.
+2015). The objective of its outcome is exact, so a rise is noticed. Then the step is discarded, a plain step from ``x``
+takes its place, which provably descends (see `gradprox.solvers.forward_backward`), and the momentum restarts from zero
+(restart on the function value, O'Donoghue and Candes, Found. Comput. Math. 2015). So the objective descends for every
+learned prox, convex or not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gradprox.batch import per_image
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
+from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
@@ -25,12 +25,14 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.solver import Solver, choose
+from gradprox.solvers.settings import number
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import choose
 
 
 @dataclass(frozen=True)
 class FISTAState(ForwardBackwardState):
-    """Where the accelerated iteration stands.
+    """The state of the accelerated iteration.
 
     Attributes:
         before: the images one step earlier.
@@ -47,11 +49,11 @@ class FISTAState(ForwardBackwardState):
 class FISTA(Solver[FISTAState]):
     """Accelerated plug-and-play proximal gradient descent with restart.
 
-    The same objective and the same meaning of ``sigma`` as in `PGD`, in a fraction of its steps.
+    Its objective and the meaning of ``sigma`` are those of `PGD`; it takes fewer steps.
 
     Attributes:
         stepsize: as in `PGD`; ``1/L_f`` if not given.
-        inertia: ``a``, at least 2: the larger, the more slowly momentum builds up.
+        inertia: ``a``, at least 2. The momentum grows more slowly for larger values.
 
     Example:
         >>> import torch
@@ -69,20 +71,20 @@ class FISTA(Solver[FISTAState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.inertia < float("inf"):
+        if not 2 <= number("inertia", self.inertia) < float("inf"):
             raise InputError(f"inertia must be at least 2, got {self.inertia:g}")
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> FISTAState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> FISTAState:
         """See `Solver.start`."""
-        check_stepsize(self.stepsize, data, prior)
+        check_stepsize(self.stepsize, data, prior, "FISTA")
         first = starting_state(data, x)
         momentum = torch.zeros_like(first.objective)
-        return FISTAState(x, first.objective, first.magnitude, first.gradient, x, first.gradient, momentum)
+        return FISTAState(x, first.objective, first.rounding, first.gradient, x, first.gradient, momentum)
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: FISTAState) -> FISTAState:
+    def step(self, data: DataTerm, prior: Prior, state: FISTAState) -> FISTAState:
         """See `Solver.step`."""
         beta = per_image(state.momentum / (state.momentum + 1 + self.inertia), state.x)
-        # grad f is affine, so at the extrapolated point it is extrapolated too and costs nothing.
+        # grad f is affine: its value at the extrapolated point is the extrapolation of its values.
         new = forward_backward(
             data,
             prior,
@@ -97,6 +99,4 @@ class FISTA(Solver[FISTAState]):
             plain = forward_backward(data, prior, self.sigma, self.stepsize, state.x, state.gradient)
             new = choose(worse, plain, new)
             momentum = torch.where(worse, 1.0, momentum)
-        return FISTAState(
-            new.x, new.objective, new.magnitude, new.gradient, state.x, state.gradient, momentum
-        )
+        return FISTAState(new.x, new.objective, new.rounding, new.gradient, state.x, state.gradient, momentum)

@@ -7,8 +7,8 @@ convex with ``m = 1 - 1/L`` for an ``L``-Lipschitz ``D`` (``m = 0`` if ``L <= 1`
 
     F(x+) <= F(x) - (2 - m - tau L_f)/2 |x+ - x|^2,
 
-a descent for every ``tau < (2 - m)/L_f``: between ``1/L_f``, the rule for arbitrary ``phi``, and ``2/L_f``, the one
-for convex ``phi``.
+a descent for every ``tau < (2 - m)/L_f``. This limit lies between ``1/L_f``, the rule for arbitrary ``phi``, and
+``2/L_f``, the rule for convex ``phi``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx, value_at_prox
+from gradprox.priors import value_at_prox
+from gradprox.priors.contract import Prior, Sigma
+from gradprox.solvers.capabilities import proximal
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.solver import State
+from gradprox.solvers.rounding import SUM, energy_rounding, norm, operator_factor
+from gradprox.solvers.smooth_objective import Scalar
+from gradprox.solvers.state import State
 
 
 @dataclass(frozen=True)
 class ForwardBackwardState(State):
-    """Where a proximal gradient iteration stands.
+    """The state of a proximal gradient iteration.
 
     Attributes:
         gradient: ``grad f(x)``.
@@ -35,35 +39,43 @@ class ForwardBackwardState(State):
     gradient: Tensor
 
 
-def check_stepsize(tau: float | None, data: DataTerm, prior: LearnedProx) -> None:
-    """Refuse a step size for which descent is not proven.
+def check_stepsize(tau: float | None, data: DataTerm, prior: Prior, solver: str) -> None:
+    """Refuse a step size for which no descent is proven.
 
     Raises:
-        InputError: ``tau`` is given and not in the legal interval, which the message names.
+        InputError: ``tau`` is given and not in the legal interval, which the message states; or the prior is no prox.
     """
-    limit = (2 - prior.weak_convexity()) / data.lipschitz
+    limit = (2 - proximal(prior, solver).weak_convexity()) / data.lipschitz
     if tau is not None and not 0 < tau < limit:
         raise InputError(
-            f"proximal gradient steps descend for step sizes between 0 and {limit:.6g}, (2 - m)/L_f, with this "
-            f"prior and this operator; got {tau:g}"
+            f"stepsize: proximal gradient steps descend for step sizes between 0 and {limit:.6g}, (2 - m)/L_f, with "
+            f"this prior and this operator; got {tau:g}"
         )
 
 
 def starting_state(data: DataTerm, x: Tensor) -> ForwardBackwardState:
-    """Return the state before the first step; the objective is unknown, as ``x`` is no output of ``D``."""
+    """Return the state before the first step. Its objective is unknown, because ``x`` is no output of ``D``."""
     value, gradient = data.value_and_gradient(x)
     unknown = torch.full_like(value, torch.nan)
     return ForwardBackwardState(x, unknown, unknown, gradient)
 
 
 def forward_backward(
-    data: DataTerm, prior: LearnedProx, sigma: float, tau: float | None, x: Tensor, gradient: Tensor
+    data: DataTerm, prior: Prior, sigma: Sigma, tau: Scalar | None, x: Tensor, gradient: Tensor
 ) -> ForwardBackwardState:
-    """Return the state at ``D(x - tau gradient)``; ``tau`` is ``1/L_f`` if not given."""
+    """Return the state at ``D(x - tau gradient)``; ``tau`` is ``1/L_f`` if not given, and nothing is checked."""
     tau = 1 / data.lipschitz if tau is None else tau
-    v = x - tau * gradient
-    new, envelope = prior.denoise_with_energy(v, sigma)
-    value, new_gradient = data.value_and_gradient(new)
-    phi = value_at_prox(v, new, envelope)
-    magnitude = tau * value + 2 * envelope.abs() + phi.abs()
-    return ForwardBackwardState(new, tau * value + phi, magnitude, new_gradient)
+    before = x - tau * gradient
+    new, envelope = prior.denoise_with_energy(before, sigma)
+    fit, new_gradient = data.value_and_gradient(new)
+    objective = tau * fit + value_at_prox(before, new, envelope)
+    change = before - new
+    length = norm(change).to(objective)
+    rounding = (
+        tau * data.rounding(new, fit)
+        + energy_rounding(before, change, envelope, sigma)
+        # An error of D moves phi(x+) through |v - x+|^2/2 as much as it moves R(v).
+        + length * operator_factor(x) * norm(before).to(length)
+        + SUM * torch.finfo(x.dtype).eps * length.square()
+    )
+    return ForwardBackwardState(new, objective, rounding, new_gradient)

@@ -1,12 +1,13 @@
 r"""Gradient descent on an explicit objective: the gradient-step denoiser with a free weight.
 
-``R(x) = |x|^2/2 - Phi(x)`` has the gradient ``x - D(x)``, and, *because* ``D`` is monotone, a Hessian
-``I - J_D <= I``. So ``F = f + lambda R`` has curvature at most ``L_f + lambda`` upwards, whatever ``D``, and
+``R(x) = |x|^2/2 - Phi(x)`` has the gradient ``x - D(x)`` and the Hessian ``I - J_D``. Its eigenvalues are at most
+``c``: ``c = 1`` for a monotone ``D``, and ``c = 1 + L`` for an ``L``-Lipschitz ``D`` that is not monotone. So ``F = f +
+lambda R`` has curvature at most ``L_f + lambda c``, and
 
-    F(x+) <= F(x) - eta (1 - eta (L_f + lambda)/2) |grad F(x)|^2,
+    F(x+) <= F(x) - eta (1 - eta (L_f + lambda c)/2) |grad F(x)|^2,
 
-a descent for every step ``eta < 2/(L_f + lambda)``. Projected onto a box, ``F(x+) <= F(x) - (1/eta - (L_f +
-lambda)/2) |x+ - x|^2``: the same steps are legal.
+a descent for every step ``eta < 2/(L_f + lambda c)``. Projected onto a box, ``F(x+) <= F(x) - (1/eta - (L_f +
+lambda c)/2) |x+ - x|^2``: the same steps are legal.
 """
 
 from __future__ import annotations
@@ -16,16 +17,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.smooth_objective import (
-    Box,
-    SmoothState,
-    check_box,
-    check_lambda_reg,
-    project,
-    smooth_state,
-)
+from gradprox.priors.contract import Prior
+from gradprox.solvers.capabilities import curvature
+from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.settings import check_box, check_positive
+from gradprox.solvers.smooth_objective import Scalar, SmoothState, project, smooth_state
 from gradprox.solvers.solver import Solver
 
 
@@ -33,10 +29,12 @@ from gradprox.solvers.solver import Solver
 class GD(Solver[SmoothState]):
     """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``, projected onto the box if there is one.
 
+    It takes any prior with an explicit energy, a prox or not.
+
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer, free of the step size.
-        stepsize: ``eta``; ``1/(L_f + lambda)`` if not given. Must be below ``2/(L_f + lambda)``.
-        box: the range of pixels, as ``(0, 1)``; any value if not given.
+        stepsize: ``eta``; ``1/(L_f + lambda c)`` if not given. Must be below ``2/(L_f + lambda c)``.
+        box: the range of pixels, for example ``(0, 1)``; all values if not given.
 
     Example:
         >>> import torch
@@ -49,27 +47,47 @@ class GD(Solver[SmoothState]):
         (torch.Size([1, 1, 24, 20]), 0)
     """
 
+    needs_prox = False
+
     lambda_reg: float = 1.0
     stepsize: float | None = None
     box: Box | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lambda_reg(self.lambda_reg)
+        check_positive("lambda_reg", self.lambda_reg)
         check_box(self.box)
+        if self.stepsize is not None:
+            check_positive("stepsize", self.stepsize)
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> SmoothState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> SmoothState:
         """See `Solver.start`."""
-        limit = 2 / (data.lipschitz + self.lambda_reg)
-        if self.stepsize is not None and not 0 < self.stepsize < limit:
+        limit = 2 / self._curvature(data, prior)
+        if self.stepsize is not None and not self.stepsize < limit:
             raise InputError(
-                f"GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + lambda_reg), with this operator; "
-                f"got {self.stepsize:g}"
+                f"stepsize: GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + lambda_reg c), with this "
+                f"prior and this operator; got {self.stepsize:g}"
             )
         return smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: SmoothState) -> SmoothState:
+    def step(self, data: DataTerm, prior: Prior, state: SmoothState) -> SmoothState:
         """See `Solver.step`."""
-        eta = 1 / (data.lipschitz + self.lambda_reg) if self.stepsize is None else self.stepsize
-        x = project(state.x - eta * state.gradient, self.box)
-        return smooth_state(data, prior, self.sigma, self.lambda_reg, x)
+        eta = 1 / self._curvature(data, prior) if self.stepsize is None else self.stepsize
+        return descend(data, prior, self.sigma, self.lambda_reg, eta, state.x, state.gradient, self.box)
+
+    def _curvature(self, data: DataTerm, prior: Prior) -> float:
+        return data.lipschitz + self.lambda_reg * curvature(prior, "GD")
+
+
+def descend(
+    data: DataTerm,
+    prior: Prior,
+    sigma: Scalar,
+    lambda_reg: Scalar,
+    stepsize: Scalar,
+    x: Tensor,
+    gradient: Tensor,
+    box: Box | None = None,
+) -> SmoothState:
+    """Return the state after one gradient step from ``x``, projected onto the box if there is one."""
+    return smooth_state(data, prior, sigma, lambda_reg, project(x - stepsize * gradient, box))

@@ -1,16 +1,16 @@
-r"""Half-quadratic splitting on an explicit objective: a denoising, then a least-squares fit, in turn.
+r"""Half-quadratic splitting on an explicit objective: a denoising and a least-squares fit in turn.
 
 With the Moreau envelope ``R`` of ``phi`` (see `gradprox.priors.learned_prox`),
 
-    f(x) + lambda R(x) = min_z  f(x) + lambda (phi(z) + |x - z|^2/2),
+    f(x) + lambda R(x) = min_z  f(x) + lambda (phi(z) + |x - z|^2/2).
 
-and minimizing over ``z`` and ``x`` in turn gives ``z = D(x)`` and ``x+ = argmin f + lambda |. - z|^2/2`` (Geman and
-Yang, IEEE Trans. Image Process. 1995). Each of the two lowers the right-hand side. So ``F = f + lambda R`` descends,
-*because* ``D`` is a prox, for every ``lambda`` and with no step size; by strong convexity of the fit,
+Minimizing over ``z`` and ``x`` in turn gives ``z = D(x)`` and ``x+ = argmin f + lambda |. - z|^2/2`` (Geman and Yang,
+IEEE Trans. Image Process. 1995). Each of the two lowers the right-hand side. So ``F = f + lambda R`` descends,
+*because* ``D`` is a prox, for every ``lambda`` and without a step size. The fit is strongly convex, hence
 
     F(x+) <= F(x) - lambda |x+ - x|^2/2.
 
-Where the fit has no closed form, conjugate gradients started at ``x`` lower it all the same, however few they are.
+Where the fit has no closed form, conjugate gradients started at ``x`` lower it too, after any number of iterations.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.smooth_objective import check_lambda_reg
-from gradprox.solvers.solver import Solver, State
+from gradprox.priors.contract import Prior
+from gradprox.solvers.data_term import DataTerm, quadratic
+from gradprox.solvers.settings import check_positive
+from gradprox.solvers.smooth_objective import smooth_rounding
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import State
 
 
 @dataclass(frozen=True)
 class HQSState(State):
-    """Where half-quadratic splitting stands.
+    """The state of half-quadratic splitting.
 
     Attributes:
         denoised: ``z = D(x)``.
@@ -40,7 +42,7 @@ class HQSState(State):
 class HQS(Solver[HQSState]):
     """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + lambda_reg |x - z|^2/2``.
 
-    The same objective as `GD`, in steps that the conditioning of the operator does not slow down.
+    Its objective is that of `GD`. The conditioning of the operator does not slow it down.
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
@@ -62,19 +64,15 @@ class HQS(Solver[HQSState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lambda_reg(self.lambda_reg)
+        check_positive("lambda_reg", self.lambda_reg)
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> HQSState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> HQSState:
         """See `Solver.start`."""
-        value = data.value(x)
-        denoised, regularizer = prior.denoise_with_energy(x, self.sigma)
-        return HQSState(
-            x,
-            value + self.lambda_reg * regularizer,
-            value + self.lambda_reg * regularizer.abs(),
-            denoised,
-        )
+        fit = data.value(x)
+        denoised, energy = prior.denoise_with_energy(x, self.sigma)
+        rounding = smooth_rounding(data, self.sigma, self.lambda_reg, x, fit, energy, x - denoised)
+        return HQSState(x, fit + self.lambda_reg * energy, rounding, denoised)
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: HQSState) -> HQSState:
+    def step(self, data: DataTerm, prior: Prior, state: HQSState) -> HQSState:
         """See `Solver.step`."""
-        return self.start(data, prior, data.fit(state.denoised, self.lambda_reg, state.x))
+        return self.start(data, prior, quadratic(data).fit(state.denoised, self.lambda_reg, state.x))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from gradprox.batch import image_sum
 from gradprox.networks.linear_systems import conjugate_gradients
-from gradprox.solvers.data_term import DataTerm
+from gradprox.solvers.data_term import QuadraticDataTerm
+from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
 FIT_TOLERANCE = 1e-6
@@ -21,18 +23,16 @@ class HasRegularizedInverse(Protocol):
     """A physics that solves its regularized least-squares problem in closed form."""
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
-        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where there is no closed form after all."""
+        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None if it has no closed form for its settings."""
 
 
 @dataclass(frozen=True)
-class LeastSquares(DataTerm):
+class LeastSquares(QuadraticDataTerm):
     """``f(x) = weight |A x - y|^2 / 2`` of each image in a batch.
 
     Attributes:
         weight: 1 unless the data term is `deepinv.optim.L2` with a noise level.
     """
-
-    quadratic = True
 
     weight: float = 1.0
 
@@ -51,6 +51,19 @@ class LeastSquares(DataTerm):
         """See `DataTerm.value_of_measurements`."""
         return self.weight * image_sum((u - self.y).square()) / 2
 
+    def rounding(self, x: Tensor, value: Tensor) -> Tensor:
+        """See `DataTerm.rounding`."""
+        plain = value / self.weight
+        misfit, measured = (2 * plain).sqrt(), norm(self.y).to(value)
+        # Where the norm of A is unknown, A x is at most as long as y and the misfit together.
+        applied = (
+            math.sqrt(self.squared_norm) * norm(x).to(value)
+            if math.isfinite(self.squared_norm)
+            else measured + misfit
+        )
+        shift = operator_factor(x) * (applied + measured)
+        return self.weight * square_rounding(plain, misfit, shift, x)
+
     def dual_prox(self, u: Tensor, step: float) -> Tensor:
         """See `DataTerm.dual_prox`."""
         return (u - step * self.y) / (1 + step / self.weight)
@@ -58,8 +71,8 @@ class LeastSquares(DataTerm):
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
         """Return ``argmin_x f(x) + weight |x - z|^2/2``.
 
-        In closed form where the physics has one; else by conjugate gradients from ``start``, which lower this
-        function from its value there whenever they stop.
+        If the physics has no closed form, conjugate gradients run from ``start``. They lower this function from its
+        value at ``start`` after any number of iterations.
         """
         relative = weight / self.weight
         if isinstance(self.physics, HasRegularizedInverse):
@@ -74,3 +87,7 @@ class LeastSquares(DataTerm):
             steps=FIT_ITERATIONS,
         )
         return fitted
+
+    def select(self, keep: Tensor) -> LeastSquares:
+        """See `DataTerm.select`."""
+        return replace(self, y=self.y[keep], physics=self._physics_of(keep))

@@ -1,15 +1,18 @@
 r"""Nonmonotone accelerated proximal gradient with line search (Li and Lin, NeurIPS 2015, algorithm 2).
 
-It descends ``F = f + lambda R`` (see `gd`), whose nonsmooth part is the box, if there is one. Each step goes from an
-extrapolated point ``y``, with a length found by the Barzilai-Borwein rule and halved until ``F`` falls enough. Where
-the outcome ``z`` is not below the running mean ``c`` of past objectives, a plain step from ``x`` is made besides, and
+It descends ``F = f + lambda R`` (see `gd`); the box, if there is one, is the nonsmooth part. Each step starts at an
+extrapolated point ``y``. Its length follows from the Barzilai-Borwein rule, and is halved until ``F`` falls enough. If
+the outcome ``z`` is not below the running mean ``c`` of past objectives, a plain step from ``x`` is computed too, and
 the better of both is taken:
 
     F(x+) <= c - (delta/alpha) |x+ - (x or y)|^2,    c+ = (m q c + F(x+))/q+,    q+ = m q + 1.
 
-So ``F(x) <= c`` always and ``c`` never rises, whatever the prior; ``F`` itself may, by less than it fell before, unless
-the memory ``m`` is 0. A length of ``1/(L_f + lambda)`` is short enough to need no test, so the search ends; where no
-norm is known it ends as well, at a length found by trial.
+So ``F(x) <= c`` always and ``c`` never rises, for every prior. ``F`` itself may rise, by less than it fell before,
+unless the memory ``m`` is 0. A length of ``1/(L_f + lambda c_R)``, where ``c_R`` bounds the curvature of ``R``, needs
+no test, so the search ends there. Where no bound is known, the search ends at a length found by trial.
+
+A data term that is finite on a box only (Poisson counts) confines the iterates, the extrapolated points included, to
+it.
 """
 
 from __future__ import annotations
@@ -21,36 +24,33 @@ from torch import Tensor
 
 from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.smooth_objective import (
-    Box,
-    SmoothState,
-    check_box,
-    check_lambda_reg,
-    project,
-    smooth_state,
-)
-from gradprox.solvers.solver import Solver, choose, rounding
+from gradprox.priors.contract import Prior
+from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.settings import check_box, check_positive, number
+from gradprox.solvers.smooth_objective import SmoothState, common_box, project, smooth_state
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import choose
 
-# The least descent, as a part of |step|^2 / length; any number below 1/2 keeps the proven length acceptable.
+# The smallest accepted descent as a part of |step|^2 / length. Below 1/2 the proven length is always accepted.
 DELTA = 1e-4
 SHRINK = 0.5
 MAX_TRIALS = 60
-# Of the length that needs no test: beyond it curvature is too small to be told from rounding.
+# The longest step as a multiple of the length that needs no test: smaller curvature is lost in rounding errors.
 LONGEST = 1e3
+# The search accepts rises of this part of the rounding bound, which is several times the usual rounding error.
+SLACK = 0.125
 
 
 @dataclass(frozen=True)
 class NMAPGState(SmoothState):
-    """Where the iteration stands; the names in brackets are the paper's.
+    """The state of the iteration, with the paper's symbols in brackets.
 
     Attributes:
-        mean: running mean of the objectives (``c``), ``(B,)``: what never rises.
-        mass: how many objectives it counts (``q``), ``(B,)``.
+        mean: running mean of the objectives (``c``), ``(B,)``, which never rises.
+        mass: the total weight of the objectives in the mean (``q``), ``(B,)``.
         before: the images one step earlier.
-        momentum: the sequence of Nesterov (``t``), ``(B,)``.
-        momentum_before: its last element.
+        momentum: the current element of Nesterov's sequence (``t``), ``(B,)``.
+        momentum_before: the element before it.
         outcome: the outcome of the last extrapolated step (``z``).
         outcome_gradient: ``grad F`` there.
         origin: where that step began (``y``).
@@ -75,16 +75,18 @@ class NMAPGState(SmoothState):
 
 @dataclass(frozen=True, kw_only=True)
 class NMAPG(Solver[NMAPGState]):
-    """Nonmonotone accelerated gradient descent with line search: the objective of `GD` and `HQS`, and no step size.
+    """Nonmonotone accelerated gradient descent with line search, on the objective of `GD` and `HQS`.
 
-    It needs no Lipschitz constant, hence takes any smooth data term and any operator.
+    It needs no step size and no Lipschitz constant, so it takes any smooth data term, any operator, and any prior with
+    an explicit energy.
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
-        memory: between 0, which lets no step raise the objective, and 1: how slowly past objectives are forgotten.
-        box: the range of pixels, as ``(0, 1)``; any value if not given.
+        memory: how slowly past objectives are forgotten, in [0, 1). With 0, no step raises the objective.
+        box: the range of pixels, for example ``(0, 1)``; all values if not given.
     """
 
+    needs_prox = False
     needs_norm = False
     needs_least_squares = False
 
@@ -94,20 +96,21 @@ class NMAPG(Solver[NMAPGState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lambda_reg(self.lambda_reg)
+        check_positive("lambda_reg", self.lambda_reg)
         check_box(self.box)
-        if not 0 <= self.memory < 1:
+        if not 0 <= number("memory", self.memory) < 1:
             raise InputError(f"memory must be in [0, 1), got {self.memory:g}")
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> NMAPGState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> NMAPGState:
         """See `Solver.start`."""
-        first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
+        x = data.start_inside(project(x, common_box(self.box, data)))
+        first = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
         one = torch.ones_like(first.objective)
         x, gradient = first.x, first.gradient
         return NMAPGState(
             x,
             first.objective,
-            first.magnitude,
+            first.rounding,
             gradient,
             mean=first.objective,
             mass=one,
@@ -120,7 +123,7 @@ class NMAPG(Solver[NMAPGState]):
             origin_gradient=gradient,
         )
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: NMAPGState) -> NMAPGState:
+    def step(self, data: DataTerm, prior: Prior, state: NMAPGState) -> NMAPGState:
         """See `Solver.step`."""
         toward_outcome = per_image(state.momentum_before / state.momentum, state.x)
         onward = per_image((state.momentum_before - 1) / state.momentum, state.x)
@@ -129,24 +132,28 @@ class NMAPG(Solver[NMAPGState]):
             prior,
             self.sigma,
             self.lambda_reg,
-            state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before),
+            project(
+                state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before),
+                data.box,
+            ),
         )
-        # Differences from the last origin measure the curvature.
-        length = self._length(data, state, state.outcome, state.outcome_gradient)
+        here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
+        origin = choose(torch.isfinite(origin.objective), origin, here)
+        # The difference from the last origin gives the curvature.
+        length = self._length(data, prior, state, state.outcome, state.outcome_gradient)
         outcome, descent = self._search(
             data, prior, origin, length, torch.maximum(origin.objective, state.mean)
         )
         new, fails = outcome, ~(outcome.objective <= state.mean - descent)
         if bool(fails.any()):
-            length = self._length(data, state, state.x, state.gradient)
-            here = SmoothState(state.x, state.objective, state.magnitude, state.gradient)
+            length = self._length(data, prior, state, state.x, state.gradient)
             plain, _ = self._search(data, prior, here, length, state.mean)
             new = choose(fails & ~(outcome.objective <= plain.objective), plain, outcome)
         mass = self.memory * state.mass + 1
         return NMAPGState(
             new.x,
             new.objective,
-            new.magnitude,
+            new.rounding,
             new.gradient,
             mean=(self.memory * state.mass * state.mean + new.objective) / mass,
             mass=mass,
@@ -159,32 +166,34 @@ class NMAPG(Solver[NMAPGState]):
             origin_gradient=origin.gradient,
         )
 
-    def _safe_length(self, data: DataTerm) -> float:
-        """Return the length that needs no test; 0 where no Lipschitz constant is known."""
-        return 1 / (data.lipschitz + self.lambda_reg)
+    def _safe_length(self, data: DataTerm, prior: Prior) -> float:
+        """Return the length that needs no test; 0 where no bound of the curvature is known."""
+        return 1 / (data.lipschitz + self.lambda_reg * prior.curvature_bound())
 
-    def _length(self, data: DataTerm, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
+    def _length(self, data: DataTerm, prior: Prior, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
         """Return the Barzilai-Borwein length from the last origin to ``x``, ``(B,)``."""
         moved, turned = x - state.origin, gradient - state.origin_gradient
         curvature = image_sum(moved * turned)
-        first = self._safe_length(data) or 1 / self.lambda_reg
+        safe = self._safe_length(data, prior)
+        first = safe or 1 / self.lambda_reg
         length = torch.where(curvature > 0, image_sum(moved.square()) / curvature, first)
-        return length.clamp(self._safe_length(data), LONGEST * first)
+        return length.clamp(safe, LONGEST * first)
 
     def _search(
-        self, data: DataTerm, prior: LearnedProx, origin: SmoothState, length: Tensor, reference: Tensor
+        self, data: DataTerm, prior: Prior, origin: SmoothState, length: Tensor, reference: Tensor
     ) -> tuple[SmoothState, Tensor]:
-        """Halve each image's length until its objective is below the reference by the least descent.
+        """Halve each image's length until its objective is below the reference by the smallest accepted descent.
 
         Returns:
-            The outcome, and the least descent, ``(B,)``.
+            The outcome, and the smallest accepted descent, ``(B,)``.
         """
-        safe = self._safe_length(data)
+        safe, box = self._safe_length(data, prior), common_box(self.box, data)
         for _ in range(MAX_TRIALS):
-            x = project(origin.x - per_image(length, origin.x) * origin.gradient, self.box)
+            x = project(origin.x - per_image(length, origin.x) * origin.gradient, box)
             trial = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
             descent = DELTA * image_sum((x - origin.x).square()) / length
-            accepted = trial.objective <= reference - descent + rounding(origin, trial)
+            slack = SLACK * (origin.rounding + trial.rounding)
+            accepted = trial.objective <= reference - descent + slack
             waiting = ~accepted & (length > safe)
             if not bool(waiting.any()):
                 break

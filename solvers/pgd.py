@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.priors import LearnedProx
+from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.forward_backward import (
     ForwardBackwardState,
@@ -21,8 +21,8 @@ from gradprox.solvers.solver import Solver
 class PGD(Solver[ForwardBackwardState]):
     """Plug-and-play proximal gradient descent: ``x+ = D(x - tau grad f(x))``.
 
-    The prox stands for one function, so the strength of the prior is set by ``sigma`` (and, as the objective is
-    ``tau f + phi``, tied to the step size).
+    The prox belongs to one function ``phi``, which cannot be rescaled. So ``sigma`` sets the strength of the prior. The
+    objective is ``tau f + phi``: the step size acts on the balance too.
 
     Attributes:
         stepsize: ``tau``; ``1/L_f`` if not given. Must be below ``(2 - m)/L_f``.
@@ -40,11 +40,11 @@ class PGD(Solver[ForwardBackwardState]):
 
     stepsize: float | None = None
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> ForwardBackwardState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ForwardBackwardState:
         """See `Solver.start`."""
-        check_stepsize(self.stepsize, data, prior)
+        check_stepsize(self.stepsize, data, prior, "PGD")
         return starting_state(data, x)
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: ForwardBackwardState) -> ForwardBackwardState:
+    def step(self, data: DataTerm, prior: Prior, state: ForwardBackwardState) -> ForwardBackwardState:
         """See `Solver.step`."""
         return forward_backward(data, prior, self.sigma, self.stepsize, state.x, state.gradient)

@@ -1,4 +1,11 @@
-"""Settings that work: which solver, which noise level the prior should assume, how strongly, from where, how long."""
+"""Presets: settings of the solvers that work on natural images, for a task and a noise level.
+
+A preset runs several solvers in turn. The learned objectives are not convex, so the start matters: a *warm start*
+descends a sequence of objectives whose noise level ``sigma`` falls, each from the result of the one before
+(continuation). The last solver then descends the objective that the result is judged by.
+
+Read `preset` first: it chooses the numbers. `Preset` runs them.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +19,34 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
+from gradprox.priors.contract import Prior
 from gradprox.solvers.admm import ADMM
+from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
 from gradprox.solvers.gd import GD
 from gradprox.solvers.hqs import HQS
 from gradprox.solvers.nmapg import NMAPG
 from gradprox.solvers.pgd import PGD
-from gradprox.solvers.result import Result
-from gradprox.solvers.solver import Callback, Solver, Step
+from gradprox.solvers.result import Result, Status
+from gradprox.solvers.settings import check_positive, number
+from gradprox.solvers.solver import Solver
 
 
 class Task(str, Enum):
-    """What is to be undone."""
+    """The inverse problem that a preset is made for."""
 
     DEBLUR = "deblur"
     COMPRESSED_SENSING = "cs"
 
 
-# Those of f + lambda R, with a free weight, and those of tau f + phi, whose weight is tied to the step size.
+# Solvers of f + lambda R: the weight lambda is a setting of its own.
 EXPLICIT: dict[str, type[HQS | GD | NMAPG]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
+# Solvers of tau f + phi: the step size tau fixes the weight, so the strength of the prior is set by its noise level.
 PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
-# Where much was lost the budget is part of the prior: at low noise levels a longer descent fits patterns into what no
-# measurement sees, and the objective falls on while the image gets worse.
+# Planned steps after the warm start. Few steps regularize: where the operator loses much, and at low noise levels, a
+# longer descent fits artifacts into the components of the image that the measurements do not determine.
 STEPS = {
     Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
     Task.COMPRESSED_SENSING: {
@@ -45,50 +55,68 @@ STEPS = {
 }  # fmt: skip
 DEFAULT_SOLVER = {Task.DEBLUR: "hqs", Task.COMPRESSED_SENSING: "fista"}
 
-# Below half a gray level of 255 noise is less than what rounding to 8 bits leaves.
+# Rounding to 8 bits leaves an error of about half a gray level, so a smaller noise level is raised to this one.
 LEAST_NOISE = 0.5 / 255
-# A warm start begins at the noise level of an image that is hardly recognisable.
+# Noise level of the first warm-start solver. An image with this much noise is hardly recognizable.
 WARM_START = 50 / 255
+# Number of warm-start solvers, between WARM_START and the final noise level of the prior.
+DEBLUR_STAGES, SENSING_STAGES = 16, 18
+# Steps of the first warm-start solver of compressed sensing, and of the others.
+FIRST_STEPS, LATER_STEPS = 16, 4
+# Weight of the regularizer as a part of (noise / sigma)^2, its value in Bayes' rule; tuned on natural images.
+BALANCE = 0.45
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A solver, and the solvers that bring it a start.
+    """A solver with the solvers of its warm start; a `gradprox.solvers.contract.Restorer`.
 
-    The learned objectives are not convex, so the start matters: each solver of the warm start works at a lower noise
-    level than the one before (continuation). Each of them descends its own objective; only the last one's is the
-    result's, and its certificate begins where the warm start ends.
+    Every solver descends its own objective. The objective and the certificate of the result are those of the last one.
 
     Attributes:
-        solver: the algorithm that gives the result.
-        warm_start: the ones before it, in order.
+        solver: the last solver.
+        warm_start: the solvers before it, in order.
+        planned: whether the steps of the last solver are a plan rather than a limit. Then an image that took all of
+            them ends as `Status.COMPLETED`, and otherwise as `Status.MAX_ITER`.
     """
 
     solver: Solver[Any]
     warm_start: tuple[Solver[Any], ...]
+    planned: bool = False
 
     @property
     def max_iter(self) -> int:
-        """Return the step budget of all together."""
+        """Return the largest number of steps of all solvers together."""
         return self.solver.max_iter + sum(stage.max_iter for stage in self.warm_start)
 
     def __call__(
-        self, y: Tensor, physics: LinearPhysics, prior: LearnedProx, *, callback: Callback | None = None
+        self,
+        y: Tensor,
+        physics: LinearPhysics,
+        prior: Prior,
+        *,
+        x0: Tensor | None = None,
+        callback: Callback | None = None,
     ) -> Result:
-        """Reconstruct; see `Solver.__call__`.
+        """Reconstruct; see `gradprox.solvers.contract.Restorer`.
 
         Returns:
-            The last solver's result, but with the steps and the objective increases of all together.
+            The result of the last solver, with the steps and the objective increases of all solvers together.
         """
-        x, done, results = None, 0, []
+        x, done, results = x0, 0, []
         for stage in (*self.warm_start, self.solver):
             results.append(stage(y, physics, prior, x0=x, callback=_shifted(callback, done)))
             x, done = results[-1].x, done + int(results[-1].steps.max())
+        last = results[-1]
         return dataclasses.replace(
-            results[-1],
+            last,
+            status=[self._status(status) for status in last.status],
             steps=torch.stack([result.steps for result in results]).sum(dim=0),
             objective_increases=torch.stack([result.objective_increases for result in results]).sum(dim=0),
         )
+
+    def _status(self, status: Status) -> Status:
+        return Status.COMPLETED if self.planned and status is Status.MAX_ITER else status
 
 
 def preset(
@@ -101,63 +129,79 @@ def preset(
     tol: float | None = None,
     lipschitz: float | None = None,
 ) -> Preset:
-    """Return settings chosen on natural images, for measurements with noise ``noise``.
+    """Return settings for measurements with the noise level ``noise``, chosen on natural images.
 
     Args:
-        task: the problem.
+        task: the inverse problem.
         noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
         solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given.
-        strength: 1 is the preset; more is smoother. For HQS, NMAPG and GD it multiplies ``lambda``, the weight of
-            the prior; for PGD, FISTA, ADMM and DRS, whose weight is tied to their step size, the noise level the
-            prior assumes.
-        max_iter: step budget after the warm start; the preset's if not given.
-        tol: tolerance on the relative change; the preset's if not given.
+        strength: multiplier of the prior's strength: 1 is the preset, and larger values are smoother. For HQS, NMAPG
+            and GD it multiplies ``lambda_reg``. For PGD, FISTA, ADMM and DRS, which have no such weight, it multiplies
+            ``sigma``, the noise level that the prior assumes.
+        max_iter: largest number of steps after the warm start; the preset's planned steps if not given.
+        tol: tolerance of the relative change; the preset's if not given.
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
 
     Raises:
-        InputError: an unknown solver, a negative noise level, a strength that is not positive.
+        InputError: an unknown solver, a negative noise level, or a strength that is not positive.
+
+    Example:
+        >>> chosen = preset(Task.DEBLUR, noise=0.01)
+        >>> type(chosen.solver).__name__, len(chosen.warm_start), chosen.max_iter
+        ('HQS', 16, 20)
     """
     name = DEFAULT_SOLVER[task] if solver is None else solver
     if name not in SOLVERS:
         raise InputError(f"solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
-    if not 0 <= noise < float("inf"):
+    if not 0 <= number("noise", noise) < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
-    if not 0 < strength < float("inf"):
-        raise InputError(f"the strength must be positive, got {strength:g}")
+    check_positive("strength", strength)
     level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {
         "max_iter": STEPS[task][name] if max_iter is None else max_iter,
         "tol": 3e-4 if tol is None else tol,
         "lipschitz": lipschitz,
     }
-    if task is Task.DEBLUR:
-        # At the noise level itself a prior smooths too much what the blur has left.
-        explicit = proximal = 0.7 * level
-        warm_start: tuple[Solver[Any], ...] = tuple(
-            _hqs(sigma, level, strength, 1) for sigma in _falling(WARM_START, explicit, 16)
-        )
-    else:
-        explicit, proximal = max(4 * level, 6 / 255), max(1.1 * level, 2 / 255)
-        warm_start = tuple(
-            FISTA(sigma=sigma * strength, max_iter=16 if number == 0 else 4, lipschitz=lipschitz)
-            for number, sigma in enumerate(_falling(WARM_START, proximal, 18))
-        )
+    sigma, warm_start = (_deblurring if task is Task.DEBLUR else _sensing)(level, name, strength, lipschitz)
     final: Solver[Any]
     if name in EXPLICIT:
-        weight = _hqs(explicit, level, strength, 1).lambda_reg
         if name == "nmapg":
-            common["memory"] = (
-                0.0  # whoever chooses by name is promised that the objective itself never rises
-            )
-        final = EXPLICIT[name](sigma=explicit, lambda_reg=weight, **common)
+            common["memory"] = 0.0  # the objective itself shall never rise, not only its running mean
+        final = EXPLICIT[name](sigma=sigma, lambda_reg=_weight(sigma, level, strength), **common)
     else:
-        final = PROXIMAL[name](sigma=proximal * strength, **common)
-    return Preset(final, warm_start)
+        final = PROXIMAL[name](sigma=sigma * strength, **common)
+    return Preset(final, warm_start, planned=max_iter is None)
 
 
-def _hqs(sigma: float, noise: float, strength: float, steps: int) -> HQS:
-    """Balance data and prior as Bayes' rule would, up to a factor: ``lambda = 0.45 (noise / sigma)^2``."""
-    return HQS(sigma=sigma, lambda_reg=0.45 * strength * (noise / sigma) ** 2, max_iter=steps)
+def _deblurring(
+    noise: float, name: str, strength: float, lipschitz: float | None
+) -> tuple[float, tuple[Solver[Any], ...]]:
+    """Return the noise level of the prior and the warm start of deblurring."""
+    del name, lipschitz  # one level for all solvers; HQS needs no norm
+    # A prior at the noise level itself removes too much of the detail that the blur has left.
+    sigma = 0.7 * noise
+    stages = (
+        HQS(sigma=level, lambda_reg=_weight(level, noise, strength), max_iter=1)
+        for level in _falling(WARM_START, sigma, DEBLUR_STAGES)
+    )
+    return sigma, tuple(stages)
+
+
+def _sensing(
+    noise: float, name: str, strength: float, lipschitz: float | None
+) -> tuple[float, tuple[Solver[Any], ...]]:
+    """Return the noise level of the prior and the warm start of compressed sensing."""
+    proximal = max(1.1 * noise, 2 / 255)
+    stages = (
+        FISTA(sigma=level * strength, max_iter=LATER_STEPS if index else FIRST_STEPS, lipschitz=lipschitz)
+        for index, level in enumerate(_falling(WARM_START, proximal, SENSING_STAGES))
+    )
+    return max(4 * noise, 6 / 255) if name in EXPLICIT else proximal, tuple(stages)
+
+
+def _weight(sigma: float, noise: float, strength: float) -> float:
+    """Return ``lambda_reg`` from Bayes' rule, up to a factor: ``strength * 0.45 (noise / sigma)^2``."""
+    return BALANCE * strength * (noise / sigma) ** 2
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:
@@ -168,6 +212,7 @@ def _falling(first: float, end: float, count: int) -> list[float]:
 
 
 def _shifted(callback: Callback | None, done: int) -> Callback | None:
+    """Return a callback that counts the steps of the solvers before, ``done``, too."""
     if callback is None or done == 0:
         return callback
     return lambda step: callback(Step(step.number + done, step.active, step.state, step.residual))

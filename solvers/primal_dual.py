@@ -1,12 +1,14 @@
 r"""Primal-dual splitting for data terms without a gradient or a closed-form fit, and for boxes.
 
-It seeks the minimum of ``F(x) = d(A x, y) + lambda R(x)`` over a box, where ``d`` needs a prox only: ``|.|_1``, the
-Poisson likelihood. With the dual variable ``u`` (Condat, J. Optim. Theory Appl. 2013; Vu, Adv. Comput. Math. 2013),
+It seeks the minimum of ``F(x) = d(A x, y) + lambda R(x)`` over a box. Of ``d`` it needs the prox only, so ``d`` may be
+``|.|_1`` or the Poisson likelihood. With the dual variable ``u`` (Condat, J. Optim. Theory Appl. 2013; Vu, Adv. Comput.
+Math. 2013),
 
     x+ = project(x - tau (lambda (x - D(x)) + A^T u)),    u+ = prox_{s d*}(u + s A (2 x+ - x)).
 
-For convex ``R`` (``|D|_Lip <= 1``) it converges to a minimum when ``1/tau - s |A|^2 >= lambda/2``. It does not descend,
-and for other priors nothing is proven: the solver is **not certified**. Its objective is exact all the same.
+For convex ``R`` (``|D|_Lip <= 1``) with curvature at most ``c`` (1 for a prox) it converges to a minimum when
+``1/tau - s |A|^2 >= lambda c/2``. Its objective need not descend, and for other priors nothing is proven. So the solver
+is **not certified**, although its objective is exact.
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.smooth_objective import Box, check_box, check_lambda_reg, project
-from gradprox.solvers.solver import Solver, State
+from gradprox.priors.contract import Prior
+from gradprox.solvers.capabilities import curvature
+from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.settings import check_box, check_positive
+from gradprox.solvers.smooth_objective import common_box, project, smooth_rounding
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import State
 
 
 @dataclass(frozen=True)
 class PrimalDualState(State):
-    """Where primal-dual splitting stands.
+    """The state of primal-dual splitting.
 
     Attributes:
         denoised: ``D(x)``.
@@ -44,11 +49,12 @@ class PrimalDual(Solver[PrimalDualState]):
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
         dual_stepsize: ``s``; ``lambda_reg/|A|^2`` if not given.
-        stepsize: ``tau``; the largest that converges for convex ``R`` if not given, ``1/(lambda_reg/2 + s |A|^2)``.
-        box: the range of pixels, as ``(0, 1)``; any value if not given.
+        stepsize: ``tau``; the largest that converges for convex ``R`` if not given, ``1/(lambda_reg c/2 + s |A|^2)``.
+        box: the range of pixels, for example ``(0, 1)``; all values if not given.
     """
 
     certified = False
+    needs_prox = False
     needs_least_squares = False
 
     lambda_reg: float = 1.0
@@ -58,29 +64,30 @@ class PrimalDual(Solver[PrimalDualState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lambda_reg(self.lambda_reg)
+        check_positive("lambda_reg", self.lambda_reg)
         check_box(self.box)
-        if self.dual_stepsize is not None and not 0 < self.dual_stepsize < float("inf"):
-            raise InputError(f"dual_stepsize must be positive, got {self.dual_stepsize:g}")
+        for name in ("dual_stepsize", "stepsize"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> PrimalDualState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> PrimalDualState:
         """See `Solver.start`."""
-        limit = self._limit(data)
-        if self.stepsize is not None and not 0 < self.stepsize <= limit:
+        limit = self._limit(data, prior)
+        if self.stepsize is not None and self.stepsize > limit:
             raise InputError(
-                f"PrimalDual takes step sizes between 0 and {limit:.6g}, 1/(lambda_reg/2 + dual_stepsize |A|^2), with "
-                f"this operator; got {self.stepsize:g}"
+                f"stepsize: PrimalDual takes step sizes between 0 and {limit:.6g}, 1/(lambda_reg c/2 + dual_stepsize "
+                f"|A|^2), with this prior and this operator; got {self.stepsize:g}"
             )
-        x = project(x, self.box)
+        x = project(x, common_box(self.box, data))
         measured = data.physics.A(x)
         return self._state(data, prior, x, measured, measured.new_zeros(measured.shape))
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: PrimalDualState) -> PrimalDualState:
+    def step(self, data: DataTerm, prior: Prior, state: PrimalDualState) -> PrimalDualState:
         """See `Solver.step`."""
         s = self._dual_step(data)
-        tau = self._limit(data) if self.stepsize is None else self.stepsize
+        tau = self._limit(data, prior) if self.stepsize is None else self.stepsize
         slope = self.lambda_reg * (state.x - state.denoised) + data.physics.A_adjoint(state.dual)
-        x = project(state.x - tau * slope, self.box)
+        x = project(state.x - tau * slope, common_box(self.box, data))
         measured = data.physics.A(x)
         dual = data.dual_prox(state.dual + s * (2 * measured - state.measured), s)
         return self._state(data, prior, x, measured, dual)
@@ -88,19 +95,14 @@ class PrimalDual(Solver[PrimalDualState]):
     def _dual_step(self, data: DataTerm) -> float:
         return self.lambda_reg / data.squared_norm if self.dual_stepsize is None else self.dual_stepsize
 
-    def _limit(self, data: DataTerm) -> float:
-        return 1 / (self.lambda_reg / 2 + self._dual_step(data) * data.squared_norm)
+    def _limit(self, data: DataTerm, prior: Prior) -> float:
+        curved = self.lambda_reg * curvature(prior, "PrimalDual")
+        return 1 / (curved / 2 + self._dual_step(data) * data.squared_norm)
 
     def _state(
-        self, data: DataTerm, prior: LearnedProx, x: Tensor, measured: Tensor, dual: Tensor
+        self, data: DataTerm, prior: Prior, x: Tensor, measured: Tensor, dual: Tensor
     ) -> PrimalDualState:
-        value = data.value_of_measurements(measured)
-        denoised, regularizer = prior.denoise_with_energy(x, self.sigma)
-        return PrimalDualState(
-            x,
-            value + self.lambda_reg * regularizer,
-            value.abs() + self.lambda_reg * regularizer.abs(),
-            denoised,
-            measured,
-            dual,
-        )
+        fit = data.value_of_measurements(measured)
+        denoised, energy = prior.denoise_with_energy(x, self.sigma)
+        rounding = smooth_rounding(data, self.sigma, self.lambda_reg, x, fit, energy, x - denoised)
+        return PrimalDualState(x, fit + self.lambda_reg * energy, rounding, denoised, measured, dual)

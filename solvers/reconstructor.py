@@ -1,4 +1,4 @@
-"""A solver and its prior as a `deepinv.models.Reconstructor`, for deepinv's training, testing and comparison tools."""
+"""A solver and its prior as a `deepinv.models.Reconstructor`, for deepinv's training and testing tools."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.priors import LearnedProx
+from gradprox.priors import GradientStepDenoiser, LearnedProx
 from gradprox.solvers.result import Result
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.unrolling import unrolled
 
 
 class SolverReconstructor(Reconstructor):
-    """Reconstructs by a solver: ``model(y, physics)``.
+    """Reconstructs with a solver: ``model(y, physics)``.
 
-    In evaluation the solver runs to its end and nothing is differentiated. With ``training_steps``, in training mode
-    (``model.train()``), it is so many steps long and differentiable in the weights of the prior (see `unrolled`):
-    what `deepinv.Trainer` needs.
+    In evaluation mode the solver runs to its end, and nothing is differentiated. In training mode
+    (``model.train()``) with ``training_steps`` set, it takes this number of steps, differentiable in the weights of the
+    prior (see `unrolled`), as `deepinv.Trainer` needs.
 
     Args:
         solver: the algorithm and its settings.
-        prior: the learned prox, a submodule, so that ``model.to(device)`` moves it.
+        prior: the denoiser, registered as a submodule, so that ``model.to(device)`` moves it.
         fidelity: the data term; ``|A x - y|^2 / 2`` if not given.
-        training_steps: the length in training mode; none for the same as in evaluation.
+        training_steps: number of steps in training mode; as in evaluation mode if not given.
     """
 
     def __init__(
         self,
         solver: Solver[Any],
-        prior: LearnedProx,
+        prior: LearnedProx | GradientStepDenoiser,
         fidelity: DataFidelity | None = None,
         *,
         training_steps: int | None = None,
@@ -52,5 +52,5 @@ class SolverReconstructor(Reconstructor):
         return self.reconstruct(y, physics).x
 
     def reconstruct(self, y: Tensor, physics: LinearPhysics) -> Result:
-        """Return the images with their record."""
+        """Return the images together with the record of the run."""
         return self.solver(y, physics, self.prior, fidelity=self.fidelity)

@@ -1,4 +1,4 @@
-"""What a solver returns, and why it stopped."""
+"""The result of a restoration, and the reason why it stopped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor
 
 
 class Status(str, Enum):
-    """Why the iterations of one image ended; `advice` says what to do about it."""
+    """The reason why the iterations of one image ended; `advice` explains it and says what to do."""
 
     CONVERGED = "converged"
+    COMPLETED = "completed"
     MAX_ITER = "max_iter"
     SCHEDULE_DONE = "schedule_done"
     DIVERGED = "diverged"
@@ -19,37 +20,49 @@ class Status(str, Enum):
 
     @property
     def advice(self) -> str:
-        """Return a sentence for people."""
+        """Return the explanation for users, one or two sentences."""
         return _ADVICE[self]
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether the run ended as planned, so that its image is the result that was asked for."""
+        return self in (Status.CONVERGED, Status.COMPLETED, Status.SCHEDULE_DONE)
 
 
 _ADVICE = {
     Status.CONVERGED: "The relative change of the image fell below the tolerance.",
-    Status.MAX_ITER: "The step budget ran out before the tolerance was met: allow more steps or a larger tolerance.",
-    Status.SCHEDULE_DONE: "The schedule of noise levels ended: no objective belongs to it, nothing is certified.",
-    Status.DIVERGED: (
-        "The objective rose far above its start, which a true bound of the operator's norm rules out; the image "
-        "before is returned: give the solver a larger lipschitz, and check that A_adjoint is the adjoint of A."
+    Status.COMPLETED: "All planned steps were taken: this preset has a fixed number of steps.",
+    Status.MAX_ITER: (
+        "All allowed steps were taken before the tolerance was met: allow more steps or a larger tolerance."
     ),
-    Status.NON_FINITE: "Values stopped being finite; the last finite image is returned: check the measurements.",
+    Status.SCHEDULE_DONE: "The schedule of noise levels ended. It has no objective, so nothing is certified.",
+    Status.DIVERGED: (
+        "The objective or the image grew far beyond its start, which is impossible if the bound of the operator's norm "
+        "is true. The image before this step is returned: give the solver a larger lipschitz, and check that A_adjoint "
+        "is the adjoint of A."
+    ),
+    Status.NON_FINITE: (
+        "NaN or infinite values occurred, and the last finite image is returned: check the measurements."
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Result:
-    """A reconstruction and its record, per image.
+    """A restored batch and the record of its run, per image.
 
     Attributes:
         x: images ``(B, C, H, W)``.
         status: why each image stopped.
-        steps: steps each image took, ``(B,)``.
-        objective: exact objective ``(B, K + 1)`` before the first and after each of ``K`` steps; NaN where it is
+        steps: steps that each image took, ``(B,)``.
+        objective: exact objective ``(B, K + 1)``: before the first and after each of ``K`` steps. It is NaN where it is
             not known (before the first step of a proximal solver) and after an image has stopped.
-        residual: relative change ``|x+ - x| / |x+|`` of each step, ``(B, K)``; NaN after an image has stopped.
-        objective_increases: steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by more than
-            rounding.
-        certified: whether the solver proves that none does. Where it does not, as for `ScheduledHQS` and
-            `PrimalDual`, a count of zero says nothing.
+        residual: relative change of each step, ``(B, K)``, as in `gradprox.solvers.state.relative_change`; NaN after an
+            image has stopped.
+        objective_increases: number of steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by
+            more than its rounding error (see `gradprox.solvers.rounding`).
+        certified: whether the solver proves that no step does. Otherwise, for example for `ScheduledHQS` and
+            `PrimalDual`, the count has no meaning.
     """
 
     x: Tensor

@@ -1,11 +1,11 @@
 r"""Half-quadratic splitting with a falling noise level, not certified.
 
-    x = argmin f + mu_k |. - z|^2/2,   mu_k = lambda_reg (noise/sigma_k)^2 |. - z|^2/2,    z+ = D(x, sigma_k),
+    x = argmin f + mu_k |. - z|^2/2,    z+ = D(x, sigma_k),    mu_k = lambda_reg (noise/sigma_k)^2,
 
-with ``sigma_k`` falling geometrically (Zhang et al., IEEE Trans. Pattern Anal. Mach. Intell. 2022), as plug-and-play
-restoration is often run. Each step is one of another function, so there is no objective, none is reported, and the
-iteration ends where the schedule does. A preset (`gradprox.solvers.presets`) starts from such a schedule too, but then
-descends the last function.
+with ``sigma_k`` falling geometrically (Zhang et al., IEEE Trans. Pattern Anal. Mach. Intell. 2022). Plug-and-play
+restoration is often run in this way. Each step belongs to another function, so there is no objective. The iteration
+ends with the schedule. A preset (`gradprox.solvers.presets`) begins with such a schedule too, and then descends the
+last function.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
+from gradprox.priors.contract import Prior
+from gradprox.solvers.data_term import DataTerm, quadratic
 from gradprox.solvers.result import Status
-from gradprox.solvers.smooth_objective import check_lambda_reg
-from gradprox.solvers.solver import Solver, State
+from gradprox.solvers.settings import check_positive, number
+from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import State
 
 
 @dataclass(frozen=True)
 class ScheduledState(State):
-    """Where the schedule stands; the objective is NaN.
+    """The state of the schedule; its objective is NaN.
 
     Attributes:
         number: steps done, ``(B,)``.
@@ -58,20 +59,19 @@ class ScheduledHQS(Solver[ScheduledState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lambda_reg(self.lambda_reg)
-        if not 0 < self.noise < float("inf"):
-            raise InputError(f"noise must be positive, got {self.noise:g}")
-        if not self.sigma <= self.first_sigma < float("inf"):
+        check_positive("lambda_reg", self.lambda_reg)
+        check_positive("noise", self.noise)
+        if not self.sigma <= number("first_sigma", self.first_sigma) < float("inf"):
             raise InputError(f"first_sigma must be at least sigma, {self.sigma:g}, got {self.first_sigma:g}")
 
-    def start(self, data: DataTerm, prior: LearnedProx, x: Tensor) -> ScheduledState:  # noqa: ARG002
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
         """See `Solver.start`."""
         unknown = torch.full_like(data.value(x), torch.nan)
         return ScheduledState(x, unknown, unknown, torch.zeros_like(unknown))
 
-    def step(self, data: DataTerm, prior: LearnedProx, state: ScheduledState) -> ScheduledState:
+    def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
         """See `Solver.step`."""
         done = int(state.number[0]) / max(1, self.max_iter - 1)
         sigma = self.first_sigma * (self.sigma / self.first_sigma) ** done
-        fitted = data.fit(state.x, self.lambda_reg * (self.noise / sigma) ** 2, state.x)
-        return ScheduledState(prior(fitted, sigma), state.objective, state.magnitude, state.number + 1)
+        fitted = quadratic(data).fit(state.x, self.lambda_reg * (self.noise / sigma) ** 2, state.x)
+        return ScheduledState(prior(fitted, sigma), state.objective, state.rounding, state.number + 1)

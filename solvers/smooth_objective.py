@@ -1,23 +1,25 @@
-"""The explicit objective ``F = f + lambda R``, optionally on a box, that smooth solvers descend."""
+"""The explicit objective ``F = f + lambda_reg R``, optionally on a box, which smooth solvers descend."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.priors import LearnedProx
-from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.solver import State
+from gradprox.priors.contract import Prior
+from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.rounding import energy_rounding
+from gradprox.solvers.state import State
 
-# Lowest and highest value of a pixel.
-Box = tuple[float, float]
+# A setting: a number, or an input of an exported solver, a tensor of one value.
+Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
 class SmoothState(State):
-    """Where a descent of ``F`` stands.
+    """The state of a descent of ``F``.
 
     Attributes:
         gradient: ``grad F(x)``.
@@ -26,40 +28,47 @@ class SmoothState(State):
     gradient: Tensor
 
 
-def smooth_state(
-    data: DataTerm, prior: LearnedProx, sigma: float, lambda_reg: float, x: Tensor
-) -> SmoothState:
-    """Return ``F(x)`` and ``grad F(x) = grad f(x) + lambda (x - D(x))``."""
-    value, gradient = data.value_and_gradient(x)
-    denoised, regularizer = prior.denoise_with_energy(x, sigma)
-    return SmoothState(
-        x,
-        value + lambda_reg * regularizer,
-        value.abs() + lambda_reg * regularizer.abs(),
-        gradient + lambda_reg * (x - denoised),
-    )
+def smooth_state(data: DataTerm, prior: Prior, sigma: Scalar, lambda_reg: Scalar, x: Tensor) -> SmoothState:
+    """Return ``F(x)`` and ``grad F(x) = grad f(x) + lambda_reg (x - D(x))``; nothing is checked."""
+    fit, gradient = data.value_and_gradient(x)
+    denoised, energy = prior.denoise_with_energy(x, sigma)
+    change = x - denoised
+    rounding = smooth_rounding(data, sigma, lambda_reg, x, fit, energy, change)
+    return SmoothState(x, fit + lambda_reg * energy, rounding, gradient + lambda_reg * change)
 
 
-def check_lambda_reg(lambda_reg: float) -> None:
-    """Refuse a weight ``lambda`` that is not positive.
+def smooth_rounding(
+    data: DataTerm, sigma: Scalar, lambda_reg: Scalar, x: Tensor, fit: Tensor, energy: Tensor, change: Tensor
+) -> Tensor:
+    """Bound the rounding error of ``F(x)``, ``(B,)``; 0 where ``f`` is infinite.
 
-    Raises:
-        InputError: it is not.
+    Args:
+        data: the data term.
+        sigma: noise level of the prior.
+        lambda_reg: weight of the regularizer.
+        x: the images.
+        fit: ``f(x)``.
+        energy: ``R(x)``.
+        change: ``x - D(x)``.
     """
-    if not 0 < lambda_reg < float("inf"):
-        raise InputError(f"lambda_reg must be positive, got {lambda_reg:g}")
-
-
-def check_box(box: Box | None) -> None:
-    """Refuse a box that is empty.
-
-    Raises:
-        InputError: it is, or a bound is NaN.
-    """
-    if box is not None and not box[0] < box[1]:
-        raise InputError(f"a box is (lowest, highest) with lowest < highest, got {box}")
+    bound = data.rounding(x, fit) + lambda_reg * energy_rounding(x, change, energy, sigma)
+    return torch.where(torch.isfinite(fit), bound, 0)
 
 
 def project(x: Tensor, box: Box | None) -> Tensor:
     """Return the image in the box that is nearest to ``x``."""
     return x if box is None else x.clamp(*box)
+
+
+def common_box(box: Box | None, data: DataTerm) -> Box | None:
+    """Return the pixels that are legal for the solver, in ``box``, and for the data term.
+
+    Raises:
+        InputError: there are none.
+    """
+    if box is None or data.box is None:
+        return data.box if box is None else box
+    common = max(box[0], data.box[0]), min(box[1], data.box[1])
+    if not common[0] < common[1]:
+        raise InputError(f"box: no pixel in {box} is in the domain of the data term, {data.box}")
+    return common

@@ -1,10 +1,10 @@
-r"""Training a network inside a solver: gradients through a few steps of it.
+r"""Training a network inside a solver: gradients through a few of its steps.
 
-A few steps from the start are an unrolled network (Gregor and LeCun, ICML 2010), whose weights are trained for what
-those steps return. One step from a converged run is Jacobian-free backpropagation (Fung et al., AAAI 2022): at a fixed
-point ``x = T(x)`` the gradient of ``T`` alone is, where ``T`` contracts and is well conditioned, a descent direction
-for the fixed point, and it needs the memory of a single step. Trained either way the network stays the prox that its
-architecture makes it, so what is proven of the solver still holds.
+A few steps from the start form an unrolled network (Gregor and LeCun, ICML 2010): the weights are trained for the
+result of these steps. One step from a converged run is Jacobian-free backpropagation (Fung et al., AAAI 2022). At a
+fixed point ``x = T(x)``, the gradient through ``T`` alone is a descent direction for the fixed point, provided that
+``T`` contracts and is well conditioned. It needs the memory of a single step. In both cases the architecture keeps the
+network a prox, so the solver's guarantees still hold.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.physics import initial_image
-from gradprox.priors import LearnedProx
-from gradprox.solvers.solver import Solver, check_arguments
+from gradprox.priors.contract import Prior
+from gradprox.solvers.settings import check_count
+from gradprox.solvers.solver import Solver
 
 
 def unrolled(
     solver: Solver[Any],
     y: Tensor,
     physics: LinearPhysics,
-    prior: LearnedProx,
+    prior: Prior,
     *,
     steps: int,
     fidelity: DataFidelity | None = None,
@@ -32,22 +32,21 @@ def unrolled(
 ) -> Tensor:
     """Return the images after ``steps`` steps, ``(B, C, H, W)``, differentiable in the weights of ``prior``.
 
-    Memory grows with the steps. ``max_iter`` and ``tol`` of the solver play no part; NaNs are not looked for.
+    Memory grows with the steps. ``max_iter`` and ``tol`` of the solver have no effect, and NaN values stay unnoticed.
 
     Args:
         solver: the algorithm and its settings.
         y: measurements, batch first.
         physics: the operator that made them.
-        prior: a learned prox whose network has weights that ask for gradients.
-        steps: how many, at least 1.
+        prior: a prior whose network has weights that require gradients.
+        steps: number of steps, at least 1.
         fidelity: the data term; ``|A x - y|^2 / 2`` if not given.
-        x0: where to start; ``solver(y, physics, prior).x`` for Jacobian-free backpropagation,
-            `gradprox.physics.initial_image` if not given.
+        x0: the first image; `gradprox.physics.initial_image` if not given. Jacobian-free backpropagation starts at
+            ``solver(y, physics, prior).x``.
 
     Raises:
-        ValueError: ``steps`` is below 1.
-        InputError: an argument is of another type, an unknown norm, an illegal step size, a data term that the solver
-            does not take.
+        InputError: ``steps`` is no whole number of at least 1, or another argument cannot be used (see
+            `Solver.__call__`).
 
     Example:
         >>> import torch
@@ -61,11 +60,9 @@ def unrolled(
         >>> all(weight.grad is not None for weight in prior.parameters())
         True
     """
-    if steps < 1:
-        raise ValueError(f"at least one step is needed, got {steps}")
-    check_arguments(y, physics, prior, fidelity, x0)
-    data = solver.data_term(y, physics, fidelity)
-    state = solver.start(data, prior, initial_image(y, physics) if x0 is None else x0)
+    check_count("steps", steps)
+    data, x = solver.prepare(y, physics, prior, fidelity, x0)
+    state = solver.start(data, prior, x)
     for _ in range(steps):
         state = solver.step(data, prior, state)
     return state.x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +12,13 @@ from gradprox.export.graph.one_piece import OnePiece
 from gradprox.export.graph.problem import Operator, Problem
 from gradprox.networks import IdentityPath
 from gradprox.priors import LearnedProx
-from gradprox.solvers.forward_backward import ForwardBackwardState
-from gradprox.solvers.gd import GD
+from gradprox.solvers.forward_backward import ForwardBackwardState, forward_backward, starting_state
+from gradprox.solvers.gd import descend
 from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.pgd import PGD
-from gradprox.solvers.smooth_objective import SmoothState
-from gradprox.solvers.solver import Solver, relative_change
+from gradprox.solvers.smooth_objective import SmoothState, smooth_state
+from gradprox.solvers.state import relative_change
 
-ALGORITHMS: dict[str, tuple[type[Solver[Any]], type[SmoothState | ForwardBackwardState]]] = {
-    "gd": (GD, SmoothState),
-    "pgd": (PGD, ForwardBackwardState),
-}
+ALGORITHMS = ("gd", "pgd")
 MAX_ITER, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
 
 
@@ -43,10 +39,6 @@ class GraphProx:
         folded = y.reshape(batch * channels, 1, height, width) if self.network.channels == 1 else y
         envelope, x = self.network.envelope_and_gradient(folded, sigma)
         return x.view(batch, channels, height, width), envelope.view(batch, -1).sum(dim=1)
-
-    def weak_convexity(self) -> float:
-        """See `LearnedProx.weak_convexity`; only checks of settings ask for it, and graphs have none."""
-        return 0.0
 
 
 class Part(nn.Module):
@@ -69,21 +61,7 @@ class Part(nn.Module):
         operator = self.problem.operator(kernel)
         # Both stand in for what they are cast to: a step calls nothing that they lack.
         prior = cast("LearnedProx", GraphProx(self.network))
-        return LeastSquares(y, cast("Any", operator), 1.0), prior, operator
-
-    def solver(self, sigma: Tensor, strength: Tensor, stepsize: Tensor | None) -> Solver[Any]:
-        """Return the solver itself, with tensors where it holds numbers.
-
-        Its own ``start`` and ``step`` are what is exported, not a copy of them. Its constructor, which compares
-        numbers, is left out.
-        """
-        kind, _ = ALGORITHMS[self.algorithm]
-        solver = object.__new__(kind)
-        if self.algorithm == "pgd":
-            # Its weight is tied to its step size: strength acts on the noise level, as in the presets.
-            sigma = sigma * strength
-        vars(solver).update(sigma=sigma, lambda_reg=strength, stepsize=stepsize)
-        return solver
+        return LeastSquares(y, operator, 1.0), prior, operator
 
 
 class Start(Part):
@@ -92,7 +70,9 @@ class Start(Part):
     def forward(self, y: Tensor, kernel: Tensor, sigma: Tensor, strength: Tensor) -> tuple[Tensor, ...]:
         """Return the first state, and the objective there, ``(B,)``."""
         data, prior, operator = self.pieces(y, kernel)
-        state = self.solver(sigma, strength, None).start(data, prior, operator.initial(y))
+        x = operator.initial(y)
+        proximal = self.algorithm == "pgd"
+        state = starting_state(data, x) if proximal else smooth_state(data, prior, sigma, strength, x)
         counters = torch.zeros(y.shape[0], dtype=torch.long)
         return state.x, state.gradient, counters, counters.clone(), state.objective
 
@@ -115,9 +95,12 @@ class Body(Part):
     ) -> tuple[Tensor, ...]:
         """Return whether an image still runs, the next state, and one row of each history, ``(B,)``."""
         data, prior, _ = self.pieces(y, kernel)
-        unknown = torch.full_like(x[:, 0, 0, 0], torch.nan)
-        _, state = ALGORITHMS[self.algorithm]
-        new = self.solver(sigma, strength, stepsize).step(data, prior, state(x, unknown, unknown, gradient))
+        new: SmoothState | ForwardBackwardState
+        if self.algorithm == "gd":
+            new = descend(data, prior, sigma, strength, stepsize, x, gradient)
+        else:
+            # Its weight is tied to its step size: strength acts on the noise level, as in the presets.
+            new = forward_backward(data, prior, sigma * strength, stepsize, x, gradient)
         residual = relative_change(new.x, x)
         running = status == MAX_ITER
         finite = torch.isfinite(new.objective) & torch.isfinite(residual)

@@ -9,7 +9,7 @@ import torch
 from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.physics import CircularBlur, ValidBlur, gaussian_kernel, motion_kernel
 from gradprox.solvers.circular_least_squares import CircularLeastSquares
-from gradprox.solvers.fidelity import data_term
+from gradprox.solvers.fidelity import build_data_term
 from gradprox.solvers.least_squares import LeastSquares
 
 
@@ -42,7 +42,7 @@ def test_gradients_and_dual_steps_belong_to_the_value(fidelity, physics):
     physics = physics.double()
     x = torch.rand(2, 1, 8, 9, dtype=torch.float64) + 0.5
     y = torch.rand_like(physics.A(x))
-    data = data_term(y, physics, fidelity)
+    data = build_data_term(y, physics, fidelity)
     free = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(data.value_of_measurements(physics.A(free)).sum(), free)
     value, gradient = data.value_and_gradient(x)

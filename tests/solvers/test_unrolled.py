@@ -86,5 +86,5 @@ def test_arguments_are_checked_as_by_the_solver(problem):
 
 def test_no_steps_are_refused(problem):
     prior, physics, y, _ = problem
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
         unrolled(SOLVERS["PGD"], y, physics, prior, steps=0)

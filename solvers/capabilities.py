@@ -1,0 +1,45 @@
+"""What solvers require of a prior: a prox, or a curvature bound."""
+
+from __future__ import annotations
+
+import math
+
+from gradprox.errors import InputError
+from gradprox.priors.contract import Prior, ProximalOperator
+
+
+def proximal(prior: Prior, solver: str) -> ProximalOperator:
+    """Return the prior itself if it is a prox.
+
+    Args:
+        prior: any prior.
+        solver: name of the solver that needs a prox, for the message.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not prior.is_prox or not isinstance(prior, ProximalOperator):
+        raise InputError(
+            f"prior: {solver} needs a proximal operator, and {prior.name} has an explicit energy only: use GD or "
+            "NMAPG, or a monotone network as a LearnedProx"
+        )
+    return prior
+
+
+def curvature(prior: Prior, solver: str) -> float:
+    """Return the proven bound of the curvature of ``R``, from which a step size follows.
+
+    Args:
+        prior: any prior.
+        solver: name of the solver, for the message.
+
+    Raises:
+        InputError: no bound is proven.
+    """
+    bound = prior.curvature_bound()
+    if not math.isfinite(bound):
+        raise InputError(
+            f"prior: {solver} takes its step size from the curvature of the energy, and no bound is proven for "
+            f"{prior.name}: use NMAPG, which searches its step sizes"
+        )
+    return bound

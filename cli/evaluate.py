@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from gradprox.solvers import Callback
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset
+    from gradprox.solvers import Callback, Restorer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,7 +59,7 @@ def _score(
     choice: ModelChoice,
     priors: Priors,
     report: Report,
-    preset: Preset | DiscrepancyPreset | None = None,
+    preset: Restorer | None = None,
 ) -> None:
     """Score every trial on every image.
 
@@ -92,8 +89,7 @@ def _score(
         "provider": choice.provider,
     }
     if preset is not None:
-        solver = preset.solver
-        settings |= {"solver": type(solver).__name__.lower(), "parameters": dataclasses.asdict(solver)}
+        settings |= preset.settings()
     study = Study(
         task=task,
         model=choice.model or default_model(3 if color else 1, for_solver=preset is not None),

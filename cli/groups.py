@@ -19,8 +19,7 @@ from gradprox.cli import options
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset
+    from gradprox.solvers import Preset, Restorer
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Tuning:
         """
         return options.parse_strength(self.strength)
 
-    def preset(self, task: str, noise: float) -> Preset | DiscrepancyPreset:
+    def preset(self, task: str, noise: float) -> Restorer:
         """Return the solver for measurements with noise of standard deviation ``noise``.
 
         Args:

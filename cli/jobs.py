@@ -164,7 +164,7 @@ def describe(record: Record) -> str:
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         # A preset plans its number of steps: taking them all is no news, but a failure is.
-        if status is Status.CONVERGED:
+        if status.succeeded:
             parts.append(status.value)
         elif status in (Status.DIVERGED, Status.NON_FINITE):
             parts.append(f"{status.value}: {status.advice}")

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback
-    from gradprox.solvers.discrepancy import DiscrepancyPreset
-    from gradprox.solvers.presets import Preset
+    from gradprox.solvers import Callback, Restorer
 
 # Checks of settings that do not depend on the noise need some level.
 ANY_NOISE = 0.01
@@ -49,7 +47,7 @@ class Restoration(ABC):
             InputError: a setting is unusable.
         """
 
-    def preset(self, noise: float) -> Preset | DiscrepancyPreset:
+    def preset(self, noise: float) -> Restorer:
         """Return the solver for measurements with noise of standard deviation ``noise``."""
         assert self.task is not None  # noqa: S101  restorations of one pass ask for no solver
         return self.tuning.preset(self.task, noise)

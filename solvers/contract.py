@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from deepinv.physics import LinearPhysics
 from torch import Tensor
@@ -46,6 +46,9 @@ class Restorer(Protocol):
     @property
     def max_iter(self) -> int:
         """Return the largest number of steps that one call takes."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings for reports: ``solver``, the name of the algorithm, and its ``parameters``."""
 
     def __call__(
         self,

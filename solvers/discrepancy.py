@@ -14,7 +14,6 @@ from gradprox.solvers.contract import Callback
 from gradprox.solvers.lambda_search import MAX_TRIALS, choose_lambda
 from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
-from gradprox.solvers.solver import Solver
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,13 @@ class DiscrepancyPreset:
     noise: float
 
     @property
-    def solver(self) -> Solver[Any]:
-        """Return the last solver of the preset with strength 1."""
-        return self.preset(1.0).solver
-
-    @property
     def max_iter(self) -> int:
         """Return the largest number of steps of all reconstructions together."""
         return MAX_TRIALS * self.preset(1.0).max_iter
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with strength 1; see `gradprox.solvers.contract.Restorer.settings`."""
+        return self.preset(1.0).settings()
 
     def __call__(
         self,

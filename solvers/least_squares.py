@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -16,6 +16,9 @@ from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 # Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
 FIT_TOLERANCE = 1e-6
 FIT_ITERATIONS = 40
+
+
+L = TypeVar("L", bound="LeastSquares")
 
 
 @runtime_checkable
@@ -88,6 +91,6 @@ class LeastSquares(QuadraticDataTerm):
         )
         return fitted
 
-    def select(self, keep: Tensor) -> LeastSquares:
+    def select(self: L, keep: Tensor) -> L:
         """See `DataTerm.select`."""
         return replace(self, y=self.y[keep], physics=self._physics_of(keep))

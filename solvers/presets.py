@@ -89,6 +89,10 @@ class Preset:
         """Return the largest number of steps of all solvers together."""
         return self.solver.max_iter + sum(stage.max_iter for stage in self.warm_start)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the last solver; see `gradprox.solvers.contract.Restorer.settings`."""
+        return self.solver.settings()
+
     def __call__(
         self,
         y: Tensor,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 import torch
 from deepinv.optim import DataFidelity
@@ -75,6 +76,10 @@ class Solver(ABC, Generic[S]):
     @abstractmethod
     def step(self, data: DataTerm, prior: Prior, state: S) -> S:
         """Return the next state; nothing is changed in place."""
+
+    def settings(self) -> dict[str, Any]:
+        """See `gradprox.solvers.contract.Restorer.settings`."""
+        return {"solver": type(self).__name__.lower(), "parameters": dataclasses.asdict(self)}
 
     @torch.no_grad()
     def __call__(

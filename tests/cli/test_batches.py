@@ -190,7 +190,8 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     [
         ("max_iter", "7 steps, 1.0 s"),
         ("converged", "7 steps, converged, 1.0 s"),
-        ("diverged", "7 steps, diverged: The objective rose .* 1.0 s"),
+        ("completed", "7 steps, completed, 1.0 s"),
+        ("diverged", "7 steps, diverged: The objective or the image grew .* 1.0 s"),
     ],
 )
 def test_only_a_failure_is_explained(status, said):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepinv.models import Denoiser
-from torch import Tensor, as_tensor, isfinite
+from torch import Tensor, as_tensor, compiler, isfinite
 
 from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
@@ -99,7 +99,8 @@ class NetworkPrior(Denoiser):
         levels = as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
         if levels.numel() not in (1, y.shape[0]):
             raise InputError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
-        if not bool(((levels >= 0) & isfinite(levels)).all()):
+        # A traced graph cannot look at values.
+        if not compiler.is_compiling() and not bool(((levels >= 0) & isfinite(levels)).all()):
             raise InputError("noise levels must be finite and not negative")
         if channels != 1:
             return y, levels

@@ -117,3 +117,16 @@ def test_unknown_names_are_refused():
         recipe_path("nobody")
     with pytest.raises(InputError, match="no such model"):
         read_card("nobody")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_models_are_loaded_as_stored_whatever_the_default_type(dtype):
+    expected = load_model("gray-equilibrium").network.state_dict()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        found = load_model("gray-equilibrium").network
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(table, expected[name]) for name, table in found.state_dict().items())
+    assert {tensor.dtype for tensor in (*found.parameters(), *found.buffers())} == {torch.float32}

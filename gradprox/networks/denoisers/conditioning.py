@@ -12,6 +12,19 @@ from torch import Tensor
 SIGMA_FLOOR = 1e-4
 
 
+def check_precision(x: Tensor) -> None:
+    """Raise an error if images are of a type that is too coarse to compute in.
+
+    Raises:
+        ValueError: the type is neither float32 nor float64.
+    """
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"expected images and weights of float32 or float64, got {x.dtype}: energies in units of the noise exceed "
+            "half precision; call float() on both, and use torch.autocast to train in bfloat16"
+        )
+
+
 class NoiseKnots:
     """Interpolates tables of raw parameters over noise levels.
 

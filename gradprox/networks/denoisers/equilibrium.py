@@ -19,22 +19,21 @@ weakly convex regularizers for convergent image-reconstruction algorithms", SIAM
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
-from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR
+from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, check_precision
 from gradprox.networks.denoisers.energy_gate import EnergyGate, EnergyGatedConfig
 from gradprox.networks.denoisers.gates import FirmGates
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
-from gradprox.networks.denoisers.implicit import InverseHessian, WarmStart, implicit_derivative
+from gradprox.networks.denoisers.implicit import InverseHessian, WarmStart, implicit_derivative, minimizer
 from gradprox.networks.denoisers.ridge import RidgeShrinkage
 
 # What rounding leaves of gradients of terms as large as ``1 + mu`` times the image, in units of the precision.
@@ -185,6 +184,7 @@ class Equilibrium(GradientNetwork):
         Warns:
             RuntimeWarning: an image has not reached the tolerance in `MAX_ITER` steps.
         """
+        check_precision(x)
         return self.solve(x, sigma, self.tolerance)
 
     def solve(
@@ -208,20 +208,27 @@ class Equilibrium(GradientNetwork):
         Warns:
             RuntimeWarning: as in `forward`.
         """
+        if torch.compiler.is_exporting():
+            raise NotImplementedError(
+                "torch.export cannot trace an equilibrium, because the number of its iterations depends on the image; "
+                "gradprox.export writes them as a loop"
+            )
         before = None if warm is None else warm.solution
-        solution = self.minimize(x.detach(), sigma, tolerance, before)[0]
+        solution = minimizer(lambda y, level: self.minimize(y, level, tolerance, before)[0], x, sigma)
         if warm is not None:
             warm.solution = solution
-        if not torch.is_grad_enabled() or not (
-            x.requires_grad
-            or sigma.requires_grad
-            or any(parameter.requires_grad for parameter in self.parameters())
-        ):
+        if not self._differentiates(x, sigma):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
-        return solution + implicit_derivative(
-            residual, self._inverse_hessian(solution, sigma, derivative_tolerance, warm)
-        )
+        inverse = _HessianAt(self, derivative_tolerance, warm)
+        return solution + implicit_derivative(residual, solution, sigma, inverse)
+
+    def _differentiates(self, *inputs: Tensor) -> bool:
+        """Return whether a derivative may be asked for: otherwise one evaluation of the gradient is saved."""
+        tensors = (*inputs, *self.parameters())
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return True
+        return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
 
     @torch.no_grad()
     def minimize(
@@ -288,11 +295,14 @@ class Equilibrium(GradientNetwork):
         return Descent(point, gradient, length, torch.where(fell, size, state.size), age)
 
     def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
-        """Return the root mean square gradient of each image, ``(B,)``, at which it has arrived."""
+        """Return the root mean square gradient of each image, ``(B,)``, below which its iteration ends."""
         levels = sigma.clamp_min(SIGMA_FLOOR)
+        # Beyond the last knot images are faint compared with the noise. The tolerance then decreases, or it would
+        # exceed the image.
+        tolerance_levels = torch.minimum(levels, self.config.noise_levels[-1] ** 2 / levels)
         size = root_mean_square(y).clamp_min(1)
         rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
-        return rounding if y.dtype == torch.float64 else tolerance * levels + rounding
+        return rounding if y.dtype == torch.float64 else tolerance * tolerance_levels + rounding
 
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``Phi(y) = |y|^2/2 - min_x E(x; y)`` of each image, ``(B,)``."""
@@ -307,29 +317,43 @@ class Equilibrium(GradientNetwork):
         solution = self(x, sigma)
         return self.objective(solution, x, sigma), solution
 
-    def _inverse_hessian(
-        self, x: Tensor, sigma: Tensor, tolerance: float, warm: WarmStart | None
-    ) -> Callable[[Tensor], Tensor]:
-        """Return what multiplies with the inverse of ``I + mu Hess R(x)``, to a tolerance of `solve`."""
-        mu = per_image(self.strength(sigma).detach(), x)
 
-        # Recorded when first asked for: many results are never differentiated.
-        @functools.cache
-        def recorded() -> tuple[Tensor, Tensor]:
-            with torch.enable_grad():
-                at = x.detach().clone().requires_grad_()
-                return at, self.regularizer(at, sigma)
+class _HessianAt:
+    """Multiplies with the inverse of ``I + mu Hess R(x)``; see `implicit.Inverse`.
+
+    Args:
+        network: the equilibrium.
+        tolerance: relative residual of the linear systems in single precision, not below rounding.
+        warm: see `InverseHessian`.
+    """
+
+    def __init__(self, network: Equilibrium, tolerance: float, warm: WarmStart | None) -> None:
+        self._network = network
+        self._tolerance = tolerance
+        self._warm = warm
+        self._known: tuple[Tensor, InverseHessian] | None = None
+
+    def __call__(self, right: Tensor, solution: Tensor, sigma: Tensor) -> Tensor:
+        """Return ``H^-1 right``."""
+        # The Hessian is recorded once for all vectors that it is multiplied with.
+        if self._known is None or self._known[0].data_ptr() != solution.data_ptr():
+            self._known = solution, self._record(solution, sigma)
+        return self._known[1](right)
+
+    def _record(self, solution: Tensor, sigma: Tensor) -> InverseHessian:
+        mu = per_image(self._network.strength(sigma).detach(), solution)
+        with torch.enable_grad():
+            at = solution.detach().clone().requires_grad_()
+            step = self._network.regularizer(at, sigma)
 
         def hessian(v: Tensor) -> Tensor:
-            at, step = recorded()
             # The step's Jacobian is symmetric: its transposed product is its product.
             (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
             return v + mu * (v - product)
 
-        rounding = LINEAR_ROUNDING * torch.finfo(x.dtype).eps
-        return InverseHessian(
-            hessian, rounding if x.dtype == torch.float64 else max(rounding, tolerance), warm
-        )
+        rounding = LINEAR_ROUNDING * torch.finfo(solution.dtype).eps
+        exact = solution.dtype == torch.float64
+        return InverseHessian(hessian, rounding if exact else max(rounding, self._tolerance), self._warm)
 
 
 def root_mean_square(x: Tensor) -> Tensor:

@@ -18,11 +18,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from gradprox.batch import image_sum
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import crop, extend, period_weights
-from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots
+from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots, check_precision
 from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
 from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.networks.denoisers.mixture import MixtureConfig
@@ -36,6 +37,9 @@ from gradprox.networks.tiling import tiles
 # maps of a megapixel take at nearly the same speed.
 CPU_TILE = 128
 GPU_TILE = 512
+
+# An image is faint if the noise level exceeds this multiple of its contrast.
+FAINT = 2.0
 
 AnyShrinkageConfig = Annotated[RidgeConfig | EnergyGatedConfig | MixtureConfig, Discriminator("kind")]
 
@@ -149,7 +153,12 @@ class IdentityPath(GradientNetwork):
         return self.shrinkage.bounded
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return ``D(x)``; see `GradientNetwork.forward`."""
+        """Return ``D(x)``; see `GradientNetwork.forward`.
+
+        Raises:
+            ValueError: ``x`` is neither of float32 nor of float64.
+        """
+        check_precision(x)
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside(extended, sigma, filters)
@@ -182,7 +191,17 @@ class IdentityPath(GradientNetwork):
         return max(1.0, self.shrinkage.slope_bound())
 
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``."""
+        """Return ``|W x|^2/2 - G(W x)``, ``(B,)``, and ``D(x)``, from one analysis of ``x``.
+
+        The envelope of faint images is computed in double precision, because nearly equal terms cancel in it.
+
+        Raises:
+            ValueError: ``x`` is neither of float32 nor of float64.
+        """
+        check_precision(x)
+        if self._are_faint(x, sigma):
+            envelope, out = self._in_double_precision(x, sigma)
+            return envelope, out.to(x.dtype)
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside_with_envelope(extended, sigma, filters)
@@ -193,6 +212,22 @@ class IdentityPath(GradientNetwork):
             )
             envelope = envelope + share
         return envelope, out
+
+    def _are_faint(self, x: Tensor, sigma: Tensor) -> bool:
+        """Return whether an image of single precision has a contrast far below the noise level.
+
+        Energies in units of the noise are then so small that the envelope would lose its digits.
+        """
+        if self.whole or x.dtype == torch.float64 or x.device.type == "mps":  # MPS has no double precision
+            return False
+        contrast = x.detach().flatten(1).std(dim=1, correction=0)
+        return bool((sigma > FAINT * contrast).any())
+
+    def _in_double_precision(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `envelope_and_gradient`, computed in double precision with the weights of this network."""
+        weights = {f"network.{name}": weight.double() for name, weight in self.named_parameters()}
+        found: tuple[Tensor, Tensor] = functional_call(_Envelope(self), weights, (x.double(), sigma.double()))
+        return found
 
     def inside_with_envelope(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `inside` does, after the share of those pixels in ``|W x|^2/2 - G(W x)``, ``(B,)``."""
@@ -219,3 +254,14 @@ class IdentityPath(GradientNetwork):
             scale = weights[:, None] if dim == -2 else weights
             terms = terms.narrow(dim, first, weights.shape[0]) * scale
         return image_sum(terms)
+
+
+class _Envelope(nn.Module):
+    """Calls a network's `envelope_and_gradient`, so that other weights can be put in its place."""
+
+    def __init__(self, network: IdentityPath) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.envelope_and_gradient(x, sigma)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.autograd import forward_ad
 
 from gradprox.batch import image_sum
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
@@ -17,6 +18,7 @@ from gradprox.networks.denoisers.equilibrium import Descent, root_mean_square
 from gradprox.networks.denoisers.identity_path import IdentityPath
 from gradprox.networks.denoisers.implicit import WarmStart
 from gradprox.priors import LearnedProx, load_network, save_network
+from gradprox.zoo.models import FOLDER
 from tests.conftest import identity_path_config
 
 KINDS = [
@@ -121,6 +123,102 @@ def test_derivatives_may_be_looser_and_say_how_much():
     # A residual of a tenth, times the bound of the inverse Hessian.
     assert bool((error <= 0.1 * D.lipschitz_bound() * root_mean_square(v)).all())
     assert bool((error > 1e-3 * root_mean_square(found[0.0])).all())
+
+
+# torch's own forward-mode rules are compiled at first use, by what torch has deprecated.
+forward_mode = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+
+TRANSFORMS = {
+    "jvp": lambda f, y, v: torch.func.jvp(f, (y,), (v,))[1],
+    "jacfwd": lambda f, y, v: torch.func.jacfwd(f)(y).flatten(4) @ v.flatten(),
+    "jacrev": lambda f, y, v: torch.func.jacrev(f)(y).flatten(4) @ v.flatten(),
+    "vjp": lambda f, y, v: torch.func.vjp(f, y)[1](v)[0],
+    "vmap of vjp": lambda f, y, v: torch.func.vmap(lambda w: torch.func.vjp(f, y)[1](w)[0])(v[None])[0],
+    "vmap of jvp": lambda f, y, v: torch.func.vmap(lambda z, w: torch.func.jvp(f, (z,), (w,))[1])(
+        y[None], v[None]
+    )[0],
+}
+
+
+@forward_mode
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_function_transforms_see_the_implicit_derivative(transform):
+    # Its Jacobian is symmetric, so all of them give the same product.
+    D, y, sigma = network(), images(2, size=(3, 4)), level(0.1)
+    v = torch.randn_like(y)
+    with_grad = y.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(D(with_grad, sigma), with_grad, v)
+    found = TRANSFORMS[transform](lambda z: D(z, sigma), y, v)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@forward_mode
+def test_forward_mode_differentiates_with_respect_to_everything_without_gradients_recorded():
+    D, y, sigma = network(start=True), images(2, size=(3, 4)), level(0.1)
+    weights = dict(D.named_parameters())
+    directions = {"y": torch.randn_like(y), "sigma": torch.ones_like(sigma)} | {
+        name: torch.randn_like(weights[name])
+        for name in ("regularizer.bank.weight", "regularizer.shrinkage.gates.log_excess")
+    }
+    step = 1e-6
+    for name, direction in directions.items():
+
+        def output(change, name=name, direction=direction):
+            moved = {"y": y, "sigma": sigma} | weights
+            moved[name] = change(moved[name], direction)
+            return torch.func.functional_call(
+                D, {key: moved[key] for key in weights}, (moved["y"], moved["sigma"])
+            )
+
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(output(forward_ad.make_dual)).tangent
+        ahead, behind = (output(lambda x, d, h=h: x + h * d) for h in (step, -step))
+        torch.testing.assert_close(tangent, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-7, msg=name)
+
+
+def test_images_and_noise_levels_may_be_mapped():
+    D, y = network(), images(3, size=(3, 4))
+    levels = level(0.05, 0.1, 0.2)
+    expected = D(y, levels)
+    one_by_one = torch.func.vmap(lambda image, sigma: D(image[None], sigma[None])[0])(y, levels)
+    torch.testing.assert_close(one_by_one, expected, rtol=0, atol=1e-12)
+    same_image = torch.func.vmap(lambda sigma: D(y[:1], sigma[None])[0])(levels)
+    torch.testing.assert_close(same_image, D(y[:1].expand(3, -1, -1, -1), levels), rtol=0, atol=1e-12)
+
+
+def second_by_autograd(D, y):
+    y = y.requires_grad_()
+    (first,) = torch.autograd.grad(D(y, level(0.1)).square().sum(), y, create_graph=True)
+    first.sum().backward()
+
+
+@forward_mode
+@pytest.mark.parametrize(
+    "second",
+    [
+        second_by_autograd,
+        lambda D, y: torch.func.hessian(lambda z: D(z, level(0.1)).square().sum())(y),
+        lambda D, y: torch.func.jacrev(torch.func.jacrev(lambda z: D(z, level(0.1)).square().sum()))(y),
+    ],
+)
+def test_second_derivatives_are_refused(second):
+    # They would ignore how the Hessian of the objective changes.
+    with pytest.raises(NotImplementedError, match="first derivatives only"):
+        second(network(), images(size=(3, 4)))
+
+
+def test_exporters_are_told_why_iterations_cannot_be_traced():
+    D = network().float()
+    with pytest.raises(NotImplementedError, match="number of its iterations depends on the image"):
+        torch.export.export(D, (images().float(), torch.tensor([0.1])))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 100.0, 1e4])
+def test_beyond_its_noise_levels_results_stay_close_to_those_of_double_precision(sigma):
+    D = load_network(FOLDER / "gray-equilibrium.safetensors")
+    y = torch.rand(1, 1, 24, 20)
+    exact = copy.deepcopy(D).double()(y.double(), level(sigma))
+    torch.testing.assert_close(D(y, torch.tensor([sigma])).double(), exact, rtol=0, atol=2e-3)
 
 
 def test_a_warm_start_changes_how_many_products_are_needed_and_nothing_else(monkeypatch):

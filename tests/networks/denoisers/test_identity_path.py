@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_def
 from gradprox.networks import IdentityPath, MixtureLevel
 from gradprox.networks.borders import extend
 from gradprox.networks.denoisers import coupling, identity_path
+from gradprox.priors import LearnedProx
+from gradprox.zoo import load_model
 from tests.conftest import identity_path_config
 
 LEVELS = (MixtureLevel(classes=3, window=3), MixtureLevel(classes=2, window=3, spacing=2))
@@ -226,3 +230,45 @@ def test_impossible_architectures_are_refused(kind, wrong):
 def test_a_shrinkage_has_no_settings_of_another(kind, foreign):
     with pytest.raises(ValueError, match=f"{next(iter(foreign))}\\n.*Extra inputs"):
         identity_path_config(kind, **foreign)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("method", ["__call__", "envelope_and_gradient", "potential"])
+def test_half_precision_is_refused_with_the_reason(make_network, dtype, method):
+    network, x = make_network().to(dtype), torch.rand(1, 1, 9, 8, dtype=dtype)
+    with pytest.raises(ValueError, match="expected images and weights of float32 or float64"):
+        getattr(network, method)(x, torch.tensor([0.1], dtype=dtype))
+
+
+@pytest.mark.parametrize("name", ["gray-fast", "gray-small", "gray-nonexpansive", "color-fast"])
+@pytest.mark.parametrize(
+    ("sigma", "contrast"), [(1e3, 1.0), (1e4, 1.0), (10.0, 1.0), (0.1, 1e-3), (1.0, 1e-4)]
+)
+def test_values_of_faint_images_keep_their_digits(name, sigma, contrast):
+    D = load_model(name)
+    y = 0.5 + contrast * (torch.rand(2, D.network.channels, 24, 20) - 0.5)
+    y = y.float()
+    exact = copy.deepcopy(D).double()
+    torch.testing.assert_close(
+        D.regularizer(y, sigma), exact.regularizer(y.double(), sigma), rtol=1e-5, atol=0
+    )
+    assert D(y, sigma).dtype == D.denoise_with_energy(y, sigma)[0].dtype == torch.float32
+
+
+def test_values_of_faint_images_have_derivatives(make_network):
+    network, x = make_network().float().requires_grad_(True), torch.rand(1, 1, 9, 8, requires_grad=True)
+    sigma = torch.tensor([50.0])
+    energy = network.envelope_and_gradient(x, sigma)[0]
+    energy.sum().backward()
+    torch.testing.assert_close(x.grad, x.detach() - network(x, sigma).detach(), rtol=0, atol=1e-5)
+    assert all(weight.grad is not None for weight in network.parameters())
+
+
+@pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
+def test_networks_can_be_traced_by_torch_export(make_network, kind):
+    network, x, sigma = make_network(**kind), torch.rand(2, 1, 20, 17).double(), torch.tensor([0.1]).double()
+    traced = torch.export.export(network, (x, sigma)).module()
+    torch.testing.assert_close(traced(x, sigma), network(x, sigma))
+    prior = LearnedProx(network)
+    traced = torch.export.export(prior, (x, sigma)).module()
+    torch.testing.assert_close(traced(x, sigma), network(x, sigma))

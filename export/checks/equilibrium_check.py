@@ -30,7 +30,7 @@ from gradprox.export.checks.denoiser_check import PARITY_TOLERANCE
 from gradprox.export.checks.report import Report, check_legal, demand
 from gradprox.export.runtime.session import open_session
 from gradprox.networks import Equilibrium
-from gradprox.networks.denoisers.equilibrium import root_mean_square
+from gradprox.networks.denoisers.descent import root_mean_square
 
 # Of the gradient, relative to the limit at which iterations stop: single precision computes it differently.
 GRADIENT_TOLERANCE = 1.1

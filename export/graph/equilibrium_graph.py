@@ -15,7 +15,8 @@ from gradprox.export.graph.assembly import assemble, loop, place
 from gradprox.export.graph.one_piece import OnePiece
 from gradprox.export.graph.tracing import trace
 from gradprox.networks import Equilibrium
-from gradprox.networks.denoisers.equilibrium import MAX_ITER, Descent, root_mean_square
+from gradprox.networks.denoisers.descent import Descent, root_mean_square
+from gradprox.networks.denoisers.equilibrium import MAX_ITER
 
 STATE = (*Descent._fields, "going")
 

@@ -18,7 +18,7 @@ from gradprox import InputError, load_model
 from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.networks import EnergyGatedConfig, Equilibrium, EquilibriumConfig, IdentityPathConfig
-from gradprox.networks.denoisers.equilibrium import root_mean_square
+from gradprox.networks.denoisers.descent import root_mean_square
 from gradprox.physics import SymmetricBlur, gaussian_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers import GD

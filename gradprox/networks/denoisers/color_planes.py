@@ -1,7 +1,7 @@
-"""Color planes: an orthonormal opponent transform, after which one filter bank serves every plane.
+"""Color planes: an orthonormal transform of red, green and blue, so that one filter bank serves every plane.
 
-``T x`` is the mean of red, green and blue (times the square root of 3) and two differences of them. As ``T`` is
-orthogonal, ``W = (w_1, ..., w_C) applied to each plane of T x`` has the norm of the bank on one plane, and white
+``T x`` consists of the mean of red, green and blue, times the square root of 3, and of two differences. ``T`` is
+orthogonal. Therefore the filter bank applied to each plane of ``T x`` has the same norm as on one plane, and white
 noise stays white with the same level in each plane.
 """
 
@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-# Rows: intensity, red against blue, green against the two.
+# Rows: intensity; red minus blue; red and blue minus green.
 OPPONENT = (
     (1 / math.sqrt(3), 1 / math.sqrt(3), 1 / math.sqrt(3)),
     (1 / math.sqrt(2), 0.0, -1 / math.sqrt(2)),

@@ -1,4 +1,4 @@
-"""Parameters that follow the noise level: piecewise linear in log sigma, between fixed knots."""
+"""Parameters that depend on the noise level: tables at fixed knots, interpolated linearly in log sigma."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-# Below this a noise level is indistinguishable from none in 8-bit images (0.03 of a gray level); it keeps
-# energies, which are measured in units of sigma^2, finite.
+# The least noise level: smaller ones are raised to it, because energies are measured in units of sigma^2 and must stay
+# finite. It is 0.03 of a gray level of 8 bits, which makes no visible difference to no noise.
 SIGMA_FLOOR = 1e-4
 
 
@@ -26,10 +26,10 @@ def check_precision(x: Tensor) -> None:
 
 
 class NoiseKnots:
-    """Interpolates tables of raw parameters over noise levels.
+    """Interpolates tables of parameters over noise levels.
 
-    Outside the knots the nearest table is used. As energies are measured in units of ``sigma^2``, the network
-    there scales with the noise: ``D(x, sigma) = c D(x / c, sigma / c)``.
+    Beyond the first and the last knot, their tables are used. Energies are measured in units of ``sigma^2``, so the
+    network there scales with the noise: ``D(x, sigma) = c D(x / c, sigma / c)``.
 
     Args:
         levels: two or more increasing positive noise levels, on the scale of images in ``[0, 1]``.
@@ -42,11 +42,11 @@ class NoiseKnots:
         return len(self.log_levels)
 
     def coordinates(self, sigma: Tensor) -> Tensor:
-        """Return the weights ``(S, J)`` of the ``J`` knots at noise levels ``(S,)``: nonnegative, summing to 1."""
+        """Return the weights ``(S, J)`` of the ``J`` knots at noise levels ``(S,)``: nonnegative, with sum 1."""
         knots = torch.tensor(self.log_levels, dtype=sigma.dtype, device=sigma.device)
         position = sigma.clamp_min(SIGMA_FLOOR).log()[:, None]
-        # How far each interval between knots has been crossed. A knot weighs what its left interval is ahead of
-        # its right one: arithmetic alone, where a search would not export.
+        # The fraction of each interval between knots that lies below sigma. The weight of a knot is the fraction of the
+        # interval on its left minus that on its right. This needs no search, which could not be exported.
         crossed = ((position - knots[:-1]) / (knots[1:] - knots[:-1])).clamp(0, 1)
         left = torch.cat([torch.ones_like(position), crossed], dim=1)
         return left - torch.cat([crossed, torch.zeros_like(position)], dim=1)

@@ -1,4 +1,4 @@
-"""How channels see each other: mirror images, mixing, and averages over windows."""
+"""Operations that couple channels: mirrored tables, mixing by matrices, and averages over windows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from torch.nn import functional as F
 
 
 def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Tensor:
-    """Put what belongs to stored filters and to their mirror images side by side, plane by plane, along ``dim``."""
+    """Join the entries of stored and of mirrored filters along ``dim``, plane by plane.
+
+    Args:
+        stored: entries of the stored filters, those of one plane after those of another.
+        mirrored: entries of the mirrored filters, in the same order.
+        planes: number of color planes.
+        dim: the dimension of the filters.
+    """
     parts = [part.unflatten(dim, (planes, -1)) for part in (stored, mirrored)]
     return torch.cat(parts, dim=dim + 1).flatten(dim, dim + 1)
 
 
 def mirrored_table(same: Tensor, other: Tensor, planes: int, row_planes: int = 1) -> Tensor:
-    """Complete a table: rows and columns that are stored, and their mirror images.
+    """Complete a table of which only stored rows are given, so that it is unchanged if rows and columns are mirrored.
 
     Args:
-        same: what stored rows have in stored columns, ``(S, M, N)``; so have mirrored rows in mirrored columns.
-        other: what stored rows have in the mirror images of columns, and the other way round.
-        planes: of the columns.
-        row_planes: of the rows.
+        same: entries of stored rows in stored columns, ``(S, M, N)``; equal to those of mirrored rows in mirrored
+            columns.
+        other: entries of stored rows in mirrored columns; equal to those of mirrored rows in stored columns.
+        planes: number of color planes of the columns.
+        row_planes: number of color planes of the rows.
 
     Returns:
         ``(S, 2M, 2N)``.
@@ -37,24 +45,24 @@ def without_mirrors(x: Tensor, planes: int, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def mix(x: Tensor, matrices: Tensor) -> Tensor:
-    """Multiply the channels of ``(B, C, h, w)`` by matrices, one ``(1, N, C)`` or one each."""
+    """Multiply the channels of ``(B, C, h, w)`` by matrices ``(S, N, C)``: one for all images, or one per image."""
     if len(matrices) == 1:
-        # ONNX Runtime keeps its blocked layout through convolutions, not through products of matrices: 7 % faster.
+        # A convolution rather than a matrix product: ONNX Runtime keeps its memory layout, which is 7 % faster.
         return F.conv2d(x, matrices[0, :, :, None, None])
     return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
 
 
 def average(x: Tensor, windows: Tensor, start: Tensor | None = None, spacing: int = 1) -> Tensor:
-    """Correlate each channel of ``(B, C, h, w)`` with its window, and add ``start``.
+    """Correlate each channel with its window, and add a constant.
 
     Args:
-        x: the channels.
-        windows: ``(1, C, k, k)``, or one set an image.
-        start: ``(1, C, 1, 1)``, or one per image; zero if not given.
-        spacing: distance of a window's taps.
+        x: the channels, ``(B, C, h, w)``.
+        windows: the windows, ``(1, C, k, k)``, or ``(B, C, k, k)`` with other windows for every image.
+        start: the constants, ``(1, C, 1, 1)`` or ``(B, C, 1, 1)``; zero if not given.
+        spacing: distance between the taps of a window.
 
     Returns:
-        ``(B, C, h - r, w - r)``, ``r = (k - 1) spacing``.
+        ``(B, C, h - r, w - r)`` with ``r = (k - 1) spacing``.
     """
     batch, channels, height, width = x.shape
     sets, k = windows.shape[0], windows.shape[-1]

@@ -1,18 +1,19 @@
-r"""Equilibrium networks: the exact prox of an explicit, weakly convex regularizer, the twin of the one-pass form.
+r"""Equilibrium networks: the exact prox of an explicit, weakly convex regularizer, found by iterations.
 
-An `IdentityPath` network ``F(x) = x - W^T(z - grad G(z))``, ``z = W x``, with ``Hess G <= 1 + k`` is a gradient step
-on ``R(x) = |W x|^2/2 - G(W x)``, and as ``|W| <= 1``,
+They are the backward twin of `identity_path`, which takes one forward step. Let ``F(x) = x - W^T(z - grad G(z))``,
+``z = W x``, be an `IdentityPath` network with ``Hess G <= 1 + k``. It is a gradient step on the function
+``R(x) = |W x|^2/2 - G(W x)``, and because ``|W| <= 1``,
 
     -k <= Hess R <= 1,        grad R(x) = x - F(x).
 
-With ``mu = m / k`` and ``m < 1`` the objective ``E(x; y) = |x - y|^2/2 + mu R(x)`` has a Hessian between ``1 - m`` and
-``1 + mu``: it has one minimizer, and
+Choose ``m < 1`` and ``mu = m / k``. Then the objective ``E(x; y) = |x - y|^2/2 + mu R(x)`` has a Hessian between
+``1 - m`` and ``1 + mu``. It has exactly one minimizer, and
 
     D(y) = argmin_x E(x; y) = prox_(mu R)(y)
 
-is symmetric, monotone, and ``1/(1 - m)``-Lipschitz for every value of the weights; ``|grad E(x; y)| / (1 - m)`` bounds
-the distance of any ``x`` from ``D(y)``. Gates that bound ``Hess G`` make ``R`` a sum of Moreau
-envelopes of minimax-concave penalties of groups; for single coefficients see Goujon, Neumayer and Unser, "Learning
+is symmetric, monotone, and ``1/(1 - m)``-Lipschitz for every value of the weights. The distance of any ``x`` from
+``D(y)`` is at most ``|grad E(x; y)| / (1 - m)``. Firm gates bound ``Hess G``; they make ``R`` a sum of Moreau envelopes
+of minimax-concave penalties of groups. For penalties of single coefficients see Goujon, Neumayer and Unser, "Learning
 weakly convex regularizers for convergent image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
 """
 
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -30,18 +32,18 @@ from torch.autograd import forward_ad
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, check_precision
+from gradprox.networks.denoisers.descent import Descent, advance, root_mean_square
 from gradprox.networks.denoisers.energy_gate import EnergyGate, EnergyGatedConfig
 from gradprox.networks.denoisers.gates import FirmGates
 from gradprox.networks.denoisers.identity_path import IdentityPath, IdentityPathConfig
-from gradprox.networks.denoisers.implicit import InverseHessian, WarmStart, implicit_derivative, minimizer
+from gradprox.networks.denoisers.implicit import InverseHessianAt, WarmStart
+from gradprox.networks.denoisers.implicit_functions import implicit_derivative, minimizer
 from gradprox.networks.denoisers.ridge import RidgeShrinkage
 
-# What rounding leaves of gradients of terms as large as ``1 + mu`` times the image, in units of the precision.
+# Rounding errors of the gradient, relative to ``1 + mu`` times the image, in units of the machine precision.
 ROUNDING = 8
 MAX_ITER = 1000
-# Steps without a fall of the gradient's norm by that share, after which only steps of proven length are taken.
-PATIENCE, FALL = 10, 0.1
-# Relative residual of the linear systems behind derivatives, in units of the precision.
+# Relative residual of the linear systems behind derivatives, in units of the machine precision.
 LINEAR_ROUNDING = 100
 
 
@@ -90,44 +92,22 @@ class EquilibriumConfig(BaseModel):
         return Equilibrium(self)
 
 
-class Descent(NamedTuple):
-    """Where the iterations of each image are.
-
-    Attributes:
-        point: the images now, ``(B, C, H, W)``.
-        gradient: at the point before; zero at first.
-        length: of the step from there, ``(B,)``.
-        size: root mean square gradient when it last fell, ``(B,)``.
-        age: steps since then, ``(B,)``.
-    """
-
-    point: Tensor
-    gradient: Tensor
-    length: Tensor
-    size: Tensor
-    age: Tensor
-
-    @classmethod
-    def from_point(cls, point: Tensor) -> Descent:
-        """Return the state before the first step."""
-        ones = torch.ones_like(point[:, 0, 0, 0])
-        return cls(point, torch.zeros_like(point), ones, ones * torch.inf, 0 * ones)
-
-
 class Equilibrium(GradientNetwork):
-    """A convolutional mGradNet that minimizes, conditional on the noise level; see this module's text.
+    """The prox of an explicit regularizer as a convolutional mGradNet, conditional on the noise level.
 
-    Each image is iterated until its gradient is small: of root mean square ``tolerance * sigma``, and what
-    rounding leaves, in single precision; to rounding in double precision. Derivatives are those of the minimizer, by
-    the implicit function theorem: with respect to images and weights, and once more with respect to what they are
-    multiplied with (products ``J v``); second derivatives with respect to images and weights are not to be had
-    this way.
+    Each image is iterated until its gradient is small. In single precision the root mean square gradient must be at
+    most ``tolerance * sigma`` plus rounding errors; beyond the last noise level the limit decreases again, because
+    images are then fainter than the noise. In double precision only rounding errors remain.
+
+    Derivatives are those of the minimizer, by the implicit function theorem. They exist with respect to images, noise
+    levels and weights, in reverse and forward mode and under ``torch.func``. They may be differentiated with respect to
+    the vector that they are multiplied with (products ``J v``). Other second derivatives are refused.
 
     Args:
         config: the architecture.
 
     Attributes:
-        tolerance: of the iterations in single precision, relative to the noise level.
+        tolerance: limit of the gradient in single precision, relative to the noise level.
     """
 
     monotone = True
@@ -144,7 +124,7 @@ class Equilibrium(GradientNetwork):
         self.tolerance = 0.01
 
     def export_form(self) -> Equilibrium:
-        """See `GradientNetwork.export_form`. Exporters unroll its iterations: what they trace is one step."""
+        """See `GradientNetwork.export_form`. Exporters trace its methods one by one and write the loop themselves."""
         form = copy.deepcopy(self)
         form.regularizer = self.regularizer.export_form()
         form.start = None if self.start is None else self.start.export_form()
@@ -158,7 +138,7 @@ class Equilibrium(GradientNetwork):
         return self.config.weak_convexity / shrinkage.gates.excess(shrinkage.knots.coordinates(sigma))
 
     def take_over(self, trained: IdentityPath) -> None:
-        """Start from a trained one-pass network: it becomes the start, and gives the regularizer filters and coupling.
+        """Start from a trained one-pass network: it becomes the start, and its filters and coupling the regularizer's.
 
         Raises:
             ValueError: it does not fit.
@@ -170,16 +150,20 @@ class Equilibrium(GradientNetwork):
         self.regularizer.take_over(trained)
 
     def objective(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
-        """Return ``E(x; y)`` of each image, ``(B,)``; all as in `forward`."""
+        """Return ``E(x; y)`` of each image, ``(B,)``; images and noise levels are as in `forward`."""
         regularizer = self.regularizer.envelope_and_gradient(x, sigma)[0]
         return image_sum((x - y).square()) / 2 + self.strength(sigma) * regularizer
 
     def objective_gradient(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
-        """Return the gradient of ``E(x; y)`` with respect to ``x``; all as in `forward`."""
+        """Return the gradient of ``E(x; y)`` with respect to ``x``; images and noise levels are as in `forward`."""
         return x - y + per_image(self.strength(sigma), x) * (x - self.regularizer(x, sigma))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`.
+
+        Raises:
+            ValueError: ``x`` is neither of float32 nor of float64.
+            NotImplementedError: under ``torch.export``, which cannot trace the iterations.
 
         Warns:
             RuntimeWarning: an image has not reached the tolerance in `MAX_ITER` steps.
@@ -195,15 +179,18 @@ class Equilibrium(GradientNetwork):
         derivative_tolerance: float = 0.0,
         warm: WarmStart | None = None,
     ) -> Tensor:
-        """Return ``D(x)`` to another tolerance than the network's own, as in training.
+        """Return ``D(x)`` with other tolerances than those of `forward`, for example in training.
 
         Args:
             x: as in `forward`.
             sigma: as in `forward`.
-            tolerance: of the iterations in single precision, relative to the noise level.
-            derivative_tolerance: of derivatives in single precision: the relative residual of their linear systems,
-                not below rounding.
-            warm: from the last solve of the same images; what this one finds replaces it.
+            tolerance: limit of the gradient in single precision, relative to the noise level.
+            derivative_tolerance: relative residual of the linear systems behind derivatives in single precision; it is
+                raised to rounding errors.
+            warm: the results of the last solve of the same images; those of this solve replace them.
+
+        Raises:
+            NotImplementedError: as in `forward`.
 
         Warns:
             RuntimeWarning: as in `forward`.
@@ -220,11 +207,27 @@ class Equilibrium(GradientNetwork):
         if not self._differentiates(x, sigma):
             return solution
         residual = self.objective_gradient(solution, x, sigma)
-        inverse = _HessianAt(self, derivative_tolerance, warm)
+        rounding = LINEAR_ROUNDING * torch.finfo(x.dtype).eps
+        accuracy = rounding if x.dtype == torch.float64 else max(rounding, derivative_tolerance)
+        inverse = InverseHessianAt(self._hessian_product, accuracy, warm)
         return solution + implicit_derivative(residual, solution, sigma, inverse)
 
+    def _hessian_product(self, solution: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return a function that multiplies with ``I + mu Hess R`` at a solution."""
+        mu = per_image(self.strength(sigma).detach(), solution)
+        with torch.enable_grad():
+            at = solution.detach().clone().requires_grad_()
+            step = self.regularizer(at, sigma)
+
+        def product(v: Tensor) -> Tensor:
+            # The step's Jacobian is symmetric: its transposed product is its product.
+            (stepped,) = torch.autograd.grad(step, at, v, retain_graph=True)
+            return v + mu * (v - stepped)
+
+        return product
+
     def _differentiates(self, *inputs: Tensor) -> bool:
-        """Return whether a derivative may be asked for: otherwise one evaluation of the gradient is saved."""
+        """Return whether a derivative may be asked for. If not, one evaluation of the gradient is saved."""
         tensors = (*inputs, *self.parameters())
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             return True
@@ -234,7 +237,14 @@ class Equilibrium(GradientNetwork):
     def minimize(
         self, y: Tensor, sigma: Tensor, tolerance: float, start: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the minimizers of ``E(.; y)`` and how many steps each took, ``(B,)``; `first` is the usual start."""
+        """Return the minimizers of ``E(.; y)``, and the number of steps that each took, ``(B,)``.
+
+        Args:
+            y: images, ``(B, C, H, W)``.
+            sigma: noise levels, ``(1,)`` or ``(B,)``.
+            tolerance: as in `solve`.
+            start: where the iterations start; `first` if not given.
+        """
         result = (self.first(y, sigma) if start is None else start).clone()
         limits = self.limits(y, sigma, tolerance)
         steps = torch.zeros(len(y), dtype=torch.long, device=y.device)
@@ -245,7 +255,7 @@ class Equilibrium(GradientNetwork):
             size = root_mean_square(gradient)
             arrived = ~(size > limits[active])
             if bool(arrived.any()):
-                # Not a number is no arrival, but never gets better.
+                # An image with NaN never converges, so its iteration ends.
                 lost = per_image(size.isnan(), gradient)
                 result[active[arrived]] = torch.where(lost, torch.nan, state.point)[arrived]
                 kept = ~arrived
@@ -253,7 +263,7 @@ class Equilibrium(GradientNetwork):
                 if not len(active):
                     return result, steps
                 state, gradient = Descent(*(part[kept] for part in state)), gradient[kept]
-                # One level for all keeps depthwise convolutions fast.
+                # One noise level for all images keeps depthwise convolutions fast.
                 level = level if len(sigma) == 1 else level[kept]
             steps[active] += 1
             state = self.advance(state, gradient, level)
@@ -266,33 +276,18 @@ class Equilibrium(GradientNetwork):
         return result, steps
 
     def first(self, y: Tensor, sigma: Tensor) -> Tensor:
-        """Return where the iterations start."""
+        """Return the images from which the iterations start."""
         return y if self.start is None else self.start(y, sigma)
 
     def advance(self, state: Descent, gradient: Tensor, sigma: Tensor) -> Descent:
-        """Take one gradient step, of a length that follows from how the last one changed the gradient.
-
-        That is ``<s, d> / |d|^2`` for the change ``s`` of the point and ``d`` of the gradient (Barzilai and Borwein,
-        IMA J. Numer. Anal. 1988), between ``1/(1 + mu)`` and ``1/(1 - m)``, the inverse bounds of the Hessian. Such
-        steps are few, but nobody proved that they always arrive. The shortest do: each leaves at most
-        ``1 - (1 - m)/(1 + mu)`` of the gradient's norm. So they take over when that norm has not fallen by a tenth
-        for `PATIENCE` steps, until it has.
+        """Take one step of the descent.
 
         Args:
-            state: of the descent.
-            gradient: of the objective, at the state's point.
+            state: the state of the descent.
+            gradient: the gradient of the objective at the state's point.
             sigma: as in `forward`.
         """
-        size = root_mean_square(gradient)
-        fell = size < (1 - FALL) * state.size
-        age = torch.where(fell, 0.0, state.age + 1)
-        change = state.gradient - gradient
-        ratio = (state.gradient * change).flatten(1).sum(dim=1) / change.square().flatten(1).sum(dim=1)
-        shortest = (1 / (1 + self.strength(sigma))).to(ratio).expand_as(ratio)
-        length = (state.length * ratio).clamp_max(self.lipschitz_bound())
-        length = torch.where((length > shortest) & (age < PATIENCE), length, shortest)
-        point = state.point - per_image(length, gradient) * gradient
-        return Descent(point, gradient, length, torch.where(fell, size, state.size), age)
+        return advance(state, gradient, 1 / (1 + self.strength(sigma)), self.lipschitz_bound())
 
     def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
         """Return the root mean square gradient of each image, ``(B,)``, below which its iteration ends."""
@@ -316,46 +311,3 @@ class Equilibrium(GradientNetwork):
         """Return ``min E(.; x)``, ``(B,)``, and ``D(x)``."""
         solution = self(x, sigma)
         return self.objective(solution, x, sigma), solution
-
-
-class _HessianAt:
-    """Multiplies with the inverse of ``I + mu Hess R(x)``; see `implicit.Inverse`.
-
-    Args:
-        network: the equilibrium.
-        tolerance: relative residual of the linear systems in single precision, not below rounding.
-        warm: see `InverseHessian`.
-    """
-
-    def __init__(self, network: Equilibrium, tolerance: float, warm: WarmStart | None) -> None:
-        self._network = network
-        self._tolerance = tolerance
-        self._warm = warm
-        self._known: tuple[Tensor, InverseHessian] | None = None
-
-    def __call__(self, right: Tensor, solution: Tensor, sigma: Tensor) -> Tensor:
-        """Return ``H^-1 right``."""
-        # The Hessian is recorded once for all vectors that it is multiplied with.
-        if self._known is None or self._known[0].data_ptr() != solution.data_ptr():
-            self._known = solution, self._record(solution, sigma)
-        return self._known[1](right)
-
-    def _record(self, solution: Tensor, sigma: Tensor) -> InverseHessian:
-        mu = per_image(self._network.strength(sigma).detach(), solution)
-        with torch.enable_grad():
-            at = solution.detach().clone().requires_grad_()
-            step = self._network.regularizer(at, sigma)
-
-        def hessian(v: Tensor) -> Tensor:
-            # The step's Jacobian is symmetric: its transposed product is its product.
-            (product,) = torch.autograd.grad(step, at, v, retain_graph=True)
-            return v + mu * (v - product)
-
-        rounding = LINEAR_ROUNDING * torch.finfo(solution.dtype).eps
-        exact = solution.dtype == torch.float64
-        return InverseHessian(hessian, rounding if exact else max(rounding, self._tolerance), self._warm)
-
-
-def root_mean_square(x: Tensor) -> Tensor:
-    """Return that of each image of ``(B, ...)``, ``(B,)``."""
-    return x.square().flatten(1).mean(dim=1).sqrt()

@@ -1,4 +1,4 @@
-"""Convolutional analysis operators: a filter bank closed under flips, its exact adjoint, its proven norm."""
+"""The filter bank of image networks: an analysis operator with exact adjoint and proven norm, closed under flips."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from gradprox.networks.fourier_bound import fourier_norm_bound
 
 
 def mirrored_cosines(kernel_size: int) -> tuple[Tensor, Tensor]:
-    """Rearrange the two-dimensional DCT basis into oriented filters and their parities.
+    """Rearrange the two-dimensional DCT basis into oriented filters, without its constant filter.
 
-    A product of cosines with frequencies ``(2a, 2b)`` plus the one with ``(2a+1, 2b+1)`` is a diagonal wave that
-    is unchanged when turned by 180 degrees; its mirror image is the difference of the two. Likewise
-    ``(2a, 2b+1)`` and ``(2a+1, 2b)`` give waves that change sign. Mirror images included, they span what the DCT
-    spans, without its constant filter, and stay a tight frame.
+    The product of cosines with frequencies ``(2a, 2b)`` plus that with ``(2a+1, 2b+1)`` is a diagonal wave that is
+    unchanged by a turn of 180 degrees. Its mirror image is the difference of the two products. The products with
+    ``(2a, 2b+1)`` and ``(2a+1, 2b)`` give waves that change their sign. Together with their mirror images, these
+    filters span the same space as the DCT without the constant, and are still a tight frame.
 
     Returns:
-        Filters ``(kernel_size^2 / 2, kernel_size, kernel_size)`` of unit norm (the first, which has lost its
-        constant part, of norm 0.71), and their parities ``(kernel_size^2 / 2,)``, 1 or -1, under 180 degrees.
+        The filters ``(kernel_size^2 / 2, kernel_size, kernel_size)``, and their parities ``(kernel_size^2 / 2,)``: 1 if
+        a turn of 180 degrees leaves the filter unchanged, -1 if it changes the sign. The filters have unit norm, except
+        for the first, which has lost its constant part and has norm 0.71.
     """
     taps = torch.arange(kernel_size, dtype=torch.float64) + 0.5
     frequencies = torch.arange(kernel_size, dtype=torch.float64)
@@ -39,18 +40,18 @@ def mirrored_cosines(kernel_size: int) -> tuple[Tensor, Tensor]:
 
 
 class MirrorFilterBank(nn.Module):
-    r"""Zero-mean filters in mirror pairs, scaled so that the analysis operator ``W`` has ``|W| <= 1``.
+    r"""Zero-mean filters in mirrored pairs, scaled so that the analysis operator ``W`` has ``|W| <= 1``.
 
-    Each stored filter is even or odd under a turn by 180 degrees and comes with its horizontal mirror image, so
-    the bank is closed, up to sign, under horizontal and vertical flips: what exact borders need (``borders``).
-    Every color plane (``color``) sees the same filters. Of a plane's coefficients the first half belong to the
-    stored filters, the second half to their mirror images.
+    Each stored filter is even or odd under a turn of 180 degrees, and comes with its horizontal mirror image. So the
+    bank is closed, up to signs, under horizontal and vertical flips, as exact borders demand (see `borders`). All color
+    planes (see `color_planes`) have the same filters. The first half of the coefficients of a plane belongs to the
+    stored filters, the second half to the mirrored ones.
 
     Args:
-        kernel_size: taps a side; even.
-        planes: channels of the images, 1 or 3.
-        pairs: number of mirror pairs; all ``kernel_size^2 / 2`` of the cosine basis if None, or those of the lowest
-            frequencies, even and odd in turns.
+        kernel_size: side of the filters in taps; even.
+        planes: number of color planes, 1 or 3.
+        pairs: number of mirrored pairs. None takes the whole cosine basis, ``kernel_size^2 / 2`` pairs; a smaller
+            number takes the lowest frequencies, half of them even and half odd.
     """
 
     parities: Tensor
@@ -70,7 +71,7 @@ class MirrorFilterBank(nn.Module):
                 )
             half = torch.arange(kernel_size // 2)
             order = (half[:, None] + half).flatten().argsort(stable=True)
-            # Half of them of either parity, as in the whole basis.
+            # Half of them even and half odd, as in the whole basis.
             even, odd = (order[: (pairs + turn) // 2].sort().values for turn in (1, 0))
             kept = torch.cat([even, len(order) + odd])
             filters, parities = filters[kept], parities[kept]
@@ -80,16 +81,16 @@ class MirrorFilterBank(nn.Module):
 
     @property
     def pairs(self) -> int:
-        """Number of mirror pairs of filters."""
+        """Return the number of mirrored pairs of filters."""
         return self.weight.shape[0]
 
     @property
     def channels(self) -> int:
-        """Number of coefficients a pixel, of all planes, mirror images included."""
+        """Return the number of coefficients per pixel: those of all planes, mirrored filters included."""
         return self.planes * 2 * self.pairs
 
     def filters(self) -> Tensor:
-        """Return the filters ``(2 pairs, 1, k, k)``, of analysis norm at most 1 on images of any size."""
+        """Return the filters ``(2 pairs, 1, k, k)``, whose analysis operator has a norm of at most 1 at any size."""
         if self.folded is not None:
             return self.folded
         turned = (self.weight + self.parities * self.weight.flip(-1, -2)) / 2
@@ -99,7 +100,7 @@ class MirrorFilterBank(nn.Module):
         return (bank / bound)[:, None]
 
     def fold(self) -> None:
-        """Compute the filters once and for all: from now on they are a constant, whatever becomes of the weights."""
+        """Make the filters constant, so that exporters fold them; later changes of the weights have no effect."""
         self.folded = self.filters().detach()
 
     def take_over(self, filters: Tensor) -> None:
@@ -123,15 +124,23 @@ class MirrorFilterBank(nn.Module):
             self.weight.copy_(F.pad(filters, (wider // 2,) * 4))
 
     def analyze(self, x: Tensor, filters: Tensor) -> Tensor:
-        """Apply ``W`` where filters fit: ``(B, planes, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""
-        # Planes are folded into the batch: a view, where grouped convolutions would be slower.
+        """Apply ``W`` where filters fit inside: ``(B, planes, H, W)`` to ``(B, channels, H - k + 1, W - k + 1)``."""
+        # Planes become images of the batch: grouped convolutions would be slower.
         z = F.conv2d(to_planes(x).flatten(0, 1)[:, None], filters)
         return z.view(x.shape[0], -1, *z.shape[2:])
 
     def synthesize(self, z: Tensor, filters: Tensor) -> Tensor:
-        """Apply ``W^T`` where all is known: ``(B, channels, h, w)`` to ``(B, planes, h - k + 1, w - k + 1)``."""
-        # Summing over channels and rows first leaves k columns to shift and add: four times faster on a CPU than
-        # one convolution onto a single channel.
+        """Apply ``W^T`` where all coefficients are known.
+
+        Args:
+            z: coefficients, ``(B, channels, h, w)``.
+            filters: the result of `filters`.
+
+        Returns:
+            ``(B, planes, h - k + 1, w - k + 1)``.
+        """
+        # A convolution sums over channels and rows; the k columns are then shifted and added. On a CPU this is four
+        # times as fast as one convolution onto a single channel.
         turned = filters.flip(-2).squeeze(1).permute(2, 0, 1)[..., None]
         columns = F.conv2d(z.reshape(-1, filters.shape[0], *z.shape[2:]), turned)
         k = filters.shape[-1]

@@ -1,11 +1,14 @@
 r"""Identity-path monotone gradient networks: one pass, ``D(x) = x - W^T psi(W x)``.
 
-With ``z = W x``, ``|W| <= 1`` and ``psi(z) = z - grad G(z)`` for a convex ``G``,
+Let ``W`` be a filter bank with ``|W| <= 1``, ``z = W x`` its coefficients, and ``psi(z) = z - grad G(z)`` with a convex
+function ``G``. Then
 
     D(x) = (I - W^T W) x + W^T grad G(W x)
 
-is a sum of gradients of convex functions: symmetric, monotone, hence the proximal operator of some function
-(Gribonval and Nikolova, J. Math. Imaging Vis. 2020), for every value of the weights and every noise level.
+is a sum of gradients of convex functions. So ``D`` is symmetric and monotone, for every value of the weights and every
+noise level, and hence the proximal operator of some function (Gribonval and Nikolova, J. Math. Imaging Vis. 2020).
+
+``grad G`` shrinks the coefficients. Three shrinkages can be chosen, see `shrinkage`.
 """
 
 from __future__ import annotations
@@ -31,10 +34,10 @@ from gradprox.networks.denoisers.ridge import RidgeConfig
 from gradprox.networks.denoisers.shrinkage import Shrinkage
 from gradprox.networks.tiling import tiles
 
-# Pixels a side of the pieces in which an image is processed: the maps of one piece then stay in a processor's
-# cache and in recycled memory, 2 to 3 times faster than whole maps, and peak memory no longer grows with their number.
-# A GPU needs larger pieces to be busy: 10 times faster than with a processor's, and a quarter of the memory that whole
-# maps of a megapixel take at nearly the same speed.
+# Side of the tiles in which an image is processed, in pixels. On a CPU the feature maps of a small tile stay in the
+# cache, which is 2 to 3 times as fast as whole maps, and peak memory no longer grows with the number of maps. A GPU
+# needs larger tiles to be busy: they are 10 times as fast as small ones, and take a quarter of the memory of whole maps
+# at a megapixel.
 CPU_TILE = 128
 GPU_TILE = 512
 
@@ -45,7 +48,7 @@ AnyShrinkageConfig = Annotated[RidgeConfig | EnergyGatedConfig | MixtureConfig, 
 
 
 def tile_side(device: torch.device) -> int:
-    """Return how many pixels a side a piece has at most."""
+    """Return the largest side of a tile, in pixels."""
     return CPU_TILE if device.type == "cpu" else GPU_TILE
 
 
@@ -102,7 +105,7 @@ class IdentityPath(GradientNetwork):
         config: the architecture.
 
     Attributes:
-        whole: whether images are taken whole instead of in tiles: the same values, in more memory.
+        whole: whether images are processed whole instead of in tiles, with the same result and more memory.
     """
 
     monotone = True
@@ -138,7 +141,7 @@ class IdentityPath(GradientNetwork):
 
     @property
     def radius(self) -> int:
-        """How many pixels away an input can change an output."""
+        """Return how many pixels away an input can change an output."""
         return self.config.kernel_size - 1 + self.shrinkage.radius
 
     def export_form(self) -> IdentityPath:
@@ -168,12 +171,12 @@ class IdentityPath(GradientNetwork):
         return out
 
     def inside(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> Tensor:
-        """Return ``D`` at the pixels that are `radius` or more from the border of ``extended``, in one piece.
+        """Return ``D`` without tiles, at the pixels that are `radius` or more from the border of ``extended``.
 
         Args:
             extended: ``(B, channels, H + 2 radius, W + 2 radius)``.
             sigma: noise levels, ``(1,)`` or ``(B,)``.
-            filters: what ``bank.filters()`` returns.
+            filters: the result of ``bank.filters()``.
 
         Returns:
             ``(B, channels, H, W)``.
@@ -230,24 +233,24 @@ class IdentityPath(GradientNetwork):
         return found
 
     def inside_with_envelope(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `inside` does, after the share of those pixels in ``|W x|^2/2 - G(W x)``, ``(B,)``."""
+        """Return the share of the pixels inside in ``|W x|^2/2 - G(W x)``, ``(B,)``, and the result of `inside`."""
         z = self.bank.analyze(extended, filters)
         kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
         coefficients = self._interior(z)
         out = crop(extended, self.radius) - self.bank.synthesize(coefficients - kept, filters)
-        # Subtracted pixel by pixel: whole sums would cancel, and leave their rounding errors.
+        # Subtracting pixel by pixel avoids the difference of two large sums, which would keep their rounding errors.
         terms = coefficients.square().sum(dim=1, keepdim=True) / 2 - density
         return self._sum_over_period(terms, (out.shape[-2], out.shape[-1])), out
 
     def _interior(self, z: Tensor) -> Tensor:
-        """Crop ``z`` to the coefficients whose filters touch the pixels inside."""
+        """Crop ``z`` to the coefficients of filters that touch the pixels inside."""
         return crop(z, self.shrinkage.radius)
 
     def _sum_over_period(self, terms: Tensor, size: tuple[int, int]) -> Tensor:
-        """Sum terms at the coefficients that make up a quarter of the mirrored torus (see `borders`).
+        """Sum terms over the coefficients of a quarter of the mirrored torus (see `borders`).
 
-        Neighboring tiles share the coefficients on their common edge, half of each: so the same weights add up
-        to those of the whole image.
+        Neighboring tiles share the coefficients on their common edge. Each counts them half, so the sums of all tiles
+        add up to that of the whole image.
         """
         for dim, length in zip((-2, -1), size, strict=True):
             first, weights = period_weights(length, self.config.kernel_size, terms)

@@ -13,8 +13,8 @@ from torch.autograd import forward_ad
 from gradprox.batch import image_sum
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks import Equilibrium, EquilibriumConfig
-from gradprox.networks.denoisers import equilibrium, identity_path, implicit
-from gradprox.networks.denoisers.equilibrium import Descent, root_mean_square
+from gradprox.networks.denoisers import descent, equilibrium, identity_path, implicit
+from gradprox.networks.denoisers.descent import Descent, root_mean_square
 from gradprox.networks.denoisers.identity_path import IdentityPath
 from gradprox.networks.denoisers.implicit import WarmStart
 from gradprox.priors import LearnedProx, load_network, save_network
@@ -282,7 +282,7 @@ def test_a_start_saves_steps_and_changes_nothing_else():
 def test_steps_of_proven_length_take_over(monkeypatch):
     D, y, sigma = network(weak_convexity=0.5), images(2), level(0.1)
     shortest = 1 / (1 + D.strength(sigma))
-    monkeypatch.setattr(equilibrium, "PATIENCE", 0)
+    monkeypatch.setattr(descent, "PATIENCE", 0)
     state, sizes = Descent.from_point(y), []
     for _ in range(20):
         gradient = D.objective_gradient(state.point, y, sigma)
@@ -294,7 +294,7 @@ def test_steps_of_proven_length_take_over(monkeypatch):
     monkeypatch.undo()
     # Longer ones do not, until the gradient no longer falls.
     lengths, waiting = [], Descent.from_point(y)
-    for _ in range(equilibrium.PATIENCE + 3):
+    for _ in range(descent.PATIENCE + 3):
         gradient = D.objective_gradient(waiting.point, y, sigma)
         waiting = D.advance(waiting._replace(size=torch.zeros_like(waiting.size)), gradient, sigma)
         lengths.append(waiting.length)

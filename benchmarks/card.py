@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from gradprox.files import write_json, written_whole
-from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks import Equilibrium, GradientNetwork
 from gradprox.priors import load_network
 from gradprox.zoo.models import FOLDER, Card
 
@@ -39,14 +39,24 @@ ITERATED = (
 )
 
 
+def guarantee(network: GradientNetwork) -> str:
+    """Return the sentence of the card on what holds by construction."""
+    if not network.monotone:
+        return ENERGY
+    if isinstance(network, Equilibrium):
+        return ITERATED
+    convex = "It is nonexpansive: the prox of a convex function. " if network.lipschitz_bound() <= 1 else ""
+    return convex + GUARANTEE
+
+
 def hardware(machine: str, threads: int, torch: str, gpu: str | None = None, processes: int = 1) -> str:
-    """Say what a model was trained on; ``threads`` are those of each process."""
+    """Return the text of the card on the hardware of a training; ``threads`` counts those of each process."""
     several = f"{processes} processes, " if processes > 1 else ""
     return f"{several}{gpu or f'{machine}, {threads} CPU thread(s)'}, torch {torch}"
 
 
 def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Option()]) -> None:
-    """Copy the weights of a run into the zoo and write their card; name the model in its figures."""
+    """Copy the weights of a run into the zoo, write their card, and put the model's name into the files of figures."""
     log = json.loads((run / "run.json").read_text(encoding="utf-8"))
     weights = FOLDER / f"{name}.safetensors"
     with written_whole(weights) as temporary:
@@ -57,22 +67,15 @@ def ship(name: str, run: Path, figures: Path, summary: Annotated[str, typer.Opti
         _, test_set, level = path.stem.split("-")
         report = json.loads(path.read_text(encoding="utf-8"))
         psnr.setdefault(test_set, {})[level] = round(report["mean"]["psnr"], 3)
-        # Measured with a file of the run, from now on the figures of the shipped model.
+        # The figures were measured with the file of the run, which is the shipped model now.
         write_json(path, report | {"model": name})
     low, high = log["recipe"]["noise_range"]
-    nonexpansive = isinstance(network, IdentityPath) and getattr(
-        network.config.shrinkage, "nonexpansive", False
-    )
-    convex = "It is nonexpansive: the prox of a convex function. " if nonexpansive else ""
-    guarantee = (
-        ITERATED if isinstance(network, Equilibrium) else convex + GUARANTEE if network.monotone else ENERGY
-    )
     bound = network.lipschitz_bound()
     colors = "gray" if network.channels == 1 else "in color"
     card = Card(
         name=name,
         summary=summary,
-        guarantee=guarantee,
+        guarantee=guarantee(network),
         lipschitz_bound=bound if math.isfinite(bound) else None,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         noise_range=(round(255 * low, 6), round(255 * high, 6)),

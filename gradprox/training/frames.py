@@ -1,4 +1,8 @@
-"""Filters to start from where there are fewer than a basis has: as nearly a tight frame as they can be."""
+"""First filters of a bank that has fewer than a basis: made to respond to all frequencies nearly alike.
+
+A filter bank is a tight frame if ``sum_i |w_i^|^2`` is the same at all frequencies. Fewer filters than a basis has can
+come close to that.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,21 @@ from torch import Tensor
 from gradprox.networks.denoisers.filters import MirrorFilterBank
 
 STEPS = 300
-# Of a filter's norm, shared by its side: how much a tap may change in the first steps.
+# Learning rate at first, as a share of the norm of a filter divided by its side.
 RATE = 0.1
-# Filters without mean cannot respond to what varies less than this share of a period over their side.
+# Filters of zero mean cannot respond to lower frequencies: here, in periods per side of a filter.
 LOWEST_FREQUENCY = 0.6
 
 
 def tighten(bank: MirrorFilterBank) -> None:
-    r"""Change filters until they respond to all frequencies alike: ``sum_i |w_i^|^2`` is nearly 1.
+    r"""Change filters so that they respond to all frequencies nearly alike: ``sum_i |w_i^|^2`` is nearly 1.
 
-    A network leaves what its filters do not respond to as it was, noise included. Some filters of the cosine basis
-    leave whole bands; these fill them. The squared deviation is minimized (Adam, half a cosine).
+    A network removes no noise at frequencies that its filters do not respond to. A part of the cosine basis leaves out
+    whole bands, so the filters are changed to fill them: the squared deviation from 1 is minimized (Adam, with a
+    learning rate that falls along half a cosine).
+
+    Args:
+        bank: the filters, changed in place.
     """
     k, grid = bank.kernel_size, 4 * bank.kernel_size
     vertical, horizontal = torch.fft.fftfreq(grid), torch.fft.rfftfreq(grid)
@@ -38,14 +46,17 @@ def tighten(bank: MirrorFilterBank) -> None:
 
 
 def most_distinct(bank: MirrorFilterBank, pairs: int) -> Tensor:
-    """Choose filters: each the one that those before it, and their mirror images, explain least.
+    """Choose filters that differ most from each other.
+
+    One after the other, the filter is chosen that is worst approximated by combinations of those chosen before and of
+    their mirror images.
 
     Args:
-        bank: what to choose from.
-        pairs: how many of its pairs; half of either parity, one more even if odd.
+        bank: the filters to choose from.
+        pairs: number of pairs to choose: half of them even and half odd; if the number is odd, one more is even.
 
     Returns:
-        ``(pairs, k, k)``, even ones first, in the order of the bank.
+        ``(pairs, k, k)``, even filters first, in the order of the bank.
     """
     stored = bank.filters().detach()[: bank.pairs, 0]
     rows = torch.nn.functional.normalize(stored.flatten(1))
@@ -53,13 +64,13 @@ def most_distinct(bank: MirrorFilterBank, pairs: int) -> Tensor:
     even = bank.parities.flatten() > 0
     left = {True: (pairs + 1) // 2, False: pairs // 2}
     chosen: list[int] = []
-    unexplained = rows
+    remainder = rows
     for _ in range(pairs):
         allowed = torch.where(even, left[True] > 0, left[False] > 0)
         allowed[chosen] = False
-        best = int(unexplained.norm(dim=1).masked_fill(~allowed, -1).argmax())
+        best = int(remainder.norm(dim=1).masked_fill(~allowed, -1).argmax())
         chosen.append(best)
         left[bool(even[best])] -= 1
-        known = torch.cat([rows[chosen], images[chosen]])
-        unexplained = rows - rows @ torch.linalg.pinv(known) @ known
+        spanning = torch.cat([rows[chosen], images[chosen]])
+        remainder = rows - rows @ torch.linalg.pinv(spanning) @ spanning
     return stored[sorted(chosen)]

@@ -12,7 +12,6 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork, IdentityPath
 from gradprox.networks.denoisers.config import ImageNetwork, build
-from gradprox.networks.denoisers.deep_potential import DeepPotential
 from gradprox.networks.denoisers.mixture import HierarchicalMixture
 from gradprox.training.components import fit_components
 from gradprox.training.frames import most_distinct, tighten
@@ -37,12 +36,9 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
         if trained is not None and getattr(trained, "config", None) == network.config:
             network.load_state_dict(trained.state_dict())
         elif isinstance(network, IdentityPath) and isinstance(network.shrinkage, HierarchicalMixture):
-            _start_mixture(network, None if trained is None else _one_pass(trained), images, recipe.seed)
-        elif isinstance(network, DeepPotential):
-            if trained is not None:
-                network.take_over(_deep(trained))
+            _start_mixture(network, trained, images, recipe.seed)
         elif trained is not None:
-            network.take_over(_one_pass(trained))
+            network.take_over(trained)
     except ValueError as error:
         raise InputError(
             f"{recipe.initial or recipe.name}: another architecture than the recipe's, which cannot start this "
@@ -51,26 +47,16 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
     return network
 
 
-def _one_pass(trained: GradientNetwork) -> IdentityPath:
-    if not isinstance(trained, IdentityPath):
-        raise ValueError(f"it is of the class {type(trained).__name__}, not a one-pass network")
-    return trained
-
-
-def _deep(trained: GradientNetwork) -> DeepPotential:
-    if not isinstance(trained, DeepPotential):
-        raise ValueError(f"it is of the class {type(trained).__name__}, not a deep potential")
-    return trained
-
-
 def _start_mixture(
-    network: IdentityPath, trained: IdentityPath | None, images: Sequence[Tensor], seed: int
+    network: IdentityPath, trained: GradientNetwork | None, images: Sequence[Tensor], seed: int
 ) -> None:
     """Take the filters of a trained network, or new ones, and fit the mixture components to the images.
 
     If fewer filters are wanted, the most distinct ones are kept. Filters are stored with the norms that they are
     applied with, so that a learning rate means the same for all of them.
     """
+    if trained is not None and not isinstance(trained, IdentityPath):
+        raise ValueError(f"{type(trained).__name__} networks have no filter bank")
     bank, pairs = network.bank, network.bank.pairs
     source = bank if trained is None else trained.bank
     complete = network.config.kernel_size**2 // 2 if trained is None else source.pairs

@@ -1,11 +1,15 @@
-r"""What training minimizes, one value per image; each aims the network at another point of the posterior of ``x``.
+r"""Training losses, one value per image. Each is minimized by another statistic of the posterior of ``x``.
 
-* ``mse``: the mean, ``|e|^2 / n``. Errors grow with the noise, so they are divided by ``sigma^loss_power``.
-* ``l1``: the median of each pixel, ``|e|_1 / n``, divided by the square root of that.
-* ``proximal-matching``: the mode, hence the prox of the negative logarithm of the prior: Fang, Buchanan and Sulam,
-  "What's in a prior? Learned proximal networks for inverse problems", ICLR 2024, with ``1 - exp(-|e|^2 / (n g^2))``
-  for their ``m_gamma``, whose constant factor changes no minimizer. ``g = gamma sigma``; smaller comes closer to the
-  mode and trains more slowly, so start from a model trained for the mean.
+``e`` is the error of an image with ``n`` samples.
+
+* ``mse``: ``|e|^2 / n``, minimized by the posterior mean. Errors grow with the noise, so the loss is divided by
+  ``sigma^loss_power``.
+* ``l1``: ``|e|_1 / n``, minimized by the posterior median of each pixel. It is divided by ``sigma^(loss_power / 2)``.
+* ``proximal-matching``: ``1 - exp(-|e|^2 / (n g^2))`` with ``g = gamma sigma``, minimized close to the posterior mode.
+  The network then approaches the prox of the negative logarithm of the image distribution. It is due to Fang, Buchanan
+  and Sulam, "What's in a prior? Learned proximal networks for inverse problems", ICLR 2024; their ``m_gamma`` has
+  another constant factor, which changes no minimizer. A smaller ``g`` comes closer to the mode and trains more slowly,
+  so start from a model trained with ``mse``.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Literal
 from torch import Tensor
 
 LossName = Literal["mse", "l1", "proximal-matching"]
-# From the error (B, C, H, W) and the noise levels (B,) to the loss of each image (B,).
+# Maps errors (B, C, H, W) and noise levels (B,) to the losses of the images, (B,).
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -24,8 +28,8 @@ def image_loss(name: LossName, power: float, gamma: float) -> Loss:
     """Return a loss.
 
     Args:
-        name: ``"mse"``, ``"l1"`` or ``"proximal-matching"``.
-        power: by which power of the noise level squared errors are divided, so that no level drowns another.
+        name: ``"mse"``, ``"l1"`` or ``"proximal-matching"``, see above.
+        power: squared errors are divided by this power of the noise level, so that all levels weigh alike.
         gamma: width of proximal matching, in noise levels.
     """
 

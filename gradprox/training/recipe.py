@@ -1,4 +1,4 @@
-"""A recipe: everything that, with the images, determines the trained weights."""
+"""A recipe: the settings of a training, which determine the weights together with the images."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ else:
 
 
 class Recipe(BaseModel):
-    """How a network is trained to remove Gaussian noise.
+    """The settings of a training that removes Gaussian noise.
 
     Attributes:
-        name: what the model is called.
+        name: the name of the model.
         network: the architecture.
-        initial: the model, by name or file, whose weights the training starts from; none for a fresh start. A gray
-            one is spread over the color planes; an equilibrium takes filters and coupling from a one-pass model,
-            which is its start too; a mixture takes the filters of one.
-        seed: from which patches, noise and noise levels follow.
-        steps: optimizer steps.
-        batch_size: patches a step, each with its own noise level.
+        initial: the model, by name or file, from which the weights start; empty for a new network. A color network may
+            start from a gray one, whose weights are spread over the color planes. An equilibrium takes over the filters
+            and the coupling of a one-pass model, which also becomes its start. A mixture takes over filters.
+        seed: determines patches, noise and noise levels.
+        steps: number of optimizer steps.
+        batch_size: number of patches per step, each with its own noise level.
         patch_size: side of the square patches, in pixels.
-        noise_range: smallest and largest noise level, on the scale of images in ``[0, 1]``.
-        noise_power: levels are ``low + (high - low) u^noise_power`` with ``u`` uniform: above 1 favors low ones.
-        loss: what is minimized, see `gradprox.training.losses`.
-        loss_power: squared errors are divided by ``sigma^loss_power``, so that no noise level drowns another.
+        noise_range: least and largest noise level, on the scale of images in ``[0, 1]``.
+        noise_power: noise levels are ``low + (high - low) u^noise_power`` with uniform ``u``: above 1, low levels are
+            more frequent.
+        loss: the loss, see `gradprox.training.losses`.
+        loss_power: squared errors are divided by ``sigma^loss_power``, so that all noise levels weigh alike.
         loss_gamma: width of proximal matching, in noise levels.
-        tolerance: of an equilibrium during training, see `Equilibrium.solve`; its own if not given.
-        derivative_tolerance: the same of its derivatives; 0.01 if not given.
-        repeated_batches: so many batches of an equilibrium, patches and noise, come again in rounds, each time
-            solved from what was found the last time, which takes fewer steps; that is kept in memory, 8 bytes a
-            sample. None: every step has new patches.
-        precision: of the forward pass; weights and their updates stay in single precision.
-        learning_rate: Adam's, after the warm-up; it falls to a hundredth along a cosine.
-        rate_factors: by how much the learning rate is higher for parameters whose name contains a word, such as
-            ``mixing = 15``; of several words in a name the first counts.
-        warmup: steps over which the learning rate rises.
+        tolerance: tolerance of an equilibrium during training, see `Equilibrium.solve`; its own if not given.
+        derivative_tolerance: tolerance of its derivatives, see there; 0.01 if not given.
+        repeated_batches: number of batches of an equilibrium, patches and noise, that are repeated in turn. Each starts
+            from its last solution, which takes fewer iterations and 8 bytes of memory per sample. None: every step has
+            new patches.
+        precision: precision of the forward pass; weights and their updates stay in single precision.
+        learning_rate: Adam's learning rate after the warm-up; it falls to a hundredth along a cosine.
+        rate_factors: factors of the learning rate for parameters with a word in their name, for example
+            ``mixing = 15``. If a name contains several of the words, the first one counts.
+        warmup: number of steps over which the learning rate rises.
         ema: decay of the exponential moving average of the weights, for example 0.999; the average is validated and
             saved. None saves the weights of the last step.
         clip_norm: largest Euclidean norm of the gradient of a step; a longer gradient is scaled down to it. None leaves
@@ -94,10 +95,10 @@ class Recipe(BaseModel):
     def _fits_the_network(self) -> Recipe:
         if isinstance(self.network, EquilibriumConfig):
             if self.precision != "float32":
-                raise ValueError("an equilibrium is not found in bfloat16: leave precision out")
+                raise ValueError("an equilibrium cannot be trained in bfloat16: leave precision out")
         elif {self.tolerance, self.derivative_tolerance, self.repeated_batches} != {None}:
             raise ValueError(
-                "a network of one pass has no tolerances and no repeated_batches: leave them out"
+                "only an equilibrium has tolerance, derivative_tolerance and repeated_batches: leave them out"
             )
         return self
 

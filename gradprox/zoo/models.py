@@ -16,27 +16,28 @@ if TYPE_CHECKING:
     from gradprox.priors import GradientStepDenoiser, LearnedProx
 
 FOLDER = Path(__file__).parent
+# The models that are used if none is named, by the number of channels.
 STRONGEST = {1: "gray", 3: "color"}
 # A solver calls its model in every iteration. There the strongest models gain little and take ten times as long.
 FOR_SOLVER = {1: "gray-fast", 3: "color-fast"}
 
 
 class Card(BaseModel):
-    """What is known of a shipped model; one JSON file beside its weights.
+    """The description of a shipped model, stored as a JSON file beside its weights.
 
     Attributes:
         name: the model's name.
-        summary: one line on what it is for.
-        guarantee: what holds by construction.
-        lipschitz_bound: proven upper bound of its Lipschitz constant, for every noise level; None where none is proven.
+        summary: its purpose, in one line.
+        guarantee: the properties that hold by construction.
+        lipschitz_bound: proven upper bound of the Lipschitz constant for every noise level; None if none is proven.
         parameters: number of weights.
-        noise_range: noise levels it was trained for, in gray levels of 255.
-        psnr: mean PSNR in dB by test set and noise level, seeds as in ``gradprox evaluate denoise``.
+        noise_range: the least and the largest noise level of the training, in gray levels of 255.
+        psnr: mean PSNR in dB by test set and noise level, with the seeds of ``gradprox evaluate denoise``.
         data: the training images.
-        hardware: what it was trained on.
-        training_seconds: how long that took.
-        sha256: of the weight file.
-        license: of the weights, and what bears on it.
+        hardware: the hardware of the training.
+        training_seconds: the duration of the training.
+        sha256: digest of the weight file.
+        license: license of the weights, and terms of the training images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

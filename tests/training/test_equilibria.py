@@ -103,7 +103,7 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     with pytest.raises(ValidationError, match="bfloat16"):
         Recipe.model_validate(recipe.model_dump() | {"precision": "bfloat16"})
     for setting in ("tolerance", "repeated_batches"):
-        with pytest.raises(ValidationError, match="a network of one pass has no"):
+        with pytest.raises(ValidationError, match="only an equilibrium has"):
             Recipe.model_validate(RECIPE.model_dump() | {setting: 0.1 if setting == "tolerance" else 3})
     narrow = inner.model_copy(update={"kernel_size": 2, "pairs": None})
     for wrong in (

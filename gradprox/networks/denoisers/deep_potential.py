@@ -202,12 +202,15 @@ class DeepPotential(GradientNetwork):
         self.scales = Scale(config.widths, config.blocks, len(self.knots))
         self.last = nn.Parameter(0.5 * torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
 
-    def take_over(self, trained: DeepPotential) -> None:
+    def take_over(self, trained: GradientNetwork) -> None:
         """Start from the weights of a trained network of the same scales; a gray one is spread over the colors.
 
         Raises:
-            ValueError: its configuration differs in more than the channels, or it is in color and this one is gray.
+            ValueError: it is of another class, its configuration differs in more than the channels, or it is in color
+                and this one is gray.
         """
+        if not isinstance(trained, DeepPotential):
+            raise ValueError(f"{type(trained).__name__} is not a deep potential")
         if trained.config.model_copy(update={"channels": self.channels}) != self.config:
             raise ValueError(f"its configuration is {trained.config}, not {self.config}")
         if trained.channels not in (1, self.channels):

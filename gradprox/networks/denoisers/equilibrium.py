@@ -137,14 +137,14 @@ class Equilibrium(GradientNetwork):
         assert isinstance(shrinkage.gates, FirmGates)  # noqa: S101
         return self.config.weak_convexity / shrinkage.gates.excess(shrinkage.knots.coordinates(sigma))
 
-    def take_over(self, trained: IdentityPath) -> None:
+    def take_over(self, trained: GradientNetwork) -> None:
         """Start from a trained one-pass network: it becomes the start, and its filters and coupling the regularizer's.
 
         Raises:
             ValueError: it does not fit.
         """
         if self.start is not None:
-            if trained.config != self.config.start:
+            if not isinstance(trained, IdentityPath) or trained.config != self.config.start:
                 raise ValueError("it is not the architecture of the start")
             self.start.load_state_dict(trained.state_dict())
         self.regularizer.take_over(trained)

@@ -124,16 +124,18 @@ class IdentityPath(GradientNetwork):
         )
         self.whole = False
 
-    def take_over(self, trained: IdentityPath) -> None:
+    def take_over(self, trained: GradientNetwork) -> None:
         """Start from the weights of a trained network, as far as they fit.
 
         Args:
-            trained: a network with as many pairs of filters, no larger ones, and the same kind of shrinkage; its
-                channels may be fewer.
+            trained: a network of this class with as many pairs of filters, which are not larger, and the same kind of
+                shrinkage; it may be one for gray images.
 
         Raises:
             ValueError: it does not fit.
         """
+        if not isinstance(trained, IdentityPath):
+            raise ValueError(f"{type(trained).__name__} is not a one-pass network")
         if trained.config.noise_levels != self.config.noise_levels:
             raise ValueError("its noise levels are others")
         self.bank.take_over(trained.bank.weight)

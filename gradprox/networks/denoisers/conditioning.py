@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from gradprox.batch import PRECISIONS
+
 # The least noise level: smaller ones are raised to it, because energies are measured in units of sigma^2 and must stay
 # finite. It is 0.03 of a gray level of 8 bits, which makes no visible difference to no noise.
 SIGMA_FLOOR = 1e-4
@@ -18,7 +20,7 @@ def check_precision(x: Tensor) -> None:
     Raises:
         ValueError: the type is neither float32 nor float64.
     """
-    if x.dtype not in (torch.float32, torch.float64):
+    if x.dtype not in PRECISIONS:
         raise ValueError(
             f"expected images and weights of float32 or float64, got {x.dtype}: energies in units of the noise exceed "
             "half precision; call float() on both, and use torch.autocast to train in bfloat16"

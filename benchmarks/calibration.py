@@ -1,10 +1,10 @@
-"""Whether posterior deviations are what they say: how far restored pixels are off, against how far they should be.
+"""Calibration of posterior deviations: actual errors of restored pixels against predicted ones.
 
     python benchmarks/calibration.py --data FOLDER --noise 25/255 --json calibration.json --image calibration.png
 
 Pixels are sorted by their predicted standard deviation and cut into bins of equal number. For a calibrated model the
-root mean square error of a bin is its root mean square prediction. ``within`` are the shares of pixels whose error is
-at most one and two predicted deviations (0.68 and 0.95 if errors were Gaussian).
+root mean square error of a bin equals its root mean square prediction. ``within`` holds the shares of pixels with an
+error of at most one and two predicted deviations (0.68 and 0.95 for Gaussian errors).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gradprox import load_model
 from gradprox.files import write_json, written_whole
 from gradprox.images import images_in, read_gray
 from gradprox.physics import gaussian_noise, parse_level
-from gradprox.priors import LearnedProx, posterior_deviation
+from gradprox.priors import NetworkPrior, posterior_deviation
 
 
-def deviations_and_errors(prior: LearnedProx, path: Path, noise: float, seed: int) -> tuple[Tensor, Tensor]:
+def deviations_and_errors(prior: NetworkPrior, path: Path, noise: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return predicted deviations and actual errors of the pixels of one image."""
     clean = read_gray(path)
     y = clean + gaussian_noise(clean, noise, torch.Generator().manual_seed(seed))
@@ -42,7 +42,7 @@ def reliability(predicted: Tensor, error: Tensor, bins: int) -> list[dict[str, f
 
 
 def root_mean_square(values: Tensor) -> float:
-    """Return it on the scale of 255."""
+    """Return the root mean square on the scale of 255."""
     return 255 * float(values.double().square().mean().sqrt())
 
 
@@ -63,14 +63,14 @@ def draw(path: Path, rows: list[dict[str, float]]) -> None:
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder of images.")],
-    noise: Annotated[str, typer.Option(help="Standard deviation, as 25/255.")] = "25/255",
+    noise: Annotated[str, typer.Option(help="Standard deviation, for example 25/255.")] = "25/255",
     model: Annotated[str, typer.Option()] = "gray-fast",
     bins: Annotated[int, typer.Option()] = 10,
-    first: Annotated[int | None, typer.Option(help="Only so many images.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Draw the table here.")] = None,
-    report: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    first: Annotated[int | None, typer.Option(help="Use only the first N images.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Draw the table to this file.")] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
-    """Measure, print a table."""
+    """Measure, and print a table."""
     prior, level = load_model(model), parse_level(noise)
     found = []
     with typer.progressbar(images_in(data)[:first]) as paths:

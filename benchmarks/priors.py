@@ -1,15 +1,15 @@
-"""What denoisers reach and what they cost: the noisy image, total variation, BM3D and the shipped models.
+"""Quality and cost of denoisers: the noisy image, total variation, BM3D and the shipped models.
 
-    python benchmarks/priors.py --data FOLDER --noise 25 --json operators.json
+    python benchmarks/priors.py --data FOLDER --noise 25 --json denoisers.json
     python benchmarks/priors.py --growth --models gray
 
-The first restores the gray images of a folder, with the same noise for all: mean PSNR and SSIM, seconds and peak
-memory a megapixel. Total variation (deepinv) has the weight that is best in the mean for these images, out of a
-grid: a bound that it could not reach without the originals. BM3D needs `pip install bm3d` and is left out without it.
-The second measures seconds and memory as an image grows from 0.06 to 16 megapixels. Of a model, ``share`` is the part
-of this processor's throughput, as a convolution of 64 channels by 3x3 filters reaches it, that a pass makes use of.
+The first command restores the gray images of a folder, with the same noise for all denoisers. It reports mean PSNR and
+SSIM, and seconds and peak memory per megapixel. Total variation (deepinv) has the best weight of a grid, by the mean
+PSNR of these images; without the originals it could not be chosen so well. BM3D needs `pip install bm3d` and is left
+out without it. The second command measures seconds and memory for images from 0.07 to 16.8 megapixels. ``share`` is the
+throughput of a model relative to the throughput of a 3x3 convolution of 64 channels on the same processor.
 
-Every operator has a process of its own, so that its peak memory is its own, and as many threads as asked for.
+Each denoiser runs in its own process, so that peak memory is measured separately.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from gradprox.files import write_json
 from gradprox.images import images_in, read_gray
 from gradprox.physics import gaussian_noise
 
-GROWTH = (256, 512, 1024, 2048, 4096)  # pixels a side: 0.07 to 16.8 megapixels
-TV_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.8)  # times sigma
+GROWTH = (256, 512, 1024, 2048, 4096)  # pixels per side: 0.07 to 16.8 megapixels
+TV_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.8)  # multiples of sigma
 
-Operator = Callable[[Tensor, float], Tensor]
+Denoiser = Callable[[Tensor, float], Tensor]
 
 loaded = functools.cache(load_model)
 
 
-def operators(models: Sequence[str]) -> dict[str, Operator]:
-    """Return what competes, by name, each called with an image ``(1, 1, H, W)`` and its noise level."""
-    found: dict[str, Operator] = {"noisy": unchanged}
+def denoisers(models: Sequence[str]) -> dict[str, Denoiser]:
+    """Return the competitors by name; each takes an image ``(1, 1, H, W)`` and its noise level."""
+    found: dict[str, Denoiser] = {"noisy": unchanged}
     found |= {f"tv {weight:g}": total_variation(weight) for weight in TV_WEIGHTS}
     if importlib.util.find_spec("bm3d"):
         found["bm3d"] = block_matching
@@ -58,7 +58,7 @@ def unchanged(y: Tensor, _: float) -> Tensor:
     return y
 
 
-def total_variation(weight: float) -> Operator:
+def total_variation(weight: float) -> Denoiser:
     """Return the prox of ``weight * sigma`` times the total variation, by deepinv."""
 
     def denoise(y: Tensor, sigma: float) -> Tensor:
@@ -76,20 +76,20 @@ def block_matching(y: Tensor, sigma: float) -> Tensor:
     return torch.from_numpy(bm3d.bm3d(y[0, 0].numpy(), sigma))[None, None].to(y)
 
 
-def learned(name: str) -> Operator:
+def learned(name: str) -> Denoiser:
     """Return a shipped model, loaded when first called."""
     return lambda y, sigma: loaded(name)(y, sigma)
 
 
-def flop_per_pixel(denoise: Operator, y: Tensor, sigma: float) -> float:
-    """Return the floating-point operations of convolutions, counted by torch; iterations differ between images."""
+def flop_per_pixel(denoise: Denoiser, y: Tensor, sigma: float) -> float:
+    """Return the floating-point operations of convolutions per pixel; iterative models differ between images."""
     with FlopCounterMode(display=False) as counter:
         denoise(y, sigma)
     return counter.get_total_flops() / y.numel()
 
 
 def throughput() -> float:
-    """Return the operations a second of the convolution that ``share`` is relative to: the best of ten."""
+    """Return the operations per second of the reference convolution of ``share``: the best of ten."""
     x, filters = torch.rand(1, 64, 130, 130), torch.rand(64, 64, 3, 3)
     seconds = []
     for _ in range(10):
@@ -103,10 +103,10 @@ def throughput() -> float:
 def measure(
     name: str, models: Sequence[str], paths: Sequence[Path], sides: Sequence[int], sigma: float, threads: int
 ) -> list[dict[str, float]]:
-    """Denoise every image, of a file or of noise with so many pixels a side; return the figures of each."""
+    """Denoise each image and return its figures: files, or random images with ``sides`` pixels per side."""
     torch.set_num_threads(threads)
-    denoise, rows, restored, noisy = operators(models)[name], [], [], []
-    # Whatever is loaded on first use is neither timed nor counted.
+    denoise, rows, restored, noisy = denoisers(models)[name], [], [], []
+    # Loads everything that is loaded on first use, so that it is neither timed nor counted.
     denoise(torch.rand(1, 1, 64, 64), sigma)
     for index, source in enumerate([*paths, *sides]):
         clean = read_gray(source) if isinstance(source, Path) else torch.rand(1, 1, source, source)
@@ -124,33 +124,33 @@ def measure(
         noisy.append(y)
         if isinstance(source, Path):
             restored.append((x, clean))
-    # Afterwards: these passes and scoring need memory too, and would count as an image's.
+    # After the measurements, because these passes and the scores need memory too.
     if name in models:
         possible = throughput()
         for row, y in zip(rows, noisy, strict=True):
             row["flop_per_pixel"] = flop = flop_per_pixel(denoise, y, sigma)
             row["share"] = 1e6 * flop / row["seconds_per_megapixel"] / possible
-    # Noise of any size has no score.
+    # Random images have no score.
     scores = [{"psnr": float(PSNR()(x, clean)), "ssim": float(SSIM()(x, clean))} for x, clean in restored]
     return [row | score for row, score in zip(rows, scores or [{}] * len(rows), strict=True)]
 
 
 def best_weight(results: dict[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
-    """Keep the total variation whose mean PSNR is the highest."""
+    """Keep the total variation with the highest mean PSNR."""
     tv = {name: rows for name, rows in results.items() if name.startswith("tv ")}
     best = max(tv, key=lambda name: fmean(row["psnr"] for row in tv[name]))
     return {name: rows for name, rows in results.items() if name not in tv or name == best}
 
 
 def main() -> None:
-    """Measure, print a table, write JSON where asked to."""
+    """Measure, print a table, and write JSON if asked to."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", type=Path, help="folder of images")
-    what.add_argument("--growth", action="store_true", help="images of growing size instead")
-    parser.add_argument("--first", type=int, default=None, help="only so many images, or sizes")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder of images")
+    source.add_argument("--growth", action="store_true", help="random images of growing size instead")
+    parser.add_argument("--first", type=int, default=None, help="use only the first N images, or sizes")
     parser.add_argument("--noise", type=float, default=25, help="standard deviation, of 255")
     parser.add_argument("--threads", type=int, default=1)
     gray = [name for name in model_names() if not name.startswith("color")]
@@ -160,7 +160,7 @@ def main() -> None:
 
     paths = list(images_in(arguments.data))[: arguments.first] if arguments.data else []
     sides = GROWTH[: arguments.first] if arguments.growth else ()
-    names = list(operators(arguments.models)) if arguments.data else arguments.models
+    names = list(denoisers(arguments.models)) if arguments.data else arguments.models
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     results = {}
     for name in names:
@@ -172,7 +172,7 @@ def main() -> None:
     if arguments.data:
         results = best_weight(results)
         typer.echo(
-            f"{'operator':<20}{'PSNR':>8}{'SSIM':>8}{'s/Mpx':>9}{'MB/Mpx':>9}{'kFLOP/px':>10}{'share':>7}"
+            f"{'denoiser':<20}{'PSNR':>8}{'SSIM':>8}{'s/Mpx':>9}{'MB/Mpx':>9}{'kFLOP/px':>10}{'share':>7}"
         )
         for name, rows in results.items():
             psnr, ssim, seconds, peak = (
@@ -186,7 +186,7 @@ def main() -> None:
                 line += f"{flop / 1e3:10.1f}{share:7.0%}"
             typer.echo(line)
     else:
-        typer.echo(f"{'operator':<20}{'Mpx':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
+        typer.echo(f"{'denoiser':<20}{'Mpx':>8}{'s/Mpx':>9}{'MB/Mpx':>9}")
         for name, rows in results.items():
             for row in rows:
                 typer.echo(

@@ -15,7 +15,7 @@ from gradprox.errors import InputError
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
 
-# What the child process of `_read_mat` runs.
+# Program of the child process in `_read_mat`.
 _MAT_TO_NPZ = """
 import sys, numpy, scipy.io
 stored = scipy.io.loadmat(sys.argv[1])
@@ -25,7 +25,7 @@ numpy.savez(sys.argv[2], **arrays)
 
 
 def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the two-dimensional arrays of a file, by name (the file's own for ``.npy``).
+    """Return the two-dimensional arrays of a file, by name; the one of a ``.npy`` file has the name of the file.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, or holds objects.
@@ -40,8 +40,14 @@ def arrays_in(path: Path) -> dict[str, NDArray[np.generic]]:
     elif suffix == ".npz":
         arrays = read_npz(path)
     else:
-        arrays = _read_mat(path)
+        arrays = _without_scalars(_read_mat(path))
     return {name: array for name, array in arrays.items() if array.ndim == 2}
+
+
+def _without_scalars(arrays: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Leave out 1x1 arrays beside larger ones: MATLAB stores numbers in this form."""
+    larger = {name: array for name, array in arrays.items() if array.size > 1}
+    return larger or arrays
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[np.generic]]:

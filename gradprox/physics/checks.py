@@ -1,4 +1,4 @@
-"""Checks of what operators are given: sizes, kernels, images and measurements. Each message names the argument."""
+"""Checks of the arguments of operators: sizes, kernels, images and measurements. Each message names the argument."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def draw_low_first(distance: Tensor, measurements: int, seed: int, decay: float)
 
 
 def draw_keys(distance: Tensor, seed: int, decay: float) -> Tensor:
-    """Return the exponential variables whose smallest `draw_low_first` takes."""
+    """Return the exponential variables of a draw; `draw_low_first` takes the smallest."""
     if math.isinf(decay):
         return distance
     uniform = torch.rand(distance.numel(), dtype=torch.float64, generator=seeded_generator(seed)).view_as(

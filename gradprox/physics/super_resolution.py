@@ -1,4 +1,4 @@
-"""Super-resolution: an image of which, after a blur, only every ``s``-th pixel of every ``s``-th row is left."""
+"""Super-resolution: the measurements are every ``s``-th pixel of every ``s``-th row of a blurred image."""
 
 from __future__ import annotations
 

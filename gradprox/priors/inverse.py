@@ -46,13 +46,11 @@ class Inverse:
 
 
 @torch.no_grad()
-def invert(
-    operator: LearnedProx, x: Tensor, sigma: Sigma, *, tol: float = 1e-6, max_iter: int = 500
-) -> Inverse:
+def invert(prior: LearnedProx, x: Tensor, sigma: Sigma, *, tol: float = 1e-6, max_iter: int = 500) -> Inverse:
     """Find ``y`` with ``D(y) = x`` by limited-memory BFGS, separately for each image.
 
     Args:
-        operator: the learned prox.
+        prior: the learned prox.
         x: images ``(B, C, H, W)``; double precision reaches tolerances that single precision cannot.
         sigma: noise level, as in `LearnedProx.forward`.
         tol: tolerance of ``|D(y) - x| / |x|``.
@@ -65,7 +63,7 @@ def invert(
         raise ValueError(f"tol and max_iter must be positive, got {tol:g} and {max_iter}")
     size = _norm(x).clamp_min(torch.finfo(x.dtype).tiny)
     y = x
-    gradient, energy, rounding = _evaluate(operator, x, y, sigma)
+    gradient, energy, rounding = _evaluate(prior, x, y, sigma)
     pairs: list[tuple[Tensor, Tensor]] = []
     moving = _norm(gradient) > tol * size
     steps = 0
@@ -77,7 +75,7 @@ def invert(
         waiting = moving
         for _ in range(MAX_BACKTRACKS):
             trial = y + per_image(step, x) * direction
-            new_gradient, new_energy, new_rounding = _evaluate(operator, x, trial, sigma)
+            new_gradient, new_energy, new_rounding = _evaluate(prior, x, trial, sigma)
             # Approximate Wolfe conditions (Hager and Zhang, SIAM J. Optim. 2005): near the minimum differences of
             # energies are all rounding, and slopes are not.
             descends = new_energy <= energy + torch.maximum(rounding, new_rounding)
@@ -99,9 +97,9 @@ def invert(
     return Inverse(y, residual, residual <= tol, steps, -energy - image_sum(x * x) / 2)
 
 
-def _evaluate(operator: LearnedProx, x: Tensor, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluate(prior: LearnedProx, x: Tensor, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``D(y) - x``, ``Phi(y) - <x, y>`` and a bound of the rounding error of the latter."""
-    d, envelope = operator.denoise_with_energy(y, sigma)
+    d, envelope = prior.denoise_with_energy(y, sigma)
     square, inner = image_sum(y * y) / 2, image_sum(x * y)
     rounding = 10 * torch.finfo(y.dtype).eps * (square + envelope.abs() + inner.abs())
     return d - x, square - envelope - inner, rounding

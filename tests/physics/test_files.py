@@ -126,6 +126,21 @@ def test_arrays_that_are_no_kernels_are_refused(tmp_path, name, suffix):
         read_kernel(str(tmp_path / f"k{suffix}"))
 
 
+@pytest.mark.parametrize("name", ["sums to 0", "nan", "negative"])
+def test_arrays_of_mat_files_that_are_no_kernels_are_refused(tmp_path, name):
+    array, message = SPOILED[name]
+    scipy.io.savemat(tmp_path / "k.mat", {"k": array})
+    with pytest.raises(InputError, match=message):
+        read_kernel(str(tmp_path / "k.mat"))
+
+
+def test_numbers_in_a_mat_file_are_no_kernels_and_no_matrices(tmp_path):
+    # MATLAB stores a number as an array of 1x1.
+    scipy.io.savemat(tmp_path / "k.mat", {"noise": -0.1, "kernel": np.ones((2, 4)), "count": 3})
+    assert list(read_kernels(str(tmp_path / "k.mat"))) == ["kernel"]
+    assert torch.equal(read_matrix(tmp_path / "k.mat"), torch.ones(2, 4))
+
+
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1.7e308 / 2])
 def test_the_scale_of_a_kernel_file_does_not_matter(tmp_path, scale):
     np.save(tmp_path / "k.npy", scale * np.ones((5, 5)))

@@ -1,6 +1,10 @@
 """Learned proximal operators with proofs: monotone gradient networks for plug-and-play image restoration.
 
-The names below load on first use, so that ``import gradprox`` and ``gradprox --help`` wait for nothing.
+Begin with `load_model`, which returns a shipped model as a prior. The packages are ``networks`` (gradient networks),
+``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``solvers``, ``certificates``,
+``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``export`` (ONNX) and ``cli``.
+
+The names below are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays in ``.npy`` and ``.npz`` files. Nothing in them is ever unpickled."""
+"""Arrays in ``.npy`` and ``.npz`` files, read without unpickling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradprox.errors import InputError
 
-# What numpy raises on damaged files, found by feeding it some thousands.
+# The errors that numpy raises on damaged files, found by trying thousands of them.
 NUMPY_ERRORS = (
     OSError,
     ValueError,
@@ -26,15 +26,15 @@ NUMPY_ERRORS = (
     SyntaxError,
     tokenize.TokenError,
 )
-# What zip archives raise besides, found in the same way. RuntimeError: an archive that says it is encrypted.
+# The further errors of damaged archives. RuntimeError: an archive that claims to be encrypted.
 _NPZ_ERRORS = (*NUMPY_ERRORS, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def read_npy(path: Path) -> NDArray[np.generic]:
-    """Read a ``.npy`` file; objects in it are refused, never unpickled.
+    """Read a ``.npy`` file. Files of Python objects are refused.
 
     Raises:
-        InputError: the file is not a readable array.
+        InputError: the file is not a readable array, or it holds objects or several arrays.
     """
     try:
         array = np.load(path, allow_pickle=False)
@@ -46,18 +46,18 @@ def read_npy(path: Path) -> NDArray[np.generic]:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return every array of a ``.npz`` archive, by name.
+    """Read a ``.npz`` archive and return its arrays by name.
 
     Raises:
-        InputError: the file is missing, is not such an archive, is damaged, or holds objects, links or names of files
-            elsewhere.
+        InputError: the file is missing, damaged or not such an archive, or a member is an object, a link or has a path
+            that leads out of the archive.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        if not zipfile.is_zipfile(path):  # numpy would advise to unpickle it
+        if not zipfile.is_zipfile(path):  # for such files numpy suggests to allow pickle
             raise InputError(f"{path}: not a readable .npz archive of arrays")
-        # numpy leaves a file open that it cannot read.
+        # numpy does not close a file that it cannot read.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: one array, not an archive of arrays")
@@ -68,9 +68,7 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
                     or ".." in Path(member.filename).parts
                     or member.filename.startswith("/")
                 ):
-                    raise InputError(
-                        f"{path}: {member.filename!r} in it leads elsewhere: not an archive of arrays"
-                    )
+                    raise InputError(f"{path}: the path of its member {member.filename!r} leads elsewhere")
             return {name: archive[name] for name in archive.files}
     except _NPZ_ERRORS as error:
         if isinstance(error, InputError):

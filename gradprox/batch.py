@@ -1,4 +1,4 @@
-"""What every layer needs of a batch of images: sums per image, and values per image that broadcast."""
+"""Helpers for batches of images: sums per image, and values per image in a shape that broadcasts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ PRECISIONS = (torch.float32, torch.float64)
 
 
 def image_sum(x: Tensor) -> Tensor:
-    """Sum each image of ``(B, ...)`` in double precision, giving ``(B,)``.
+    """Return the sum of each image of ``(B, ...)``, ``(B,)``, in double precision.
 
-    A potential adds up millions of terms; in single precision its rounding would hide the last steps of a
-    descent. Devices without double precision (Apple's MPS) accumulate in the input's own type.
+    A potential is a sum of millions of terms. In single precision its rounding error would exceed the decrease of an
+    objective in its last steps. Apple's MPS has no double precision, so there the input's own type is used.
     """
     accumulate = x.dtype if x.device.type == "mps" else torch.float64
     return x.flatten(1).sum(dim=1, dtype=accumulate)
 
 
 def per_image(values: Tensor, x: Tensor) -> Tensor:
-    """Shape one value per image, ``(B,)``, so that it broadcasts against ``x`` in its type (masks stay masks)."""
+    """Return values ``(B,)`` in a shape that broadcasts against ``x``, in the type of ``x`` unless they are bool."""
     shaped = values.view(-1, *[1] * (x.ndim - 1))
     return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)

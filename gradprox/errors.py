@@ -1,8 +1,8 @@
-"""The one error for input that cannot be used."""
+"""The error for input that cannot be used."""
 
 
 class InputError(ValueError):
-    """What the caller gave cannot be used; the message is one line that says why and what to do.
+    """An argument or a file cannot be used. The message is one line: the reason, and how to correct the input.
 
-    The command line prints it and exits with 1.
+    The command line prints the message and exits with 1.
     """

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Output files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, renamed to it when the block ends well and removed otherwise.
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, else remove it.
 
-    The temporary name keeps the suffix, from which libraries choose a format. A crash, a full disk or Ctrl-C
-    therefore never leaves half a file under the final name, nor loses the file that stood there.
+    A crash, a full disk or Ctrl-C leaves no partial file at ``path``, and keeps a file that was there before. The
+    temporary name has the suffix of ``path``, because libraries choose the format by it.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        OSError: ``path`` is a folder, or its folder cannot be made or written.
     """
     path = Path(path)
     try:
@@ -33,7 +33,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{_short_stem(path)}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         temporary.touch()
-        mode = temporary.stat().st_mode  # what the user's umask allows; some writers make files private
+        mode = temporary.stat().st_mode  # follows the user's umask; some writers make files private
         yield temporary
         temporary.chmod(mode)
         with temporary.open("rb") as stream:
@@ -54,7 +54,7 @@ def _short_stem(path: Path) -> str:
 
 
 def remove_leftovers(paths: Collection[Path]) -> None:
-    """Remove the temporary files that a killed process left beside ``paths``, which nobody may be writing now."""
+    """Remove temporary files that killed processes left beside ``paths``. No process may be writing ``paths``."""
     wanted = {path.with_name(_short_stem(path) + path.suffix) for path in paths}
     for folder in {path.parent for path in paths}:
         for found in folder.iterdir() if folder.is_dir() else ():

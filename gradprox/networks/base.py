@@ -1,4 +1,4 @@
-"""The one contract every gradient network keeps (arXiv 2404.07361, section 2)."""
+"""The contract of all gradient networks (arXiv 2404.07361, section 2)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from gradprox.batch import image_sum
 class GradientNetwork(nn.Module, ABC):
     r"""A map that is the gradient of a scalar potential, ``forward(x) = grad Phi(x)``.
 
-    ``forward`` is written out by hand and uses no automatic differentiation, so it exports and it stays cheap.
+    The Jacobian is symmetric for all weights. ``forward`` is written out without automatic differentiation, so it can
+    be exported and costs one pass.
 
     Attributes:
-        monotone: whether the Jacobian is positive semidefinite for *every* value of the weights: a fact of the
-            architecture, known when it is built, not of a training run.
-        channels: of the images ``(B, channels, H, W)`` it takes; None if the network fits other shapes.
-        commutes_with_flips: whether flipping the input up-down or left-right flips the output, for every value of the
-            weights. Training flips patches for other networks only.
+        monotone: whether the Jacobian is positive semidefinite for *all* weights. This is a property of the
+            architecture, not of the trained weights. A monotone network is the prox of some function.
+        channels: number of channels of its images ``(B, channels, H, W)``; None if it takes other shapes.
+        commutes_with_flips: whether flipping the input up-down or left-right flips the output, for *all* weights.
+            Training flips patches only for networks that do not commute with flips.
     """
 
     monotone: bool
@@ -28,22 +29,23 @@ class GradientNetwork(nn.Module, ABC):
 
     @property
     def radius(self) -> int | None:
-        """How many pixels away an input can change an output; None if nothing is known of it."""
+        """The largest distance in pixels at which an input changes an output; None if it is unknown."""
         return None
 
     def export_form(self) -> GradientNetwork:
         """Return a network that computes the same function, in a form that exporters can trace.
 
-        It shares the weights. It takes images whole, as tiles would be unrolled for one image size, and what
-        depends on the weights alone is a constant. A network whose own form is such returns itself.
+        The result shares the weights. It processes images in one piece, because tracing would unroll tiles for one
+        image size. Tensors that depend on the weights alone are constants. A network that needs no other form
+        returns itself, as by default.
         """
         return self
 
     def float32_boundary(self) -> nn.Module | None:
-        """Return the submodule whose output lies in ``[0, 1]`` and ends the part that must stay in float32.
+        """Return the submodule at whose output the part that needs float32 ends, or None if the whole network does.
 
-        All that leads from the noise level to this output exceeds the range or the accuracy of float16. What follows
-        from it bears low precision. None: nothing is known, and the network is computed in float32 as a whole.
+        The computations from the noise level up to this output exceed the range or the accuracy of float16. The output
+        lies in ``[0, 1]``, and all computations after it tolerate float16.
         """
         return None
 
@@ -58,16 +60,19 @@ class GradientNetwork(nn.Module, ABC):
 
     @abstractmethod
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return ``Phi(x)`` of each image, ``(B,)``, in closed form."""
+        """Return ``Phi(x)`` per image, ``(B,)``; arguments as in `forward`."""
 
     @abstractmethod
     def lipschitz_bound(self) -> float:
-        """Return a proven upper bound of the Lipschitz constant of ``forward``, for every noise level."""
+        """Return a proven upper bound of the Lipschitz constant of ``forward`` for all noise levels.
+
+        It is infinite where no bound is known.
+        """
 
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Return ``|x|^2/2 - Phi(x)``, ``(B,)``, together with ``forward(x)``.
+        r"""Return the energy ``R(x) = |x|^2/2 - Phi(x)``, ``(B,)``, and ``forward(x)``.
 
-        For a monotone network the first is the Moreau envelope of the function whose prox the network is.
-        A subclass overrides this when it can share work, or can avoid the cancellation of two large numbers.
+        If the network is monotone, it is the prox of a function, and ``R`` is the Moreau envelope of that function.
+        Subclasses override this method to share work, or to avoid the cancellation of two large numbers.
         """
         return image_sum(x * x) / 2 - self.potential(x, sigma), self(x, sigma)

@@ -1,4 +1,4 @@
-"""Linear systems too large to write down, one per image."""
+"""Conjugate gradients for linear systems that are too large to store, one system per image."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ def conjugate_gradients(
     tolerance: float,
     steps: int,
 ) -> tuple[Tensor, Tensor]:
-    """Solve ``operator(x) = right`` from ``start``, each image until its own residual is small.
+    """Solve ``operator(x) = right`` by conjugate gradients; each image stops by its own residual.
 
-    deepinv's `conjugate_gradient` stops when the whole batch has, so that images would depend on their neighbors.
+    deepinv's `conjugate_gradient` stops the whole batch at once, so that the result of an image would depend on the
+    other images.
 
     Args:
-        operator: symmetric and positive definite, of ``(B, ...)``, each image by itself.
-        right: what it is to give.
-        start: a first guess; none is zero, and saves a product.
+        operator: a symmetric positive definite map of ``(B, ...)`` that treats images separately.
+        right: the right-hand side, ``(B, ...)``.
+        start: initial guess; zero if not given, which saves one product.
         tolerance: of the residual, relative to ``right``.
-        steps: at most so many.
+        steps: largest number of steps.
 
     Returns:
-        ``x``, and which images have a small residual, ``(B,)``. Images that are not numbers have none.
+        ``x``, and whether the residual of each image is within the tolerance, ``(B,)``. Images whose residual is NaN
+        are NaN and do not count as solved.
     """
     x, residual = (torch.zeros_like(right), right) if start is None else (start, right - operator(start))
     direction, energy = residual, image_sum(residual.square())
     enough = tolerance**2 * image_sum(right.square())
     for _ in range(steps):
-        moving = ~(energy <= enough)  # what is not a number must show in x
+        moving = ~(energy <= enough)  # true for NaN
         if not bool((moving & ~energy.isnan()).any()):
             break
         image = operator(direction)
@@ -44,5 +46,5 @@ def conjugate_gradients(
         x, residual = x + length * direction, residual - length * image
         before, energy = energy, image_sum(residual.square())
         direction = residual + per_image(torch.where(moving, energy / before, 0), x) * direction
-    # Also of an image that had no step to show it.
+    # NaN must show in x even if no step was taken.
     return torch.where(per_image(energy.isnan(), x), torch.nan, x), energy <= enough

@@ -1,4 +1,4 @@
-"""The ramp ``clip(r, 0, 1)`` and its primitive: building block of gates and of splines."""
+"""The primitive of the ramp ``clip(r, 0, 1)``, which gates and splines share."""
 
 from __future__ import annotations
 

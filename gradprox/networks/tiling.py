@@ -23,7 +23,7 @@ class Tile(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
     def of(self, x: Tensor) -> Tensor:
-        """Return the view of this rectangle in ``(..., H, W)``."""
+        """Return the part of ``(..., H, W)`` in this rectangle, as a view."""
         return x[..., self.top : self.bottom, self.left : self.right]
 
     def grown(self, margin: int) -> Tile:

@@ -1,4 +1,4 @@
-"""Certificates: sound operators pass, planted faults do not, and each fault fails the check made for it."""
+"""Certificates: correct operators pass, and each planted fault fails the check made for it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def convolutional(seed=0):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_sound_operators_pass(operator, shape, sigma):
+def test_correct_operators_pass(operator, shape, sigma):
     certificate = certify(operator, points(*shape), sigma)
     assert certificate.passed, certificate.table()
     assert certificate.method == "dense"
@@ -73,7 +73,7 @@ def test_weak_convexity_of_a_scaling():
 
 
 class CroppedReflection(nn.Module):
-    """A convolutional network with the border rule everyone uses: pad by reflection, run, crop."""
+    """A convolutional network with a common border rule: pad by reflection, run, crop."""
 
     monotone = True
 
@@ -105,7 +105,7 @@ def test_a_negative_module_weight_is_caught(size, monkeypatch):
 
 
 class QuantisedOutput(nn.Module):
-    """Computes with 8 bits: what an integer runtime returns."""
+    """A network with its output rounded to 8 bits, as by an integer runtime."""
 
     def __init__(self, network, straight_through):
         super().__init__()
@@ -161,7 +161,7 @@ def test_values_that_are_not_finite_are_refused():
 
 
 def test_proven_bound_is_close_for_a_convolutional_network():
-    # One layer with activations in their steepest state: the proven constant is reached up to the border rule.
+    # One layer with activations at their steepest point: the proven constant is reached up to the border rule.
     torch.manual_seed(0)
     network = MGradNetC.conv(1, 8, 5, layers=1, activation=lambda width: TanhSum(width, 1)).double()
     with torch.no_grad():

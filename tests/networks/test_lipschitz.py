@@ -1,4 +1,4 @@
-"""Proven Lipschitz bounds: never below the measured constant, close to it where they can be, 1 on demand."""
+"""Proven Lipschitz bounds: never below the measured constant, tight for convolutions, at most 1 if nonexpansive."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_convolution_norm(boundary, channels, kernel_size):
         assert measured <= bound * (1 + 1e-12)
 
 
-# A small torus has few frequencies, and misses the maximum over all of them by more.
+# A small torus has few frequencies, so its maximum is further below that over all frequencies.
 @pytest.mark.parametrize(("channels", "size", "slack"), [(1, 24, 1.03), (3, 12, 1.2)])
 def test_circular_norm_is_tight(channels, size, slack):
     torch.manual_seed(0)
@@ -107,17 +107,17 @@ def test_nonexpansive_networks_have_constant_at_most_one(seed):
     assert float(torch.linalg.matrix_norm(jacobian, 2)) <= 1 + 1e-12
 
 
-def test_no_bound_is_said_to_be_none():
+def test_unbounded_slopes_give_an_infinite_bound():
     network = MGradNetM.dense(3, 4, activation=Softplus, outer_derivative=SquareplusOuterDerivative)
     assert network.lipschitz_bound() == float("inf")
-    with pytest.raises(ValueError, match="no Lipschitz constant is proven"):
+    with pytest.raises(ValueError, match="nonexpansive needs a proven Lipschitz constant"):
         MGradNetM.dense(
             3, 4, activation=Softplus, outer_derivative=SquareplusOuterDerivative, nonexpansive=True
         )
 
 
 @pytest.mark.parametrize("cls", [MGradNetC, MGradNetM, GradNetC, GradNetM])
-def test_weights_that_are_not_numbers_give_no_bound(cls):
+def test_nan_weights_give_an_infinite_bound(cls):
     network = cls.dense(3, 4, activation=TanhSum)
     with torch.no_grad():
         for parameter in network.inner.parameters():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradprox.networks.borders import extend, mirrored_indices
+from gradprox.networks.borders import extend
 from gradprox.networks.tiling import tiles
 
 
@@ -25,8 +25,3 @@ def test_a_grown_tile_is_the_tile_with_its_margin():
     for tile in tiles((5, 6), 3):
         piece = tile.grown(2).of(extended)
         assert torch.equal(piece[..., 2:-2, 2:-2], tile.of(x))
-
-
-def test_mirroring_repeats_the_edge_pixel_and_goes_on_for_ever():
-    assert mirrored_indices(3, 4).tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]
-    assert mirrored_indices(1, 2).tolist() == [0, 0, 0, 0, 0]

@@ -1,4 +1,8 @@
-"""What acts on coefficients: activations that are gradients, each with its potential and its slopes."""
+"""The contract of activations: gradients of potentials of coefficients, with proven slopes.
+
+How to read it: `Activation` is a gradient network of coefficients, so its subclasses give ``gradient_at`` and
+`Activation.site_potential`. `Activation.slope_range` is what Lipschitz bounds are made of.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,7 @@ from gradprox.networks.family.blind import BlindGradientNetwork
 class Activation(BlindGradientNetwork):
     """The gradient ``sigma = grad phi`` of a potential of coefficients ``z`` of shape ``(B, width, *sites)``.
 
-    Sites (pixels) do not see each other; the channels of a site may. Being a gradient network itself, an
-    activation keeps that contract on coefficients.
+    Channels of one site (pixel) may interact; different sites do not. An activation is itself a gradient network.
 
     Args:
         width: number of coefficient channels.
@@ -32,18 +35,18 @@ class Activation(BlindGradientNetwork):
     def site_potential(self, z: Tensor) -> Tensor:
         """Return terms that sum to ``phi(z)``: ``(B, G, *sites)``, one for each of ``G`` groups of channels.
 
-        Group ``g`` is made of the ``width / G`` neighboring channels from ``g * width / G`` on.
+        Group ``g`` consists of ``width / G`` neighboring channels, of which the first is ``g * width / G``.
         """
 
     @abstractmethod
     def slope_range(self) -> tuple[Tensor, Tensor]:
-        """Return ``lo`` and ``hi``, ``(width,)`` each, with ``diag(lo) <= Hess phi <= diag(hi)`` everywhere.
+        """Return ``lo`` and ``hi``, ``(width,)`` each, with ``diag(lo) <= Hess phi <= diag(hi)`` for all ``z``.
 
-        Entries may be infinite. Both are differentiable in the parameters.
+        Entries may be infinite. Both are differentiable with respect to the parameters.
         """
 
     def gradient_bound(self) -> float:
-        """Return a bound of ``|grad|`` of one group's potential at one site; infinite where there is none."""
+        """Return a bound of the gradient norm of one group's potential at one site; infinite if there is none."""
         return float("inf")
 
     def potential_at(self, x: Tensor) -> Tensor:
@@ -56,5 +59,5 @@ class Activation(BlindGradientNetwork):
         return float(torch.maximum(lo.abs(), hi.abs()).detach().max())
 
 
-# Makes an activation for a number of channels: a class, or a `functools.partial` of one with its options.
+# Makes an activation from a number of channels: a class, or a `functools.partial` of one with its options.
 ActivationFactory = Callable[[int], Activation]

@@ -1,7 +1,9 @@
-"""Analysis operators ``x -> W x + b`` with the exact adjoint ``W^T`` and a proven norm: what networks share.
+"""Analysis operators ``x -> W x + b`` with the exact adjoint ``W^T`` and a proven bound of the norm.
 
-``W^T g(W x + b)`` is the gradient of ``phi(W x + b)`` for any linear ``W`` and ``g = grad phi``, provided that
-``W^T`` is the adjoint to the last pixel (arXiv 2404.07361, section 3).
+``W^T g(W x + b)`` is the gradient of ``phi(W x + b)`` for any linear ``W`` and ``g = grad phi`` (arXiv 2404.07361,
+section 3). This requires that ``W^T`` is the exact adjoint, at image borders too.
+
+How to read it: `AnalysisOperator` is the contract and `Dense` its matrix form; `convolution` has the form for images.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ class AnalysisOperator(nn.Module, ABC):
 
     Attributes:
         hidden: number of coefficient channels.
-        channels: of the images it takes, or None if it takes tensors of any shape.
-        weight: the numbers that make up ``W``.
+        channels: number of channels of its images, or None if it takes tensors of any shape.
+        weight: the entries of ``W``: a matrix or filters.
         bias: ``b``, ``(hidden,)``, or None.
         output_bias: ``a``, the constant that a network adds to ``W^T g(W x + b)``.
     """
@@ -47,15 +49,15 @@ class AnalysisOperator(nn.Module, ABC):
         """Return a proven, differentiable upper bound of ``|W^T diag(weights) W|``.
 
         Args:
-            weights: one nonnegative number a coefficient channel, ``(hidden,)``.
+            weights: one nonnegative number per coefficient channel, ``(hidden,)``.
         """
 
 
 class Dense(AnalysisOperator):
-    """A matrix ``W`` of ``hidden x dim`` entries; inputs of any shape with ``dim`` entries are flattened.
+    """A matrix ``W`` of ``hidden x dim`` entries. Inputs of any shape with ``dim`` entries are flattened.
 
     Args:
-        dim: entries of an input.
+        dim: number of entries of an input.
         hidden: number of coefficients.
         bias: whether coefficients have a bias.
 
@@ -70,11 +72,11 @@ class Dense(AnalysisOperator):
         if min(dim, hidden) < 1:
             raise ValueError(f"dim and hidden must be positive, got {dim} and {hidden}")
         self.dim, self.hidden = dim, hidden
-        # Between |W^T W| = 1, with coefficients too small to bend an activation, and coefficients of order one, with
-        # outputs that grow with their number: halfway trains fastest.
+        # With |W^T W| = 1 coefficients are too small for the curved part of an activation. With coefficients of order
+        # one, outputs grow with their number. The geometric mean of both scales trains fastest.
         scale = min(1.0, dim / hidden) ** 0.25 / math.sqrt(dim)
         self.weight = nn.Parameter(torch.randn(hidden, dim) * scale)
-        # Spread biases let the activations bend in different places from the start.
+        # Random biases place the bends of the activations at different points.
         self.bias = nn.Parameter(torch.randn(hidden)) if bias else None
         self.output_bias = nn.Parameter(torch.zeros(dim))
 
@@ -93,7 +95,7 @@ class Dense(AnalysisOperator):
         return self.output_bias.view(x.shape[1:])
 
     def gram_bound(self, weights: Tensor) -> Tensor:
-        """Return the largest eigenvalue of the Gram matrix, raised by what rounding may have taken from it."""
+        """Return the largest eigenvalue of the Gram matrix, increased by a bound of its rounding error."""
         gram = self.weight.T @ (weights[:, None] * self.weight)
         slack = 10 * max(self.weight.shape) * torch.finfo(gram.dtype).eps
         largest: Tensor = torch.linalg.eigvalsh(gram)[-1]

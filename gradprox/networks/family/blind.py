@@ -1,4 +1,4 @@
-"""Gradient networks that know no noise level: one potential, whatever the image's noise."""
+"""Gradient networks without noise conditioning: one potential for all noise levels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gradprox.networks.base import GradientNetwork
 
 
 class BlindGradientNetwork(GradientNetwork):
-    """A gradient network of its input alone.
+    """A gradient network that ignores the noise level ``sigma``, which may be left out.
 
-    It keeps the contract of `GradientNetwork`, so that it serves wherever one does, and ignores ``sigma``.
+    Subclasses give `gradient_at` and `potential_at`.
     """
 
     channels: int | None = None

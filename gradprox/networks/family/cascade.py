@@ -1,8 +1,8 @@
-r"""The cascade of GradNet-C, as an activation: several layers that all act on one coefficient at a time.
+r"""The cascade of GradNet-C as an activation: several layers, each of which acts on single coefficients.
 
-With the coefficient ``u``, ``z_0 = beta_0 u + b_0``, ``z_l = beta_l u + b_l + alpha_l sigma_l(z_(l-1))`` and output
-``alpha_L sigma_L(z_(L-1))`` (arXiv 2404.07361, section 5.1). The derivative with respect to ``u`` is a sum of
-products of ``alpha``, ``beta`` and slopes: nonnegative where all of these are.
+For the coefficient ``u`` the layers are ``z_0 = beta_0 u + b_0`` and ``z_l = beta_l u + b_l + alpha_l
+sigma_l(z_(l-1))``, and the output is ``alpha_L sigma_L(z_(L-1))`` (arXiv 2404.07361, section 5.1). The derivative with
+respect to ``u`` is a sum of products of ``alpha``, ``beta`` and slopes. It is nonnegative if all of these are.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gradprox.networks.family.quadrature import integrate
 
 
 class Cascade(Elementwise):
-    """Scalar cascades, one a channel.
+    """Scalar cascades, one per channel.
 
-    Nested activations have no elementary primitive, so the potential is a one-dimensional quadrature a
-    coefficient, to about 100 units of rounding.
+    Nested activations have no elementary primitive. The potential is therefore a one-dimensional quadrature per
+    coefficient, accurate to about 100 units of rounding.
 
     Args:
-        layers: ``sigma_1`` to ``sigma_L``, of one width.
-        monotone: whether ``alpha`` and ``beta`` are kept nonnegative; needs monotone layers.
+        layers: ``sigma_1`` to ``sigma_L``, all of the same width.
+        monotone: whether ``alpha`` and ``beta`` are kept nonnegative. This needs monotone layers.
 
     Raises:
         ValueError: there is no layer, widths differ, or a layer of a monotone cascade is not monotone.
@@ -32,11 +32,13 @@ class Cascade(Elementwise):
 
     def __init__(self, layers: Sequence[Elementwise], *, monotone: bool) -> None:
         if len({layer.width for layer in layers}) != 1:
-            raise ValueError("a cascade needs at least one layer, and layers of one width")
+            raise ValueError("a cascade needs at least one layer, and all layers need the same width")
         super().__init__(layers[0].width)
         for layer in layers:
             if not isinstance(layer, Elementwise):
-                raise ValueError(f"a cascade acts on each coefficient alone; {type(layer).__name__} does not")
+                raise ValueError(
+                    f"a cascade needs elementwise activations; {type(layer).__name__} is not elementwise"
+                )
             if monotone and not layer.monotone:
                 raise ValueError(f"a monotone cascade needs monotone layers; {type(layer).__name__} is not")
         self.monotone = monotone
@@ -48,7 +50,7 @@ class Cascade(Elementwise):
         self.biases = nn.Parameter(torch.randn(shape))
 
     def table(self) -> Tensor:
-        """Return ``alpha``, ``beta`` and ``b``, then the tables of the layers, stacked."""
+        """Return ``alpha``, ``beta``, ``b`` and the tables of the layers, stacked in this order."""
         alpha, beta = self._gains()
         tables = [layer.table() for layer in self._layers()]
         return torch.cat([alpha, beta, self.biases, *(table for table in tables if len(table))])
@@ -67,7 +69,7 @@ class Cascade(Elementwise):
         return carried
 
     def primitive(self, t: Tensor, table: Tensor) -> Tensor:
-        """See `Elementwise.primitive`; 0 at 0."""
+        """See `Elementwise.primitive`; the primitive is 0 at 0."""
         rows = table.expand(len(table), *t.shape).flatten(1)
 
         def integrand(points: Tensor, owner: Tensor) -> Tensor:
@@ -102,9 +104,9 @@ class Cascade(Elementwise):
 
 
 def interval_product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the smallest and the largest product of a number of interval ``a`` and one of interval ``b``.
+    """Return the smallest and the largest product of a number in interval ``a`` and a number in interval ``b``.
 
-    Ends may be infinite; zero times infinity counts as zero.
+    Ends may be infinite. Zero times infinity is zero, because an end of zero silences an unbounded slope.
     """
     corners = torch.stack([torch.where((x == 0) | (y == 0), 0.0, x * y) for x in a for y in b])
     return corners.amin(dim=0), corners.amax(dim=0)

@@ -1,4 +1,8 @@
-"""``W^T g(W x + b) + a``: the building rule behind every network of the family (arXiv 2404.07361, section 3)."""
+"""``W^T g(W x + b) + a``: the building rule of every network of the family (arXiv 2404.07361, section 3).
+
+How to read it: `AnalysisNetwork` has ``forward``, the potential and the Lipschitz bound that all networks of the family
+share. GradNet-C and GradNet-M only choose ``g``.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,15 @@ class AnalysisNetwork(BlindGradientNetwork):
     """The gradient of ``phi(W x + b) + <a, x>``, where ``g = grad phi``.
 
     Args:
-        operator: ``W``, with its exact adjoint, and the biases.
-        inner: ``g``, itself a gradient network of the coefficients.
-        nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
-        centered: subtract the constant ``W^T g(b)``, so that the output at 0 is ``a``. Otherwise every change of
-            ``W`` in a training shifts all outputs together, the more the larger the dimension.
+        operator: ``W``, its exact adjoint, and the biases ``a`` and ``b``.
+        inner: ``g``, a gradient network of the coefficients.
+        nonexpansive: divide by the proven Lipschitz constant where it exceeds 1.
+        centered: subtract the constant ``W^T g(b)``, so that the output at 0 is ``a``. Without it, each change of
+            ``W`` during training shifts all outputs, and the shift grows with the dimension.
 
     Raises:
-        ValueError: ``g`` does not fit the operator; or a nonexpansive network is asked for, and no Lipschitz
-            constant is proven.
+        ValueError: ``g`` does not fit the operator, or the network is to be nonexpansive and no Lipschitz constant
+            is proven.
     """
 
     operator: AnalysisOperator
@@ -49,7 +53,9 @@ class AnalysisNetwork(BlindGradientNetwork):
         self.nonexpansive = nonexpansive
         self.centered = centered
         if nonexpansive and not torch.isfinite(self._unscaled_bound()):
-            raise ValueError("no Lipschitz constant is proven for these activations: none to divide by")
+            raise ValueError(
+                "nonexpansive needs a proven Lipschitz constant, and the slopes of these activations are unbounded"
+            )
 
     def gradient_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.gradient_at`."""
@@ -62,7 +68,7 @@ class AnalysisNetwork(BlindGradientNetwork):
         return scale * self.inner.potential(self.operator.analyze(x)) + image_sum(self._offset(x, scale) * x)
 
     def lipschitz_bound(self) -> float:
-        """Return the bound of ``W^T diag(slopes) W``, at most 1 if nonexpansive."""
+        """Return a bound of ``|W^T diag(slopes) W|``; at most 1 if nonexpansive."""
         bound = float(self._unscaled_bound().detach())
         return min(bound, 1.0) if self.nonexpansive else bound
 
@@ -71,12 +77,12 @@ class AnalysisNetwork(BlindGradientNetwork):
         return self.operator.synthesize(self.inner(self.operator.analyze(x)), x)
 
     def _offset(self, x: Tensor, scale: Tensor | float) -> Tensor:
-        """Return the constant part, the gradient of the linear term, in a shape that broadcasts against ``x``."""
+        """Return the constant part of the output, in a shape that broadcasts against ``x``."""
         offset = self.operator.offset(x)
         return offset - scale * self._ridges(torch.zeros_like(x[:1])) if self.centered else offset
 
     def _scale(self) -> Tensor | float:
-        """Return what makes the constant at most 1, differentiably: training sees it."""
+        """Return the factor that makes a network nonexpansive; training differentiates it."""
         return 1 / self._unscaled_bound().clamp_min(1) if self.nonexpansive else 1.0
 
     def _unscaled_bound(self) -> Tensor:
@@ -86,7 +92,7 @@ class AnalysisNetwork(BlindGradientNetwork):
                 self.operator.gram_bound(weight.new_ones(self.operator.hidden)) * self.inner.lipschitz_bound()
             )
         lo, hi = (slope.to(weight) for slope in self.inner.slope_range())
-        # Written so that slopes that are not numbers give no bound, rather than none to worry about.
+        # NaN slopes yield an infinite bound, because NaN <= 0 is false.
         sides = [side.clamp_min(0) for side in (-lo, hi) if not bool((side.detach() <= 0).all())]
         if not all(bool(torch.isfinite(side).all()) for side in sides):
             return weight.new_tensor(float("inf"))
@@ -95,4 +101,4 @@ class AnalysisNetwork(BlindGradientNetwork):
 
 
 class Composed(AnalysisNetwork):
-    """``W^T g(W x + b) + a`` with any gradient network ``g``; monotone where ``g`` is."""
+    """``W^T g(W x + b) + a`` with any gradient network ``g``; monotone if ``g`` is."""

@@ -1,4 +1,8 @@
-"""Activations that act on each coefficient by itself: scalar functions with a primitive."""
+"""Elementwise activations: scalar functions of single coefficients, each with its primitive.
+
+How to read it: `Elementwise` is the contract; the classes after it are the choices. The functions at the end
+(`softplus`, `log_cosh`, `softplus_primitive`) keep full accuracy at large arguments.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,19 @@ from torch.nn import functional as F
 from gradprox.networks.family.activation import Activation
 from gradprox.networks.ramps import ramp_primitive
 
-# Scales and divisors stay this far from zero, however far a parameter goes.
+# A lower bound of scales and divisors, for all values of the parameters.
 SCALE_FLOOR = 1e-3
 
 
 class Elementwise(Activation):
-    """A scalar function a channel.
+    """A scalar function per channel.
 
-    The function and its primitive are pure functions of the coefficient and of a table of legal parameters, so
-    that cascades and quadratures can evaluate them at points of their own.
+    The function and its primitive depend only on the coefficient and on a table of legal parameters. Cascades and
+    quadratures can therefore evaluate them at other points.
     """
 
     def table(self) -> Tensor:
-        """Return the parameters as used, ``(P, width)``; here there are none."""
+        """Return the parameters in their legal range, ``(P, width)``; ``P = 0`` by default."""
         return torch.empty(0, self.width)
 
     @abstractmethod
@@ -34,7 +38,7 @@ class Elementwise(Activation):
 
     @abstractmethod
     def primitive(self, t: Tensor, table: Tensor) -> Tensor:
-        """Return an integral of ``sigma`` at ``t``, up to a constant."""
+        """Return a primitive of ``sigma`` at ``t``, determined up to a constant."""
 
     def gradient_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.gradient_at`."""
@@ -52,12 +56,12 @@ class Elementwise(Activation):
         return torch.full((self.width,), lo), torch.full((self.width,), hi)
 
 
-# Makes an elementwise activation for a number of channels.
+# Makes an elementwise activation from a number of channels.
 ElementwiseFactory = Callable[[int], Elementwise]
 
 
 class Identity(Elementwise):
-    """``sigma(t) = t``, the gradient of ``t^2/2``: gives a network its linear part ``W^T W x``."""
+    """``sigma(t) = t``, the gradient of ``t^2/2``: the linear part ``W^T W x`` of a network."""
 
     monotone = True
 
@@ -115,12 +119,12 @@ class Softplus(Elementwise):
 
 
 class TanhSum(Elementwise):
-    """``sigma(t) = sum_k a_k tanh(s_k t + c_k)`` with ``s_k > 0``; ``a_k >= 0`` where monotone.
+    """``sigma(t) = sum_k a_k tanh(s_k t + c_k)`` with ``s_k > 0``, and ``a_k >= 0`` if monotone.
 
     Args:
         width: number of coefficient channels.
         terms: number of terms.
-        monotone: whether the function never decreases.
+        monotone: whether the function is nondecreasing.
     """
 
     def __init__(self, width: int, terms: int = 2, *, monotone: bool = True) -> None:
@@ -167,13 +171,13 @@ class TanhSum(Elementwise):
 
 
 class Cubic(Elementwise):
-    """``sigma(t) = a t + c t^3``; ``a, c >= 0`` where monotone: up to a shift, every cubic that never decreases.
+    """``sigma(t) = a t + c t^3`` with ``a, c >= 0`` if monotone: every nondecreasing cubic, up to a shift.
 
-    Its slope has no bound, and so has the Lipschitz constant of a network with it.
+    The slope is unbounded, so a network of cubics has no Lipschitz bound.
 
     Args:
         width: number of coefficient channels.
-        monotone: whether the function never decreases.
+        monotone: whether the function is nondecreasing.
     """
 
     def __init__(self, width: int, *, monotone: bool = True) -> None:
@@ -207,14 +211,14 @@ class Cubic(Elementwise):
 class LinearSpline(Elementwise):
     """A learnable piecewise linear function, constant outside ``[-reach, reach]``.
 
-    ``sigma(t) = sum_k w_k (clip((t - t_k)/h, 0, 1) - 1/2)`` over cells ``[t_k, t_k + h]``; ``w_k >= 0`` where
-    monotone. A sum of clipped ramps costs no table look-up.
+    ``sigma(t) = sum_k w_k (clip((t - t_k)/h, 0, 1) - 1/2)`` over cells ``[t_k, t_k + h]``, with ``w_k >= 0`` if
+    monotone. A sum of clipped ramps needs no table lookup.
 
     Args:
         width: number of coefficient channels.
         cells: number of linear pieces.
-        reach: where the pieces end.
-        monotone: whether the function never decreases.
+        reach: the pieces cover ``[-reach, reach]``.
+        monotone: whether the function is nondecreasing.
     """
 
     def __init__(self, width: int, cells: int = 8, reach: float = 3.0, *, monotone: bool = True) -> None:
@@ -235,7 +239,7 @@ class LinearSpline(Elementwise):
         """See `Elementwise.function`."""
         total = torch.zeros_like(t)
         for k, rise in enumerate(table):
-            # hardtanh has slope 0 at a knot, where clamp would add the slopes of both neighboring cells.
+            # At a knot hardtanh has slope 0; clamp would add the slopes of both neighboring cells.
             total = total + rise * (F.hardtanh(self._position(t, k), 0.0, 1.0) - 0.5)
         return total
 
@@ -249,7 +253,7 @@ class LinearSpline(Elementwise):
         return total
 
     def slope_range(self) -> tuple[Tensor, Tensor]:
-        """See `Activation.slope_range`: outside the cells the slope is 0."""
+        """See `Activation.slope_range`; the slope outside the cells, 0, belongs to the range."""
         slopes = self.table() / self.cell_width
         return slopes.amin(dim=0).clamp_max(0), slopes.amax(dim=0).clamp_min(0)
 
@@ -262,17 +266,17 @@ class LinearSpline(Elementwise):
 
 
 def softplus(t: Tensor) -> Tensor:
-    """Return ``log(1 + exp(t))``, accurate everywhere: torch's own is 2e-9 off at its threshold."""
+    """Return ``log(1 + exp(t))`` with full accuracy; ``torch.nn.functional.softplus`` has an error of 2e-9."""
     return -F.logsigmoid(-t)
 
 
 def inverse_softplus(t: Tensor) -> Tensor:
-    """Return the argument at which `softplus` is ``t > 0``."""
+    """Return the inverse of `softplus` at ``t > 0``."""
     return t + torch.log(-torch.expm1(-t))
 
 
 def log_cosh(t: Tensor) -> Tensor:
-    """Return ``log cosh t``, the primitive of ``tanh``."""
+    """Return ``log cosh t``, the primitive of ``tanh``, without overflow."""
     return t.abs() + softplus(-2 * t.abs()) - math.log(2)
 
 
@@ -281,7 +285,7 @@ def softplus_primitive(t: Tensor) -> Tensor:
 
     For ``t <= 0`` and ``w = softplus(t)``, Landen's identity and the Bernoulli series of the dilogarithm give
     ``w + w^2/4 + sum_n B_2n w^(2n+1) / (2n+1)!``, which converges like ``(w / 2 pi)^(2n)`` with ``w <= log 2``. For
-    ``t > 0`` the inversion formula is ``pi^2/6 + t^2/2`` less the value at ``-t`` (DLMF 25.12.4).
+    ``t > 0`` the inversion formula gives ``pi^2/6 + t^2/2`` minus the value at ``-t`` (DLMF 25.12.4).
     """
     w = softplus(-t.abs())
     w2 = w.square()
@@ -292,7 +296,7 @@ def softplus_primitive(t: Tensor) -> Tensor:
     return torch.where(t > 0, math.pi**2 / 6 + t.square() / 2 - negative, negative)
 
 
-# B_2n / (2n+1)! for n = 1, 2, ...: the last is 1e-18 of the first at w = log 2.
+# B_2n / (2n+1)! for n = 1, 2, ...; at w = log 2 the last term is 1e-18 of the first.
 _BERNOULLI = tuple(
     numerator / denominator / math.factorial(2 * n + 1)
     for n, (numerator, denominator) in enumerate(

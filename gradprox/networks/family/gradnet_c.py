@@ -1,7 +1,10 @@
 r"""GradNet-C and mGradNet-C, the cascaded networks (arXiv 2404.07361, section 5.1).
 
-One ``W`` feeds every layer, and every layer acts on a coefficient at a time:
-``D(x) = W^T h(W x) + a`` with a `Cascade` ``h``, and the Jacobian ``W^T diag(h') W``.
+All layers share one ``W``, and every layer acts on single coefficients. So ``D(x) = W^T h(W x) + a`` with a scalar
+cascade ``h`` per coefficient, and the Jacobian is ``W^T diag(h') W``.
+
+How to read it: `CascadedNetwork` builds the cascade (`cascade`) from elementwise activations (`elementwise`) and hands
+it to `composed.AnalysisNetwork`, which has ``forward``, the potential and the Lipschitz bound.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CascadeOptions(TypedDict, total=False):
-    """What `dense` and `conv` hand on to the constructor of a `CascadedNetwork`."""
+    """The options that `dense` and `conv` pass on to the constructor of a `CascadedNetwork`."""
 
     layers: int
     activation: ElementwiseFactory
@@ -29,17 +32,17 @@ class CascadeOptions(TypedDict, total=False):
 
 
 class CascadedNetwork(AnalysisNetwork):
-    """What GradNet-C and mGradNet-C share.
+    """The common base of GradNet-C and mGradNet-C.
 
     Args:
-        operator: ``W``; the cascade has the biases, so it needs none.
+        operator: ``W``, without a bias ``b``, because the cascade has its own.
         layers: number ``L`` of layers.
-        activation: makes each layer's activation, an elementwise one.
-        nonexpansive: divide by the proven Lipschitz constant wherever it exceeds 1.
-        centered: subtract what the network gives at 0, so that there it gives ``a``; see `AnalysisNetwork`.
+        activation: makes the elementwise activation of each layer.
+        nonexpansive: divide by the proven Lipschitz constant where it exceeds 1.
+        centered: subtract a constant, so that the output at 0 is ``a``; see `AnalysisNetwork`.
 
     Raises:
-        ValueError: there is no layer, an activation is not elementwise, or not monotone where it must be.
+        ValueError: there is no layer, an activation is not elementwise, or one of a monotone network is not monotone.
     """
 
     keeps_monotone: ClassVar[bool]
@@ -58,9 +61,9 @@ class CascadedNetwork(AnalysisNetwork):
 
     @classmethod
     def dense(cls, dim: int, hidden: int, **options: Unpack[CascadeOptions]) -> Self:
-        """Build the network of inputs with ``dim`` entries and ``hidden`` coefficients.
+        """Build a network for inputs with ``dim`` entries, with ``hidden`` coefficients.
 
-        Other options are those of the class.
+        The other options are those of the class.
         """
         return cls(Dense(dim, hidden, bias=False), **options)
 
@@ -74,9 +77,9 @@ class CascadedNetwork(AnalysisNetwork):
         boundary: Boundary = "circular",
         **options: Unpack[CascadeOptions],
     ) -> Self:
-        """Build the network of images ``(B, channels, H, W)`` of any size; see `Conv2d`.
+        """Build a network for images ``(B, channels, H, W)`` of any size; see `Conv2d`.
 
-        Other options are those of the class.
+        The other options are those of the class.
         """
         return cls(Conv2d(channels, filters, kernel_size, boundary=boundary, bias=False), **options)
 

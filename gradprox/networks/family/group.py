@@ -1,7 +1,7 @@
-"""Activations that act on groups of coefficients: what lets a gradient network reach every gradient.
+"""Activations of groups of coefficients, which make gradient networks universal approximators of gradients.
 
-Sums of ridge functions are not universal; groups are what the universality proofs need (arXiv 2404.07361,
-section 4).
+Elementwise activations give sums of ridge functions, which are not universal. The universality proofs need groups
+(arXiv 2404.07361, section 4).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gradprox.networks.family.elementwise import SCALE_FLOOR, softplus
 
 
 class GroupActivation(Activation):
-    """An activation of ``groups`` groups of neighboring channels, each a group by itself.
+    """An activation of ``groups`` independent groups of neighboring channels.
 
     Args:
         width: number of coefficient channels.
@@ -28,10 +28,10 @@ class GroupActivation(Activation):
 
     def __init__(self, width: int, groups: int = 1) -> None:
         super().__init__(width)
-        # Of one channel the Jacobian of each of these is a difference of nearly equal numbers.
+        # In a group of one channel the Jacobian would be a difference of nearly equal numbers.
         if groups < 1 or width % groups or width == groups:
             raise ValueError(
-                f"{width} channels do not make {groups} groups of one size, two channels or more each"
+                f"{width} channels cannot be divided into {groups} groups of one size with two or more channels each"
             )
         self.groups = groups
 
@@ -53,7 +53,7 @@ class Softmax(GroupActivation):
         return self._grouped(z).logsumexp(dim=2)
 
     def slope_range(self) -> tuple[Tensor, Tensor]:
-        """Return 0 and 1/2: ``v^T (diag p - p p^T) v`` is a variance of numbers at most ``sqrt(2) |v|`` apart."""
+        """Return 0 and 1/2: ``v^T (diag p - p p^T) v`` is the variance of numbers at most ``sqrt(2) |v|`` apart."""
         return torch.zeros(self.width), torch.full((self.width,), 0.5)
 
     def gradient_bound(self) -> float:
@@ -64,9 +64,9 @@ class Softmax(GroupActivation):
     def _relative_to_top(z: Tensor) -> tuple[Tensor, Tensor]:
         """Return an indicator of the largest entry and ``exp(z_i - z_top)`` of the others, 0 at the top.
 
-        The Jacobian ``diag p - p p^T`` of a saturated softmax is tiny, and the usual formula loses it in the
-        rounding of ``g - <g, p>``: after a multiplication by large ``W`` it is neither symmetric nor positive. Here
-        derivatives pass through the small entries only, and the top one receives exactly what they give.
+        The Jacobian ``diag p - p p^T`` of a saturated softmax is tiny. The usual formula loses it in the rounding of
+        ``g - <g, p>``, and after multiplication by a large ``W`` it is neither symmetric nor positive. Here derivatives
+        pass through the small entries only, and the derivative of the largest entry is minus the sum of theirs.
         """
         top = z.detach().argmax(dim=2, keepdim=True)
         indicator = torch.zeros_like(z).scatter(2, top, 1.0)
@@ -87,7 +87,7 @@ class SmoothedNorm(GroupActivation):
         return (1 + self._grouped(z).square().sum(dim=2)).sqrt()
 
     def slope_range(self) -> tuple[Tensor, Tensor]:
-        """See `Activation.slope_range`: across ``z`` the slope is ``1 / sqrt(1 + |z|^2)``, along it less."""
+        """Return 0 and 1: the slope is ``1 / sqrt(1 + |z|^2)`` across ``z`` and smaller along it."""
         return torch.zeros(self.width), torch.ones(self.width)
 
     def gradient_bound(self) -> float:
@@ -98,9 +98,9 @@ class SmoothedNorm(GroupActivation):
 class RationalGating(Activation):
     r"""``z * K^T s(K z^2)``, the gradient of ``G(z) = sum_k S(K z^2)_k / 2`` with ``S' = s``.
 
-    ``K >= 0`` mixes the channels of a site and its columns sum to 1; ``s(t) = t/(t + c)``, or with ``sharp``
-    ``s(t) = t^2/(t^2 + c^2)``, is nonnegative and nondecreasing. So ``S`` is convex and nondecreasing, ``K z^2`` is
-    convex, and ``G`` is convex.
+    Each coefficient is multiplied by a rational function of mixed energies. ``K >= 0`` mixes the channels of a site,
+    with columns that sum to 1. The gate ``s(t) = t/(t + c)``, or with ``sharp`` ``s(t) = t^2/(t^2 + c^2)``, is
+    nonnegative and nondecreasing. So ``S`` is convex and nondecreasing, ``K z^2`` is convex, and ``G`` is convex.
 
     Args:
         width: number of coefficient channels.

@@ -1,4 +1,4 @@
-"""Integrals of many scalar functions at once, each to a relative tolerance, differentiable in their upper ends."""
+"""Integrals of many scalar functions at once, each to a relative tolerance, differentiable in the upper limits."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from torch import Tensor
 
 NODES = 10
 
-# The first panels, as fractions of the way to the upper end. Functions of a network bend near 0: one panel to a far
-# end could step over all of it.
+# The first panels, as fractions of the interval. Functions of a network bend near 0, and a single panel to a distant
+# limit could miss all of that.
 FIRST_EDGES = (0.0, 1 / 64, 1 / 8, 1.0)
 
-# After so many halvings a panel is as wide as the rounding of its ends: what is left in it is a jump.
+# After so many halvings a panel is as wide as the rounding of its ends, so it contains a jump.
 MAX_HALVINGS = 52
 
-# No function needs more panels at a time than this unless its own rounding is what the halves disagree about.
+# A function needs more panels at a time only if the halves disagree by its own rounding.
 PANELS_AT_A_TIME = 200
 
-# Maps points (n, nodes) and the number (n,) of the function each row belongs to, to values (n, nodes).
+# Maps points (n, nodes) to values (n, nodes), given the index (n,) of the function of each row.
 Integrand = Callable[[Tensor, Tensor], Tensor]
 
 
 def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
     """Return the integral of function ``i`` from 0 to ``upper[i]``.
 
-    Adaptive Gauss-Lobatto quadrature: panels are halved where the two halves disagree with the whole. The error
-    is about 100 units of rounding of the largest value met times ``|upper|``, or what the rounding of the functions
-    themselves leaves possible. A bump so narrow that no node of the first panels meets it is not seen; functions that
-    never decrease have none.
+    Adaptive Gauss-Lobatto quadrature: a panel is halved if its two halves disagree with the whole. The error is about
+    100 units of rounding of the largest value times ``|upper|``, or that of the functions' own rounding. A narrow bump
+    between the nodes of the first panels is missed; nondecreasing functions have no bumps.
 
     Args:
         integrand: the functions.
@@ -60,7 +59,7 @@ def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
             met = torch.maximum(left_largest, right_largest)
             largest = largest.scatter_reduce(0, owner, met, "amax")
             allowed = 100 * torch.finfo(upper.dtype).eps * largest * upper.abs()
-            # Written so that a panel whose values are not finite is given up, not halved for ever.
+            # NaN > x is false: a panel with values that are not finite is not halved further.
             split = (left + right - whole).abs() > allowed[owner]
             finished.append((owner[~split], start[~split], width[~split]))
             owner = owner[split].repeat(2)
@@ -72,8 +71,9 @@ def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
         finished.append((owner, start, width))
     owner, start, width = (torch.cat(parts) for parts in zip(*finished, strict=True))
     integral = torch.zeros_like(ends_fixed).index_add(0, owner, panels(owner, start, width)[0])
-    # Panels do not follow the upper ends, or derivatives would have to resolve the slope of a jump. This panel from
-    # each end to itself is empty, but its derivative is the function there, and so on to higher orders.
+    # The panels above are constants of differentiation: otherwise derivatives would have to resolve the slope of a
+    # jump. This last panel from each limit to itself is empty, but its derivative is the function at the limit. The
+    # same holds for higher orders.
     beyond = upper - ends_fixed
     everyone = torch.arange(upper.shape[0], device=upper.device)
     last = integrand(ends_fixed[:, None] + beyond[:, None] * nodes, everyone) @ weights
@@ -83,8 +83,8 @@ def integrate(integrand: Integrand, upper: Tensor) -> Tensor:
 def _rule(like: Tensor) -> tuple[Tensor, Tensor]:
     """Return Gauss-Lobatto nodes and weights on ``[0, 1]``.
 
-    The ends belong to the nodes: a kink between an end and the outermost node of a Gauss rule would be seen neither
-    by the whole panel nor by its halves. The inner nodes are the eigenvalues of the Jacobi matrix of the polynomials
+    The ends of the interval are nodes. Otherwise both a panel and its halves could miss a kink between an end and the
+    outermost node of a Gauss rule. The inner nodes are the eigenvalues of the Jacobi matrix of the polynomials
     orthogonal under ``1 - t^2`` (Golub and Welsch, Math. Comp. 23, 1969).
     """
     k = torch.arange(1, NODES - 2, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Sums of gradient networks: gradients add up, and conic sums of monotone ones stay monotone."""
+"""Sums of gradient networks: a sum of gradients is a gradient, and a conic sum of monotone networks is monotone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gradprox.networks.family.elementwise import inverse_softplus, softplus
 
 
 class WeightedSum(BlindGradientNetwork):
-    """``sum_i c_i D_i(x)`` with learnable weights, which start at 1.
+    """``sum_i c_i D_i(x)`` with learnable weights, all 1 at the start.
 
     Args:
-        networks: ``D_i``, of inputs of one shape.
+        networks: ``D_i``, all for inputs of the same shape.
 
     Raises:
         ValueError: there is no network, or they take images of different numbers of channels.
@@ -26,13 +26,16 @@ class WeightedSum(BlindGradientNetwork):
         super().__init__()
         channels = {network.channels for network in networks} - {None}
         if not networks or len(channels) > 1:
-            raise ValueError(f"got {len(networks)} networks for {sorted(map(str, channels))} channels")
+            raise ValueError(
+                f"a sum needs networks for images with one number of channels, got {len(networks)} networks "
+                f"for {sorted(channels)} channels"
+            )
         self.networks = nn.ModuleList(networks)
         self.channels = channels.pop() if channels else None
 
     @abstractmethod
     def weights(self) -> Tensor:
-        """Return ``c``, one a network."""
+        """Return ``c``, ``(number of networks,)``."""
 
     def gradient_at(self, x: Tensor) -> Tensor:
         """See `BlindGradientNetwork.gradient_at`."""
@@ -48,7 +51,7 @@ class WeightedSum(BlindGradientNetwork):
         """Return ``sum_i |c_i| L_i``."""
         weights: list[float] = self.weights().detach().abs().tolist()
         bounds = [network.lipschitz_bound() for network in self._members()]
-        # A weight of zero silences even a network without a bound.
+        # Zero times an infinite bound is zero: the network does not contribute.
         return sum(weight * bound for weight, bound in zip(weights, bounds, strict=True) if weight)
 
     def _members(self) -> list[BlindGradientNetwork]:
@@ -56,7 +59,7 @@ class WeightedSum(BlindGradientNetwork):
 
 
 class Sum(WeightedSum):
-    """A linear combination: weights of any sign."""
+    """A linear combination of gradient networks, with weights of any sign."""
 
     monotone = False
 
@@ -70,7 +73,7 @@ class Sum(WeightedSum):
 
 
 class ConicSum(WeightedSum):
-    """A conic combination of monotone networks: weights never negative.
+    """A conic combination of monotone networks, with nonnegative weights.
 
     Raises:
         ValueError: a network is not monotone.

@@ -1,4 +1,4 @@
-"""The conformance suite over every class, form, activation and transform of the family."""
+"""The conformance suite over every class, form, activation and outer derivative of the family."""
 
 from __future__ import annotations
 

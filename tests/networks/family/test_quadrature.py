@@ -23,13 +23,13 @@ def test_kinks_and_jumps(place):
     torch.testing.assert_close(jump, exact, rtol=0, atol=1e-12)
 
 
-def test_each_end_has_its_own_function():
+def test_each_limit_has_its_own_function():
     rates = torch.linspace(0.1, 50, 61, dtype=torch.float64)
     values = integrate(lambda t, owner: (rates[owner, None] * t).cos(), ENDS)
     torch.testing.assert_close(values, (rates * ENDS).sin() / rates, rtol=0, atol=1e-12)
 
 
-def test_bends_near_zero_are_seen_from_far_away():
+def test_bends_near_zero_are_resolved_for_distant_limits():
     ends = torch.tensor([10.0, 100.0, -100.0], dtype=torch.float64)
     values = integrate(lambda t, owner: torch.exp(-((t - 1) ** 2) / 0.5), ends)
     exact = math.sqrt(0.5 * math.pi) / 2 * (torch.erf((ends - 1) / 0.5**0.5) + math.erf(1 / 0.5**0.5))
@@ -53,7 +53,7 @@ def test_derivative_in_a_parameter():
     assert float(slope) == pytest.approx(float((shifted[0] - shifted[1]) / (2 * step)), rel=1e-8)
 
 
-def test_functions_without_values_end_the_search():
+def test_nan_values_end_the_refinement():
     values = integrate(lambda t, owner: t * torch.nan, ENDS)
     assert values.isnan().all()
 

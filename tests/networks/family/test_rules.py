@@ -1,4 +1,4 @@
-"""Rules that are refused when broken at construction, and faults that the suite sees when planted later."""
+"""Illegal networks are refused when built, and the suite detects faults that are planted later."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_illegal_networks_are_refused(build):
         build()
 
 
-def test_a_negative_module_weight_is_seen(monkeypatch):
+def test_a_negative_module_weight_is_detected(monkeypatch):
     network = MGradNetM.dense(4, 6).double()
     x = torch.randn(1, 4, dtype=torch.float64)
     assert_certified(network, x)
@@ -66,14 +66,14 @@ def test_a_negative_module_weight_is_seen(monkeypatch):
         assert_certified(network, x)
 
 
-def test_a_decreasing_activation_is_seen(monkeypatch):
+def test_a_decreasing_activation_is_detected(monkeypatch):
     network = MGradNetC.dense(4, 6, layers=1, activation=Identity).double()
     monkeypatch.setattr(Identity, "function", lambda self, t, table: -t)
     with pytest.raises(AssertionError):
         assert_certified(network, torch.randn(1, 4, dtype=torch.float64))
 
 
-def test_cropping_instead_of_folding_back_is_seen(monkeypatch):
+def test_cropping_instead_of_folding_is_detected(monkeypatch):
     network = MGradNetM.conv(1, 4, 3, boundary="symmetric").double()
     x = torch.randn(1, 1, 4, 5, dtype=torch.float64)
     assert_certified(network, x)
@@ -88,7 +88,7 @@ def test_cropping_instead_of_folding_back_is_seen(monkeypatch):
 
 
 def test_a_group_inside_a_cascade_would_not_be_symmetric():
-    # Why cascades take elementwise activations only: W^T softmax(beta Wx + softmax(Wx)) is no gradient.
+    # The reason why cascades need elementwise activations: W^T softmax(beta Wx + softmax(Wx)) is not a gradient.
     torch.manual_seed(0)
     W = torch.randn(5, 4, dtype=torch.float64)
     with pytest.raises(AssertionError):
@@ -102,7 +102,7 @@ def assert_certified_map(forward):
 
 
 def test_saturated_softmax_keeps_its_digits():
-    # torch.softmax fails this: its backward pass loses a Jacobian of size exp(-300) in rounding.
+    # torch.softmax fails here: its backward pass loses a Jacobian of size exp(-300) to rounding.
     torch.manual_seed(0)
     z = torch.zeros(1, 5, dtype=torch.float64)
     z[0, 2] = 300.0

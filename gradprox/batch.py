@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,3 +26,32 @@ def per_image(values: Tensor, x: Tensor) -> Tensor:
     """Return values ``(B,)`` in a shape that broadcasts against ``x``, in the type of ``x`` unless they are bool."""
     shaped = values.view(-1, *[1] * (x.ndim - 1))
     return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
+
+
+def any_true(condition: Tensor) -> bool:
+    """Return whether any entry is true; under ``torch.func.vmap``, whether any mapped entry is."""
+    found: list[bool] = []
+    _Look.apply(condition, found.append)  # a function, because transforms copy lists
+    return found[0]
+
+
+class _Look(torch.autograd.Function):
+    """Looks at values beneath all transforms, which forbid control flow that depends on values."""
+
+    @staticmethod
+    def forward(condition: Tensor, report: Callable[[bool], None]) -> Tensor:
+        report(bool(condition.any()))
+        return condition.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(
+        info: Any,  # noqa: ARG004
+        in_dims: tuple[int | None, ...],
+        condition: Tensor,
+        report: Callable[[bool], None],
+    ) -> Any:
+        return _Look.apply(condition, report), in_dims[0]

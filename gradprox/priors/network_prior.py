@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepinv.models import Denoiser
 from torch import Tensor, as_tensor, compiler, isfinite
 
-from gradprox.batch import PRECISIONS
+from gradprox.batch import PRECISIONS, any_true
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
@@ -100,7 +100,7 @@ class NetworkPrior(Denoiser):
         if levels.numel() not in (1, y.shape[0]):
             raise InputError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
         # A traced graph cannot look at values.
-        if not compiler.is_compiling() and not bool(((levels >= 0) & isfinite(levels)).all()):
+        if not compiler.is_compiling() and any_true(~((levels >= 0) & isfinite(levels))):
             raise InputError("noise levels must be finite and not negative")
         if channels != 1:
             return y, levels

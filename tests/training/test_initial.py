@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPath
+from gradprox.networks import IdentityPath, RidgeConfig
 from gradprox.networks.denoisers import energy_gate
 from gradprox.priors import LearnedProx, save_network
 from gradprox.training import initial, train
@@ -61,3 +61,29 @@ def test_a_nonexpansive_training_takes_filters_and_coupling_but_not_the_gates(da
     for name, table in start.state_dict().items():
         torch.testing.assert_close(table, (fresh if ".gates." in name else trained)[name], msg=name)
     assert start.lipschitz_bound() == 1
+
+
+def test_shared_gates_are_not_spread_over_colors(tmp_path):
+    save_network(IdentityPath(with_shrinkage(gates=5)), tmp_path / "gray.safetensors")
+    color = with_shrinkage(gates=5).model_copy(update={"channels": 3})
+    recipe = RECIPE.model_copy(update={"network": color, "initial": str(tmp_path / "gray.safetensors")})
+    with pytest.raises(InputError, match="gates that filters share cannot be spread"):
+        initial.initial_network(recipe)
+
+
+@pytest.mark.parametrize("wrong", [{"noise_levels": (0.01, 0.1)}, {"shrinkage": RidgeConfig()}, {"pairs": 5}])
+def test_what_does_not_fit_is_said(tmp_path, wrong):
+    save_network(IdentityPath(NETWORK.model_copy(update=wrong)), tmp_path / "other.safetensors")
+    recipe = RECIPE.model_copy(update={"initial": str(tmp_path / "other.safetensors")})
+    with pytest.raises(InputError, match=r"another architecture.*: .*(noise levels|energy-gated|5 pairs)"):
+        initial.initial_network(recipe)
+
+
+def test_a_ridge_network_is_spread_over_colors():
+    config = NETWORK.model_copy(update={"shrinkage": RidgeConfig()})
+    gray, color = IdentityPath(config), IdentityPath(config.model_copy(update={"channels": 3}))
+    with torch.no_grad():
+        gray.shrinkage.gates.log_centers += torch.rand_like(gray.shrinkage.gates.log_centers)
+    color.take_over(gray)
+    x, sigma = torch.rand(1, 1, 12, 12), torch.tensor([0.1])
+    torch.testing.assert_close(color(x.expand(-1, 3, -1, -1), sigma)[:, :1], gray(3**0.5 * x, sigma) / 3**0.5)

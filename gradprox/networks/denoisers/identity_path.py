@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validato
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gradprox.batch import image_sum
+from gradprox.batch import any_true, image_sum
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import crop, extend, period_weights
 from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots, check_precision
@@ -167,9 +167,13 @@ class IdentityPath(GradientNetwork):
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside(extended, sigma, filters)
-        out = torch.empty_like(x)
+        out = None
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
-            tile.of(out)[...] = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
+            found = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
+            # Made from a result: `x` may be outside a transform of torch.func that noise levels or weights are in.
+            out = found.new_empty(x.shape) if out is None else out
+            tile.of(out)[...] = found
+        assert out is not None  # noqa: S101  an image has a pixel
         return out
 
     def inside(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> Tensor:
@@ -210,12 +214,14 @@ class IdentityPath(GradientNetwork):
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside_with_envelope(extended, sigma, filters)
-        envelope, out = image_sum(torch.zeros_like(x)), torch.empty_like(x)
+        envelope, out = image_sum(torch.zeros_like(x)), None
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
-            share, tile.of(out)[...] = self.inside_with_envelope(
-                tile.grown(self.radius).of(extended), sigma, filters
-            )
+            part = tile.grown(self.radius).of(extended)
+            share, found = self.inside_with_envelope(part, sigma, filters)
+            out = found.new_empty(x.shape) if out is None else out  # as in `forward`
+            tile.of(out)[...] = found
             envelope = envelope + share
+        assert out is not None  # noqa: S101  as there
         return envelope, out
 
     def _are_faint(self, x: Tensor, sigma: Tensor) -> bool:
@@ -223,10 +229,12 @@ class IdentityPath(GradientNetwork):
 
         Energies in units of the noise are then so small that the envelope would lose its digits.
         """
-        if self.whole or x.dtype == torch.float64 or x.device.type == "mps":  # MPS has no double precision
+        if self.whole or torch.compiler.is_compiling() or x.dtype == torch.float64:
+            return False
+        if x.device.type == "mps":  # it has no double precision
             return False
         contrast = x.detach().flatten(1).std(dim=1, correction=0)
-        return bool((sigma > FAINT * contrast).any())
+        return any_true(sigma.detach() > FAINT * contrast)
 
     def _in_double_precision(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return `envelope_and_gradient`, computed in double precision with the weights of this network."""

@@ -272,3 +272,17 @@ def test_networks_can_be_traced_by_torch_export(make_network, kind):
     prior = LearnedProx(network)
     traced = torch.export.export(prior, (x, sigma)).module()
     torch.testing.assert_close(traced(x, sigma), network(x, sigma))
+
+
+@pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
+def test_images_and_noise_levels_may_be_mapped(make_network, kind):
+    D = LearnedProx(make_network(**kind).float())
+    x, sigma = torch.rand(3, 1, 9, 8), torch.tensor([0.05, 0.1, 2.0])
+    mapped = torch.func.vmap(lambda image, level: D(image[None], level)[0])(x, sigma)
+    torch.testing.assert_close(mapped, D(x, sigma))
+    mapped = torch.func.vmap(lambda level: D.potential(x, level))(sigma)
+    torch.testing.assert_close(mapped, torch.stack([D.potential(x, level) for level in sigma]))
+    gradient = torch.func.vmap(torch.func.grad(lambda image: D.potential(image[None], 0.1).sum()))(x)
+    torch.testing.assert_close(gradient, D(x, 0.1), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="noise levels must be finite and not negative"):
+        torch.func.vmap(lambda level: D(x, level))(torch.tensor([0.1, -0.1]))

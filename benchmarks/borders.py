@@ -20,8 +20,7 @@ from gradprox import load_model
 from gradprox.images import images_in, read_gray
 from gradprox.physics import BOUNDARIES, CircularBlur, ValidBlur, gaussian_noise, parse_level, read_kernel
 from gradprox.priors import LearnedProx
-from gradprox.solvers.deblurring import deblur_images
-from gradprox.solvers.presets import Task, preset
+from gradprox.solvers import Task, deblur_images, preset
 
 
 def psnr_by_boundary(

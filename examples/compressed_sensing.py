@@ -7,7 +7,7 @@ import torch
 
 import gradprox
 from gradprox.physics import HadamardSensing
-from gradprox.solvers.presets import Task, preset
+from gradprox.solvers import Task, preset
 
 x = gradprox.example_image(gray=True)[..., 60:124, 60:124]
 physics = HadamardSensing(tuple(x.shape[-2:]), measurements=x.numel() // 4)

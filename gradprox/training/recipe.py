@@ -26,7 +26,7 @@ class Recipe(BaseModel):
         name: the name of the model.
         network: the architecture.
         initial: the model, by name or file, from which the weights start; empty for a new network. A color network may
-            start from a gray one, whose weights are spread over the color planes. An equilibrium takes over the filters
+            start from a gray one; its weights are spread over the color planes. An equilibrium takes over the filters
             and the coupling of a one-pass model, which also becomes its start. A mixture takes over filters.
         seed: determines patches, noise and noise levels.
         steps: number of optimizer steps.

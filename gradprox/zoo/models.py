@@ -104,7 +104,8 @@ def load_model(
 
     Args:
         model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train`` or `save_network`,
-            or an ``.onnx`` file written by ``gradprox export``, of which the network it was made from runs, in torch.
+            or an ``.onnx`` file written by ``gradprox export``. From that file the original network is read, which runs
+            in torch.
         device: where to put it.
 
     Raises:

@@ -41,7 +41,7 @@ def test_a_fitted_start_keeps_a_texture_that_a_random_one_does_not(channels):
 
 
 def test_variances_of_known_gaussians_are_found(monkeypatch):
-    # Two textures, of which two components must find the variances and how common they are.
+    # Two textures: two components must find their variances and their probabilities.
     network = IdentityPath(MIXTURE.model_copy(update={"shrinkage": MixtureConfig(components=2, levels=())}))
     low, high = torch.full((2, 8), 0.01**2), torch.full((2, 8), 0.2**2)
     high[1] = 0.1**2  # another orientation than its mirror image
@@ -52,7 +52,7 @@ def test_variances_of_known_gaussians_are_found(monkeypatch):
     components.fit_components(network, [], seed=0)
     found = network.shrinkage.log_variances.exp()
     torch.testing.assert_close(found[:, 0].mean(), low.mean(), rtol=0.3, atol=0)
-    # It is not said which of a component and its mirror image is stored.
+    # Either a component or its mirror image may be the stored one.
     spread = found[:, 1].mean(dim=1).sort().values
     torch.testing.assert_close(spread, torch.tensor([0.1**2, 0.2**2]), rtol=0.05, atol=0)
     chances = network.shrinkage.offsets[0].exp()
@@ -75,7 +75,7 @@ def test_a_training_takes_filters_of_another_shrinkage_or_a_mixture_as_it_is(dat
     x = torch.rand(1, 1, 20, 20)
     inner = start.bank.analyze(x, start.bank.filters())[..., :, :]
     outer = trained.bank.analyze(x, trained.bank.filters())[..., 1:-1, 1:-1]
-    # But for their norms, which are known a little better the fewer taps there are.
+    # They agree up to the bound of the norm, which is a little tighter for fewer taps.
     torch.testing.assert_close(inner, outer, rtol=5e-3, atol=1e-4)
     model = train(recipe, data, tmp_path / "mixture")
     assert load_model(model).network.config == wide
@@ -96,7 +96,7 @@ def test_fewer_filters_than_there_could_be_start_from_some_that_see_all_frequenc
     filters = bank.filters().detach()
     spectrum = torch.fft.fft2(filters[:, 0], s=(32, 32)).abs().square().sum(dim=0)
     assert float(spectrum[4:-4].min()) > 0.7
-    # Stored with the norms that they are applied with, but for what made them respond alike.
+    # Filters are stored with nearly the norms that they are applied with.
     norms = bank.weight.detach().flatten(1).norm(dim=1) / filters[:21].flatten(1).norm(dim=1)
     assert 0.7 < float(norms.min()) < float(norms.max()) < 1.5
 

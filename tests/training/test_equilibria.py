@@ -1,4 +1,4 @@
-"""Trainings of equilibria: followed to stated tolerances, solved again from where they were."""
+"""Training of equilibria: to the tolerances of the recipe, with repeated batches starting from their last solution."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.training.tiny import NETWORK, RECIPE
 REGULARIZER = NETWORK.model_copy(update={"shrinkage": EnergyGatedConfig(window=3, terms=1, gate_kind="firm")})
 
 
-def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, monkeypatch):
+def test_an_equilibrium_is_solved_to_the_tolerances_of_the_recipe(data, tmp_path, monkeypatch):
     seen, solve = [], Equilibrium.solve
 
     def spy(self, x, sigma, *tolerances):
@@ -32,7 +32,7 @@ def test_an_equilibrium_is_followed_as_far_as_the_recipe_says(data, tmp_path, mo
     assert seen == [(0.01, 0.01), (0.1, 0.2)]
 
 
-def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkeypatch):
+def test_repeated_batches_start_from_their_last_solution(data, tmp_path, monkeypatch):
     starts, minimize, solve = [], Equilibrium.minimize, Equilibrium.solve
     recipe = RECIPE.model_copy(
         update={
@@ -55,7 +55,7 @@ def test_repeated_batches_are_solved_from_where_they_were(data, tmp_path, monkey
     assert [start is None for start, _ in starts] == 2 * [True] + 4 * [False]
     for start, _ in starts[2:]:
         assert any(torch.equal(start, solution) for _, solution in starts)
-    # The same training, every batch solved afresh.
+    # The same training, with every batch solved anew.
     monkeypatch.setattr(Equilibrium, "solve", lambda *given: solve(*given[:-1]))
     cold = load_model(train(recipe, data, tmp_path / "cold")).network.state_dict()
     assert all(start is None for start, _ in starts[6:])
@@ -82,7 +82,7 @@ def test_an_equilibrium_is_trained_from_a_one_pass_model(data, tmp_path):
     }
     recipe = RECIPE.model_copy(update=changes)
     start, trained = initial.initial_network(recipe), load_model(gray).network
-    # The same filters with room around, the same start.
+    # The filters are the same with a border of zeros, and so is the start.
     x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
     torch.testing.assert_close(
         start.regularizer.bank.filters()[..., 1:-1, 1:-1], trained.bank.filters(), rtol=0, atol=1e-3

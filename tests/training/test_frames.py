@@ -1,4 +1,4 @@
-"""Filters to start from, fewer than there could be, respond to all frequencies and are no copies of each other."""
+"""First filters, fewer than a basis, respond to all frequencies and are no copies of each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradprox.training.frames import most_distinct, tighten
 
 
 def least_response(bank):
-    """Return the response that a hundredth of the frequencies stay below, those near zero left out."""
+    """Return the percentile 1 of the response over the frequencies, without those near zero."""
     grid = 64
     spectrum = torch.fft.fft2(bank.filters().detach()[:, 0], s=(grid, grid)).abs().square().sum(dim=0)
     frequencies = torch.fft.fftfreq(grid)
@@ -27,12 +27,12 @@ def test_tightened_filters_respond_to_all_frequencies(kernel_size, pairs):
     assert bank.weight.grad is None
 
 
-def test_the_most_distinct_filters_are_no_copies_nor_images_of_each_other():
+def test_the_most_distinct_filters_are_neither_copies_nor_mirror_images():
     bank, generator = MirrorFilterBank(8, pairs=6), torch.Generator().manual_seed(0)
     with torch.no_grad():
         bank.weight.copy_(torch.randn(6, 8, 8, generator=generator))
-        # Of the three even and the three odd ones the second is, but for a little, an image of the first, and the third
-        # has something of the first: who did not know images would take the second.
+        # Among the even filters, and among the odd ones, the second is nearly the mirror image of the first. The third
+        # contains the first. A choice that ignores mirror images would take the second.
         for first in (0, 3):
             near = bank.weight[first].flip(-1) + 0.01 * torch.randn(8, 8, generator=generator)
             bank.weight[first + 1].copy_(2 * near)

@@ -1,4 +1,4 @@
-"""What a training starts from: the weights of another model, as far as they fit."""
+"""A training starts from the weights of another model, as far as they fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_color_training_starts_from_a_gray_model(data, tmp_path, monkeypatch):
     gray = train(RECIPE, data, tmp_path / "gray")
     color = NETWORK.model_copy(update={"channels": 3})
     recipe = RECIPE.model_copy(update={"network": color, "initial": str(gray)})
-    # At first the gray network shrinks every plane, as far as gates do not look at the others. The intensity plane
+    # If gates ignore other planes, every plane is shrunk as by the gray network. The intensity plane
     # of a gray image is the image times sqrt(3).
     image, scale = torch.rand(1, 1, 24, 24), 3**0.5
     expected = load_model(gray)(scale * image, 0.1) / scale
@@ -46,7 +46,7 @@ def test_a_training_keeps_the_gates_that_are_used_most(data, tmp_path):
     save_network(full, gray)
     fewer = with_shrinkage(gates=7)
     recipe = RECIPE.model_copy(update={"network": fewer, "initial": str(gray)})
-    # What nobody uses is not missed.
+    # Removing a gate that no channel uses changes nothing.
     x, sigma = torch.rand(1, 1, 24, 24), torch.tensor([0.1])
     torch.testing.assert_close(initial.initial_network(recipe)(x, sigma), full(x, sigma))
     with pytest.raises(InputError, match="another architecture"):
@@ -72,7 +72,7 @@ def test_shared_gates_are_not_spread_over_colors(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"noise_levels": (0.01, 0.1)}, {"shrinkage": RidgeConfig()}, {"pairs": 5}])
-def test_what_does_not_fit_is_said(tmp_path, wrong):
+def test_misfits_are_explained(tmp_path, wrong):
     save_network(IdentityPath(NETWORK.model_copy(update=wrong)), tmp_path / "other.safetensors")
     recipe = RECIPE.model_copy(update={"initial": str(tmp_path / "other.safetensors")})
     with pytest.raises(InputError, match=r"another architecture.*: .*(noise levels|energy-gated|5 pairs)"):

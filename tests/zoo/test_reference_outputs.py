@@ -1,4 +1,4 @@
-"""The shipped models compute what they always did: their outputs in double precision are stored beside this test."""
+"""The outputs of the shipped models do not change: those in double precision are stored beside this test."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ def photo(name):
 
 
 def is_slow(name):
-    """Whether a model iterates, or reaches so far that the smallest image takes as long as a large one."""
+    """Return whether a model takes long even for small images: it iterates, or has a large receptive field."""
     network = load_model(name).network
     return isinstance(network, Equilibrium) or network.radius > 30
 
 
 @pytest.fixture
 def patch(name):
-    """Return a piece of a photo, around an edge; a smaller one where each row of a Jacobian takes long."""
+    """Return a piece of a photo around an edge; for slow models a smaller one."""
     height, width = (5, 6) if is_slow(name) else (9, 11)
     return photo(name)[..., 80 : 80 + height, 60 : 60 + width].contiguous()
 

@@ -21,7 +21,7 @@ def with_mirrors(stored: Tensor, mirrored: Tensor, planes: int, dim: int) -> Ten
 
 
 def mirrored_table(same: Tensor, other: Tensor, planes: int, row_planes: int = 1) -> Tensor:
-    """Complete a table of which only stored rows are given, so that it is unchanged if rows and columns are mirrored.
+    """Complete a table of stored rows, so that it is unchanged if both rows and columns are mirrored.
 
     Args:
         same: entries of stored rows in stored columns, ``(S, M, N)``; equal to those of mirrored rows in mirrored

@@ -19,7 +19,7 @@ from gradprox.networks.denoisers.coupling import average, mirrored_table, mix, w
 from gradprox.networks.denoisers.gates import GATES, GateKind
 from gradprox.networks.denoisers.shrinkage import Shrinkage, ShrinkageConfig, Window
 
-# Share of the other color planes in what a gate sees, when a gray network becomes one for color images.
+# Share of the other color planes in the energy of a gate, when a gray network becomes one for color images.
 OTHER_PLANES = 0.1
 
 

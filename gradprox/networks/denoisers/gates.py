@@ -4,7 +4,7 @@ A gate is a weighted sum of terms, ``s(t) = sum_m w_m s_m(t)`` with ``w_m >= 0``
 opens around the energy ``c_m``. Three kinds of term give three kinds of gate:
 
 ========  =============================  ==================================================================
-kind      term                           what it makes of a network
+kind      term                           property of a network with these gates
 ========  =============================  ==================================================================
 ``ramp``  ``clip(1/2 + a (t/c - 1))``    monotone; the best denoiser of the three
 ``norm``  ``(1 - sqrt(c/t))_+``          nonexpansive as well: the prox of a *convex* function

@@ -65,7 +65,7 @@ class LevelTables(NamedTuple):
     """The parameters of a level at given noise levels.
 
     Attributes:
-        probabilities: ``P_l``: of what is below, in each class, ``(S, M, N)``; rows sum to 1.
+        probabilities: ``P_l``, ``(S, M, N)``: in each class, those of the components or classes below; rows sum to 1.
         windows: ``w_l``, the same for all classes, ``(S, M, k, k)``.
         weight: ``c_l``, ``(S, 1, 1, 1)``.
         config: the settings of the level.

@@ -75,7 +75,7 @@ def test_objective_is_strongly_convex_for_every_weight(spread):
 
 
 def test_gates_of_unbounded_slope_would_break_convexity(monkeypatch):
-    # The planted fault: ramps, for which one pass is monotone all the same.
+    # The planted fault: ramp gates. One pass with them is monotone all the same.
     D, y, sigma = network(), images(), level(0.1)
     mu = float(D.strength(sigma))
     torch.manual_seed(0)
@@ -103,7 +103,7 @@ def test_it_is_the_prox_of_its_explicit_regularizer():
     def explicit(z):
         return mu * D.regularizer.envelope_and_gradient(z, sigma)[0]
 
-    # What the exact prox's own identity says of phi(D(y)) is mu R(D(y)), without an inverse.
+    # The identity of the exact prox gives phi(D(y)) = mu R(D(y)) without an inverse.
     torch.testing.assert_close(LearnedProx(D).value(y, 0.1), explicit(x), rtol=0, atol=1e-12)
     own = explicit(x) + image_sum((x - y).square()) / 2
     rivals = x + 10.0 ** -torch.randint(0, 5, (100, 1, 1, 1)) * torch.randn(100, *x.shape[1:]).double()
@@ -112,7 +112,7 @@ def test_it_is_the_prox_of_its_explicit_regularizer():
     torch.testing.assert_close(x + mu * (x - D.regularizer(x, sigma)), y, rtol=0, atol=1e-12)
 
 
-def test_derivatives_may_be_looser_and_say_how_much():
+def test_derivatives_may_have_a_looser_tolerance():
     D, y, sigma = network(start=True).float(), images(2, size=(40, 41)).float(), level(0.1).float()
     v = torch.randn_like(y)
     y.requires_grad_()
@@ -125,7 +125,7 @@ def test_derivatives_may_be_looser_and_say_how_much():
     assert bool((error > 1e-3 * root_mean_square(found[0.0])).all())
 
 
-# torch's own forward-mode rules are compiled at first use, by what torch has deprecated.
+# torch compiles its own forward-mode rules at first use, by functions that it has deprecated.
 forward_mode = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
 
 TRANSFORMS = {
@@ -202,7 +202,7 @@ def second_by_autograd(D, y):
     ],
 )
 def test_second_derivatives_are_refused(second):
-    # They would ignore how the Hessian of the objective changes.
+    # Implicit first derivatives do not contain the derivative of the Hessian, so second ones would be wrong.
     with pytest.raises(NotImplementedError, match="first derivatives only"):
         second(network(), images(size=(3, 4)))
 
@@ -221,7 +221,7 @@ def test_beyond_its_noise_levels_results_stay_close_to_those_of_double_precision
     torch.testing.assert_close(D(y, torch.tensor([sigma])).double(), exact, rtol=0, atol=2e-3)
 
 
-def test_a_warm_start_changes_how_many_products_are_needed_and_nothing_else(monkeypatch):
+def test_a_warm_start_saves_products_and_changes_nothing_else(monkeypatch):
     D, y, sigma = network(), images(2), level(0.1)
     v = torch.randn_like(y)
     y.requires_grad_()
@@ -238,14 +238,14 @@ def test_a_warm_start_changes_how_many_products_are_needed_and_nothing_else(monk
         (derivative,) = torch.autograd.grad(x, y, v)
         found.append((x.detach(), derivative))
         count.append(len(products))
-    # The second time the first guess is looked at, and found to be the solution.
+    # The second solve needs one product, which confirms that the first guess is the solution.
     assert count[1] == 1 < count[0]
     assert D.minimize(y.detach(), sigma, 0.0, warm.solution)[1].max() == 0
     cold = D.solve(y, sigma, 0.0, 0.0)
     for x, derivative in found:
         torch.testing.assert_close(x, cold, rtol=0, atol=1e-12)
         torch.testing.assert_close(derivative, torch.autograd.grad(cold, y, v, retain_graph=True)[0])
-    # From somewhere else, the same place is reached.
+    # Another start leads to the same solution.
     torch.testing.assert_close(
         D.minimize(y.detach(), sigma, 0.0, torch.rand_like(y))[0], cold, rtol=0, atol=1e-12
     )
@@ -292,7 +292,7 @@ def test_steps_of_proven_length_take_over(monkeypatch):
     # Each leaves the proven share of the gradient.
     assert all(bool((new <= (1 - 0.5 * shortest) * old).all()) for old, new in pairwise(sizes))
     monkeypatch.undo()
-    # Longer ones do not, until the gradient no longer falls.
+    # Longer steps are taken first, until the gradient no longer falls.
     lengths, waiting = [], Descent.from_point(y)
     for _ in range(descent.PATIENCE + 3):
         gradient = D.objective_gradient(waiting.point, y, sigma)

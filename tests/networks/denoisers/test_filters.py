@@ -35,7 +35,7 @@ def test_fewer_pairs_are_those_of_the_lowest_frequencies(pairs):
     bank, (filters, parities) = MirrorFilterBank(6, pairs=pairs), mirrored_cosines(6)
     torch.testing.assert_close(bank.weight.flip(-1, -2), bank.parities * bank.weight)
     assert int((bank.parities > 0).sum()) == (pairs + 1) // 2
-    # Horizontal and vertical slopes, squared, of a wave grow with its frequency.
+    # The squared slopes of a wave grow with its frequency.
     slopes = (filters.diff(dim=-1).square().sum((1, 2)) + filters.diff(dim=-2).square().sum((1, 2))).tolist()
     stored = [tuple(w.flatten().tolist()) for w in bank.weight]
     for sign in (1, -1):
@@ -52,7 +52,7 @@ def test_synthesis_is_the_adjoint_of_analysis(k):
     filters = bank.filters()
     x = torch.randn(2, 1, 14, 11, dtype=torch.float64)
     z = torch.randn(2, bank.channels, 14 - k + 1, 11 - k + 1, dtype=torch.float64)
-    # `synthesize` wants every coefficient that touches a pixel; beyond the frame they are zero here.
+    # `synthesize` needs every coefficient of filters that touch a pixel; those beyond the frame are zero here.
     padded = torch.nn.functional.pad(z, (k - 1,) * 4)
     left = (bank.analyze(x, filters) * z).sum()
     right = (x * bank.synthesize(padded, filters)).sum()

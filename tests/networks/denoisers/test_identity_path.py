@@ -108,7 +108,7 @@ def test_untied_mirror_filters_would_break_symmetry(make_network, monkeypatch):
 
 
 def test_coefficients_taken_for_the_wrong_mirror_images_would_break_symmetry(make_network, monkeypatch):
-    # The planted fault: all stored filters first, then all mirror images, whatever their color plane.
+    # The planted fault: all stored filters first, then all mirrored ones, without regard to color planes.
     def one_after_the_other(stored, mirrored, planes, dim):
         return torch.cat([stored, mirrored], dim)
 

@@ -1,4 +1,4 @@
-"""Mixture shrinkage: its posterior, its bound, the exact cases that are known, and what would break the proof."""
+"""The mixture shrinkage: its posterior, its bound, known exact cases, and planted faults that break the proof."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def coefficients(made, size=1):
 
 
 def hessian(made, z):
-    """Of ``G`` on the torus, for which one period around a position is enough where windows are 1x1."""
+    """Return the Hessian of ``G`` on the torus; with windows of 1x1, one position is enough."""
     return dense_jacobian(lambda v: made.gradient(v, SIGMA), z)
 
 
 @pytest.mark.parametrize("spread", [0.5, 2.0, 10.0])
-def test_hessian_is_positive_and_below_its_bound_whatever_the_weights(spread):
+def test_hessian_is_positive_and_below_its_bound_for_all_weights(spread):
     reached = 0.0
     for seed in range(40):
         torch.manual_seed(seed)
@@ -60,7 +60,7 @@ def test_hessian_is_positive_and_below_its_bound_whatever_the_weights(spread):
 
 
 def largest_slope_at_a_tie(made):
-    """Return it for two opposite components that are equally likely where energies are a third of the tail's."""
+    """Return the largest slope of two opposite components that are equally likely at a third of the tail's energy."""
     made.log_variances[:, 0], made.log_variances[:, 1] = -30.0, 30.0
     coordinates = KNOTS.coordinates(SIGMA)
     _, bias = made.shares(coordinates)
@@ -76,7 +76,7 @@ def test_bound_is_nearly_reached_where_two_components_tie():
     assert made.slope_bound() - 1 < largest_slope_at_a_tie(made) <= made.slope_bound()
 
 
-def test_bound_fails_if_log_likelihoods_weigh_more_than_it_is_told(monkeypatch):
+def test_bound_fails_if_log_likelihoods_weigh_more_than_allowed(monkeypatch):
     made = shrinkage((), 0.0, components=2)
     largest_slope_at_a_tie(made)
     told = made.slope_bound()
@@ -99,7 +99,7 @@ def test_gains_are_between_zero_and_one_and_large_coefficients_pass():
 
 
 def test_posterior_mean_of_a_mixture_of_gaussians(monkeypatch):
-    # Variances without tails, one position: known in closed form, here by numbers alone.
+    # Without tails and at one position, the posterior mean is known in closed form.
     monkeypatch.setattr(mixture, "LOG_TAIL_RANGE", (-5.0, 60.0))
     made = shrinkage((), 0.0)
     made.log_tails.fill_(60.0)
@@ -112,12 +112,12 @@ def test_posterior_mean_of_a_mixture_of_gaussians(monkeypatch):
     ]
     posterior = torch.stack(each).softmax(0)
     mean = (posterior[:, None] * variances / (variances + u**2)).sum(0) * z
-    # Between knots the logarithm of the noise is interpolated: exactly.
+    # Equality is exact between knots too, because the logarithm of the noise is interpolated.
     torch.testing.assert_close(made.gradient(z[None, :, None, None], SIGMA)[0, :, 0, 0], mean)
 
 
 def test_posterior_of_two_levels_is_that_of_all_combinations():
-    # Two levels at one position: the probabilities are those of components and classes enumerated together.
+    # At one position, the probabilities can be computed by enumerating components and classes.
     made = shrinkage((MixtureLevel(classes=3, window=1), MixtureLevel(classes=2, window=1)), 0.7)
     made.log_weights.zero_()
     coordinates = KNOTS.coordinates(SIGMA)
@@ -166,7 +166,7 @@ def posterior(made, scores, weights):
 
 
 def test_posteriors_sum_to_one_as_windows_do(monkeypatch):
-    # Convexity rests on it: tails are put in at the bottom, where posteriors that sum to more would overdo them.
+    # The proof of convexity needs this, because it moves the energies to the bottom level.
     made, even = shrinkage(spread=3.0), ClassLevel._windows
     scores = torch.randn(1, 10, 15, 15, dtype=torch.float64)
     weights = torch.full((1, 3, 1, 1), 2.0, dtype=torch.float64)
@@ -183,7 +183,7 @@ def tied_up(make_network):
     return network
 
 
-def test_what_is_negligible_changes_nothing_in_double_precision(monkeypatch):
+def test_negligible_likelihoods_change_nothing_in_double_precision(monkeypatch):
     torch.manual_seed(0)
     made = shrinkage()
     made.log_variances.mul_(3)
@@ -197,7 +197,7 @@ def test_what_is_negligible_changes_nothing_in_double_precision(monkeypatch):
 
 
 def test_scores_keep_the_digits_of_the_components_that_compete():
-    # Far above the noise scores are in the thousands; without the baseline errors are twice this limit.
+    # Far above the noise, scores reach thousands. Without the baseline, errors are twice this limit.
     network = load_model("color").network
     x, sigma = torch.rand(1, 3, 33, 45, generator=torch.Generator().manual_seed(0)), torch.tensor([0.04])
     with torch.no_grad():
@@ -209,7 +209,7 @@ def test_scores_keep_the_digits_of_the_components_that_compete():
 def test_derivatives_stay_finite_where_a_component_removes_nothing():
     torch.manual_seed(0)
     made = shrinkage()
-    # In single precision the reciprocal of such a share is known, its derivative is not.
+    # In single precision the reciprocal of such a share is finite, but its derivative is not.
     made.log_variances[0, 0] = 45.0
     z = coefficients(made, 15)
     found = {}

@@ -58,7 +58,7 @@ def test_slope_bound_holds_for_every_noise_level(kind):
         slope = s[..., :-1] + 2 * t[:-1] * s.diff(dim=-1) / t.diff()
         assert slope.max() <= made.slope_bound()
         if kind is FirmGates:
-            # The excess holds at each noise level by itself, and is reached.
+            # Firm gates have a bound at each noise level, and reach it.
             at_level = slope.amax(dim=-1).squeeze(-1).amax(dim=1)
             assert (at_level <= 1 + made.excess(coordinates) + 1e-9).all()
 

@@ -15,6 +15,8 @@ from gradprox.certificates.products import JacobianProducts, lanczos_range
 from gradprox.errors import InputError
 from gradprox.networks import (
     Conv2d,
+    DeepPotential,
+    DeepPotentialConfig,
     GradNetM,
     IdentityPath,
     IdentityPathConfig,
@@ -25,7 +27,6 @@ from gradprox.networks import (
     SquareplusOuterDerivative,
     TanhSum,
 )
-from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.priors import GradientStepDenoiser, LearnedProx
 
 

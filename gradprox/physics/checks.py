@@ -75,6 +75,7 @@ def check_batch(name: str, values: Tensor, shape: Shape, images: int | None) -> 
         isinstance(values, Tensor)
         and values.dtype in PRECISIONS
         and values.ndim == 1 + len(shape)
+        and values.numel() > 0
         and all(length in (None, found) for length, found in zip(shape, values.shape[1:], strict=True))
     )
     if not fits:

@@ -17,6 +17,7 @@ def without_rounding_below_zero(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
     Where ``x`` or ``kernel`` has a negative value ``y`` is returned as it is. The error of the computed map becomes
     smaller, never larger: it stays linear, with the same adjoint, up to its rounding. Its derivative is that of ``y``.
     """
-    nonnegative = (x >= 0).all() & (kernel >= 0).all()
-    negative_part = torch.where(nonnegative, y.detach().clamp_max(0), 0)
-    return y - negative_part
+    nonnegative = (x.detach().amin() >= 0) & (kernel.detach().amin() >= 0)
+    floor = torch.where(nonnegative, 0.0, -torch.inf).to(y)
+    # Added as a constant, so that derivatives do not see it; y + (0 - y) is exactly 0.
+    return y + (floor - y.detach()).relu_()

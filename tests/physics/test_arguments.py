@@ -37,6 +37,7 @@ def wrong_tensors(values):
     """Yield tensors that resemble ``values``, with the words that must stand in the message."""
     yield values[..., :-1], r"expected a tensor \(B, .*\) of float32 or float64, got float64 \("
     yield values[0], "got float64"
+    yield values[:0], r"got float64 \(0, "
     yield values.to(torch.complex128), "got complex128"
     yield values.half(), "got float16"
     yield values.bfloat16(), "got bfloat16"

@@ -91,9 +91,11 @@ def run(
             seen = new if bool(running.all()) else select(new, running.nonzero()[:, 0])
             callback(Step(number, active[running], seen, residual[running]))
         sound = finite & ~diverged
-        stops = running & ((residual <= solver.tol) | ~sound)
+        stalled = new.is_stalled
+        stops = running & ((residual <= solver.tol) | ~sound | stalled)
         for index in stops.nonzero()[:, 0].tolist():
-            status = Status.DIVERGED if diverged[index] else Status.CONVERGED
+            status = Status.STALLED if stalled[index] else Status.CONVERGED
+            status = Status.DIVERGED if diverged[index] else status
             record.stop(
                 int(active[index]),
                 number,

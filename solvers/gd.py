@@ -8,32 +8,57 @@ lambda R`` has curvature at most ``L_f + lambda c``, and
 
 a descent for every step ``eta < 2/(L_f + lambda c)``. Projected onto a box, ``F(x+) <= F(x) - (1/eta - (L_f +
 lambda c)/2) |x+ - x|^2``: the same steps are legal.
+
+Where no ``c`` is proven, each step is searched instead: halved until ``F(x+) <= F(x) - delta |x+ - x|^2/eta``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
-from gradprox.solvers.capabilities import curvature
 from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, backtrack
 from gradprox.solvers.settings import check_box, check_positive
 from gradprox.solvers.smooth_objective import Scalar, SmoothState, project, smooth_state
 from gradprox.solvers.solver import Solver
+from gradprox.solvers.state import choose
+
+
+@dataclass(frozen=True)
+class GDState(SmoothState):
+    """The state of gradient descent.
+
+    Attributes:
+        length: step size of the last step, ``(B,)``.
+        stalled: whether no step was short enough, ``(B,)``.
+    """
+
+    length: Tensor
+    stalled: Tensor
+
+    @property
+    def is_stalled(self) -> Tensor:
+        """See `State.is_stalled`."""
+        return self.stalled
 
 
 @dataclass(frozen=True, kw_only=True)
-class GD(Solver[SmoothState]):
+class GD(Solver[GDState]):
     """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``, projected onto the box if there is one.
 
     It takes any prior with an explicit energy, a prox or not.
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer, free of the step size.
-        stepsize: ``eta``; ``1/(L_f + lambda c)`` if not given. Must be below ``2/(L_f + lambda c)``.
+        stepsize: ``eta``; ``1/(L_f + lambda c)`` if not given. Must be below ``2/(L_f + lambda c)``. Where no ``c`` is
+            proven, the longest step of the search; ``1/(L_f + lambda)`` if not given.
         box: the range of pixels, for example ``(0, 1)``; all values if not given.
 
     Example:
@@ -60,23 +85,53 @@ class GD(Solver[SmoothState]):
         if self.stepsize is not None:
             check_positive("stepsize", self.stepsize)
 
-    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> SmoothState:
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> GDState:
         """See `Solver.start`."""
-        limit = 2 / self._curvature(data, prior)
-        if self.stepsize is not None and not self.stepsize < limit:
+        curvature = self._curvature(data, prior)
+        if self.stepsize is not None and math.isfinite(curvature) and not self.stepsize < 2 / curvature:
             raise InputError(
-                f"stepsize: GD descends for step sizes between 0 and {limit:.6g}, 2/(L_f + lambda_reg c), with this "
-                f"prior and this operator; got {self.stepsize:g}"
+                f"stepsize: GD descends for step sizes between 0 and {2 / curvature:.6g}, 2/(L_f + lambda_reg c), with "
+                f"this prior and this operator; got {self.stepsize:g}"
             )
-        return smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
+        first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
+        return GDState(
+            first.x,
+            first.objective,
+            first.rounding,
+            first.gradient,
+            length=torch.full_like(first.objective, self._first_length(data, prior)),
+            stalled=torch.zeros_like(first.objective, dtype=torch.bool),
+        )
 
-    def step(self, data: DataTerm, prior: Prior, state: SmoothState) -> SmoothState:
+    def step(self, data: DataTerm, prior: Prior, state: GDState) -> GDState:
         """See `Solver.step`."""
-        eta = 1 / self._curvature(data, prior) if self.stepsize is None else self.stepsize
-        return descend(data, prior, self.sigma, self.lambda_reg, eta, state.x, state.gradient, self.box)
+        first = self._first_length(data, prior)
+        searched = not math.isfinite(self._curvature(data, prior))
+
+        def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
+            step = per_image(length, state.x)
+            new = descend(data, prior, self.sigma, self.lambda_reg, step, state.x, state.gradient, self.box)
+            descent = DELTA * image_sum((new.x - state.x).square()) / length
+            return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
+
+        length = (state.length / SHRINK).clamp_max(first)
+        # A length that is proven needs no search.
+        found = backtrack(attempt, length, 0.0 if searched else first)
+        here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
+        new = choose(found.accepted, found.state, here)
+        return GDState(
+            new.x, new.objective, new.rounding, new.gradient, length=found.length, stalled=~found.accepted
+        )
 
     def _curvature(self, data: DataTerm, prior: Prior) -> float:
-        return data.lipschitz + self.lambda_reg * curvature(prior, "GD")
+        return data.lipschitz + self.lambda_reg * prior.curvature_bound()
+
+    def _first_length(self, data: DataTerm, prior: Prior) -> float:
+        """Return the proven step size, or, for energies of unknown curvature, that of a curvature of 1."""
+        if self.stepsize is not None:
+            return self.stepsize
+        curvature = self._curvature(data, prior)
+        return 1 / (curvature if math.isfinite(curvature) else data.lipschitz + self.lambda_reg)
 
 
 def descend(

@@ -11,20 +11,36 @@ IEEE Trans. Image Process. 1995). Each of the two lowers the right-hand side. So
     F(x+) <= F(x) - lambda |x+ - x|^2/2.
 
 Where the fit has no closed form, conjugate gradients started at ``x`` lower it too, after any number of iterations.
+
+**Priors with an explicit energy only.** Where ``D = I - grad R`` is not a prox, a relaxed step replaces it:
+
+    z = x - alpha grad R(x),    x+ = argmin f + lambda/(2 alpha) |. - z|^2.
+
+This is a proximal gradient step on ``F``. The fit is strongly convex, so ``f(x+) + lambda <grad R(x), x+ - x> <= f(x) -
+(lambda/alpha) |x+ - x|^2``, and if the curvature of ``R`` between ``x`` and ``x+`` is at most ``c``,
+
+    F(x+) <= F(x) - lambda (1/alpha - c/2) |x+ - x|^2.
+
+No ``c`` is known, so ``alpha`` is halved until ``F`` falls by ``delta (lambda/alpha) |x+ - x|^2``, which happens at the
+latest below ``2 (1 - delta)/c``. The search starts at twice the last ``alpha``, at most 1 (Hurault, Leclaire and
+Papadakis, ICLR 2022, give the search and its convergence).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from gradprox.batch import image_sum, per_image
 from gradprox.priors.contract import Prior
-from gradprox.solvers.data_term import DataTerm, quadratic
+from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm, quadratic
+from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, backtrack
 from gradprox.solvers.settings import check_positive
 from gradprox.solvers.smooth_objective import smooth_rounding
 from gradprox.solvers.solver import Solver
-from gradprox.solvers.state import State
+from gradprox.solvers.state import State, choose
 
 
 @dataclass(frozen=True)
@@ -32,17 +48,27 @@ class HQSState(State):
     """The state of half-quadratic splitting.
 
     Attributes:
-        denoised: ``z = D(x)``.
+        denoised: ``D(x)``.
+        relaxation: ``alpha`` of the last step, ``(B,)``; 1 before the first, and always where ``D`` is a prox.
+        stalled: whether no ``alpha`` was small enough, ``(B,)``.
     """
 
     denoised: Tensor
+    relaxation: Tensor
+    stalled: Tensor
+
+    @property
+    def is_stalled(self) -> Tensor:
+        """See `State.is_stalled`."""
+        return self.stalled
 
 
 @dataclass(frozen=True, kw_only=True)
 class HQS(Solver[HQSState]):
     """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + lambda_reg |x - z|^2/2``.
 
-    Its objective is that of `GD`. The conditioning of the operator does not slow it down.
+    Its objective is that of `GD`. The conditioning of the operator does not slow it down. With a prior that has an
+    explicit energy only, it searches a relaxation of each step, see the module's head.
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
@@ -58,6 +84,7 @@ class HQS(Solver[HQSState]):
         (torch.Size([1, 1, 24, 20]), 0)
     """
 
+    needs_prox = False
     needs_norm = False
 
     lambda_reg: float = 1.0
@@ -71,8 +98,37 @@ class HQS(Solver[HQSState]):
         fit = data.value(x)
         denoised, energy = prior.denoise_with_energy(x, self.sigma)
         rounding = smooth_rounding(data, self.sigma, self.lambda_reg, x, fit, energy, x - denoised)
-        return HQSState(x, fit + self.lambda_reg * energy, rounding, denoised)
+        objective = fit + self.lambda_reg * energy
+        return HQSState(
+            x,
+            objective,
+            rounding,
+            denoised,
+            relaxation=torch.ones_like(objective),
+            stalled=torch.zeros_like(objective, dtype=torch.bool),
+        )
 
     def step(self, data: DataTerm, prior: Prior, state: HQSState) -> HQSState:
         """See `Solver.step`."""
-        return self.start(data, prior, quadratic(data).fit(state.denoised, self.lambda_reg, state.x))
+        if prior.is_prox:
+            return self.start(data, prior, quadratic(data).fit(state.denoised, self.lambda_reg, state.x))
+
+        def attempt(relaxation: Tensor) -> tuple[HQSState, Tensor]:
+            target = state.x - per_image(relaxation, state.x) * (state.x - state.denoised)
+            weights = self.lambda_reg / relaxation
+            new = self.start(data, prior, fit_with_weights(quadratic(data), target, weights, state.x))
+            descent = DELTA * weights * image_sum((new.x - state.x).square())
+            return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
+
+        found = backtrack(attempt, (state.relaxation / SHRINK).clamp_max(1.0))
+        new = choose(found.accepted, found.state, state)
+        return replace(new, relaxation=found.length, stalled=~found.accepted)
+
+
+def fit_with_weights(data: QuadraticDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:
+    """Return ``argmin_x f(x) + weight |x - z|^2/2``, where each image has its own of the weights ``(B,)``."""
+    values = weights.unique().tolist()
+    fitted = data.fit(z, values[0], start)
+    for value in values[1:]:
+        fitted = torch.where(per_image(weights == value, z), data.fit(z, value, start), fitted)
+    return fitted

@@ -26,19 +26,14 @@ from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.line_search import DELTA, SLACK, Found, backtrack
 from gradprox.solvers.settings import check_box, check_positive, number
 from gradprox.solvers.smooth_objective import SmoothState, common_box, project, smooth_state
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
-# The smallest accepted descent as a part of |step|^2 / length. Below 1/2 the proven length is always accepted.
-DELTA = 1e-4
-SHRINK = 0.5
-MAX_TRIALS = 60
 # The longest step as a multiple of the length that needs no test: smaller curvature is lost in rounding errors.
 LONGEST = 1e3
-# The search accepts rises of this part of the rounding bound, which is several times the usual rounding error.
-SLACK = 0.125
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,7 @@ class NMAPGState(SmoothState):
         outcome_gradient: ``grad F`` there.
         origin: where that step began (``y``).
         origin_gradient: ``grad F`` there.
+        stalled: whether no step was short enough, ``(B,)``.
     """
 
     mean: Tensor
@@ -66,6 +62,12 @@ class NMAPGState(SmoothState):
     outcome_gradient: Tensor
     origin: Tensor
     origin_gradient: Tensor
+    stalled: Tensor
+
+    @property
+    def is_stalled(self) -> Tensor:
+        """See `State.is_stalled`."""
+        return self.stalled
 
     @property
     def merit(self) -> Tensor:
@@ -121,6 +123,7 @@ class NMAPG(Solver[NMAPGState]):
             outcome_gradient=gradient,
             origin=x,
             origin_gradient=gradient,
+            stalled=torch.zeros_like(one, dtype=torch.bool),
         )
 
     def step(self, data: DataTerm, prior: Prior, state: NMAPGState) -> NMAPGState:
@@ -141,14 +144,15 @@ class NMAPG(Solver[NMAPGState]):
         origin = choose(torch.isfinite(origin.objective), origin, here)
         # The difference from the last origin gives the curvature.
         length = self._length(data, prior, state, state.outcome, state.outcome_gradient)
-        outcome, descent = self._search(
-            data, prior, origin, length, torch.maximum(origin.objective, state.mean)
-        )
-        new, fails = outcome, ~(outcome.objective <= state.mean - descent)
+        found = self._search(data, prior, origin, length, torch.maximum(origin.objective, state.mean))
+        outcome = new = found.state
+        fails = ~(outcome.objective <= state.mean - least_descent(outcome, origin, found.length))
         if bool(fails.any()):
             length = self._length(data, prior, state, state.x, state.gradient)
-            plain, _ = self._search(data, prior, here, length, state.mean)
-            new = choose(fails & ~(outcome.objective <= plain.objective), plain, outcome)
+            plain = self._search(data, prior, here, length, state.mean)
+            new = choose(fails & ~(outcome.objective <= plain.state.objective), plain.state, outcome)
+        stalled = new.objective > state.mean + SLACK * (state.rounding + new.rounding)
+        new = choose(~stalled, new, here)
         mass = self.memory * state.mass + 1
         return NMAPGState(
             new.x,
@@ -164,6 +168,7 @@ class NMAPG(Solver[NMAPGState]):
             outcome_gradient=outcome.gradient,
             origin=origin.x,
             origin_gradient=origin.gradient,
+            stalled=stalled,
         )
 
     def _safe_length(self, data: DataTerm, prior: Prior) -> float:
@@ -181,21 +186,19 @@ class NMAPG(Solver[NMAPGState]):
 
     def _search(
         self, data: DataTerm, prior: Prior, origin: SmoothState, length: Tensor, reference: Tensor
-    ) -> tuple[SmoothState, Tensor]:
-        """Halve each image's length until its objective is below the reference by the smallest accepted descent.
+    ) -> Found[SmoothState]:
+        """Shorten each image's step until its objective is below the reference by the smallest accepted descent."""
+        box = common_box(self.box, data)
 
-        Returns:
-            The outcome, and the smallest accepted descent, ``(B,)``.
-        """
-        safe, box = self._safe_length(data, prior), common_box(self.box, data)
-        for _ in range(MAX_TRIALS):
+        def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
             x = project(origin.x - per_image(length, origin.x) * origin.gradient, box)
             trial = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
-            descent = DELTA * image_sum((x - origin.x).square()) / length
             slack = SLACK * (origin.rounding + trial.rounding)
-            accepted = trial.objective <= reference - descent + slack
-            waiting = ~accepted & (length > safe)
-            if not bool(waiting.any()):
-                break
-            length = torch.where(waiting, (SHRINK * length).clamp_min(safe), length)
-        return trial, descent
+            return trial, reference - least_descent(trial, origin, length) + slack
+
+        return backtrack(attempt, length, self._safe_length(data, prior))
+
+
+def least_descent(new: SmoothState, origin: SmoothState, length: Tensor) -> Tensor:
+    """Return the descent that a step of these lengths, ``(B,)``, must bring."""
+    return DELTA * image_sum((new.x - origin.x).square()) / length

@@ -15,6 +15,7 @@ class Status(str, Enum):
     COMPLETED = "completed"
     MAX_ITER = "max_iter"
     SCHEDULE_DONE = "schedule_done"
+    STALLED = "stalled"
     DIVERGED = "diverged"
     NON_FINITE = "non_finite"
 
@@ -36,6 +37,10 @@ _ADVICE = {
         "All allowed steps were taken before the tolerance was met: allow more steps or a larger tolerance."
     ),
     Status.SCHEDULE_DONE: "The schedule of noise levels ended. It has no objective, so nothing is certified.",
+    Status.STALLED: (
+        "The line search found no step, however short, that lowers the objective. The image before it is returned: "
+        "try another start, or a larger noise level of the prior."
+    ),
     Status.DIVERGED: (
         "The objective or the image grew far beyond its start, which is impossible if the bound of the operator's norm "
         "is true. The image before this step is returned: give the solver a larger lipschitz, and check that A_adjoint "

@@ -34,6 +34,11 @@ class State:
         """Return the quantity that provably never rises, ``(B,)``: the objective, unless a subclass has another."""
         return self.objective
 
+    @property
+    def is_stalled(self) -> Tensor:
+        """Return which images no step improves, so that they stop, ``(B,)``; only a line search can find that."""
+        return torch.zeros_like(self.objective, dtype=torch.bool)
+
 
 S = TypeVar("S", bound=State)
 

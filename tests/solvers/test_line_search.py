@@ -1,0 +1,121 @@
+"""Priors with an explicit energy only: every accepted step lowers the exact objective, or the image is stalled."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradprox.errors import InputError
+from gradprox.networks import DeepPotential, DeepPotentialConfig
+from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.priors import GradientStepDenoiser
+from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status
+from gradprox.solvers import gd as gd_module
+from gradprox.solvers import hqs as hqs_module
+from gradprox.solvers.line_search import Found, backtrack
+
+SEARCHING = [HQS, GD, NMAPG]
+SETTINGS = {"sigma": 0.05, "lambda_reg": 0.1}
+
+
+@pytest.fixture
+def prior():
+    """Return a deep energy with random weights, whose curvature is far above 1."""
+    torch.manual_seed(0)
+    network = DeepPotential(DeepPotentialConfig(widths=(5, 6), blocks=(1, 1))).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.15 * torch.randn_like(parameter)
+    return GradientStepDenoiser(network.requires_grad_(False))
+
+
+@pytest.fixture
+def problem():
+    physics = CircularBlur(gaussian_kernel(1.0).double(), (12, 10))
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(3, 1, 12, 10, generator=generator, dtype=torch.float64)
+    return physics, physics(x) + 0.01 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("solver", SEARCHING)
+def test_the_exact_objective_falls_at_every_step(solver, prior, problem):
+    physics, y = problem
+    more = {"memory": 0.0} if solver is NMAPG else {}
+    result = solver(**SETTINGS, **more, max_iter=25)(y, physics, prior)
+    assert result.objective_increases.tolist() == [0, 0, 0]
+    assert (result.objective.diff(dim=1) < 0).all()
+    x = result.x
+    exact = (physics.A(x) - y).square().flatten(1).sum(dim=1) / 2 + 0.1 * prior.regularizer(x, 0.05)
+    torch.testing.assert_close(result.objective[:, -1], exact)
+
+
+@pytest.mark.parametrize(("solver", "module"), [(HQS, hqs_module), (GD, gd_module)])
+def test_without_the_search_it_would_rise(solver, module, prior, problem, monkeypatch):
+    def first_trial(attempt, length, proven=0.0):
+        return Found(attempt(length)[0], length, torch.ones_like(length, dtype=torch.bool))
+
+    monkeypatch.setattr(module, "backtrack", first_trial)
+    physics, y = problem
+    result = solver(**SETTINGS, max_iter=25)(y, physics, prior)
+    assert int(result.objective_increases.sum()) > 0 or Status.DIVERGED in result.status
+
+
+@pytest.mark.parametrize("solver", SEARCHING)
+def test_images_of_a_batch_search_by_themselves(solver, prior, problem):
+    physics, y = problem
+    together = solver(**SETTINGS, max_iter=8)(y, physics, prior)
+    for i in range(len(y)):
+        alone = solver(**SETTINGS, max_iter=8)(y[i : i + 1], physics, prior)
+        torch.testing.assert_close(together.x[i : i + 1], alone.x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", SEARCHING)
+def test_it_converges_to_a_stationary_point(solver, prior, problem):
+    physics, y = problem
+    result = solver(**SETTINGS, max_iter=400, tol=1e-8)(y[:1], physics, prior)
+    x = result.x
+    gradient = physics.A_adjoint(physics.A(x) - y[:1]) + 0.1 * prior.regularizer_grad(x, 0.05)
+    start = physics.A_adjoint(physics.A(y[:1]) - y[:1]) + 0.1 * prior.regularizer_grad(y[:1], 0.05)
+    assert gradient.norm() < 0.02 * start.norm()
+
+
+class Misleading(GradientStepDenoiser):
+    """A prior that is not the gradient step of its energy: the direction leads uphill."""
+
+    def denoise_with_energy(self, y, sigma):
+        denoised, energy = super().denoise_with_energy(y, sigma)
+        return 2 * y - denoised, energy
+
+
+@pytest.mark.parametrize("solver", SEARCHING)
+def test_a_step_that_cannot_descend_is_a_status(solver, prior, problem):
+    physics, y = problem
+    result = solver(sigma=0.05, lambda_reg=1e4, max_iter=10)(y, physics, Misleading(prior.network))
+    assert result.status == [Status.STALLED] * 3
+    assert torch.isfinite(result.x).all()
+    assert result.objective_increases.tolist() == [0, 0, 0]
+    assert "line search" in Status.STALLED.advice
+    assert not Status.STALLED.succeeded
+
+
+@pytest.mark.parametrize("solver", [PGD, FISTA, ADMM, DRS])
+def test_solvers_that_need_a_prox_refuse_and_say_why(solver, prior, problem):
+    physics, y = problem
+    with pytest.raises(InputError, match=r"needs a proximal operator.*explicit energy only"):
+        solver(sigma=0.05)(y, physics, prior)
+
+
+def test_lengths_are_halved_until_they_are_accepted_and_not_below_the_proven_one(prior, problem):
+    physics, y = problem
+    state = GD(**SETTINGS).start(GD(**SETTINGS).prepare(y, physics, prior)[0], prior, y)
+    longest = torch.tensor([1.0, 0.2, 0.05], dtype=torch.float64)
+    tried = []
+
+    def attempt(length):
+        tried.append(length.tolist())
+        return state, torch.where(length <= longest, state.objective, state.objective - 1)
+
+    found = backtrack(attempt, torch.ones(3, dtype=torch.float64), proven=0.125)
+    assert tried == [[1, 1, 1], [1, 0.5, 0.5], [1, 0.25, 0.25], [1, 0.125, 0.125]]
+    assert found.length.tolist() == [1, 0.125, 0.125]
+    assert found.accepted.all()

@@ -21,7 +21,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -169,11 +169,11 @@ class Scale(nn.Module):
     def adjoint(self, g: Tensor, slopes: list[Tensor]) -> Tensor:
         """Apply the transposed Jacobian of `forward` to ``g``; see `ResidualBlock.adjoint`."""
         if self.coarser is not None:
-            for block in reversed(self.after):
+            for block in _reversed(self.after):
                 g = block.adjoint(g, slopes)
             coarse = self.coarser.adjoint(F.conv2d(g, self.up, stride=2), slopes)
             g = g + F.conv_transpose2d(coarse, self.down, stride=2)
-        for block in reversed(self.before):
+        for block in _reversed(self.before):
             g = block.adjoint(g, slopes)
         return g
 
@@ -328,6 +328,10 @@ class DeepPotential(GradientNetwork):
         batch, channels, height, width = like.shape
         tall = gradient.new_zeros(batch, channels, gradient.shape[-2], width).index_add(-1, columns, gradient)
         return gradient.new_zeros(batch, channels, height, width).index_add(-2, rows, tall)
+
+
+def _reversed(blocks: nn.ModuleList) -> Iterator[ResidualBlock]:
+    return cast("Iterator[ResidualBlock]", reversed(blocks))
 
 
 @contextmanager

@@ -1,6 +1,13 @@
-"""From torch to ONNX with proof: export, verification, and a runtime that needs neither torch nor deepinv.
+"""Export to ONNX: a denoiser or a whole solver becomes one verified file, which runs without torch.
 
-The names below load on first use: ``import gradprox.export.runtime`` passes through here and must stay light.
+Begin with `denoiser` (`export_denoiser`), `solver` (`export_solver`), and `prior` (`load_prior`, an exported denoiser
+in the solvers of this package). `onnx_file` writes files and their metadata. Three folders hold the rest:
+
+* `graph` builds ONNX graphs from torch networks and solvers;
+* `checks` verifies that a graph computes the same function as its network, and stores figures in a report;
+* `runtime` runs the files. It imports numpy and onnxruntime only.
+
+The names below load on first use, so that ``import gradprox.export.runtime`` stays light.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""An exported denoiser as the prior of any solver: ONNX Runtime computes the prox, torch everything else."""
+"""An exported denoiser as the prior of any solver: ONNX Runtime computes the denoiser, torch the rest."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -12,30 +13,31 @@ from gradprox.batch import image_sum
 from gradprox.errors import InputError
 from gradprox.export.runtime import OnnxDenoiser
 from gradprox.networks import GradientNetwork
-from gradprox.priors import LearnedProx
+from gradprox.priors import GradientStepDenoiser, LearnedProx, prior_of
 
 
 class OnnxNetwork(GradientNetwork):
-    """A network that ONNX Runtime computes, in single precision whatever it is given; it has no derivatives.
+    """A network that ONNX Runtime computes, always in single precision; it has no derivatives.
 
-    Images pass through the memory of the CPU. ``forward`` takes them in windows; the potential needs them whole,
-    and about 1.4 GB a megapixel for every 64 filters.
+    Images pass through the memory of the CPU. ``forward`` takes them in tiles. The potential needs them whole, and
+    about 1.4 GB per megapixel and 64 filters.
 
     Args:
-        denoiser: what computes it.
+        denoiser: the exported denoiser.
 
     Raises:
-        InputError: the file's certificate is damaged.
+        InputError: the certificate in the file is damaged.
     """
-
-    monotone = True
 
     def __init__(self, denoiser: OnnxDenoiser) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.channels = denoiser.channels
         try:
-            self._lipschitz_bound = float(json.loads(denoiser.metadata["certificate"])["lipschitz_bound"])
+            certificate = json.loads(denoiser.metadata["certificate"])
+            self.monotone = certificate["monotone"] is True
+            bound = certificate["lipschitz_bound"]
+            self._lipschitz_bound = math.inf if bound is None else float(bound)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{denoiser.path}: its certificate is damaged") from error
 
@@ -57,7 +59,7 @@ class OnnxNetwork(GradientNetwork):
         """See `GradientNetwork.envelope_and_gradient`."""
         y = x.float().cpu()
         gradient, potential = self._run(y, sigma)
-        # The file subtracts the envelope from this very number, in double precision: nothing is lost.
+        # The file computes the potential as this number minus the envelope, in double precision: no digits are lost.
         envelope = image_sum(y * y) / 2 - potential
         return envelope.to(image_sum(x)), gradient.to(x)
 
@@ -77,18 +79,22 @@ def load_prior(
     potential: bool = True,
     allow_fallback: bool = False,
     threads: int | None = None,
-) -> LearnedProx:
+) -> LearnedProx | GradientStepDenoiser:
     """Load an exported denoiser as a prior that ONNX Runtime computes.
 
-    `gradprox.load_model` of the same file gives the network that it was made from, in torch.
+    `gradprox.load_model` of the same file returns the torch network that it was made from.
 
     Args:
         path: a file written by `export_denoiser` with ``potential=True``.
-        provider: as of `gradprox.export.runtime.OnnxDenoiser`.
-        potential: whether it must have its potential, without which ``D(y, sigma)`` is all that can be computed:
-            the objective of every solver needs it.
-        allow_fallback: as of `gradprox.export.runtime.OnnxDenoiser`.
-        threads: as of `gradprox.export.runtime.OnnxDenoiser`.
+        provider: as for `gradprox.export.runtime.OnnxDenoiser`.
+        potential: whether the file must have its potential. The objective of every solver needs it; without it only
+            ``D(y, sigma)`` can be computed.
+        allow_fallback: as for `gradprox.export.runtime.OnnxDenoiser`.
+        threads: as for `gradprox.export.runtime.OnnxDenoiser`.
+
+    Returns:
+        A `LearnedProx` where the certificate says that the network is monotone; otherwise a `GradientStepDenoiser`,
+        which has an explicit energy and is no prox.
 
     Raises:
         InputError: the file is no such model, is not certified, or lacks its potential; or the provider cannot be
@@ -104,4 +110,4 @@ def load_prior(
         raise InputError(
             f"{path}: has no potential, which the objective needs: export the model again, with its potential"
         )
-    return LearnedProx(OnnxNetwork(denoiser), Path(path).stem)
+    return prior_of(OnnxNetwork(denoiser), Path(path).stem)

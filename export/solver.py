@@ -1,79 +1,82 @@
-"""``solver.onnx``: a whole plug-and-play restoration as one ONNX model, its iterations a real ``Loop``."""
+"""``solver.onnx``: a whole plug-and-play reconstruction as one ONNX model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gradprox.errors import InputError
-from gradprox.export import artifact
+from gradprox.export import onnx_file
 from gradprox.export.checks.solver_check import SolverReport, examine_solver
 from gradprox.export.graph.blur import BOUNDARIES
 from gradprox.export.graph.problem import Deblurring, Problem, Sensing
 from gradprox.export.graph.solver_graph import solver_model
-from gradprox.export.graph.solver_parts import ALGORITHMS
-from gradprox.networks import IdentityPath
+from gradprox.export.graph.solver_steps import ALGORITHMS
+from gradprox.networks import Equilibrium
 from gradprox.physics import BlockSensing, HadamardSensing
-from gradprox.priors import LearnedProx
+from gradprox.priors import NetworkPrior
 
 
 def export_solver(
     problem: str | HadamardSensing | BlockSensing,
     solver: str,
-    model: str | Path | LearnedProx,
+    model: str | Path | NetworkPrior,
     path: str | Path,
     *,
     boundary: str = "valid",
 ) -> SolverReport:
-    """Write a solver with its physics and its prior as one verified ONNX file.
+    """Write a solver, with its physics and its prior, as one verified ONNX file.
 
-    Inputs: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or what the physics measures of
-    any number of images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``;
-    ``sigma``, ``strength``, ``stepsize`` and ``tol``, float32 ``(1,)``; ``max_iter``, an int64 scalar, 0 included.
-    ``strength`` is the weight ``lambda`` of GD, and multiplies ``sigma`` in PGD, whose weight is tied to its step
-    size. A graph checks nothing: step sizes must be below the solvers' limits, which
-    `gradprox.export.runtime.OnnxSolver` sees to.
+    Inputs: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or measurements of any number of
+    images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``; ``sigma``,
+    ``stepsize`` and ``tol``, and for GD ``lambda_reg``, float32 ``(1,)``; ``max_iter``, an int64 scalar, 0 included.
+    PGD has no ``lambda_reg``: the weight of its prior is tied to the step size, and ``sigma`` sets its strength. A
+    graph cannot refuse illegal settings; `gradprox.export.runtime.OnnxSolver` refuses them, such as step sizes at
+    which the objective could rise.
 
-    Outputs: images ``x``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64 ``(batch, K + 1)``, as
-    `gradprox.solvers.Result` has them; ``steps`` and ``status``, int64 ``(batch,)``, the latter 0 when the budget
-    ran out, 1 when converged, 2 when values stopped being finite.
+    Outputs: images ``x``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64 ``(batch, K + 1)``, as in
+    `gradprox.solvers.Result`; ``steps`` and ``status``, int64 ``(batch,)``. A status is 0 where the budget ran out, 1
+    where the image converged, and 2 where values became NaN or infinite.
 
     Args:
-        problem: ``"deblur"``, or the physics of compressed sensing, whose image size and patterns become part of
+        problem: ``"deblur"``, or the physics of compressed sensing. Its image size and its patterns become part of
             the file.
         solver: ``"pgd"`` or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
-        boundary: of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
+        boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
 
     Returns:
-        What was verified; the same is stored in the file.
+        The report of the verification, which the file holds too.
 
     Raises:
-        InputError: an unknown problem, solver, boundary or model, or an equilibrium.
+        InputError: the problem, solver, boundary or model is unknown; the model is an equilibrium; or the solver
+            needs a prox, and the model is none.
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
     _choose("solver", solver, tuple(ALGORITHMS))
-    undone: Problem
+    chosen: Problem
     if isinstance(problem, str):
         _choose("problem", problem, ("deblur",))
         _choose("boundary", boundary, BOUNDARIES)
-        undone = Deblurring(boundary)
+        chosen = Deblurring(boundary)
     elif isinstance(problem, HadamardSensing | BlockSensing):
-        undone = Sensing(problem)
+        chosen = Sensing(problem)
     else:
         raise InputError(
             f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
         )
-    prior, network = artifact.resolve(model)
-    if not isinstance(network, IdentityPath):
+    network, name = onnx_file.exportable_network(model)
+    if isinstance(network, Equilibrium):
         raise InputError(
-            f"{prior.name}: iterates itself, and no solver around it can be exported: export it alone"
+            f"{name}: is an equilibrium, which iterates, so no solver around it can be exported: export it alone"
         )
-    exported = solver_model(network, solver, undone)
-    metadata = artifact.describe(prior, network, "solver") | undone.metadata() | {"algorithm": solver}
-    report = examine_solver(exported, artifact.serialize(exported, metadata), network, solver, undone)
-    artifact.write(artifact.serialize(exported, metadata | {"report": report.to_json()}), path)
+    if ALGORITHMS[solver].needs_prox and not network.monotone:
+        raise InputError(f"{name}: is no proximal operator, which {solver} needs: export gd instead")
+    exported = solver_model(network, solver, chosen)
+    metadata = onnx_file.metadata_of(network, name, "solver") | chosen.metadata() | {"algorithm": solver}
+    report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)
+    onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
     return report
 
 

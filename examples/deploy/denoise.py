@@ -17,7 +17,7 @@ from gradprox.export.runtime import OnnxDenoiser
 
 
 def main() -> None:
-    """Read, denoise, write."""
+    """Read an image, denoise it, and write the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -24,14 +24,14 @@ const bytes = await readFile(source);
 const samples = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 const [rows, columns] = [Number(height), Number(width)];
 const channels = samples.length / (rows * columns);
-const taken = session.inputMetadata?.[0]?.shape?.[1] ?? 1;
-if (!Number.isInteger(channels) || channels % taken !== 0) {
-  console.error(`error: ${source} holds ${samples.length} samples: not ${taken} channels of ${rows}x${columns}`);
+const perImage = session.inputMetadata?.[0]?.shape?.[1] ?? 1;
+if (!Number.isInteger(channels) || channels % perImage !== 0) {
+  console.error(`error: ${source} holds ${samples.length} samples: not a multiple of ${perImage} channels of ${rows}x${columns}`);
   exit(1);
 }
 
-// A gray model takes the channels one by one, as a batch; a color model takes three together.
-const y = new ort.Tensor("float32", samples, [channels / taken, taken, rows, columns]);
+// A gray model takes the channels as a batch of gray images; a color model takes three channels together.
+const y = new ort.Tensor("float32", samples, [channels / perImage, perImage, rows, columns]);
 const sigma = new ort.Tensor("float32", Float32Array.of(Number(noise)), [1]);
 const { x } = await session.run({ y, sigma });
 await writeFile(`${target}.part`, new Uint8Array(x.data.buffer, x.data.byteOffset, x.data.byteLength));

@@ -1,4 +1,4 @@
-"""An exported graph in double precision, which ONNX Runtime does not compute convolutions in."""
+"""Evaluation of an exported graph in float64, in which ONNX Runtime has no convolutions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_conv import Conv as ReferenceConv
 from torch.nn import functional as F
 
-from gradprox.export.graph.tracing import float64_copy
+from gradprox.export.graph.tracing import graphs
+
+NARROW = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 class Conv(ReferenceConv):
-    """Convolutions of images by torch: onnx's own take twenty times as long with the filters of `gray`."""
+    """Convolutions of images by torch: those of onnx take twenty times as long with the filters of `gray`."""
 
     op_domain = ""
 
@@ -41,10 +43,38 @@ class Conv(ReferenceConv):
 
 
 def _tensor(values: NDArray[Any]) -> torch.Tensor:
-    """Return a copy that torch takes: mirrored filters are views with negative strides here, which it refuses."""
+    """Return a copy. Mirrored filters are views with negative strides here, which torch refuses."""
     return torch.from_numpy(values.copy())
 
 
 def evaluator(model: ModelProto) -> ReferenceEvaluator:
-    """Return what runs a graph in double precision: onnx's reference implementation, with faster convolutions."""
+    """Return an evaluator of the graph in float64: onnx's reference implementation, with faster convolutions."""
     return ReferenceEvaluator(float64_copy(model), new_ops=[Conv])
+
+
+def float64_copy(model: ModelProto) -> ModelProto:
+    """Return the same graph in float64, with the values that its weights have now."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for graph in graphs(copy.graph):
+        for tensor in graph.initializer:
+            _widen(tensor)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    _widen(attribute.t)
+                elif _is_cast(node, attribute.name) and attribute.i in NARROW:
+                    attribute.i = TensorProto.DOUBLE
+        for value in (*graph.input, *graph.output):
+            if value.type.tensor_type.elem_type in NARROW:
+                value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return copy
+
+
+def _is_cast(node: NodeProto, attribute: str) -> bool:
+    return node.op_type == "Cast" and attribute == "to"
+
+
+def _widen(tensor: TensorProto) -> None:
+    if tensor.data_type in NARROW:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float64"), tensor.name))

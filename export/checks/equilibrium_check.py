@@ -1,11 +1,11 @@
-r"""Is an exported equilibrium the prox that its network is, to its tolerance?
+r"""Verification of an exported equilibrium: the prox of its network, to the tolerance of its iterations?
 
-* Is it legal ONNX? `onnx.checker` with full shape inference.
-* Does it minimize the network's objective ``E(x; y)``? ``E`` is ``(1 - m)``-strongly convex, so that no result is
-  further than ``|grad E(x; y)| / (1 - m)`` from ``D(y)``, however it was found. That gradient is computed in *double*
-  precision, by the torch network that is rebuilt from the weights the file carries: at what ONNX Runtime returns, on
-  one CPU thread, for images of many sizes and batches, and many noise levels.
-* Does it say so (``arrived``)? Is ``potential``, where there is that output, the potential there?
+* Is it legal ONNX? `onnx.checker` decides, with full shape inference.
+* Does it minimize the network's objective ``E(x; y)``? ``E`` is ``(1 - m)``-strongly convex, so any result ``x`` is
+  within ``|grad E(x; y)| / (1 - m)`` of ``D(y)``. ONNX Runtime computes ``x`` on one CPU thread, for images of many
+  sizes and batches, at many noise levels. The torch network computes the gradient in *double* precision; it is built
+  from the weights in the file.
+* Does the output ``arrived`` say so? Does an output ``potential`` have the right value?
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from gradprox.batch import image_sum
 from gradprox.export.checks.cases import (
     NOISE_LEVELS,
     SHAPES,
-    Worst,
+    LargestError,
     has_potential,
     potential_error,
     run_cases,
 )
 from gradprox.export.checks.denoiser_check import PARITY_TOLERANCE
 from gradprox.export.checks.report import Report, check_legal, demand
-from gradprox.export.runtime.session import open_session
+from gradprox.export.runtime.providers import open_session
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.descent import root_mean_square
 
-# Of the gradient, relative to the limit at which iterations stop: single precision computes it differently.
+# Largest gradient relative to the limit at which iterations stop. It exceeds 1, as single precision rounds gradients.
 GRADIENT_TOLERANCE = 1.1
-# Of the iterations, relative to the noise level: beyond, what would be verified is hardly a prox.
+# Largest tolerance of the iterations, relative to the noise level. Coarser results are hardly those of a prox.
 MAX_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class EquilibriumReport(Report):
-    """What was verified of an exported equilibrium.
+    """Figures of a verified equilibrium.
 
     Attributes:
         shapes: ``(batch, height, width)`` of the images.
         noise_levels: noise levels of the comparisons.
-        tolerance: at which iterations stop: of the gradient's root mean square, relative to the noise level.
+        tolerance: root mean square of the gradient at which iterations stop, relative to the noise level.
         distance: largest proven root mean square distance from the exact prox, on the scale of images.
         potential_error: largest relative difference of the potential; ``None`` without that output.
     """
 
-    compared: ClassVar[str] = "gradient of float64 torch, of its limit"
+    compared: ClassVar[str] = "float64 gradient relative to its limit"
 
     shapes: tuple[tuple[int, ...], ...]
     noise_levels: tuple[float, ...]
@@ -78,21 +78,21 @@ def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium)
 
     Args:
         model: the model.
-        content: what is written of it.
-        network: what it must be.
+        content: the bytes of the file that holds it.
+        network: the network that it must equal.
 
     Raises:
-        VerificationError: it is not.
+        VerificationError: the model is not legal, or does not minimize the network's objective to its tolerance.
     """
     demand(
         network.tolerance <= MAX_TOLERANCE,
-        f"its tolerance is {network.tolerance:g} of the noise level; at most {MAX_TOLERANCE:g} is a prox",
+        f"its tolerance is {network.tolerance:g} of the noise level; it must be at most {MAX_TOLERANCE:g}",
     )
     check_legal(model)
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
     reference = copy.deepcopy(network).double()
 
-    worst, potential, distance, arrived = Worst(), Worst(), 0.0, True
+    worst, potential, distance, arrived = LargestError(), LargestError(), 0.0, True
     for case in run_cases(session, network.channels, ("arrived",)):
         limits = network.limits(torch.from_numpy(case.y), torch.from_numpy(case.sigma), network.tolerance)
         x, y, sigma = (torch.from_numpy(values).double() for values in (case.x, case.y, case.sigma))
@@ -106,7 +106,7 @@ def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium)
         worst.error <= GRADIENT_TOLERANCE,
         f"it does not minimize the network's objective: the gradient is {worst.error:.1e} times its limit ({worst.at})",
     )
-    demand(arrived, "it says of results within its tolerance that they are not")
+    demand(arrived, "its output arrived is false for images that are within its tolerance")
     limit = PARITY_TOLERANCE["float32"]
     demand(potential.error <= limit, f"its potential differs by {potential.error:.1e} ({potential.at})")
     return EquilibriumReport(

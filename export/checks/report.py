@@ -1,4 +1,4 @@
-"""What verification found, as a typed, storable, printable report; and the error when it found too much."""
+"""The report of a verification, and the error of a failed one."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import SESSION_ERRORS, one_line
+from gradprox.export.runtime.providers import SESSION_ERRORS, one_line
 
 
 class VerificationError(InputError):
-    """An exported model is not what it should be."""
+    """An exported model is not the function that it should be."""
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what a report rests on."""
+    """Return the versions of the libraries that a report depends on."""
     return {"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report(ABC):
-    """What was verified of an exported model, and how well it holds.
+    """Figures of a verified model.
 
     Attributes:
-        compared: what the error is, in words.
+        compared: the meaning of ``error``, in words.
         cases: number of comparisons of ONNX Runtime with torch in double precision.
-        error: the largest, as ``compared`` says; that of an image relative to the largest pixel of the input.
-        error_at: the case it was found in.
-        error_tolerance: what it may be.
-        certified: whether it is the proximal operator that its network is, but for rounding and, where it iterates,
+        error: the largest error of all comparisons. An error of an image is relative to the largest input pixel.
+        error_at: the comparison with that error.
+        error_tolerance: the largest legal error.
+        certified: whether the certificate of its network holds for it, apart from rounding and, where it iterates,
             its tolerance.
-        made_with: versions of what was used.
+        made_with: versions of the libraries.
     """
 
     compared: ClassVar[str] = "error against float64 torch"
@@ -52,10 +52,10 @@ class Report(ABC):
 
     @abstractmethod
     def further_rows(self) -> list[tuple[str, str, str]]:
-        """Return the checks beside the comparison of images, as `rows` does."""
+        """Return the checks beside the comparison of images, in the form of `rows`."""
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return what was checked, the figure and its limit, as text."""
+        """Return one row of text per check: its name, its figure and its limit."""
         name = f"{self.compared}, {self.cases} cases"
         return [(name, f"{self.error:.1e}", f"at most {self.error_tolerance:g}"), *self.further_rows()]
 
@@ -72,7 +72,7 @@ def check_legal(model: ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise VerificationError(f"it is not legal ONNX: {' '.join(str(error).split())}") from error
+        raise VerificationError(f"it is not legal ONNX: {one_line(error)}") from error
 
 
 def run(session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -84,6 +84,6 @@ def run(session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) 
 
 
 def demand(holds: bool, otherwise: str) -> None:
-    """Raise `VerificationError` with the text ``otherwise`` unless something ``holds``."""
+    """Raise `VerificationError` with the message ``otherwise`` unless ``holds``."""
     if not holds:
         raise VerificationError(otherwise)

@@ -1,4 +1,4 @@
-"""Is an exported solver the solver it was exported from? Images, objectives and step counts, against float64."""
+"""Verification of an exported solver: the same images, objectives and step counts as torch in double precision?"""
 
 from __future__ import annotations
 
@@ -13,24 +13,36 @@ from onnx import ModelProto
 
 from gradprox.export.checks.report import Report, check_legal, demand, run
 from gradprox.export.graph.problem import Deblurring, Problem, Sensing
-from gradprox.export.graph.solver_parts import ALGORITHMS
-from gradprox.export.runtime.session import open_session
+from gradprox.export.graph.solver_steps import ALGORITHMS
+from gradprox.export.runtime.providers import open_session
 from gradprox.export.runtime.solver import STATUS
-from gradprox.networks import IdentityPath
-from gradprox.priors import LearnedProx
+from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.priors import GradientStepDenoiser, LearnedProx, prior_of
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_images
 
-# Of single precision after 50 steps, relative to the largest pixel of the input.
+# Largest error of a pixel after 50 steps in single precision, relative to the largest pixel of the input.
 PARITY_TOLERANCE = 1e-5
-# The same for objectives, relative to the energy |y|^2/2 of the image.
+# Largest error of an objective, relative to the energy |y|^2/2 of the image.
 OBJECTIVE_TOLERANCE = 1e-6
 
 Array = NDArray[Any]
 
 
 class Case(NamedTuple):
-    """One run: sizes, step budget and tolerance; noise level, strength and step size relative to its limit."""
+    """One run.
+
+    Attributes:
+        batch: number of images.
+        channels: number of channels.
+        size: height and width of the image.
+        kernel: height and width of the kernel.
+        max_iter: step budget.
+        tol: tolerance.
+        sigma: noise level.
+        lambda_reg: weight of the regularizer; of GD only.
+        stepsize: step size, relative to its limit.
+    """
 
     batch: int
     channels: int
@@ -39,20 +51,20 @@ class Case(NamedTuple):
     max_iter: int
     tol: float
     sigma: float = 0.05
-    strength: float = 0.7
+    lambda_reg: float = 0.7
     stepsize: float = 0.95
 
 
 CASES = (
     Case(1, 1, (16, 17), (4, 5), 50, 0.0),
     Case(3, 2, (23, 19), (5, 3), 50, 3e-3),
-    Case(2, 1, (48, 60), (9, 8), 20, 0.0, sigma=0.02, strength=2.0, stepsize=0.5),
+    Case(2, 1, (48, 60), (9, 8), 20, 0.0, sigma=0.02, lambda_reg=2.0, stepsize=0.5),
     Case(1, 3, (31, 37), (1, 1), 3, 0.0),
     Case(2, 1, (24, 24), (7, 7), 1, 0.0),
     Case(2, 1, (23, 19), (5, 3), 0, 0.0),
     Case(1, 1, (1, 1), (1, 1), 5, 0.0),
 )
-# Images of the size that the physics was made for; kernels are not used.
+# The size of images is that of the physics, and kernels are not used.
 SENSING_CASES = (
     Case(1, 1, (0, 0), (1, 1), 50, 0.0),
     Case(3, 2, (0, 0), (1, 1), 30, 3e-3),
@@ -65,11 +77,11 @@ OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
 @dataclass(frozen=True, kw_only=True)
 class SolverReport(Report):
-    """What was verified of an exported solver.
+    """Figures of a verified solver.
 
     Attributes:
-        runs: the cases: batch, channels, image size, kernel size, step budget, tolerance, and settings.
-        steps: steps that the images of each case took: the same in both, or there would be no report.
+        runs: the cases.
+        steps: for each case, the steps that each image took, in ONNX Runtime as in torch.
         objective_error: largest difference of an objective, relative to ``|y|^2/2`` of its image.
     """
 
@@ -85,31 +97,31 @@ class SolverReport(Report):
                 f"{self.objective_error:.1e}",
                 f"at most {OBJECTIVE_TOLERANCE:g}",
             ),
-            ("step counts and reasons to stop", "same", "of every image"),
+            ("step counts and statuses", "same", "of every image"),
         ]
 
 
 def examine_solver(
-    model: ModelProto, content: bytes, network: IdentityPath, algorithm: str, problem: Problem
+    model: ModelProto, content: bytes, network: ImageNetwork, algorithm: str, problem: Problem
 ) -> SolverReport:
     """Verify an exported solver.
 
     Args:
         model: the model.
-        content: what is written of it.
-        network: the prior it must use.
-        algorithm: ``"pgd"`` or ``"gd"``.
-        problem: what it undoes.
+        content: the bytes of the file that holds it.
+        network: the network of its prior.
+        algorithm: the algorithm that the file states.
+        problem: the kind of measurement that it inverts.
 
     Raises:
-        VerificationError: it is not that solver.
+        VerificationError: the model is not legal, or not that solver.
     """
     check_legal(model)
     demand(algorithm in ALGORITHMS, f"its algorithm is {algorithm!r}")
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
     names = [output.name for output in session.get_outputs()]
     demand(names == list(OUTPUTS), f"it has the outputs {', '.join(names)}")
-    prior = LearnedProx(copy.deepcopy(network).double())
+    prior = prior_of(copy.deepcopy(network).double())
 
     error, error_at, objective_error, taken = 0.0, "", 0.0, []
     cases: tuple[Case, ...] = CASES if isinstance(problem, Deblurring) else SENSING_CASES
@@ -117,15 +129,8 @@ def examine_solver(
         cases = tuple(case._replace(channels=network.channels) for case in cases)
     for number, case in enumerate(cases):
         y, kernel = _measured(case, number, problem)
-        limit = 1.0 if algorithm == "pgd" else 2 / (1 + case.strength)
         settings = {
-            name: np.array([value], np.float32)
-            for name, value in (
-                ("sigma", case.sigma),
-                ("strength", case.strength),
-                ("stepsize", case.stepsize * limit),
-                ("tol", case.tol),
-            )
+            name: np.array([value], np.float32) for name, value in _settings(case, algorithm, prior).items()
         }
         x, _, objective, steps, status = run(
             session, {"y": y, **kernel, **settings, "max_iter": np.array(case.max_iter)}
@@ -137,12 +142,15 @@ def examine_solver(
             case, y, kernel, prior, algorithm, problem, numbers
         )
         demand(steps.tolist() == expected_steps, f"{label}: {steps.tolist()} steps, not {expected_steps}")
-        demand(status.tolist() == expected_status, f"{label}: stopped for another reason")
+        demand(
+            status.tolist() == expected_status,
+            f"{label}: the statuses {status.tolist()}, not {expected_status}",
+        )
         demand(objective.shape == expected_objective.shape, f"{label}: {objective.shape} objectives")
         known = np.isfinite(expected_objective)
         demand(bool((np.isfinite(objective) == known).all()), f"{label}: objectives missing")
         if known.any():
-            # The last objectives are small differences of terms of the size of an image's energy.
+            # Near the minimum an objective is a small difference of terms as large as the energy of the image.
             energy = np.square(y, dtype=np.float64).reshape(case.batch, -1).sum(axis=1)[:, None] / 2
             gap = (np.abs(objective - expected_objective) / energy)[known].max()
             objective_error = float(np.maximum(objective_error, gap))
@@ -162,11 +170,20 @@ def examine_solver(
     )
 
 
+def _settings(case: Case, algorithm: str, prior: LearnedProx | GradientStepDenoiser) -> dict[str, float]:
+    """Return the settings of a case, under the names that the solvers and the inputs of a file share."""
+    shared = {"sigma": case.sigma, "tol": case.tol}
+    if algorithm == "pgd":
+        return shared | {"stepsize": case.stepsize}
+    limit = 2 / (1 + case.lambda_reg * prior.curvature_bound())
+    return shared | {"lambda_reg": case.lambda_reg, "stepsize": case.stepsize * limit}
+
+
 def _measured(case: Case, seed: int, problem: Problem) -> tuple[Array, dict[str, Array]]:
     """Return measurements with a little noise, and a random kernel where the problem has one.
 
-    Images are blocks of gray, each image of another contrast. They are truly blurred: what is sharp already, a
-    deblurring solver only blows up, rounding errors and all.
+    Images are blocks of gray, and each has another contrast. They are really blurred, as a deblurring solver amplifies
+    the rounding errors of sharp images.
     """
     generator = np.random.default_rng(seed)
     height, width = problem.physics.size if isinstance(problem, Sensing) else case.size
@@ -187,20 +204,19 @@ def _expected(
     case: Case,
     y: Array,
     kernel: dict[str, Array],
-    prior: LearnedProx,
+    prior: LearnedProx | GradientStepDenoiser,
     algorithm: str,
     problem: Problem,
     numbers: dict[str, float],
 ) -> tuple[Array, list[int], list[int], Array]:
-    """Return image, steps, reasons to stop and objectives of the torch solver; its start after no step."""
-    budget, tol, stepsize = max(1, case.max_iter), numbers["tol"], numbers["stepsize"]
+    """Return images, steps, statuses and objectives of the torch solver; with a budget of 0, its start."""
+    budget, sigma, tol = max(1, case.max_iter), numbers["sigma"], numbers["tol"]
+    stepsize = numbers["stepsize"]
     solver: PGD | GD
     if algorithm == "pgd":
-        # Rounded as the graph rounds it.
-        sigma = float(np.float32(numbers["sigma"]) * np.float32(numbers["strength"]))
         solver = PGD(sigma=sigma, max_iter=budget, tol=tol, stepsize=stepsize)
     else:
-        sigma, weight = numbers["sigma"], numbers["strength"]
+        weight = numbers["lambda_reg"]
         solver = GD(sigma=sigma, lambda_reg=weight, max_iter=budget, tol=tol, stepsize=stepsize)
     y64 = torch.from_numpy(y).double()
     if isinstance(problem, Sensing):

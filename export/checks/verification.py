@@ -1,4 +1,4 @@
-"""Verifying a file by itself: its stored report is not believed."""
+"""Verification of a file by itself; the report that it holds is not trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import ModelProto
 
-from gradprox.export import artifact
+from gradprox.export import onnx_file
 from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
 from gradprox.export.checks.report import Report, VerificationError, demand
@@ -18,22 +18,21 @@ from gradprox.export.checks.solver_check import examine_solver
 from gradprox.export.graph.precision import PRECISIONS
 from gradprox.export.graph.problem import problem_in
 from gradprox.export.runtime import container
-from gradprox.networks import IdentityPath
+from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
-from gradprox.priors import LearnedProx
 from gradprox.priors.onnx_weights import network_from_metadata
 
 
 def verify(path: str | Path) -> Report:
-    """Verify a file; nothing else is needed.
+    """Verify a file.
 
-    The reference is the torch network that the configuration and the weights in the file describe. That they are
-    *your* weights, their SHA-256 tells (`gradprox.priors.onnx_weights.weights_metadata`). A file that says that it
-    is not certified is verified to be what it says: as near to its network as its precision allows.
+    The reference is the torch network that the configuration and the weights in the file describe. The SHA-256 of the
+    weights (`gradprox.priors.onnx_weights.weights_metadata`) identifies them. A file that states that it is not
+    certified is only compared with its network, within the tolerance of its precision.
 
     Raises:
         InputError: the file is no gradprox export (see `gradprox.export.runtime.container.read`).
-        VerificationError: it is one, and is not what it should be.
+        VerificationError: it is one, but not the function that it states.
     """
     content, metadata = container.read(path)
     network = network_from_metadata(metadata, str(path))
@@ -48,22 +47,22 @@ def _examine(
     model: ModelProto, content: bytes, metadata: dict[str, str], network: ImageNetwork, label: str
 ) -> Report:
     kind, precision = metadata.get("kind", ""), metadata.get("precision", "float32")
-    demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this gradprox does not know")
+    demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this version of gradprox does not know")
     demand(precision in PRECISIONS, f"its precision is {precision!r}")
-    _check_entries(metadata, artifact.describe(LearnedProx(network), network, kind, precision))
+    _check_entries(metadata, onnx_file.metadata_of(network, "", kind, precision))
     if kind == "solver":
-        if not isinstance(network, IdentityPath):
-            raise VerificationError("holds a solver around a model that iterates, which is never exported")
+        if isinstance(network, Equilibrium):
+            raise VerificationError("holds a solver around an equilibrium, which is never exported")
         problem = problem_in(metadata, model, label)
         return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
-    if isinstance(network, IdentityPath):
+    if not isinstance(network, Equilibrium):
         return examine_denoiser(model, content, network, precision)
     demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")
     return examine_equilibrium(model, content, network)
 
 
 def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
-    """Raise `VerificationError` unless what a file says of its network is true."""
+    """Raise `VerificationError` unless the metadata on the network are true."""
     for key in ("channels", "halo", "noise_range", "certified", "certificate"):
         try:
             said = json.loads(metadata[key])
@@ -74,7 +73,7 @@ def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
 
 
 def _alike(said: Any, true: Any) -> bool:
-    """Compare what JSON holds; numbers that another machine computed may differ by rounding."""
+    """Compare JSON values; numbers may differ by rounding, as another machine may have computed them."""
     if isinstance(true, dict) and isinstance(said, dict):
         return said.keys() == true.keys() and all(_alike(said[key], true[key]) for key in true)
     if isinstance(true, list) and isinstance(said, list):

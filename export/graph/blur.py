@@ -1,7 +1,7 @@
-"""Blur as plain convolution, for graphs: any kernel and image size at run time, no Fourier transform.
+"""Blur as a convolution, for graphs: kernels and images of any size at run time, and no Fourier transform.
 
-The transforms that `gradprox.physics` uses have no exact counterpart in ONNX Runtime for sizes that are no powers
-of two. A convolution has, and below some 100x100 taps it costs less than the denoiser that follows it.
+The Fourier transforms of ONNX Runtime lose accuracy at sizes that are not powers of two, so `gradprox.physics` cannot
+be traced. Convolutions are accurate. With kernels below about 100x100 taps they cost less than the denoiser.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ BOUNDARIES = ("valid", "circular")
 
 
 class GraphBlur:
-    """What `gradprox.physics.CircularBlur` and `ValidBlur` do, with their conventions.
+    """The operators `gradprox.physics.CircularBlur` and `ValidBlur`, with the same conventions.
 
     Args:
         kernel: ``(1, 1, h, w)``.
@@ -43,8 +43,15 @@ class GraphBlur:
                 y = _surround(y, dim, size - 1)
         return _correlate(y, self.kernel)
 
+    def squared_norm(self) -> float:
+        """See `gradprox.physics.contract.Physics`; the bound of Young's inequality."""
+        return float(self.kernel.abs().sum()) ** 2
+
+    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> None:
+        """See `gradprox.physics.contract.Physics`; a convolution has no closed form without Fourier transforms."""
+
     def initial(self, y: Tensor) -> Tensor:
-        """Return ``y``, continued by its edge pixels to the size of the unknown image."""
+        """Return ``y``, extended by its edge pixels to the size of the unknown image."""
         if self.boundary == "circular":
             return y
         for dim in (-2, -1):
@@ -56,7 +63,7 @@ class GraphBlur:
         return y
 
     def visible(self, x: Tensor) -> Tensor:
-        """Crop a restored image to the frame of the photo."""
+        """Return the part of a restored image that lies in the frame of the photo."""
         if self.boundary == "circular":
             return x
         for dim in (-2, -1):
@@ -66,19 +73,19 @@ class GraphBlur:
 
 
 def _correlate(x: Tensor, kernel: Tensor) -> Tensor:
-    """Correlate each channel where the kernel fits."""
+    """Return the correlation of each channel, at the positions where the kernel fits."""
     batch, channels, height, width = x.shape
     out = F.conv2d(x.reshape(batch * channels, 1, height, width), kernel)
     return out.view(batch, channels, out.shape[-2], out.shape[-1])
 
 
 def _wrap(x: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """Continue an axis periodically."""
+    """Extend an axis periodically."""
     length = x.shape[dim]
     period = torch.full((1,), length, dtype=torch.long, device=x.device)
     return x.index_select(dim, torch.arange(-before, length + after, device=x.device) % period)
 
 
 def _surround(x: Tensor, dim: int, margin: int) -> Tensor:
-    """Put ``margin`` zeros on either side of an axis."""
+    """Extend an axis by ``margin`` zeros on either side."""
     return F.pad(x, (margin, margin) if dim == -1 else (0, 0, margin, margin))

@@ -1,9 +1,6 @@
-"""An equilibrium network as one ONNX model: its iterations a real ``Loop``, which stops image by image."""
+"""An equilibrium network as an ONNX model: its iterations are a ``Loop``, in which every image stops by itself."""
 
 from __future__ import annotations
-
-import copy
-from typing import Any, cast
 
 import torch
 from onnx import ModelProto, TensorProto, helper
@@ -11,8 +8,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from gradprox.batch import image_sum, per_image
-from gradprox.export.graph.assembly import assemble, loop, place
-from gradprox.export.graph.one_piece import OnePiece
+from gradprox.export.graph.loop import build_model, inline_part, loop_node
 from gradprox.export.graph.tracing import trace
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.descent import Descent, root_mean_square
@@ -22,12 +18,10 @@ STATE = (*Descent._fields, "going")
 
 
 class Part(nn.Module):
-    """What the parts share: an equilibrium without tiles.
-
-    Its own methods are what is exported, not a copy of them.
+    """Base of the parts; each calls the methods of the network, so that no formula is written twice.
 
     Args:
-        network: the network, its parts replaced by `OnePiece`.
+        network: the network, in its `export_form`.
     """
 
     def __init__(self, network: Equilibrium) -> None:
@@ -36,18 +30,18 @@ class Part(nn.Module):
 
 
 class Start(Part):
-    """Before the loop."""
+    """The part before the loop."""
 
     def forward(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, ...]:
-        """Return the first state, whether images go on, and their limits."""
+        """Return the first state, whether each image goes on, and the limits of the gradients."""
         limits = self.network.limits(y, sigma, self.network.tolerance)
-        # A graph returns nothing twice, and none of its inputs.
+        # A copy: a graph may not return one of its inputs.
         state = Descent.from_point(self.network.first(y, sigma).clone())
         return *state, torch.ones_like(limits) > 0, limits
 
 
 class Body(Part):
-    """Which images have arrived, and one step of the others."""
+    """One step of the loop: it finds the images that have arrived, and moves the others."""
 
     def forward(
         self,
@@ -64,7 +58,7 @@ class Body(Part):
         """Return whether any image goes on, and the next state."""
         new_gradient = self.network.objective_gradient(point, y, sigma)
         new_size = root_mean_square(new_gradient)
-        # Not a number is no arrival, but never gets better.
+        # NaN never converges, so the image stops here, as NaN.
         point = torch.where(per_image(new_size.isnan(), point), torch.nan, point)
         going = going & (new_size > limits)
         state = Descent(point, gradient, length, size, age)
@@ -74,32 +68,29 @@ class Body(Part):
 
 
 class Finish(Part):
-    """After the loop."""
+    """The part after the loop."""
 
     def forward(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
-        """Return ``Phi(y)``, ``(B,)`` in double precision, where ``x`` is the minimizer."""
+        """Return ``Phi(y)``, ``(B,)`` in double precision, given the minimizer ``x``."""
         return image_sum(y * y) / 2 - self.network.objective(x, y, sigma)
 
 
 def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
-    """Return the ONNX model of an equilibrium; its inputs and outputs are those of `export_denoiser`.
+    """Return the ONNX model of an equilibrium; `export_denoiser` describes its inputs and outputs.
 
     Args:
         network: the network, in single precision.
         potential: whether the model returns ``Phi(y)`` too.
     """
-    network = copy.deepcopy(network)
-    network.regularizer = cast("Any", OnePiece(network.regularizer))
-    if network.start is not None:
-        network.start = cast("Any", OnePiece(network.start))
+    network = network.export_form()
     y, sigma = torch.zeros(2, network.channels, 12, 13), torch.full((1,), 0.1)
     ones = torch.ones(2)
     sizes = {"y": {0: "batch", 2: "height", 3: "width"}}
-    # Inside, sizes follow from those of the images; naming them again would be refused.
+    # Sizes inside the loop follow from those of the images. The exporter refuses to name them a second time.
     images, numbers = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}, {0: Dim.AUTO}
     inside = dict.fromkeys(("x", "y", "point", "gradient"), images)
     inside |= dict.fromkeys(("length", "size", "age", "going", "limits"), numbers)
-    weights = {"max_iter": helper.make_tensor("max_iter", TensorProto.INT64, [], [MAX_ITER])}
+    constants = {"max_iter": helper.make_tensor("max_iter", TensorProto.INT64, [], [MAX_ITER])}
     first = {name: f"first_{name}" for name in STATE}
     start = trace(Start(network), (y, sigma), ("y", "sigma"), (*STATE, "limits"), sizes)
     step = trace(
@@ -110,7 +101,7 @@ def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
         inside,
     )
     last = ["x", *(f"last_{name}" for name in STATE[1:])]
-    nodes = [*place(start, "start", first, weights), loop(step, first, last, weights)]
+    nodes = [*inline_part(start, "start", first, constants), loop_node(step, first, last, constants)]
     nodes.append(helper.make_node("Not", ["last_going"], ["arrived"], name="arrived"))
     outputs = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", network.channels, "height", "width"]),
@@ -124,6 +115,6 @@ def equilibrium_model(network: Equilibrium, potential: bool) -> ModelProto:
             ("potential",),
             {"x": inside["x"], "y": inside["y"]},
         )
-        nodes += place(finish, "finish", {}, weights)
+        nodes += inline_part(finish, "finish", {}, constants)
         outputs.append(helper.make_tensor_value_info("potential", TensorProto.DOUBLE, ["batch"]))
-    return assemble(nodes, start.graph.input, outputs, weights, start.ir_version)
+    return build_model(nodes, start.graph.input, outputs, constants, start.ir_version)

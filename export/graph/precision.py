@@ -1,14 +1,13 @@
-"""A denoiser's graph in lower precision: which part of it bears that, and that part in ``float16`` or ``int8``.
+"""A denoiser's graph in lower precision: one part of it in ``float16`` or ``int8``, the rest in ``float32``.
 
-What is rounded is the work between the first convolution and the last subtraction: the filters, the coefficients and
-the gains, all at most about 1. Three parts stay in single precision:
+Filters, coefficients and gains are at most about 1 in size, and bear rounding. These stay in single precision:
 
-* The image itself, which the result is a small correction of.
-* Energies in units of the noise, and all that turns them into gates or probabilities: they reach
-  ``(|z| / (1e-4 / 8))^2 = 6e9``, and half precision ends at 65504.
-* What follows from the noise level alone, a few numbers.
+* the image, up to the first convolution, and the last operation, which subtracts a small correction from the image;
+* all that leads from the noise level to the `float32_boundary` of the network. For the shipped networks that is
+  energies in units of the noise and the gates or probabilities that follow from them. Energies reach
+  ``(|z| / (1e-4 / 8))^2 = 6e9``, and float16 ends at 65504.
 
-The converters that ONNX Runtime ships round every input of a graph before anything else looks at it, the image too.
+The converters that ONNX Runtime ships round every input of a graph, and with it the image.
 """
 
 from __future__ import annotations
@@ -26,47 +25,41 @@ from gradprox.export.graph.tracing import strip
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 PRECISIONS = ("float32", "float16", "int8")
-# Precisions in which a network keeps its certificate, but for rounding.
+# Precisions in which a network keeps its certificate, apart from rounding.
 CERTIFIED = ("float32", "float16")
 
 
 def lowered(model: ModelProto, precision: str) -> ModelProto:
-    """Return a denoiser, traced in single precision, in one of `PRECISIONS`; inputs and outputs stay as they are."""
-    if precision == "float16":
-        return in_half_precision(model, tolerant(model.graph))
-    if precision == "int8":
-        return quantized(model, tolerant(model.graph))
-    return model
+    """Return a denoiser in low precision; its inputs and its output stay in float32.
 
-
-def tolerant(graph: GraphProto) -> set[str]:
-    """Return the names of the nodes that bear low precision."""
-    from_y = _after(graph, ["y"])
-    (first, *_) = (node for node in graph.node if node.op_type == "Conv" and node.name in from_y)
-    coefficients = _after(graph, first.output) | {first.name}
-    energies = _after(graph, ["sigma"]) & _before(graph, _gates(graph, coefficients))
-    last = {node.name for node in graph.node if {"x"} & {*node.output}}
-    return coefficients - energies - last
-
-
-def _gates(graph: GraphProto, coefficients: set[str]) -> list[str]:
-    """Return values that are at most 1, from which gains follow: of gates, or probabilities of hypotheses.
-
-    Gates are clipped at both ends. Probabilities are what the last convolution works on whose weights follow from the
-    noise level.
+    Args:
+        model: a denoiser in single precision with the outputs ``x`` and ``boundary``, of which the second is dropped.
+        precision: ``"float16"`` or ``"int8"``.
     """
-    clips = [node for node in graph.node if node.op_type == "Clip" and node.name in coefficients]
-    clipped = [node for node in clips if len(node.input) == 3 and all(node.input)]
-    if clipped:
-        return [value for node in clipped for value in node.output]
-    known = _after(graph, ["sigma"])
-    weights = {value for node in graph.node if node.name in known for value in node.output}
-    mixing = [node for node in graph.node if node.op_type == "Conv" and node.input[1] in weights]
-    return [mixing[-1].input[0]]
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    chosen = low_precision_nodes(copy.graph, "boundary")
+    del copy.graph.output[1:]
+    return in_half_precision(copy, chosen) if precision == "float16" else quantized(copy, chosen)
+
+
+def low_precision_nodes(graph: GraphProto, boundary: str) -> set[str]:
+    """Return the names of the nodes that bear low precision; see this module's text for the rule.
+
+    Args:
+        graph: a denoiser with the inputs ``y`` and ``sigma`` and the output ``x``.
+        boundary: name of the value that the network's `float32_boundary` passes on.
+    """
+    from_image = _after(graph, ["y"])
+    first = next(node for node in graph.node if node.op_type == "Conv" and node.name in from_image)
+    coefficients = _after(graph, first.output) | {first.name}
+    single = _after(graph, ["sigma"]) & _before(graph, [boundary])
+    last = {node.name for node in graph.node if "x" in node.output}
+    return coefficients - single - last
 
 
 def _after(graph: GraphProto, values: Iterable[str]) -> set[str]:
-    """Return the names of the nodes that work on something computed from ``values``, other than its shape."""
+    """Return the names of the nodes that depend on ``values``, other than through their shapes."""
     reached, names = {*values}, set()
     for node in graph.node:
         if node.op_type != "Shape" and reached & {*node.input}:
@@ -76,7 +69,7 @@ def _after(graph: GraphProto, values: Iterable[str]) -> set[str]:
 
 
 def _before(graph: GraphProto, values: Iterable[str]) -> set[str]:
-    """Return the names of the nodes that ``values`` are computed from."""
+    """Return the names of the nodes that ``values`` depend on."""
     reached, names = {*values}, set()
     for node in reversed(graph.node):
         if reached & {*node.output}:
@@ -102,7 +95,7 @@ def in_half_precision(model: ModelProto, chosen: set[str]) -> ModelProto:
     wanted = {name for node in outside for name in node.input} | {output.name for output in copy.graph.output}
 
     nodes: list[NodeProto] = []
-    there: set[str] = set()  # what exists in half precision
+    there: set[str] = set()  # values that exist in half precision
     for node in list(copy.graph.node):
         if node.name not in chosen:
             nodes.append(node)
@@ -142,16 +135,18 @@ def _cast(source: str, target: str, kind: int) -> NodeProto:
 def quantized(model: ModelProto, chosen: set[str]) -> ModelProto:
     """Return a model whose ``chosen`` convolutions and matrix products multiply integers of 8 bits.
 
-    The ranges of what they multiply are measured in each call. Ranges fixed beforehand, from example images, lose
-    much more: at other noise levels than those of the examples, values are cut off.
+    Each call measures the ranges of its factors. Ranges fixed beforehand, from example images, lose much more: they
+    cut values off at noise levels that the examples do not have.
     """
     heavy = [n.name for n in model.graph.node if n.name in chosen and n.op_type in ("Conv", "MatMul")]
     copy = ModelProto()
     copy.CopyFrom(model)
-    add_pre_process_metadata(copy)  # there is nothing to prepare: or it would warn
+    add_pre_process_metadata(
+        copy
+    )  # or it warns that the model was not prepared, though nothing is to be done
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
-        # Convolutions with signed weights are unknown to ONNX Runtime before 1.24.
+        # ONNX Runtime before 1.24 has no convolutions with signed weights.
         quantize_dynamic(copy, path, nodes_to_quantize=heavy, weight_type=QuantType.QUInt8)
         found = onnx.load(path)
     strip(found)

@@ -1,4 +1,7 @@
-"""What an exported solver undoes: blur with a kernel given at run time, or measurements fixed at export."""
+"""The kinds of measurement that an exported solver can invert.
+
+`Deblurring` takes its kernel at run time. `Sensing` has patterns that become part of the file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,45 +26,33 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.export.graph.blur import BOUNDARIES, GraphBlur
 from gradprox.physics import BlockSensing, HadamardSensing
-
-
-class Operator(Protocol):
-    """What of a physics the solvers call."""
-
-    def A(self, x: Tensor) -> Tensor:
-        """Measure images."""
-
-    def A_adjoint(self, y: Tensor) -> Tensor:
-        """Apply the adjoint."""
-
-    def initial(self, y: Tensor) -> Tensor:
-        """Return where to start."""
+from gradprox.physics.contract import Physics
 
 
 class Problem(ABC):
-    """A kind of measurement, as an exported solver knows it.
+    """A kind of measurement.
 
     Attributes:
-        name: in the metadata of a file.
+        name: how the metadata of a file call it.
     """
 
     name: str
 
     @abstractmethod
-    def operator(self, kernel: Tensor) -> Operator:
-        """Return the forward operator; only blur has a use for ``kernel``."""
+    def operator(self, kernel: Tensor) -> Physics:
+        """Return the forward operator; only blur uses ``kernel``."""
 
     @abstractmethod
     def example(self) -> tuple[Tensor, dict[int, str]]:
-        """Return measurements of images of three channels to trace with, and the names of their open sizes."""
+        """Return measurements of three-channel images to trace with, and the names of the sizes that may vary."""
 
     @abstractmethod
     def image_sizes(self) -> list[str | int]:
-        """Return height and width of images: sizes, or names of open ones."""
+        """Return height and width of images: numbers, or names where they may vary."""
 
     @abstractmethod
     def metadata(self) -> dict[str, str]:
-        """Return all that is needed to build this problem again."""
+        """Return the entries from which `problem_in` builds this problem again."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ class Deblurring(Problem):
 
 
 class Sensing(Problem):
-    """Compressed sensing of images of one size, by patterns that become part of the file.
+    """Compressed sensing of images of one size, with patterns that become part of the file.
 
     Args:
         physics: the measurements.
@@ -103,9 +94,9 @@ class Sensing(Problem):
     def __init__(self, physics: HadamardSensing | BlockSensing) -> None:
         self.physics = copy.deepcopy(physics).cpu().float()
 
-    def operator(self, kernel: Tensor) -> Operator:  # noqa: ARG002
+    def operator(self, kernel: Tensor) -> Physics:  # noqa: ARG002
         """See `Problem.operator`."""
-        return cast("Operator", self.physics)
+        return self.physics
 
     def example(self) -> tuple[Tensor, dict[int, str]]:
         """See `Problem.example`."""
@@ -119,10 +110,10 @@ class Sensing(Problem):
         """See `Problem.metadata`."""
         described: dict[str, object] = {"size": list(self.physics.size)}
         if isinstance(self.physics, HadamardSensing):
-            # The patterns themselves, not how they were drawn: that may change.
+            # The patterns themselves: the way they are drawn from a seed may change.
             described |= {"kind": "hadamard", "indices": _text(self.physics.indices.numpy().astype("<i8"))}
         else:
-            # The graph holds it already.
+            # Only a digest: the matrix is a constant of the graph.
             described |= {"kind": "block", "matrix_sha256": _digest(self.physics.matrix.numpy())}
         shape = list(self.example()[0].shape[2:])
         described |= {"squared_norm": self.physics.squared_norm(), "measurement_shape": shape}
@@ -130,15 +121,15 @@ class Sensing(Problem):
 
 
 def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Problem:
-    """Build the problem that a file's metadata describe; messages call the file ``label``.
+    """Return the problem that the metadata of a file describe.
 
     Args:
-        metadata: of the file.
-        model: the file's, among whose constants is the matrix of block measurements.
-        label: what to call the file.
+        metadata: the metadata of the file.
+        model: the model in the file; its constants include the matrix of block measurements.
+        label: the name of the file in messages.
 
     Raises:
-        InputError: they describe none.
+        InputError: the metadata describe no problem.
     """
     if metadata.get("problem") == "deblur" and metadata.get("boundary") in BOUNDARIES:
         return Deblurring(metadata["boundary"])
@@ -149,17 +140,19 @@ def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Pr
             indices = torch.from_numpy(_numbers(described["indices"], "<i8").astype(np.int64))
             hadamard = HadamardSensing((height, width), len(indices))
             if not bool(((indices >= 0) & (indices < math.prod(hadamard.padded))).all()):
-                raise InputError(f"{label}: describes patterns that do not exist")
+                raise InputError(f"{label}: its metadata describe patterns that do not exist")
             hadamard.indices = indices
             return Sensing(hadamard)
         for tensor in model.graph.initializer:
             if len(tensor.dims) == 2 and _digest(found := to_array(tensor)) == described["matrix_sha256"]:
                 return Sensing(BlockSensing(torch.from_numpy(found.copy()), (height, width)))
-        raise InputError(f"{label}: lacks the matrix of its measurements")
-    except InputError:  # a ValueError too, that says more
+        raise InputError(f"{label}: the graph lacks the matrix of its measurements")
+    except InputError:  # which is a ValueError, with a better message
         raise
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise InputError(f"{label}: describes no problem that this gradprox knows") from error
+        raise InputError(
+            f"{label}: its metadata describe no problem that this version of gradprox knows"
+        ) from error
 
 
 def _digest(matrix: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The parts of a solver, put together as one ONNX model around a real ``Loop``."""
+"""A solver as an ONNX model: its iterations are a ``Loop``, in which every image stops by itself."""
 
 from __future__ import annotations
 
@@ -6,32 +6,38 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch.export import Dim
 
-from gradprox.export.graph.assembly import assemble, loop, place
+from gradprox.export.graph.loop import build_model, inline_part, loop_node
 from gradprox.export.graph.problem import Deblurring, Problem
-from gradprox.export.graph.solver_parts import Body, Finish, Start
+from gradprox.export.graph.solver_steps import Body, Finish, Start
 from gradprox.export.graph.tracing import trace
-from gradprox.networks import IdentityPath
+from gradprox.networks.denoisers.config import ImageNetwork
 
-# Inputs that every step reads.
-SETTINGS = ("y", "kernel", "sigma", "strength", "stepsize", "tol")
+# Inputs that are the same in every step.
+SETTINGS = ("y", "kernel", "sigma", "lambda_reg", "stepsize", "tol")
 _KERNEL = {2: "kernel_height", 3: "kernel_width"}
 STATE = ("x", "gradient", "status", "steps")
-# What a step reports beside its new state: one row of each history.
+# Outputs of a step beside its new state: one row of each history.
 ROWS = ("objective", "residual")
 
 
-def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> ModelProto:
-    """Return the ONNX model of a solver; its inputs and outputs are those of `export_solver`."""
+def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> ModelProto:
+    """Return the ONNX model of a solver; `export_solver` describes its inputs and outputs.
+
+    Args:
+        network: the network of its prior, in single precision.
+        algorithm: one of `gradprox.export.graph.solver_steps.ALGORITHMS`.
+        problem: the kind of measurement that it inverts.
+    """
     kernel, one = torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
     y, y_sizes = problem.example()
     if network.channels != 1:
-        # The example has three channels already.
+        # The example has the three channels that such a network takes.
         y_sizes.pop(1)
     image_sizes = [y_sizes.get(1, network.channels), *problem.image_sizes()]
     x = problem.operator(kernel).initial(y)
     counters = torch.zeros(y.shape[0], dtype=torch.long)
     kernel_sizes = _KERNEL if isinstance(problem, Deblurring) else {}
-    # Inside the solver sizes follow from those of its inputs; naming them again would be refused.
+    # Sizes inside the loop follow from those of the inputs. The exporter refuses to name them a second time.
     state = (x, x, counters, counters)
     inside = {
         name: {d: Dim.AUTO for d in range(t.ndim) if t.ndim == 1 or d < 2 or kernel_sizes}
@@ -42,7 +48,7 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
     start = trace(
         Start(network, algorithm, problem),
         (y, kernel, one, one),
-        ("y", "kernel", "sigma", "strength"),
+        ("y", "kernel", "sigma", "lambda_reg"),
         (*STATE, "objective"),
         {"y": y_sizes, "kernel": kernel_sizes},
     )
@@ -53,52 +59,19 @@ def solver_model(network: IdentityPath, algorithm: str, problem: Problem) -> Mod
         ("go_on", *(f"new_{name}" for name in (*STATE, *ROWS))),
         inside | unnamed,
     )
-    if problem.name != "valid":
-        return _assemble(start, body, None, problem, image_sizes)
-    finish = trace(
-        Finish(network, algorithm, problem),
-        (x, kernel),
-        ("x", "kernel"),
-        ("image",),
-        {"x": inside["x"], "kernel": unnamed["kernel"]},
-    )
-    return _assemble(start, body, finish, problem, image_sizes)
-
-
-def _assemble(
-    start: ModelProto,
-    body: ModelProto,
-    finish: ModelProto | None,
-    problem: Problem,
-    image_sizes: list[str | int],
-) -> ModelProto:
-    """Put the parts together: start, a ``Loop`` around the body, finish, if there is any."""
-    weights: dict[str, TensorProto] = {}
-    nodes = place(start, "start", {name: f"first_{name}" for name in (*STATE, "objective")}, weights)
-
-    weights["axis_0"] = helper.make_tensor("axis_0", TensorProto.INT64, [1], [0])
-    weights["one_row_each"] = helper.make_tensor("one_row_each", TensorProto.INT64, [1], [-1])
-    nodes += [
-        loop(
-            body,
-            {name: f"first_{name}" for name in STATE},
-            [
-                "last_x" if finish else "x",
-                "last_gradient",
-                "status",
-                "steps",
-                *(f"{name}_rows" for name in ROWS),
-            ],
-            weights,
-        ),
-        *_history("residual_rows", "residuals", None),
-        *_history("objective_rows", "objective", "first_objective"),
-    ]
-    if finish:
-        nodes += place(finish, "finish", {"x": "last_x", "image": "x"}, weights)
-    inputs = [
-        value for value in start.graph.input if isinstance(problem, Deblurring) or value.name != "kernel"
-    ]
+    finish = None
+    if problem.name == "valid":
+        finish = trace(
+            Finish(network, algorithm, problem),
+            (x, kernel),
+            ("x", "kernel"),
+            ("image",),
+            {"x": inside["x"], "kernel": unnamed["kernel"]},
+        )
+    # Parts have the same inputs whatever they use of them: a file has those that it uses.
+    unused = {"lambda_reg"} if algorithm == "pgd" else set()
+    unused |= set() if isinstance(problem, Deblurring) else {"kernel"}
+    inputs = [value for value in start.graph.input if value.name not in unused]
     inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
     inputs.append(helper.make_tensor_value_info("max_iter", TensorProto.INT64, []))
     outputs = [
@@ -108,14 +81,36 @@ def _assemble(
         helper.make_tensor_value_info("steps", TensorProto.INT64, ["batch"]),
         helper.make_tensor_value_info("status", TensorProto.INT64, ["batch"]),
     ]
-    return assemble(nodes, inputs, outputs, weights, start.ir_version)
+    constants: dict[str, TensorProto] = {}
+    nodes = _nodes(start, body, finish, constants)
+    return build_model(nodes, inputs, outputs, constants, start.ir_version)
+
+
+def _nodes(
+    start: ModelProto, body: ModelProto, finish: ModelProto | None, constants: dict[str, TensorProto]
+) -> list[NodeProto]:
+    """Return the nodes of the parts: start, a ``Loop`` around the body, and finish if there is one."""
+    first = {name: f"first_{name}" for name in STATE}
+    nodes = inline_part(start, "start", first | {"objective": "first_objective"}, constants)
+    constants["axis_0"] = helper.make_tensor("axis_0", TensorProto.INT64, [1], [0])
+    constants["one_row_each"] = helper.make_tensor("one_row_each", TensorProto.INT64, [1], [-1])
+    results = ["last_x" if finish else "x", "last_gradient", "status", "steps"]
+    results += [f"{name}_rows" for name in ROWS]
+    nodes += [
+        loop_node(body, first, results, constants),
+        *_history("residual_rows", "residuals", None),
+        *_history("objective_rows", "objective", "first_objective"),
+    ]
+    if finish:
+        nodes += inline_part(finish, "finish", {"x": "last_x", "image": "x"}, constants)
+    return nodes
 
 
 def _history(rows: str, name: str, first: str | None) -> list[NodeProto]:
-    """Turn rows, one for each step, into ``(B, K)`` or, with the value before the first step, ``(B, K + 1)``.
+    """Return nodes that turn rows, one per step, into ``(B, K)``, or ``(B, K + 1)`` with a value before the first step.
 
-    After no step at all there are no rows, and ONNX Runtime does not know how long they would be: so the batch is
-    read from elsewhere.
+    ``rows`` is empty when no step was taken, and ONNX Runtime then does not know the length of a row. The number of
+    images is therefore taken from the first state.
     """
     table = f"{name}/table"
     nodes = [

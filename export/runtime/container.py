@@ -1,8 +1,8 @@
-"""A gradprox ONNX file: one ordinary ONNX model that says what it is and ends with a checksum of itself.
+"""The format of exported files: an ordinary ONNX model with metadata, which ends with a checksum of itself.
 
-What a model is made for, its certificate and its verification report stand in ``metadata_props``, under keys that
-begin with ``gradprox.``. The last entry is the SHA-256 of every byte before it. ONNX Runtime is a parser in C++
-that was not made for hostile input: it never sees a file that was truncated or changed since it was verified.
+The metadata are entries of ``metadata_props`` whose keys begin with ``gradprox.``: the kind of model, its certificate,
+its verification report, and more. The last entry is the SHA-256 of every byte before it. The parser of ONNX Runtime is
+written in C++, and not meant for hostile input. So a truncated or changed file is refused before ONNX Runtime reads it.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ def seal(model: bytes) -> bytes:
 
 
 def read(path: str | Path) -> tuple[bytes, dict[str, str]]:
-    """Read and check a file before anything else looks at it.
+    """Read a file and check it.
 
     Returns:
         The bytes of the model, and its ``gradprox.`` metadata without that prefix.
 
     Raises:
-        InputError: the file is missing, is not ONNX, is truncated or damaged, was not exported by gradprox or by a
-            newer one, was changed since, or keeps tensors in other files.
+        InputError: the file is missing or cannot be read; it is not ONNX, or truncated or damaged; it was not exported
+            by gradprox, or by a newer version, or was changed since; or it keeps tensors in other files.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
-    if path.stat().st_size > _LARGEST:
-        raise InputError(f"{path}: larger than the 2 GiB an ONNX file can have")
-    content = path.read_bytes()
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such model file")
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path}: larger than the 2 GiB an ONNX file can have")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         everything = protobuf.metadata(memoryview(content))
         elsewhere = protobuf.has_external_data(memoryview(content))
@@ -62,10 +65,10 @@ def read(path: str | Path) -> tuple[bytes, dict[str, str]]:
 def _check_format(path: Path, name: str) -> None:
     match = re.fullmatch(rf"{FORMAT_NAME}-(\d{{1,9}})", name)
     if match is None:
-        raise InputError(f"{path}: not a model exported by gradprox (`gradprox export` makes one)")
+        raise InputError(f"{path}: not a model exported by gradprox")
     if int(match[1]) != FORMAT_VERSION:
         raise InputError(
-            f"{path}: its format is {name}, this gradprox reads {FORMAT_NAME}-{FORMAT_VERSION}: "
+            f"{path}: its format is {name}, and this version of gradprox reads {FORMAT_NAME}-{FORMAT_VERSION}: "
             + ("update gradprox" if int(match[1]) > FORMAT_VERSION else "export the model again")
         )
 

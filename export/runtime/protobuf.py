@@ -1,4 +1,4 @@
-"""The little of the ONNX file format (protobuf, onnx.proto3) that must be known before anyone parses a file."""
+"""The part of the ONNX file format (protobuf, onnx.proto3) that is needed to check a file before it is parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GRAPH, METADATA = 7, 14  # graph and metadata_props of ModelProto
 INITIALIZER, INPUT = 5, 11  # of GraphProto
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of TensorProto
 
-# Where tensors can hide: the fields of each kind of message that hold messages of another kind.
+# Where tensors can be: the fields of each kind of message that hold messages of another kind.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -35,7 +35,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
-    """Yield what `fields` does, and the bytes of the whole field."""
+    """Yield the number and the value of each field as `fields` does, and the bytes of the whole field."""
     position = 0
     while position < len(message):
         begin = position
@@ -72,7 +72,7 @@ def metadata(model: memoryview) -> dict[str, str]:
 
 
 def has_external_data(model: memoryview) -> bool:
-    """Say whether any tensor of a model, at any depth, is kept in another file.
+    """Return whether any tensor of a model, at any depth, is kept in another file.
 
     Raises:
         ValueError: the bytes are no model.
@@ -90,7 +90,7 @@ def has_external_data(model: memoryview) -> bool:
 
 
 def with_constant(model: bytes, name: str, value: float) -> bytes:
-    """Return a model whose float32 input ``name``, of shape ``(1,)``, is a constant."""
+    """Return the model with its float32 input ``name``, of shape ``(1,)``, replaced by a constant."""
     tensor = b"\x08\x01" + b"\x10\x01" + delimited(8, name.encode()) + delimited(9, struct.pack("<f", value))
     changed = b""
     for number, message, whole in _fields(memoryview(model)):
@@ -107,7 +107,7 @@ def with_constant(model: bytes, name: str, value: float) -> bytes:
 
 
 def delimited(number: int, content: bytes) -> bytes:
-    """Return a string or message field."""
+    """Return the bytes of a string or message field."""
     size, length = b"", len(content)
     while length > 127:
         size, length = size + bytes([length & 127 | 128]), length >> 7

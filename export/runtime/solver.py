@@ -1,7 +1,8 @@
-"""A whole restoration without torch: ``OnnxSolver("solver.onnx")(y, kernel, sigma)``."""
+"""A whole reconstruction without torch: ``OnnxSolver("solver.onnx")(y, kernel, sigma=0.03)``."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import Session, finite, numbers, single, whole_number
+from gradprox.export.runtime.arguments import finite, float_array, number, single, whole_number
+from gradprox.export.runtime.session import Session
 
 STATUS = ("max_iter", "converged", "non_finite")
+ALGORITHMS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
+OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """Restored images and their record, per image; as `gradprox.solvers.Result`.
+    """Restored images and the record of their iterations, as in `gradprox.solvers.Result`.
 
     Attributes:
         x: images ``(B, C, H, W)``, float32.
-        status: why each stopped: ``"converged"``, ``"max_iter"`` or ``"non_finite"``, which leaves the last finite
-            image.
-        steps: steps each took, ``(B,)``.
+        status: per image, why the iterations ended: ``"converged"``, ``"max_iter"``, or ``"non_finite"``, where ``x``
+            is the last finite image.
+        steps: number of steps per image, ``(B,)``.
         objective: ``(B, K + 1)``, before the first and after each step; NaN where it is not known.
         residual: relative change of each step, ``(B, K)``; NaN after an image has stopped.
     """
@@ -36,23 +40,23 @@ class Restoration:
 
 
 class OnnxSolver:
-    """A plug-and-play solver in ONNX Runtime: for deblurring, or for compressed sensing.
+    """A plug-and-play solver in ONNX Runtime, for deblurring or compressed sensing.
 
-    Images are processed whole, which needs about 2 GB a megapixel for every 64 filters.
+    Images are taken whole, which needs about 2 GB per megapixel and 64 filters.
 
     Args:
         path: a file written by `gradprox.export.export_solver`.
         provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
-        threads: CPU threads; ONNX Runtime's choice, all cores, if not given.
+        threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
 
     Attributes:
         algorithm: ``"pgd"`` or ``"gd"``.
         problem: ``"deblur"`` or ``"cs"``.
-        channels: of the images it takes: 3, or 1, which stands for any number.
-        boundary: of a blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
+        channels: number of channels of its images: 3, or 1, which stands for any number.
+        boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
         provider: the provider in use.
-        metadata: everything the file says of itself, by key.
+        metadata: all entries of the file's metadata, by key.
 
     Raises:
         InputError: the file is no such model, or the provider cannot be used.
@@ -66,33 +70,49 @@ class OnnxSolver:
         allow_fallback: bool = False,
         threads: int | None = None,
     ) -> None:
-        self._session = Session(path, "solver", provider, allow_fallback=allow_fallback, threads=threads)
+        self._session = Session(
+            path, "solver", provider, allow_fallback=allow_fallback, threads=threads, outputs=OUTPUTS
+        )
         self.provider = self._session.provider
         self.metadata = self._session.metadata
         self.algorithm, self.problem, self.boundary = (
             self.metadata.get(key, "") for key in ("algorithm", "problem", "boundary")
         )
         self.channels = self._session.entry("channels")
+        if self.algorithm not in ALGORITHMS or self.problem not in PROBLEMS or self.channels not in (1, 3):
+            raise InputError(f"{path}: its metadata describe no solver that this version of gradprox knows")
         certificate = self._session.entry("certificate")
         physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:
-            self._weak_convexity = float(certificate["weak_convexity"])
+            bound = certificate["lipschitz_bound"]
+            lipschitz = math.inf if bound is None else float(bound)
+            # As `NetworkPrior.curvature_bound` and `LearnedProx.weak_convexity`.
+            self._curvature = 1.0 if certificate["monotone"] is True else 1 + lipschitz
+            self._weak_convexity = float(certificate["weak_convexity"]) if self.algorithm == "pgd" else 0.0
             self._squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: its certificate or its physics is damaged") from error
+        if not (
+            0 <= self._weak_convexity <= 1 and 0 < self._squared_norm < math.inf and self._curvature >= 1
+        ):
+            raise InputError(f"{path}: its certificate or its physics is damaged")
 
-    def stepsize_limit(self, kernel: NDArray[Any] | None = None, strength: float = 1.0) -> float:
+    def stepsize_limit(self, kernel: NDArray[Any] | None = None, lambda_reg: float = 1.0) -> float:
         """Return the step size below which the objective never rises, as in `gradprox.solvers`.
 
-        For blur ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young): exact for the nonnegative kernels of real blur.
+        For blur ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young's inequality), which is exact for nonnegative kernels.
+
+        Args:
+            kernel: the kernel of a blur.
+            lambda_reg: the weight of the regularizer; of GD only.
         """
         lipschitz = self._squared_norm
         if kernel is not None:
             lipschitz = float(np.abs(kernel).sum(dtype=np.float64)) ** 2
-        return (
-            (2 - self._weak_convexity) / lipschitz if self.algorithm == "pgd" else 2 / (lipschitz + strength)
-        )
+        if self.algorithm == "pgd":
+            return (2 - self._weak_convexity) / lipschitz
+        return 2 / (lipschitz + lambda_reg * self._curvature)
 
     def __call__(
         self,
@@ -100,7 +120,7 @@ class OnnxSolver:
         kernel: NDArray[Any] | None = None,
         *,
         sigma: float,
-        strength: float = 1.0,
+        lambda_reg: float | None = None,
         stepsize: float | None = None,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -108,48 +128,34 @@ class OnnxSolver:
         """Restore images.
 
         Args:
-            y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or
-                measurements, ``(B, C, m)`` or ``(B, C, blocks, m)``.
-            kernel: of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
-            sigma: noise level at which the learned prox is used: the larger, the smoother.
-            strength: weight of the prior: ``lambda`` of GD; multiplies ``sigma`` in PGD.
-            stepsize: ``1/|A|^2`` (PGD) or ``1/(|A|^2 + strength)`` (GD) if not given.
-            max_iter: step budget; 0 returns the start: the photo, or ``A^T y``.
-            tol: an image has converged when it changes by at most this, relatively.
+            y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or measurements,
+                ``(B, C, m)`` or ``(B, C, blocks, m)``.
+            kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
+            sigma: noise level at which the prior is used. A larger value gives smoother images.
+            lambda_reg: weight of the regularizer in GD; 1 if not given. PGD has none: there ``sigma`` sets the
+                strength of the prior.
+            stepsize: step size; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.
+            max_iter: step budget; 0 returns the start, which is the photo, or ``A^T y``.
+            tol: an image has converged when its relative change is at most this.
 
         Raises:
-            InputError: arguments that are not such, values that are not finite, or a step size at which the
-                objective could rise.
+            InputError: an argument is illegal or not finite, or the objective could rise at this step size.
         """
-        y = np.asarray(y)
-        if y.ndim < 3 or y.dtype.kind != "f" or y.size == 0:
-            raise InputError(f"expected floating-point images (B, C, ...), got {y.dtype} of shape {y.shape}")
-        y = single("y", y)
-        if self.channels not in (1, y.shape[1]):
-            raise InputError(f"expected {self.channels} channels, got y of shape {y.shape}")
-        if self.problem == "cs":
-            if kernel is not None or y.shape[2:] != self._measurement_shape:
-                raise InputError(
-                    f"expected measurements (B, C, *{self._measurement_shape}), no kernel; got {y.shape}"
-                )
-        else:
-            kernel = _kernel(kernel)
-            if y.ndim != 4 or kernel.shape[2] > y.shape[2] or kernel.shape[3] > y.shape[3]:
-                raise InputError(f"the kernel {kernel.shape[2:]} is larger than the image {y.shape[2:]}")
-        sigma, strength, tol = _number("sigma", sigma), _number("strength", strength), _number("tol", tol)
-        for name, value in (("sigma", sigma), ("strength", strength)):
-            if value <= 0:
-                raise InputError(f"{name} must be positive, got {value:g}")
+        y = self._measurements(y)
+        kernel = self._kernel(kernel, y)
+        sigma, tol = number("sigma", sigma), number("tol", tol)
+        if sigma <= 0:
+            raise InputError(f"sigma must be positive, got {sigma:g}")
+        if self.algorithm == "pgd" and lambda_reg is not None:
+            raise InputError("lambda_reg: PGD has no weight of the regularizer; change sigma instead")
+        weight = 1.0 if lambda_reg is None else number("lambda_reg", lambda_reg)
+        if weight <= 0:
+            raise InputError(f"lambda_reg must be positive, got {weight:g}")
         max_iter = whole_number("max_iter", max_iter, 0)
         if not 0 <= tol < 1:
             raise InputError(f"tol must be in [0, 1), got {tol:g}")
-        limit = self.stepsize_limit(kernel, strength)
-        if stepsize is None:
-            # Half the limit, for PGD with a convex prior: 1/|A|^2 whatever the prior.
-            stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
-        elif not 0 < (stepsize := _number("stepsize", stepsize)) < limit:
-            raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
-        # What the prior depends on is folded into the model, see `Session.run`.
+        stepsize = self._stepsize(stepsize, self.stepsize_limit(kernel, weight))
+        # Settings of the prior become constants, see `Session.run`.
         found = self._session.run(
             {
                 "y": y,
@@ -158,31 +164,60 @@ class OnnxSolver:
                 "stepsize": np.array([stepsize], np.float32),
                 "tol": np.array([tol], np.float32),
             },
-            {"sigma": sigma, "strength": strength},
+            {"sigma": sigma, **({} if self.algorithm == "pgd" else {"lambda_reg": weight})},
         )
-        reasons = [STATUS[index] for index in found["status"].tolist()]
         return Restoration(
-            finite("the result", found["x"]), reasons, found["steps"], found["objective"], found["residuals"]
+            finite("the result", found["x"]),
+            [STATUS[index] for index in found["status"].tolist()],
+            found["steps"],
+            found["objective"],
+            found["residuals"],
         )
 
+    def _measurements(self, y: NDArray[Any]) -> NDArray[np.float32]:
+        """Return images, or measurements of compressed sensing, or raise `InputError`."""
+        shape = self._measurement_shape
+        expected = "floating-point images (B, C, H, W)"
+        if self.problem == "cs":
+            expected = f"floating-point measurements (B, C, {', '.join(map(str, shape))})"
+        array = float_array(expected, y)
+        legal = array.ndim == 4 if self.problem == "deblur" else array.ndim > 2 and array.shape[2:] == shape
+        if not legal:
+            raise InputError(f"expected {expected}, got {array.dtype} of shape {array.shape}")
+        if self.channels not in (1, array.shape[1]):
+            raise InputError(f"expected {self.channels} channels, got y of shape {array.shape}")
+        return single("y", array)
 
-def _number(name: str, value: object) -> float:
-    found = numbers(name, value)
-    if found.size != 1:
-        raise InputError(f"{name} must be one number, got {found.tolist()}")
-    return float(found[0])
+    def _kernel(self, kernel: NDArray[Any] | None, y: NDArray[Any]) -> NDArray[np.float32] | None:
+        """Return the kernel ``(1, 1, h, w)`` of a blur, None for compressed sensing, or raise `InputError`."""
+        if self.problem == "cs":
+            if kernel is not None:
+                raise InputError("expected measurements and no kernel: this solver is for compressed sensing")
+            return None
+        if kernel is None:
+            raise InputError("deblurring needs a kernel")
+        expected = "a floating-point kernel (h, w)"
+        array = float_array(expected, kernel)
+        array = array[None, None] if array.ndim == 2 else array
+        if array.ndim != 4 or array.shape[:2] != (1, 1):
+            raise InputError(f"expected {expected}, got {array.dtype} of shape {array.shape}")
+        if not np.any(array):
+            raise InputError("the kernel is zero")
+        if array.shape[2] > y.shape[2] or array.shape[3] > y.shape[3]:
+            raise InputError(f"the kernel {array.shape[2:]} is larger than the image {y.shape[2:]}")
+        return single("the kernel", array)
 
-
-def _kernel(kernel: NDArray[Any] | None) -> NDArray[np.float32]:
-    if kernel is None:
-        raise InputError("deblurring needs a kernel")
-    kernel = np.asarray(kernel)
-    if kernel.ndim == 2:
-        kernel = kernel[None, None]
-    if kernel.ndim != 4 or kernel.shape[:2] != (1, 1) or kernel.dtype.kind != "f" or kernel.size == 0:
-        raise InputError(
-            f"expected a floating-point kernel (h, w), got {kernel.dtype} of shape {kernel.shape}"
-        )
-    if not np.any(kernel):
-        raise InputError("the kernel is zero")
-    return single("the kernel", kernel)
+    def _stepsize(self, stepsize: float | None, limit: float) -> float:
+        """Return a legal step size, or raise `InputError`."""
+        if stepsize is not None:
+            stepsize = number("stepsize", stepsize)
+            if not 0 < stepsize < limit:
+                raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
+            return stepsize
+        # For PGD this is 1/|A|^2, whatever the prior: half the limit where the prior is convex.
+        stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
+        if not np.finfo(np.float32).tiny <= stepsize <= np.finfo(np.float32).max:
+            raise InputError(
+                f"the values of the kernel are too large or too small: the step size would be {stepsize:g}"
+            )
+        return stepsize

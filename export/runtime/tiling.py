@@ -1,4 +1,4 @@
-"""Cutting an image into overlapping windows, from each of which some pixels are kept."""
+"""Cutting an image into overlapping tiles; the inner pixels of each are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """A stretch of one axis: pixels ``start`` to ``stop - 1`` are kept of those from ``first`` to ``last - 1``."""
+    """An interval of one axis: pixels ``first`` to ``last - 1`` are read, and ``start`` to ``stop - 1`` are kept."""
 
     start: int
     stop: int
@@ -17,25 +17,25 @@ class Span(NamedTuple):
 
     @property
     def read(self) -> slice:
-        """What is cut out."""
+        """The pixels to read, in the image."""
         return slice(self.first, self.last)
 
     @property
     def kept(self) -> slice:
-        """Where the kept pixels belong."""
+        """The pixels to keep, in the image."""
         return slice(self.start, self.stop)
 
     @property
     def inner(self) -> slice:
-        """Where they stand in what was cut out."""
+        """The pixels to keep, in the tile."""
         return slice(self.start - self.first, self.stop - self.first)
 
 
 def spans(length: int, side: int, halo: int) -> Iterator[Span]:
-    """Cut an axis into the fewest stretches of at most ``side`` pixels, all of about one length.
+    """Yield the fewest intervals of at most ``side`` pixels that make up an axis, all of about the same length.
 
-    Each is read with ``halo`` pixels on either side. At the ends of the axis there are none: the model itself
-    continues the image there, and does so exactly.
+    Each is read with ``halo`` more pixels on either side, except at the ends of the axis. There the model itself
+    extends the image, by its own rule.
     """
     parts = -(-length // side)
     for start, stop in pairwise(length * part // parts for part in range(parts + 1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig, MixtureConfig, MixtureLevel
@@ -27,3 +28,7 @@ def perturbed(config: IdentityPathConfig, seed: int = 0) -> LearnedProx:
     for weight in network.parameters():
         weight += 0.2 * weight.abs().mean() * torch.randn(weight.shape, generator=generator)
     return LearnedProx(network, "small")
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)

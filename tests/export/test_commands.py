@@ -19,7 +19,7 @@ import gradprox
 from gradprox.cli import evaluate, options
 from gradprox.cli.app import app, main
 from gradprox.errors import InputError
-from gradprox.export.runtime.session import PROVIDERS
+from gradprox.export.runtime.providers import PROVIDERS
 from gradprox.priors import LearnedProx, save_network
 
 

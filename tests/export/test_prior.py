@@ -67,7 +67,7 @@ def test_every_solver(solver: str, runtime_prior: LearnedProx, prior: LearnedPro
 
 
 def test_without_a_potential_it_only_denoises(denoiser_file: Path, prior: LearnedProx) -> None:
-    with pytest.raises(InputError, match="no potential, .* export the model again"):
+    with pytest.raises(InputError, match=r"no potential, .* export the model again"):
         load_prior(denoiser_file)
     denoise = load_prior(denoiser_file, potential=False)
     y = image(1, 1, 9, 8)

@@ -104,14 +104,19 @@ def test_no_step_returns_the_photo(solver: OnnxSolver) -> None:
     assert restored.steps.tolist() == [0, 0]
 
 
-def test_strength_smooths(solver: OnnxSolver) -> None:
+def test_a_stronger_prior_smooths(solver: OnnxSolver) -> None:
     y, kernel = photo(1, 1, 30, 30), box(3, 3)
 
-    def roughness(strength: float) -> float:
-        x = solver(y, kernel, sigma=0.02, strength=strength, max_iter=30).x
+    def roughness(**settings: float) -> float:
+        x = solver(y, kernel, max_iter=30, **settings).x
         return float(np.abs(np.diff(x, axis=-1)).mean())
 
-    assert roughness(4.0) < roughness(0.25)
+    assert roughness(sigma=0.08) < roughness(sigma=0.005)
+    if solver.algorithm == "gd":
+        assert roughness(sigma=0.02, lambda_reg=4.0) < roughness(sigma=0.02, lambda_reg=0.25)
+    else:
+        with pytest.raises(InputError, match="PGD has no weight of the regularizer"):
+            roughness(sigma=0.02, lambda_reg=1.0)
 
 
 def test_a_file_verifies_by_itself(exported_solver: tuple[Path, Report]) -> None:
@@ -124,9 +129,9 @@ def test_a_file_verifies_by_itself(exported_solver: tuple[Path, Report]) -> None
 def test_it_is_one_loop(exported_solver: tuple[Path, Report]) -> None:
     model = onnx.load(exported_solver[0])
     assert [node.op_type for node in model.graph.node].count("Loop") == 1
-    assert [i.name for i in model.graph.input] == [
-        *("y", "kernel", "sigma", "strength", "stepsize", "tol", "max_iter")
-    ]
+    algorithm = OnnxSolver(exported_solver[0]).algorithm
+    names = ["y", "kernel", "sigma", *(["lambda_reg"] if algorithm == "gd" else [])]
+    assert [i.name for i in model.graph.input] == [*names, "stepsize", "tol", "max_iter"]
     assert [o.name for o in model.graph.output] == ["x", "residuals", "objective", "steps", "status"]
 
 
@@ -163,13 +168,12 @@ def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_f
         ({"sigma": 1e-60}, "sigma must be positive, got 0"),
         ({"sigma": "much"}, "sigma must be a number, got 'much'"),
         ({"sigma": [0.1, 0.2]}, "sigma must be one number"),
-        ({"strength": float("nan")}, "strength contains NaN"),
-        ({"strength": -1.0}, "strength must be positive"),
+        ({"max_iter": True}, "max_iter must be a whole number"),
         ({"max_iter": -1}, "max_iter must be a whole number of at least 0"),
         ({"max_iter": 2.5}, "max_iter must be a whole number"),
         ({"max_iter": 10**30}, "max_iter must be a whole number"),
         ({"tol": 1.0}, "tol must be in"),
-        ({"tol": None}, "tol contains NaN"),
+        ({"tol": None}, "tol must be a number, got None"),
         ({"stepsize": 2.1}, "step size must be between 0 and"),
         ({"stepsize": "x"}, "stepsize must be a number"),
     ],

@@ -44,7 +44,7 @@ def test_the_web_runtime_computes_the_same(
     assert [path.name for path in tmp_path.glob("*.part")] == []
 
 
-def test_a_image_of_another_size_is_refused(denoiser_file: Path, tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_refused(denoiser_file: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         denoise(denoiser_file, np.zeros((1, 5, 7), np.float32), tmp_path, 0.1, (5, 8))
     assert not (tmp_path / "clean.f32").exists()

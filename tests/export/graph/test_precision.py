@@ -16,9 +16,8 @@ from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_denoiser, verify
 from gradprox.export.checks import denoiser_check
 from gradprox.export.checks.denoiser_check import DenoiserReport
-from gradprox.export.checks.differences import jacobian_figures, neighbors
-from gradprox.export.checks.rounding import STEP
-from gradprox.export.graph.precision import tolerant
+from gradprox.export.checks.jacobian import jacobian_figures, neighbors
+from gradprox.export.checks.low_precision import STEP
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.priors import LearnedProx
 from tests.export.small_networks import MIXTURE, perturbed
@@ -58,8 +57,8 @@ def test_a_file_verifies_by_itself_and_stores_its_report(request: pytest.Fixture
     assert json.loads(metadata["report"]) == json.loads(report.to_json())
     assert metadata["precision"] == report.precision == path.stem
     assert json.loads(metadata["certified"]) == report.certified == (path.stem == "float16")
-    assert report.rounding.psnr > 40
-    assert report.rounding.network_symmetry_defect < 1e-9
+    assert report.low_precision.psnr > 40
+    assert report.low_precision.network_symmetry_defect < 1e-9
     graph = onnx.load(path).graph
     for value in (*graph.input, *graph.output):
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT
@@ -68,12 +67,12 @@ def test_a_file_verifies_by_itself_and_stores_its_report(request: pytest.Fixture
 def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
     # The filters are; what turns energies into gates is not, however large they grow.
     kinds = {t.name: t.data_type for t in onnx.load(half).graph.initializer}
-    assert kinds["network.filters/half"] == TensorProto.FLOAT16
-    assert "network.filters" not in kinds
-    graph = onnx.load(denoiser_file).graph
-    chosen = [node.op_type for node in graph.node if node.name in tolerant(graph)]
-    assert chosen.count("Conv") == 4  # the filters; on the way back windows, mixing, filters
-    assert not {"MatMul", "Div", "Clip", "Exp", "Softmax", "Gather"} & {*chosen}
+    assert kinds["network.bank.folded/half"] == TensorProto.FLOAT16
+    assert "network.bank.folded" not in kinds
+    halves = [n for n in onnx.load(half).graph.node if any(name.endswith("/half") for name in n.input)]
+    kinds = [node.op_type for node in halves if node.op_type != "Cast"]
+    assert kinds.count("Conv") == 4  # the filters; on the way back windows, mixing, filters
+    assert not {"MatMul", "Div", "Clip", "Exp", "Softmax", "Gather"} & {*kinds}
     # An image without noise to speak of, ten times as bright: energies of 1e12, and no overflow.
     y = 10 * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
     exact = OnnxDenoiser(denoiser_file)(y, 0.0)
@@ -103,7 +102,7 @@ def test_half_precision_is_certified_before_rounding(half_report: tuple[Path, De
     assert report.smallest_eigenvalue >= -1e-6
     # And rounding shows.
     assert report.error > 2e-6
-    assert report.rounding.symmetry_defect > 1e-4
+    assert report.low_precision.symmetry_defect > 1e-4
     assert "a rounded copy of the network" in str(report)
 
 
@@ -127,7 +126,7 @@ def test_a_quantized_copy_is_asymmetric(
     assert floats[0] <= 1e-6 / STEP
     for defect, smallest in (
         integers,
-        (report.rounding.symmetry_defect, report.rounding.smallest_eigenvalue),
+        (report.low_precision.symmetry_defect, report.low_precision.smallest_eigenvalue),
     ):
         assert defect > 1e-5 / STEP
         assert smallest < -1e-2
@@ -160,7 +159,7 @@ def test_certificates_catch_quantized_weights(prior: LearnedProx) -> None:
 def test_a_tampered_half_is_found(half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(model: ModelProto) -> None:
         for tensor in model.graph.initializer:
-            if tensor.name == "network.filters/half":
+            if tensor.name == "network.bank.folded/half":
                 filters = onnx.numpy_helper.to_array(tensor).copy()
                 filters[0, 0, 0, 0] += np.float16(0.01)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(filters, tensor.name))
@@ -208,7 +207,7 @@ def test_commands_say_it(
     ("settings", "message"),
     [
         ({"precision": "float8"}, "unknown; choose one of float32, float16, int8"),
-        ({"precision": "int8", "potential": True}, "the potential is exact"),
+        ({"precision": "int8", "potential": True}, "the potential needs float32"),
     ],
 )
 def test_illegal_settings(

@@ -1,4 +1,4 @@
-"""The Jacobian of a map of images that can only be evaluated, by central differences."""
+"""The Jacobian of a map of images by central differences, for maps without derivatives."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gradprox.certificates import eigenvalue_range, symmetry_defect
 
 
 def neighbors(y: NDArray[Any], step: float) -> NDArray[Any]:
-    """Return ``y`` with one pixel raised by ``step``, each in turn, then lowered: ``(2 y.size, *y.shape)``."""
+    """Return copies of ``y``, ``(2 y.size, *y.shape)``: each pixel in turn raised by ``step``, then each lowered."""
     steps = step * np.eye(y.size).reshape(y.size, *y.shape)
     return np.concatenate([y + steps, y - steps])
 
 
 def jacobian_figures(x: NDArray[Any], step: float) -> tuple[float, float]:
-    """Return what the values at all `neighbors` say of the Jacobian.
+    """Return the symmetry and the smallest eigenvalue of the Jacobian.
 
     Args:
-        x: the values, in the order of the neighbors.
-        step: as of the neighbors.
+        x: the values of the map at all `neighbors`, in their order.
+        step: the step of the neighbors.
 
     Returns:
         The symmetry defect, and the smallest eigenvalue of the symmetric part relative to the largest modulus.

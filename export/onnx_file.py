@@ -1,9 +1,10 @@
-"""What an exported file says of itself, and how it is written and read back."""
+"""The contents of an exported file: the model, its metadata, and the network that both describe."""
 
 from __future__ import annotations
 
 import copy
 import json
+import math
 from pathlib import Path
 
 import onnx
@@ -16,59 +17,72 @@ from gradprox.export.graph.tracing import OPSET
 from gradprox.export.runtime import container
 from gradprox.files import written_whole
 from gradprox.networks.denoisers.config import ImageNetwork
-from gradprox.priors import LearnedProx
+from gradprox.priors import LearnedProx, NetworkPrior
 from gradprox.priors.onnx_weights import weights_metadata
 
 
-def resolve(model: str | Path | LearnedProx) -> tuple[LearnedProx, ImageNetwork]:
-    """Return a copy of a model on the CPU, in single precision, that export may do with as it likes; and its network.
+def exportable_network(model: str | Path | NetworkPrior) -> tuple[ImageNetwork, str]:
+    """Return a copy of the network of a model, on the CPU and in single precision, and the name of the model.
+
+    Args:
+        model: the name of a shipped model, a model file, or a model.
 
     Raises:
         InputError: there is no such model, or its architecture cannot be exported.
     """
     from gradprox.zoo import load_model
 
-    prior = model if isinstance(model, LearnedProx) else load_model(model)
+    prior = model if isinstance(model, NetworkPrior) else load_model(model)
     if not isinstance(prior.network, ImageNetwork):
         raise InputError(f"{prior.name}: {type(prior.network).__name__} networks cannot be exported")
     network = copy.deepcopy(prior.network).cpu().float().eval().requires_grad_(False)
-    return LearnedProx(network, prior.name), network
+    return network, prior.name
 
 
-def describe(
-    prior: LearnedProx, network: ImageNetwork, kind: str, precision: str = "float32"
-) -> dict[str, str]:
-    """Return the metadata of an export of ``prior`` and its ``network``, but for the report of its verification.
+def metadata_of(network: ImageNetwork, name: str, kind: str, precision: str = "float32") -> dict[str, str]:
+    """Return the metadata of an export, apart from the report of its verification.
 
-    Every value is a string; those that are not plain text are JSON.
+    Args:
+        network: the network.
+        name: the name of the model.
+        kind: ``"denoiser"`` or ``"solver"``.
+        precision: one of `gradprox.export.graph.precision.PRECISIONS`.
+
+    Returns:
+        Strings by key; those that are not plain text are JSON.
     """
     levels, certified = network.config.noise_levels, precision in CERTIFIED
-    certificate = {
-        "symmetric": True,
-        "monotone": network.monotone,
-        "lipschitz_bound": prior.lipschitz_bound(),
-        "weak_convexity": prior.weak_convexity(),
-    }
     return {
         "format": f"{container.FORMAT_NAME}-{container.FORMAT_VERSION}",
         "kind": kind,
         "version": __version__,
-        "name": prior.name,
+        "name": name,
         **weights_metadata(network),
         "channels": json.dumps(network.channels),
         "halo": json.dumps(network.radius),
         "size_multiple": "1",
-        "value_range": "made for [0, 1]; others work and nothing is clipped",
+        "value_range": "made for [0, 1]; other values are legal, and nothing is clipped",
         "noise_range": json.dumps([levels[0], levels[-1]]),
         "opset": str(OPSET),
         "precision": precision,
         "certified": json.dumps(certified),
-        "certificate": json.dumps(certificate if certified else None),
+        "certificate": json.dumps(_certificate(network) if certified else None),
+    }
+
+
+def _certificate(network: ImageNetwork) -> dict[str, object]:
+    """Return the facts that hold for every weight of the architecture; a bound is None where none is proven."""
+    bound = network.lipschitz_bound()
+    return {
+        "symmetric": True,
+        "monotone": network.monotone,
+        "lipschitz_bound": bound if math.isfinite(bound) else None,
+        "weak_convexity": LearnedProx(network).weak_convexity() if network.monotone else None,
     }
 
 
 def serialize(model: ModelProto, metadata: dict[str, str]) -> bytes:
-    """Return the bytes of a file: the same for the same model and metadata."""
+    """Return the bytes of a file. They are the same for the same model and metadata."""
     complete = ModelProto()
     complete.CopyFrom(model)
     onnx.helper.set_model_props(

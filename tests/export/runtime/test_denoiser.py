@@ -1,4 +1,4 @@
-"""The runtime: light, exact in tiles, and never somewhere else than where it was asked to run."""
+"""The exported denoiser: light, equal to torch, and clear about illegal input."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
 
 from gradprox.errors import InputError
-from gradprox.export.runtime import OnnxDenoiser, protobuf
-from gradprox.export.runtime.denoiser import SPECIALISE
-from gradprox.export.runtime.session import PROVIDERS, Session
-from gradprox.export.runtime.tiling import spans
+from gradprox.export.runtime import OnnxDenoiser
 from gradprox.priors import LearnedProx
+from tests.export.small_networks import images
 from tests.export.tampering import followed_by, tampered
 
 BLOCKED = """
@@ -37,10 +34,6 @@ from gradprox.export.runtime import OnnxDenoiser
 y = np.random.default_rng(0).random((1, 1, 20, 30), dtype=np.float32)
 np.save(sys.argv[2], OnnxDenoiser(sys.argv[1], tile=8)(y, 0.1))
 """
-
-
-def images(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
 def test_needs_numpy_and_onnxruntime_only(denoiser_file: Path, tmp_path: Path) -> None:
@@ -92,52 +85,6 @@ def test_equals_double_precision_torch_channel_by_channel(denoiser_file: Path, p
     assert np.abs(x - expected).max() <= 2e-6
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 2, 1, 40), (2, 1, 57, 83)])
-def test_tiles_equal_the_whole_bit_for_bit(denoiser_file: Path, shape: tuple[int, ...]) -> None:
-    y = images(*shape)
-    whole = OnnxDenoiser(denoiser_file, tile=None)(y, 0.1)
-    for tile in (1, 5, 16, 40, 1000):
-        if tile > 1 or y.size < 100:
-            np.testing.assert_array_equal(OnnxDenoiser(denoiser_file, tile=tile)(y, 0.1), whole)
-
-
-def test_large_images_run_on_a_model_prepared_for_their_noise_level(denoiser_file: Path) -> None:
-    y = images(1, 1, 200, 195)
-    assert y.size >= SPECIALISE
-    session = Session(denoiser_file, "denoiser", "cpu", allow_fallback=False, threads=1)
-    whole, tiled = (OnnxDenoiser(denoiser_file, threads=1, tile=tile) for tile in (None, 64))
-    for sigma in (0.1, 0.02, 0.1, 0.0):
-        x = whole(y, sigma)
-        general = session.run({"y": y, "sigma": np.array([sigma], np.float32)})["x"]
-        assert np.abs(x - general).max() <= 1e-6
-        np.testing.assert_array_equal(tiled(y, sigma), x)
-
-
-def test_an_input_becomes_a_constant(denoiser_file: Path) -> None:
-    model = onnx.load_model_from_string(protobuf.with_constant(denoiser_file.read_bytes(), "sigma", 0.25))
-    onnx.checker.check_model(model, full_check=True)
-    assert [value.name for value in model.graph.input] == ["y"]
-    (constant,) = [tensor for tensor in model.graph.initializer if tensor.name == "sigma"]
-    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constant), np.array([0.25], np.float32))
-
-
-def test_a_halo_one_pixel_short_would_be_noticed(denoiser_file: Path) -> None:
-    y = images(1, 1, 57, 83)
-    denoiser = OnnxDenoiser(denoiser_file, tile=16)
-    denoiser.halo -= 1
-    assert not np.array_equal(denoiser(y, 0.1), OnnxDenoiser(denoiser_file, tile=None)(y, 0.1))
-
-
-def test_spans_cover_once() -> None:
-    for length in (1, 7, 64, 100):
-        for side in (1, 3, 64, 200):
-            cut = list(spans(length, side, 5))
-            assert [i for s in cut for i in range(s.start, s.stop)] == list(range(length))
-            assert all(s.stop - s.start <= side and s.first >= 0 and s.last <= length for s in cut)
-            line = np.arange(length)
-            assert all((line[s.read][s.inner] == line[s.kept]).all() for s in cut)
-
-
 def test_input_is_not_changed_and_any_layout_will_do(denoiser_file: Path) -> None:
     denoiser, y = OnnxDenoiser(denoiser_file), images(1, 1, 30, 20)
     kept = y.copy()
@@ -146,50 +93,6 @@ def test_input_is_not_changed_and_any_layout_will_do(denoiser_file: Path) -> Non
     np.testing.assert_array_equal(denoiser(np.asfortranarray(y.astype(np.float64)), [0.1]), x)
     y.setflags(write=False)
     np.testing.assert_array_equal(denoiser(y[..., ::-1], 0.1), denoiser(y[..., ::-1].copy(), 0.1))
-
-
-@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
-def test_another_provider_is_an_error_not_a_warning(denoiser_file: Path, provider: str) -> None:
-    if PROVIDERS[provider] in onnxruntime.get_available_providers():
-        pytest.skip(f"this onnxruntime has {provider}")
-    with pytest.raises(InputError, match=f"provider {provider}: this onnxruntime was built without"):
-        OnnxDenoiser(denoiser_file, provider)
-    with pytest.warns(RuntimeWarning, match="running on the CPU"):
-        denoiser = OnnxDenoiser(denoiser_file, provider, allow_fallback=True)
-    assert denoiser.provider == "cpu"
-
-
-def test_a_provider_that_does_not_start_is_an_error(
-    denoiser_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As on a machine without a GPU driver: the build lists CUDA, and the session quietly runs on the CPU.
-    monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
-    session = onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnxruntime, "InferenceSession", lambda c, o, _: session(c, o, ["CPUExecutionProvider"])
-    )
-    with pytest.raises(InputError, match="could not be started"):
-        OnnxDenoiser(denoiser_file, "cuda")
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"provider": "gpu"}, "unknown"),
-        ({"provider": "CUDA"}, "unknown"),
-        ({"provider": "CPUExecutionProvider"}, "unknown"),
-        ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
-        ({"threads": 1.5}, "threads"),
-        ({"threads": 10**10}, "threads"),
-        ({"tile": 0}, "tile"),
-        ({"tile": "8"}, "tile must be a whole number of at least 1, got '8'"),
-    ],
-)
-def test_illegal_settings(denoiser_file: Path, settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        OnnxDenoiser(denoiser_file, **settings)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -271,7 +174,7 @@ def test_illegal_tensors_on_the_device(denoiser_file: Path) -> None:
         denoise.to_device(np.full((1, 1, 3, 3), np.nan))
     with pytest.raises(InputError, match="expected floating-point images"):
         denoise.to_device(np.zeros((1, 1, 3, 3), int))
-    with pytest.raises(InputError, match="expected what to_device returns, got ndarray"):
+    with pytest.raises(InputError, match="expected a tensor from to_device, got ndarray"):
         denoise.on_device(images(1, 1, 9, 9), 0.1)
     for wrong in (images(1, 3, 9, 9), images(9, 9), images(1, 1, 9, 9).astype(np.float64)):
         with pytest.raises(InputError, match="expected float32 images"):

@@ -1,0 +1,103 @@
+"""An ONNX ``Loop`` around a traced step, and one model made of several traced parts.
+
+`inline_part` renames the values of a part, so that parts can share one graph. `loop_node` makes a part the body of a
+``Loop``. `build_model` makes the result a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+from gradprox.export.graph.tracing import OPSET, graphs
+
+
+def inline_part(
+    part: ModelProto, prefix: str, names: Mapping[str, str], constants: dict[str, TensorProto]
+) -> list[NodeProto]:
+    """Return the nodes of a part for use in a larger graph: values are renamed, and constants shared.
+
+    Args:
+        part: the part.
+        prefix: put before every name that is neither an input nor an output of the part.
+        names: new names of inputs and outputs; those not mentioned keep theirs.
+        constants: constants of the larger graph by name. Those of the part are added, equal ones once.
+    """
+    if len(list(graphs(part.graph))) > 1:
+        raise ValueError("a part with graphs inside its nodes cannot be renamed")
+    renamed = {value.name: value.name for value in (*part.graph.input, *part.graph.output)}
+    renamed |= {name: new for name, new in names.items() if name in renamed}
+    for tensor in part.graph.initializer:
+        unnamed = TensorProto()
+        unnamed.CopyFrom(tensor)
+        unnamed.ClearField("name")
+        key = "w_" + hashlib.sha256(unnamed.SerializeToString(deterministic=True)).hexdigest()[:16]
+        unnamed.name = key
+        constants.setdefault(key, unnamed)
+        renamed[tensor.name] = key
+    nodes = []
+    for node in part.graph.node:
+        inlined = NodeProto()
+        inlined.CopyFrom(node)
+        for values in (inlined.input, inlined.output):
+            for position, value in enumerate(values):
+                if value:
+                    values[position] = renamed.get(value, f"{prefix}/{value}")
+        inlined.name = f"{prefix}/{node.name}"
+        nodes.append(inlined)
+    return nodes
+
+
+def loop_node(
+    body: ModelProto, first: Mapping[str, str], results: Sequence[str], constants: dict[str, TensorProto]
+) -> NodeProto:
+    """Return a ``Loop`` of at most ``max_iter`` steps, which ends when a step returns a false ``go_on``.
+
+    Args:
+        body: one step. Its first output is ``go_on``. Each variable ``NAME`` of the state is an input of that name
+            and an output ``new_NAME``; these come first and in the same order. Every further output is recorded, one
+            row per step. Every further input is a value of the surrounding graph, the same in all steps.
+        first: for each variable of the state, the name of its value before the loop.
+        results: names of the last state, then of the recorded rows.
+        constants: constants of the surrounding graph by name; those of the step are added.
+    """
+    names = {name: f"now_{name}" for name in first}
+    before, after = (
+        [
+            helper.make_tensor_value_info(
+                names.get(v.name, v.name), kind.elem_type, [None] * len(kind.shape.dim)
+            )
+            for v in values
+            for kind in [v.type.tensor_type]
+        ]
+        for values in (body.graph.input[: len(first)], body.graph.output)
+    )
+    counters = [
+        helper.make_tensor_value_info("iteration", TensorProto.INT64, []),
+        helper.make_tensor_value_info("condition", TensorProto.BOOL, []),
+    ]
+    step = inline_part(body, "step", names, constants)
+    graph = helper.make_graph(step, "one_step", [*counters, *before], after)
+    constants["begin"] = helper.make_tensor("begin", TensorProto.BOOL, [], [True])
+    return helper.make_node(
+        "Loop", ["max_iter", "begin", *first.values()], list(results), name="loop", body=graph
+    )
+
+
+def build_model(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    constants: Mapping[str, TensorProto],
+    ir_version: int,
+) -> ModelProto:
+    """Return a model of these nodes and constants; ``ir_version`` is the one of its parts."""
+    graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(constants.values()))
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=ir_version,
+        producer_name="gradprox",
+    )

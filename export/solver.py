@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from gradprox.errors import InputError
@@ -13,7 +14,7 @@ from gradprox.export.graph.solver_graph import solver_model
 from gradprox.export.graph.solver_steps import ALGORITHMS
 from gradprox.networks import Equilibrium
 from gradprox.physics import BlockSensing, HadamardSensing
-from gradprox.priors import NetworkPrior
+from gradprox.priors import NetworkPrior, prior_of
 
 
 def export_solver(
@@ -49,8 +50,8 @@ def export_solver(
         The report of the verification, which the file holds too.
 
     Raises:
-        InputError: the problem, solver, boundary or model is unknown; the model is an equilibrium; or the solver
-            needs a prox, and the model is none.
+        InputError: the problem, solver, boundary or model is unknown; the model is an equilibrium; the solver
+            needs a prox, and the model is none; or the model has no proven Lipschitz bound.
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
@@ -72,7 +73,11 @@ def export_solver(
             f"{name}: is an equilibrium, which iterates, so no solver around it can be exported: export it alone"
         )
     if ALGORITHMS[solver].needs_prox and not network.monotone:
-        raise InputError(f"{name}: is no proximal operator, which {solver} needs: export gd instead")
+        raise InputError(f"{name}: is no proximal operator, which {solver} needs")
+    if not math.isfinite(prior_of(network).curvature_bound()):
+        raise InputError(
+            f"{name}: has no proven Lipschitz bound, so {solver} has no step size that surely descends"
+        )
     exported = solver_model(network, solver, chosen)
     metadata = onnx_file.metadata_of(network, name, "solver") | chosen.metadata() | {"algorithm": solver}
     report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)

@@ -71,7 +71,7 @@ def check_legal(model: ModelProto) -> None:
     """Raise `VerificationError` if the model is not legal ONNX."""
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, UnicodeDecodeError) as error:
         raise VerificationError(f"it is not legal ONNX: {one_line(error)}") from error
 
 

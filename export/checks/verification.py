@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
+from gradprox.errors import InputError
 from gradprox.export import onnx_file
 from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
@@ -36,7 +38,10 @@ def verify(path: str | Path) -> Report:
     """
     content, metadata = container.read(path)
     network = network_from_metadata(metadata, str(path))
-    model = onnx.load_model_from_string(content)
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError as error:
+        raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
     try:
         return _examine(model, content, metadata, network, str(path))
     except VerificationError as error:

@@ -20,8 +20,10 @@ PROVIDERS = {
 }
 # Where a provider keeps its tensors, if not in the memory of the CPU.
 DEVICES = {"cuda": "cuda", "tensorrt": "cuda", "directml": "dml"}
-# Errors of ONNX Runtime; they share no base but Exception.
+# Errors of ONNX Runtime; they share no base but Exception. The first is raised in place of another one, whose message
+# quotes a name that is not UTF-8.
 SESSION_ERRORS = (
+    UnicodeDecodeError,
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,

@@ -13,13 +13,12 @@ from onnx import ModelProto, numpy_helper
 
 from gradprox.errors import InputError
 from gradprox.export import Report, VerificationError, export_solver, verify
-from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.physics import BlockSensing, CircularBlur, HadamardSensing, ValidBlur, gaussian_matrix
+from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix
 from gradprox.priors import LearnedProx
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_images
-from tests.export.tampering import tampered
+from tests.export.tampering import say, tampered
 
 # What the two slow ones are made of is in the other two; exporting takes a while.
 VARIANTS = [
@@ -176,12 +175,77 @@ def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_f
         ({"tol": None}, "tol must be a number, got None"),
         ({"stepsize": 2.1}, "step size must be between 0 and"),
         ({"stepsize": "x"}, "stepsize must be a number"),
+        ({"stepsize": 0.0}, "step size must be between 0 and"),
+        ({"stepsize": 1e-60}, "step size must be between 0 and"),
+        ({"sigma": True}, "sigma must be a number, got True"),
+        ({"sigma": "0.05"}, "sigma must be a number"),
+        ({"sigma": 0.05 + 0j}, "sigma must be a number"),
+        ({"tol": -1e-3}, "tol must be in"),
+        ({"lambda_reg": -1.0}, "lambda_reg"),
+        ({"lambda_reg": float("nan")}, "lambda_reg"),
+        ({"max_iter": np.float64(5)}, "max_iter must be a whole number"),
+        ({"max_iter": None}, "max_iter must be a whole number"),
+        ({"y": np.zeros((1, 1, 12, 12), int)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 12, 12), complex)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 0, 12), np.float32)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 12), np.float32)}, "expected floating-point images"),
+        ({"y": [[0.1], [0.2, 0.3]]}, "expected floating-point images"),
+        ({"y": np.full((1, 1, 12, 12), 1e300)}, "y contains NaN or infinite"),
+        ({"y": np.broadcast_to(np.float32(0.5), (1, 1, 2**24, 2**24))}, "does not fit into memory"),
+        ({"kernel": np.ones((3, 3), int)}, "expected a floating-point kernel"),
+        ({"kernel": np.ones((1, 2, 3, 3))}, "expected a floating-point kernel"),
+        ({"kernel": "gaussian:1.6"}, "expected a floating-point kernel"),
+        ({"kernel": np.full((3, 3), 1e30)}, "kernel are too large or too small"),
+        ({"kernel": np.full((3, 3), 1e-30)}, "kernel are too large or too small"),
     ],
 )
 def test_illegal_calls(solver: OnnxSolver, changes: dict[str, object], message: str) -> None:
     arguments = {"y": photo(1, 1, 12, 12), "kernel": box(3, 3), "sigma": 0.05} | changes
     with pytest.raises(InputError, match=message):
         solver(**arguments)
+
+
+def test_images_and_kernels_in_any_layout(solver: OnnxSolver) -> None:
+    y, kernel = photo(1, 1, 14, 13), box(3, 4)
+    expected = solver(y, kernel, sigma=0.05, max_iter=3)
+    for other, taps in (
+        (np.asfortranarray(y.astype(np.float64)), kernel[None, None]),
+        (y[..., ::-1].copy()[..., ::-1], kernel.astype(np.float64)[:, ::-1].copy()[:, ::-1]),
+        (y.tolist(), kernel.tolist()),
+    ):
+        found = solver(other, taps, sigma=np.array([0.05]), max_iter=np.int32(3), tol=0.0001)
+        np.testing.assert_allclose(found.x, expected.x, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"algorithm": "adam"},
+        {"problem": "inpaint"},
+        {"problem": None},
+        {"channels": "2"},
+        {"certificate": "null"},
+        {"certificate": "{}"},
+        {"certificate": '{"monotone": true, "lipschitz_bound": "x", "weak_convexity": 0.5}'},
+        {"certificate": '{"monotone": true, "lipschitz_bound": 2.0, "weak_convexity": NaN}'},
+        {"certificate": '{"monotone": false, "lipschitz_bound": NaN, "weak_convexity": 2.0}'},
+        {"problem": "cs", "physics": '{"squared_norm": 0}'},
+        {"problem": "cs", "physics": '{"measurement_shape": 5}'},
+        {"problem": "cs", "physics": "[]"},
+    ],
+)
+def test_metadata_that_make_no_sense(
+    exported_solver: tuple[Path, Report], tmp_path: Path, entries: dict[str, str | None]
+) -> None:
+    def change(model: ModelProto) -> None:
+        known = {entry.key for entry in model.metadata_props}
+        for key in entries.keys() - {key.removeprefix("gradprox.") for key in known}:
+            model.metadata_props.add(key=f"gradprox.{key}", value="")
+        say(**entries)(model)
+
+    with pytest.raises(InputError) as caught:
+        OnnxSolver(tampered(exported_solver[0], tmp_path / "odd.onnx", change))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -238,19 +302,3 @@ def test_what_cannot_be_exported(names: tuple[str, str, str], prior: LearnedProx
     problem, algorithm, boundary = names
     with pytest.raises(InputError, match="cannot be exported; choose one of"):
         export_solver(problem, algorithm, prior, tmp_path / "x.onnx", boundary=boundary)
-
-
-@pytest.mark.parametrize("boundary", ["valid", "circular"])
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (2, 7)])
-def test_blur_is_the_library_s(boundary: str, size: tuple[int, int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, 3, 9, 8, dtype=torch.float64, generator=generator)
-    kernel = torch.rand(1, 1, *size, dtype=torch.float64, generator=generator)
-    graph = GraphBlur(kernel, boundary)
-    physics = CircularBlur(kernel, (9, 8), 3) if boundary == "circular" else ValidBlur(kernel, (9, 8))
-    y = physics.A(x)
-    torch.testing.assert_close(graph.A(x), y)
-    torch.testing.assert_close(graph.A_adjoint(y), physics.A_adjoint(y))
-    if boundary == "valid":
-        torch.testing.assert_close(graph.initial(y), physics.initial(y))
-        torch.testing.assert_close(graph.visible(x), physics.visible(x))

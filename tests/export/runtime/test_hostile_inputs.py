@@ -6,12 +6,14 @@ import datetime
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper
 
 from gradprox.errors import InputError
-from gradprox.export.runtime import OnnxDenoiser
+from gradprox.export import verify
+from gradprox.export.runtime import OnnxDenoiser, container
 from tests.export.small_networks import images
 from tests.export.tampering import followed_by, say, tampered
 
@@ -174,6 +176,18 @@ def rename(kind: str, old: str, new: str) -> object:
 def test_a_denoiser_with_other_names(denoiser_file: Path, tmp_path: Path, change: object) -> None:
     with pytest.raises(InputError, match="holds no such denoiser: its inputs are"):
         OnnxDenoiser(tampered(denoiser_file, tmp_path / "names.onnx", change))
+
+
+def test_a_name_that_is_no_text(denoiser_file: Path, tmp_path: Path) -> None:
+    model = onnx.load(denoiser_file)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    broken = model.SerializeToString().replace(b"NoSuchOperator", b"NoSuch\xffOperator"[:14])
+    kept = broken[: broken.rindex(b"gradprox.sha256") - 4]
+    (tmp_path / "text.onnx").write_bytes(container.seal(kept))
+    with pytest.raises(InputError, match="cannot load it"):
+        OnnxDenoiser(tmp_path / "text.onnx")
+    with pytest.raises(InputError, match=r"not legal ONNX|damaged"):
+        verify(tmp_path / "text.onnx")
 
 
 def test_a_denoiser_that_returns_another_shape(denoiser_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gradprox.solvers.forward_backward import ForwardBackwardState, forward_back
 from gradprox.solvers.gd import descend
 from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.smooth_objective import SmoothState, smooth_state
-from gradprox.solvers.solver import relative_change
+from gradprox.solvers.state import relative_change
 
 MAX_ITER, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
 

@@ -25,6 +25,7 @@ class CircularBlur(ForwardOperator, BlurFFT):
         InputError: the kernel is larger than the image, is not finite, or has neither one channel nor ``C``.
 
     Example:
+        >>> import torch
         >>> from gradprox.physics import motion_kernel
         >>> physics = CircularBlur(motion_kernel(5, 0), (24, 20))
         >>> physics(torch.rand(1, 1, 24, 20)).shape

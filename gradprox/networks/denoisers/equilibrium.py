@@ -60,7 +60,7 @@ class EquilibriumConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["equilibrium"]
+    kind: Literal["equilibrium"] = "equilibrium"
     regularizer: IdentityPathConfig = IdentityPathConfig(
         shrinkage=EnergyGatedConfig(window=3, terms=3, gate_kind="firm")
     )
@@ -71,7 +71,8 @@ class EquilibriumConfig(BaseModel):
     def _consistent(self) -> EquilibriumConfig:
         if getattr(self.regularizer.shrinkage, "gate_kind", None) != "firm":
             raise ValueError(
-                "the regularizer of an equilibrium needs gates of bounded slope: set gate_kind to firm"
+                "the regularizer of an equilibrium needs gates of bounded slope: a ridge or energy-gated shrinkage "
+                "with gate_kind firm"
             )
         if self.start is not None and self.start.channels != self.regularizer.channels:
             raise ValueError("start and regularizer must take the same channels")

@@ -3,22 +3,24 @@ r"""The mixture shrinkage: a posterior mean of coefficients under a hierarchical
 A *mixture component* ``k`` stands for one contrast, orientation and texture. It is a Gaussian of mean zero: in an image
 without noise the coefficients ``z_i`` of one position have the variances ``v_ki``. If component ``k`` were known to
 apply, the best estimate would remove the share ``a_ki = noise / (v_ki + noise)`` of ``z_i``. It is not known, so the
-components are weighted by their posterior probabilities. Single positions decide badly. Therefore the log-likelihoods
-are gathered in levels: *mixture classes* are distributions over components, whose log-likelihoods are averaged over a
-window; classes of the next level are distributions over those classes, with a wider window.
+components are weighted by their posterior probabilities. The coefficients of one position determine these poorly.
+Therefore log-likelihoods are averaged in levels. A *mixture class* is a distribution over the components, and its
+log-likelihood is averaged over a window. A class of the next level is a distribution over these classes, with a wider
+window.
 
 Energies are ``e_i = z_i^2 / (2 u^2)`` in units ``u`` of the noise, and ``h(e) = e T / (T + e)`` grows more slowly than
 ``e`` far above the energy ``T``. With trained offsets ``b`` and ``o``, weights ``c_l``, windows ``w_l`` and
 probabilities ``P_l``,
 
-    q_0k(p) = b_k - c_0 sum_i a_ki h(e_i(p))                        log-likelihood of component k at position p,
-    q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d)   log-likelihood of class m of level l,
-    G(z)    = u^2 sum_p [ sum_i e_i(p) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ],
+    q_0k(p) = b_k - c_0 sum_i a_ki h(e_i(p)),
+    q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d),
+    G(z)    = u^2 sum_p [ sum_i e_i(p) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ].
 
-and ``grad G(z)_i = z_i (1 - h'(e_i) sum_k p_k a_ki)`` with the posterior probabilities ``p_k`` of the components. A
-pass back down the levels yields them. Without levels, with exact variances and ``h(e) = e``, this is the posterior mean
-of a mixture of Gaussians (Zoran and Weiss, ICCV 2011). Because of ``h``, coefficients far above the noise pass
-unchanged, whichever component is likely.
+``q_0k`` is the log-likelihood of component ``k`` at position ``p``, and ``q_lm`` that of class ``m`` of level ``l``.
+The gradient is ``grad G(z)_i = z_i (1 - h'(e_i) sum_k p_k a_ki)`` with the posterior probabilities ``p_k`` of the
+components, which a pass back down the levels yields. Without levels, with exact variances and ``h(e) = e``, it is the
+posterior mean of a mixture of Gaussians (Zoran and Weiss, ICCV 2011). Because of ``h``, coefficients far above the
+noise pass unchanged, whichever component is likely.
 
 **G is convex** for every value of the weights. Windows are nonnegative and sum to 1. So adding any ``x(p)`` to all
 ``q_0k(p)`` adds ``c_1 ... c_L`` times the sum of ``x`` to the sum of the top level's logarithms. The energies may

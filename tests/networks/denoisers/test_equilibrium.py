@@ -417,6 +417,6 @@ def test_files_say_what_the_network_is(tmp_path):
 )
 def test_impossible_architectures_are_refused(wrong):
     with pytest.raises(
-        (ValidationError, ValueError), match=r"less than 1|set gate_kind to firm|same channels|pairs"
+        (ValidationError, ValueError), match=r"less than 1|with gate_kind firm|same channels|pairs"
     ):
         Equilibrium(EquilibriumConfig.model_validate({"kind": "equilibrium", **wrong}))

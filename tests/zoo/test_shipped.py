@@ -16,6 +16,7 @@ from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_def
 from gradprox.images import EXAMPLE_IMAGE
 from gradprox.networks import Equilibrium
 from gradprox.physics import gaussian_noise
+from gradprox.priors import network_bytes
 from gradprox.training import read_recipe
 from gradprox.zoo import default_model, read_card, recipe_path
 from gradprox.zoo.models import FOLDER
@@ -64,6 +65,11 @@ def test_cards_are_true(name):
     # Set12 is gray.
     for test_set in ("BSDS32", "Set12") if prox.network.channels == 1 else ("BSDS32",):
         assert {"5", "15", "25", "50"} <= set(card.psnr[test_set])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_files_are_those_that_saving_the_network_writes(name):
+    assert network_bytes(load_model(name).network) == (FOLDER / f"{name}.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -167,7 +167,7 @@ class IdentityPath(GradientNetwork):
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside(extended, sigma, filters)
-        out = None
+        out: Tensor | None = None
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             found = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
             # Made from a result: `x` may be outside a transform of torch.func that noise levels or weights are in.
@@ -214,7 +214,8 @@ class IdentityPath(GradientNetwork):
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside_with_envelope(extended, sigma, filters)
-        envelope, out = image_sum(torch.zeros_like(x)), None
+        envelope = image_sum(torch.zeros_like(x))
+        out: Tensor | None = None
         for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
             part = tile.grown(self.radius).of(extended)
             share, found = self.inside_with_envelope(part, sigma, filters)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.printed import ROOT
+from tests.modules import modules_of_packages
 
 # Third-party packages are imported once. Each package of gradprox is then imported in a fork, which is a fresh
 # interpreter as far as gradprox is concerned. Python imports a package before its modules, so each module is imported
@@ -61,25 +61,6 @@ THIRD_PARTY = (
     "safetensors.torch pydantic.main pydantic.type_adapter typer rich.console rich.progress rich.table "
     "matplotlib.figure onnx onnxruntime onnxscript tomllib tomli"
 )
-# The folders of the repository and the packages they install as.
-FOLDERS = {
-    "gradprox": "gradprox",
-    "solvers": "gradprox.solvers",
-    "export": "gradprox.export",
-    "cli": "gradprox.cli",
-}
-
-
-def packages():
-    """Return the modules of each package, by its name."""
-    found = {}
-    for folder, root in FOLDERS.items():
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            package = ".".join([root, *path.parent.relative_to(ROOT / folder).parts])
-            modules = found.setdefault(package, [])
-            if path.stem not in ("__init__", "__main__"):  # the latter runs the command line
-                modules.append(f"{package}.{path.stem}")
-    return found
 
 
 def failures(modules_of):
@@ -98,7 +79,7 @@ def failures(modules_of):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_every_module_imports_alone():
-    found = packages()
+    found = modules_of_packages()
     assert "gradprox.networks.linear_systems" in found["gradprox.networks"]
     assert sum(map(len, found.values())) > 150
     # The last one shows that a failure is reported.

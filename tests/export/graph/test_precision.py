@@ -80,7 +80,7 @@ def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_evidence_of_mixtures_stays_in_single_precision(tmp_path: Path, precision: str) -> None:
+def test_log_likelihoods_of_mixtures_stay_in_single_precision(tmp_path: Path, precision: str) -> None:
     mixture, path = perturbed(MIXTURE), tmp_path / "mixture.onnx"
     export_denoiser(mixture, path, precision=precision)
     graph = onnx.load(path).graph

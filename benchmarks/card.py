@@ -4,7 +4,7 @@ Usage, after `gradprox train --recipe NAME ... --out RUN` and, for each test set
 `gradprox evaluate denoise --data SET --noise LEVEL/255 --model RUN/model.safetensors` (`--color` for a color model)
 with `--json FIGURES/denoise-SET-LEVEL.json`:
 
-    python benchmarks/card.py NAME RUN FIGURES --summary "One line on what it is for."
+    python benchmarks/card.py NAME RUN FIGURES --summary "One line on its purpose."
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ITERATED = (
 
 
 def guarantee(network: GradientNetwork) -> str:
-    """Return the sentence of the card on what holds by construction."""
+    """Return the sentence of the card about the properties that hold by construction."""
     if not network.monotone:
         return ENERGY
     if isinstance(network, Equilibrium):

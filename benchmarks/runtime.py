@@ -1,11 +1,11 @@
-"""What deployment costs: torch against ONNX Runtime, in milliseconds and megabytes a megapixel.
+"""Measure the cost of deployment in torch and in ONNX Runtime: milliseconds and megabytes per megapixel.
 
     python benchmarks/runtime.py gray --side 1024 --json runtime.json
     python benchmarks/runtime.py gray --side 8000 --repeats 1 --only "onnxruntime, 1 thread, tiles of 256"
 
-Every configuration has a process of its own, so that its peak memory is its own; they take turns, so that whatever
-else the machine does meets them all. Memory is that of the host. On a GPU the image is there already, whole, and
-stays; what this machine cannot run is reported as absent, with the reason.
+Every configuration runs in a process of its own, so that peaks of memory are measured separately. The processes take
+turns, so that other work of the machine affects them alike. Memory is that of the host. On a GPU the whole image is on
+the device before the time starts. A configuration that this machine cannot run is reported as absent, with the reason.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Configuration:
         return f"{self.engine}, {threads if self.device == 'cpu' else self.device}, {tiles}"
 
     def absence(self, exported: Path) -> str | None:
-        """Return why this machine cannot run it, if it cannot."""
+        """Return the reason why this machine cannot run the configuration, or None."""
         if self.device == "cpu":
             return None
         if self.engine == "onnxruntime":
@@ -94,7 +94,7 @@ CONFIGURATIONS = [
 def prepare(
     configuration: Configuration, model: str, exported: Path, side: int
 ) -> tuple[Callable[[Any], object], Any]:
-    """Return what denoises an image and waits for it, and the image where that takes it from."""
+    """Return a function that denoises an image and waits for the result, and the image as this function takes it."""
     if configuration.engine == "onnxruntime":
         return _in_runtime(configuration, exported, side)
     import torch
@@ -142,7 +142,7 @@ def image(channels: int, side: int) -> np.ndarray:
 
 
 class Worker:
-    """A process that denoises one image in one way, again and again.
+    """A process that denoises one image repeatedly in one configuration.
 
     Args:
         configuration: the way.
@@ -164,7 +164,7 @@ class Worker:
         self.figures.append(self._pool.apply(_run))
 
     def close(self) -> dict[str, float]:
-        """End the process; return its best times, on the clock and of all threads, and how much memory it needed."""
+        """End the process; return its best wall-clock and processor times and its memory."""
         self._pool.close()
         self._pool.join()
         elapsed, busy, peak = zip(*self.figures, strict=True)
@@ -175,13 +175,13 @@ class Worker:
         }
 
 
-# What a worker process works with, between calls.
+# State of a worker process between calls.
 _work: dict[str, Any] = {}
 
 
 def _prepare(configuration: Configuration, model: str, exported: Path, side: int) -> None:
     operator, y = prepare(configuration, model, exported, side)
-    # Whatever is set up or compiled on first use is not timed. Compilation, and what CUDA looks for, is for one size.
+    # Setup and compilation on first use are not timed. Compilation and the search of CUDA are for one image size.
     whole = configuration.engine == "torch.compile" or configuration.device == "cuda"
     operator(y if whole else y[..., :32, :32])
     _work.update(operator=operator, y=y, before=memory("VmRSS"))
@@ -210,7 +210,7 @@ def processor() -> str:
 
 
 def import_seconds(module: str) -> float:
-    """Return the best of five times that a fresh interpreter needs to import a module, less its own start."""
+    """Return the seconds to import a module in a new interpreter, without its start: the best of five."""
 
     def fresh(code: str) -> float:
         began = time.perf_counter()
@@ -221,15 +221,19 @@ def import_seconds(module: str) -> float:
 
 
 def main() -> None:
-    """Measure, print a table, write JSON where asked to."""
+    """Measure, print a table, and write JSON if a path is given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", nargs="?", default="gray", help="a shipped model or a model file")
     parser.add_argument("--side", type=int, default=512, help="pixels a side of the image")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", help="only configurations whose description contains this")
-    parser.add_argument("--precision", default="float32", help="of the ONNX file: float32, float16 or int8")
+    parser.add_argument(
+        "--only", default="", help="run only configurations whose description contains this"
+    )
+    parser.add_argument(
+        "--precision", default="float32", help="precision of the ONNX file: float32, float16 or int8"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
 

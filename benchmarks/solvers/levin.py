@@ -2,16 +2,15 @@
 
     python benchmarks/solvers/levin.py --data Set12 --kernels Levin09.npz --json levin.json
 
-Each case is the middle of an image, blurred as if periodic by one kernel, with Gaussian noise of 2.55/255 and
-7.65/255. Case ``i`` takes image ``i`` and kernel ``i``, counted around, so that few cases cover all images and all
-kernels. The rivals are given their best settings: those of a grid with the highest mean PSNR on the first cases
-themselves.
+Each case is the middle of an image, blurred periodically by one kernel, with Gaussian noise of 2.55/255 or 7.65/255.
+Case ``i`` takes image ``i`` and kernel ``i``, cyclically, so that few cases cover all images and all kernels. The
+competitors have the settings of a grid with the highest mean PSNR on the first cases.
 
 * ``certified``: the preset of ``gradprox deblur``.
 * ``scheduled hqs``: the same model in `ScheduledHQS`.
 * ``tv``: ``|A x - y|^2/2 + weight TV(x)``, by deepinv's ADMM and `TVPrior`.
 
-A run that was cut off goes on where it stopped, if the JSON file is there.
+An interrupted run continues if its JSON file exists.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ class Case:
     physics: CircularBlur
 
     def psnr(self, method: Method) -> float:
-        """Return what a method reaches."""
+        """Return the PSNR of a method in dB."""
         return float(PSNR()(method(self.y, self.physics), self.clean))
 
 
 def case(number: int, noise: float, images: list[Path], kernels: dict[str, Tensor], crop: int) -> Case:
     """Return one case; ``noise`` is the standard deviation."""
     path = images[number % len(images)]
-    # After each common period the pairing moves on, until every image has met every kernel.
+    # After each common period the pairing is shifted, so that every image meets every kernel.
     shift = number // math.lcm(len(images), len(kernels))
     name, kernel = list(kernels.items())[(number + shift) % len(kernels)]
     clean = read_middle(path, crop)
@@ -101,15 +100,15 @@ def rivals(prior: LearnedProx, noise: float) -> dict[str, dict[str, Method]]:
 def main(
     data: Annotated[Path, typer.Option(help="Folder of images.")],
     kernels: Annotated[str, typer.Option(help="A .npz, .npy or .mat file of kernels.")],
-    crop: Annotated[int, typer.Option(help="Pixels a side, at most.")] = 128,
-    cases: Annotated[int, typer.Option(help="Cases a noise level.")] = 24,
-    tuning: Annotated[int, typer.Option(help="How many of them the rivals are tuned on.")] = 4,
+    crop: Annotated[int, typer.Option(help="Largest side in pixels.")] = 128,
+    cases: Annotated[int, typer.Option(help="Cases per noise level.")] = 24,
+    tuning: Annotated[int, typer.Option(help="Number of cases on which the competitors are tuned.")] = 4,
     model: Annotated[str, typer.Option()] = "gray-fast",
     report: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here; go on from there.")
+        Path | None, typer.Option("--json", help="Write the figures to this file; continue from it.")
     ] = None,
 ) -> None:
-    """Measure what is missing; print the means."""
+    """Measure the missing cases and print the means."""
     settings = {"model": model, "crop": crop, "tuning": tuning}
     figures: dict[str, Any] = {"settings": settings, "tuned": {}, "cases": {}}
     if report and report.exists():
@@ -145,7 +144,7 @@ def main(
 
 
 def save(report: Path | None, figures: dict[str, Any]) -> None:
-    """Write the figures, if they are wanted."""
+    """Write the figures if a path is given."""
     if report:
         write_json(report, figures)
 

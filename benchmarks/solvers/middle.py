@@ -1,4 +1,4 @@
-"""The middle of an image: what a benchmark restores when whole images take too long."""
+"""Read the middle of an image, for benchmarks on whole images that would take too long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradprox.images import read_gray
 
 
 def read_middle(path: Path, side: int | None) -> Tensor:
-    """Return an image ``(1, 1, H, W)``, or of it the middle, at most ``side`` pixels high and wide."""
+    """Return the middle of an image, ``(1, 1, H, W)``, at most ``side`` pixels high and wide."""
     whole = read_gray(path)
     height, width = (length if side is None else min(length, side) for length in whole.shape[-2:])
     top, left = (whole.shape[-2] - height) // 2, (whole.shape[-1] - width) // 2

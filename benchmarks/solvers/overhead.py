@@ -1,10 +1,10 @@
-"""What a solver's driver costs: milliseconds of one processor an iteration, against a hand-written loop and deepinv's.
+"""Measure the overhead of the driver: processor time per iteration, compared with a hand-written loop and deepinv.
 
     python benchmarks/solvers/overhead.py --side 256 --json overhead.json
 
-Proximal gradient descent on a circular blur. The hand-written loop has ``A^T y`` at hand and computes nothing but its
-next image; gradprox's also has the exact objective, the residual and the status of each image. With the identity in
-the model's place everything but the loop is gone.
+The algorithm is proximal gradient descent on a circular blur. The hand-written loop knows ``A^T y`` in advance and
+computes only the next image. The loop of gradprox also computes the exact objective, the residual and the status of
+each image. With the identity as the model, only the loops are compared.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Identity(GradientNetwork):
 
 
 def loops(prior: LearnedProx, side: int) -> dict[str, Loop]:
-    """Return the three loops, each a function of the number of iterations."""
+    """Return the three loops as functions of the number of iterations."""
     physics = CircularBlur(motion_kernel(9, 30), (side, side))
     y = physics.A(torch.rand(1, 1, side, side))
 
@@ -75,7 +75,7 @@ def loops(prior: LearnedProx, side: int) -> dict[str, Loop]:
 
 
 def milliseconds(loop: Loop, steps: int) -> float:
-    """Return what an iteration of a run of ``steps`` costs, the start of the run included."""
+    """Return the milliseconds per iteration of a run of ``steps``, including its start."""
     began = time.process_time()
     loop(steps)
     return (time.process_time() - began) / steps * 1e3
@@ -83,7 +83,7 @@ def milliseconds(loop: Loop, steps: int) -> float:
 
 @torch.no_grad()
 def main() -> None:
-    """Measure, print a table, write JSON where asked to."""
+    """Measure, print a table, and write JSON if a path is given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +95,7 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     for name, (prior, steps, repeats) in priors.items():
         contestants = loops(prior, arguments.side)
-        # In turn, and the best of all: what else the machine does only ever adds.
+        # The loops take turns and the best time counts, because other work of the machine only adds time.
         turns = [
             {label: milliseconds(loop, steps) for label, loop in contestants.items()} for _ in range(repeats)
         ]

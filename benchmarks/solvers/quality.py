@@ -1,14 +1,14 @@
-"""PSNR, steps and seconds of every solver, on a deblurring and a compressed-sensing problem.
+"""Measure PSNR, steps and seconds of every solver, on a deblurring and a compressed-sensing problem.
 
     python benchmarks/solvers/quality.py --data FOLDER --crop 128 --json quality-gray-fast.json
 
 Without a folder one small crop of the demo's image is restored, which takes minutes. Each solver runs with its
-preset; ``scheduled hqs`` is the uncertified form. ``close`` is the time to reach 0.1 dB of the final PSNR, warm start
-included. ``--plots FOLDER`` draws the first image's PSNR against time, and, of the run after the warm start, the
-objective above its last value.
+preset; ``scheduled hqs`` has no certificate. ``close`` is the time to within 0.1 dB of the final PSNR, including the
+warm start. ``--plots FOLDER`` draws the PSNR of the first image against time. For the run after the warm start it also
+draws the objective above its last value.
 
-Beside them stand deepinv's plug-and-play loop, PGD with the same model, and deepinv's total variation; each has the
-noise level, or the weight, out of a grid, that is best in the mean for these very images.
+Two methods of deepinv are compared: the plug-and-play loop PGD with the same model, and total variation. Each has the
+noise level or the weight of a grid with the best mean PSNR on these images.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from gradprox.solvers.presets import SOLVERS, Task, preset
 CROP = 128
 NOISE = {Task.DEBLUR: 2.55 / 255, Task.COMPRESSED_SENSING: 0.0}
 CLOSE = 0.1
-# Of total variation; and of deepinv's loop, of 255.
+# Weights of total variation; noise levels of deepinv's loop, of 255.
 WEIGHTS = (3e-5, 1e-4, 3e-4, 6e-4, 1e-3, 2e-3)
 SIGMAS = (1.5, 3.0, 6.0, 12.0)
 LOOP_STEPS = 100
@@ -64,7 +64,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Row:
-    """What a solver did on one image, or on average."""
+    """The figures of a solver on one image, or their means."""
 
     psnr: float
     steps: float
@@ -81,7 +81,7 @@ def problem(task: Task, size: tuple[int, int]) -> LinearPhysics:
 
 
 def contestants(task: Task) -> dict[str, Run]:
-    """Return what competes, by name."""
+    """Return the competing solvers by name."""
 
     def with_preset(name: str) -> Run:
         algorithm = preset(task, NOISE[task], solver=name)
@@ -95,7 +95,7 @@ def contestants(task: Task) -> dict[str, Run]:
 
 
 def rivals(prior: LearnedProx) -> dict[str, tuple[int, list[Rival]]]:
-    """Return deepinv's methods, by name: their steps, and one function a setting of the grid."""
+    """Return deepinv's methods by name: their number of steps, and one function per setting of the grid."""
     loops: list[Rival] = [partial(plug_and_play, prior, sigma / 255, LOOP_STEPS) for sigma in SIGMAS]
     variations: list[Rival] = [partial(total_variation, weight) for weight in WEIGHTS]
     return {"deepinv pnp pgd": (LOOP_STEPS, loops), "deepinv tv": (TV_ITERATIONS, variations)}
@@ -115,7 +115,7 @@ def best_of(steps: int, grid: list[Rival], cases: list[Case]) -> dict[str, float
 def measure(
     run: Run, clean: Tensor, y: Tensor, physics: LinearPhysics, prior: LearnedProx
 ) -> tuple[Row, Curve]:
-    """Run once; the PSNR after every step is computed off the clock."""
+    """Run once; the time of computing PSNR after every step does not count."""
     psnr, spent = PSNR(), 0.0
     seconds, values, objective = list[float](), list[float](), list[float]()
     began = time.perf_counter()
@@ -165,7 +165,7 @@ def show(name: str, mean: dict[str, float]) -> None:
 
 
 def main() -> None:
-    """Measure, print a table, write JSON where asked to."""
+    """Measure, print a table, and write JSON if a path is given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What gradprox's solvers are compared with: deepinv's total variation, its plug-and-play loop with the same model."""
+"""Competitors of the solvers: deepinv's total variation, and its plug-and-play loop with the same model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def total_variation(weight: float, y: Tensor, physics: LinearPhysics) -> Tensor:
 
 
 def plug_and_play(prior: LearnedProx, sigma: float, steps: int, y: Tensor, physics: LinearPhysics) -> Tensor:
-    """Iterate deepinv's PGD of step size 1 (``|A|`` must be at most 1), with ``D(., sigma)`` for a prox."""
+    """Iterate deepinv's PGD of step size 1 (``|A|`` must be at most 1), with ``D(., sigma)`` as the prox."""
     algorithm = deepinv.optim.optim_builder(
         "PGD",
         prior=deepinv.optim.PnP(denoiser=prior),

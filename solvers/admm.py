@@ -20,6 +20,7 @@ from torch import Tensor
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
+from gradprox.solvers.settings import check_positive
 from gradprox.solvers.solver import Solver
 
 
@@ -36,6 +37,11 @@ class ADMM(Solver[SplittingState]):
     """
 
     stepsize: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stepsize is not None:
+            check_positive("stepsize", self.stepsize)
 
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> SplittingState:
         """See `Solver.start`."""

@@ -10,7 +10,7 @@ from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
-from gradprox.solvers.settings import number
+from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
 
 
@@ -31,6 +31,8 @@ class DRS(Solver[SplittingState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stepsize is not None:
+            check_positive("stepsize", self.stepsize)
         if not 0 < number("relaxation", self.relaxation) < 2:
             raise InputError(f"relaxation must be between 0 and 2, got {self.relaxation:g}")
 

@@ -25,7 +25,7 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
-from gradprox.solvers.settings import number
+from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -71,6 +71,8 @@ class FISTA(Solver[FISTAState]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stepsize is not None:
+            check_positive("stepsize", self.stepsize)
         if not 2 <= number("inertia", self.inertia) < float("inf"):
             raise InputError(f"inertia must be at least 2, got {self.inertia:g}")
 

@@ -14,6 +14,7 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
+from gradprox.solvers.settings import check_positive
 from gradprox.solvers.solver import Solver
 
 
@@ -39,6 +40,11 @@ class PGD(Solver[ForwardBackwardState]):
     """
 
     stepsize: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stepsize is not None:
+            check_positive("stepsize", self.stepsize)
 
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ForwardBackwardState:
         """See `Solver.start`."""

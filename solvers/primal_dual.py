@@ -80,7 +80,9 @@ class PrimalDual(Solver[PrimalDualState]):
             )
         x = project(x, common_box(self.box, data))
         measured = data.physics.A(x)
-        return self._state(data, prior, x, measured, measured.new_zeros(measured.shape))
+        # A dual of zeros would hide the measurements from the first step, which could then pass for convergence.
+        s = self._dual_step(data)
+        return self._state(data, prior, x, measured, data.dual_prox(s * measured, s))
 
     def step(self, data: DataTerm, prior: Prior, state: PrimalDualState) -> PrimalDualState:
         """See `Solver.step`."""

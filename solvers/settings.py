@@ -44,7 +44,8 @@ def check_box(box: Box | None) -> None:
     """
     if box is None:
         return
-    if not isinstance(box, tuple) or len(box) != 2 or not number("box", box[0]) < number("box", box[1]):
+    pair = isinstance(box, tuple) and len(box) == 2
+    if not pair or not number("box", box[0]) < number("box", box[1]):
         raise InputError(f"box must be (lowest, highest) with lowest < highest, got {box}")
 
 

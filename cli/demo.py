@@ -76,6 +76,7 @@ def demo(
     import torch
 
     from gradprox.images import ImageData, example_image, write_image
+    from gradprox.solvers import Status
 
     options.check_folder("--out", out)
     priors = Priors(model)
@@ -102,6 +103,8 @@ def demo(
     records = [_figures(case) for case in cases]
     if not report.quiet:
         _print_table(records)
+        for status in dict.fromkeys(Status(record["status"]) for record in records):
+            console().print(f"{status.value}: {status.advice}")
         console().print(f"images and objective plot: {out}/")
     if report.json:
         write_json(report.json, {"model": model.model, "cases": records})

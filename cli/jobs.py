@@ -163,7 +163,7 @@ def describe(record: Record) -> str:
 
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
-        # A preset plans its number of steps: taking them all is no news, but a failure is.
+        # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
         if status.succeeded:
             parts.append(status.value)
         elif status in (Status.DIVERGED, Status.NON_FINITE):

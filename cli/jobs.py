@@ -166,7 +166,7 @@ def describe(record: Record) -> str:
         # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
         if status.succeeded:
             parts.append(status.value)
-        elif status in (Status.DIVERGED, Status.NON_FINITE):
+        elif status is not Status.MAX_ITER:
             parts.append(f"{status.value}: {status.advice}")
     parts.append(f"{record['seconds']:.1f} s")
     if "not_kept" in record:

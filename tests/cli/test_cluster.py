@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,9 @@ from PIL import Image
 
 from gradprox.images import EXAMPLE_IMAGE
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason='needs pip install "gradprox[ray]"'),
-]
+with_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason='needs pip install "gradprox[ray]"'
+)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cluster_deblur.py"
 
 # A worker that kills itself when it comes to the third photo for the first time.
@@ -62,6 +62,19 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_its_worker_deblurs_as_the_command_does(photos, tmp_path, run):
+    worker = runpy.run_path(str(EXAMPLE))["Deblurrer"]("disk:1")
+    (photos / "0.png").write_text("not an image")
+    rows = [(photos / f"{i}.png", tmp_path / "out" / f"{i}.png") for i in range(2)]
+    failed, done = (worker({"source": str(source), "target": str(target)}) for source, target in rows)
+    assert failed["outcome"].startswith("error: ")
+    assert done == {"name": "1.png", "outcome": "completed"}
+    assert run("deblur", photos / "1.png", "--kernel", "disk:1", "-o", f"{tmp_path}/here/")[0] == 0
+    assert (tmp_path / "out" / "1.png").read_bytes() == (tmp_path / "here" / "1.png").read_bytes()
+
+
+@pytest.mark.slow
+@with_ray
 def test_a_killed_worker_loses_and_doubles_nothing(photos, tmp_path, run):
     arguments = [photos, "disk:1", tmp_path / "out", tmp_path / "mark"]
     done = subprocess.run(
@@ -75,6 +88,8 @@ def test_a_killed_worker_loses_and_doubles_nothing(photos, tmp_path, run):
     assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 
+@pytest.mark.slow
+@with_ray
 def test_the_example_does_what_is_missing(photos, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -41,7 +41,7 @@ DEEP_ERRORS = (
     zlib.error,
 )
 _TAGS = {"orientation": 274, "across": 282, "down": 283, "unit": 296, "xmp": XMP, "icc": PROFILE}
-_CENTIMETERS = 3
+_NO_UNIT, _CENTIMETERS = 1, 3  # without a unit, the two resolutions are an aspect ratio
 _UNSPECIFIED, _ASSOCIATED = 0, 1  # values of the tag ExtraSamples
 # tifffile logs oddities that it can read past; they must not reach standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -162,7 +162,7 @@ def _read_page(path: Path, page: Any, pages: int) -> Samples:
 def _metadata(page: Any) -> Metadata:
     tags = {name: page.tags.valueof(code) for name, code in _TAGS.items()}
     dpi = None
-    if tags["across"] and tags["down"]:
+    if tags["across"] and tags["down"] and tags["unit"] != _NO_UNIT:
         scale = 2.54 if tags["unit"] == _CENTIMETERS else 1.0
         dpi = usable_dpi([scale * pair[0] / pair[1] for pair in (tags["across"], tags["down"])])
     exif = Image.Exif()

@@ -95,6 +95,8 @@ def write_eight_bit(stream: io.BytesIO, suffix: str, samples: NDArray[np.uint8],
         options |= metadata.encoding.jpeg_options()
     elif suffix == ".webp":
         options |= metadata.encoding.webp_options()
+    elif suffix == ".bmp":
+        options.setdefault("dpi", (0, 0))  # unknown; Pillow would write 96
     encoded = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     if suffix != ".png":
         encoded.save(stream, Image.registered_extensions()[suffix], **options)

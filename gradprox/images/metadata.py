@@ -154,12 +154,15 @@ NO_METADATA = Metadata()
 
 def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
     """Return the metadata of an opened image file, and the Exif orientation, 1 to 8, that is to be undone."""
-    orientation, exif, lost = 1, image.info.get("exif"), list[str]()
+    orientation, exif, lost, info = 1, image.info.get("exif"), list[str](), image.info
+    # Pillow reports 72 dpi for a JPEG file that has Exif but states no resolution.
+    stated = image.format not in ("JPEG", "MPO") or info.get("jfif_unit") in (1, 2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow would read half of damaged Exif with a warning
             tags = image.getexif()
             orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+            stated |= ExifTags.Base.XResolution in tags
             described = _descriptive(tags).tobytes()
             _descriptive(_loaded(exif)).tobytes()  # as writing a TIFF file will do
         if image.format == "TIFF":
@@ -169,8 +172,8 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
     except _EXIF_ERRORS:
         exif = None
         lost.append("damaged Exif")
-    info, text = image.info, getattr(image, "text", {})
-    xmp, chunks, encoding = info.get("xmp") or text.get(XMP_KEY), b"", LOSSLESS
+    text, chunks, encoding = getattr(image, "text", {}), b"", LOSSLESS
+    xmp = info.get("xmp") or text.get(XMP_KEY)
     if image.format == "PNG":
         chunks, dropped = extra_chunks(path)
         lost += dropped
@@ -187,7 +190,7 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
         icc_profile=info.get("icc_profile") or None,
         exif=_EXIF_MARK + exif.removeprefix(_EXIF_MARK) if exif else None,
         xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp),
-        dpi=usable_dpi(info.get("dpi")),
+        dpi=usable_dpi(info.get("dpi")) if stated else None,
         text={key: str(value) for key, value in text.items() if key != XMP_KEY},
         comment=comment or None,
         png_chunks=chunks,

@@ -1,4 +1,4 @@
-"""How noisy is an image?
+"""Estimation of the noise level of an image.
 
 G. Chen, F. Zhu and P. A. Heng, An Efficient Statistical Method for Image Noise Level Estimation, ICCV 2015.
 """
@@ -12,19 +12,23 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 
-SIDE = 8  # of a patch, as in the paper
-MOST_PATCHES = 1 << 16
-FEWEST_PATCHES = 4 * SIDE**2
+SIDE = 8  # pixels per side of a patch, as in the paper
+MOST_PATCHES = 1 << 16  # larger images are sampled
+FEWEST_PATCHES = 4 * SIDE**2  # fewer give no usable covariance of SIDE^2 pixels
 
 
 def estimate_noise(pixels: Tensor) -> float:
     """Estimate the standard deviation of the white Gaussian noise of an image, on the image's own scale.
 
-    Patches of a clean image lie near a subspace: of the eigenvalues of their covariance, the smallest are the noise
-    alone, its variance. The largest are left out one by one until the mean of the rest is their median.
+    The patches of a clean image lie near a subspace. The smallest eigenvalues of the covariance of noisy patches
+    therefore estimate the noise variance. The largest eigenvalues are discarded one by one until the mean of the rest
+    equals their median; this mean is the estimate.
 
     Args:
         pixels: ``(1, C, H, W)``; the variances of the channels are averaged.
+
+    Returns:
+        The standard deviation, on the scale of the pixels.
 
     Raises:
         InputError: the image is too small.

@@ -1,20 +1,20 @@
-"""Display values and linear light: a lens blurs light, and a file stores about its square root."""
+"""The sRGB curve between stored values and linear light (IEC 61966-2-1). A lens blurs light, not stored values."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# IEC 61966-2-1, sRGB: linear near black, a power above.
+# The curve is linear near black and a power above the knee.
 _SLOPE, _OFFSET, _POWER = 12.92, 0.055, 2.4
 _KNEE_DISPLAY = 0.04045
 _KNEE_LIGHT = 0.0031308
 
 
 def to_linear_light(display: Tensor) -> Tensor:
-    """Return the light of sRGB values on the scale ``[0, 1]`` (IEC 61966-2-1), any shape.
+    """Return the linear light of sRGB values on the scale ``[0, 1]``, of any shape.
 
-    Values outside go on oddly, so that `to_display` undoes it everywhere.
+    The curve is extended as an odd function, so that `to_display` is its inverse everywhere.
     """
     size = display.abs()
     power = ((size + _OFFSET) / (1 + _OFFSET)).pow(_POWER)
@@ -22,7 +22,7 @@ def to_linear_light(display: Tensor) -> Tensor:
 
 
 def to_display(light: Tensor) -> Tensor:
-    """Return the sRGB values of light on the scale ``[0, 1]``: the inverse of `to_linear_light`."""
+    """Return the sRGB values of linear light on the scale ``[0, 1]``: the inverse of `to_linear_light`."""
     size = light.abs()
     power = (1 + _OFFSET) * size.clamp_min(_KNEE_LIGHT).pow(1 / _POWER) - _OFFSET
     return torch.where(size <= _KNEE_LIGHT, _SLOPE * size, power) * light.sign()

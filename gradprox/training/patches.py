@@ -1,4 +1,4 @@
-"""Training patches that are a pure function of the seed and the step, so that a resumed run repeats nothing."""
+"""Training patches: a pure function of the seed and the step, so that a resumed run draws the same patches."""
 
 from __future__ import annotations
 

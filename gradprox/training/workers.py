@@ -1,4 +1,4 @@
-"""Data-parallel training under ``torchrun``: each process takes its share of the same global batch."""
+"""Data-parallel training under ``torchrun``: each process computes its share of the same global batch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Workers:
     """The processes of a training.
 
     Attributes:
-        count: how many there are.
-        rank: which of them this is; 0 writes files and measures.
+        count: number of processes.
+        rank: number of this process; process 0 writes files and validates.
     """
 
     count: int = 1
@@ -29,7 +29,8 @@ class Workers:
         """Return this process's part of a batch.
 
         Raises:
-            InputError: the batch cannot be divided evenly, so that the mean of the gradients is not that of the batch.
+            InputError: the batch cannot be divided evenly; the mean of the processes' gradients would not be the
+                gradient of the batch.
         """
         if batch_size % self.count:
             raise InputError(f"batch_size {batch_size} cannot be divided among {self.count} processes evenly")
@@ -56,14 +57,14 @@ class Workers:
         return float(value) / self.count
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has reached this point."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextmanager
 def workers(device: torch.device | str) -> Iterator[Workers]:
-    """Join the other processes that ``torchrun`` started; without it, be alone."""
+    """Join the other processes that ``torchrun`` started; without it, there is one process."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Workers()
         return

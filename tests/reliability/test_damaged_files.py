@@ -16,7 +16,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from gradprox.export import export_denoiser
-from gradprox.images import read_image
+from gradprox.images import READ_ONLY_SUFFIXES, read_image
+from gradprox.images.png_chunks import with_chunks
 from gradprox.physics import Sensing, write_measurements
 
 pytestmark = pytest.mark.reliability
@@ -39,6 +40,8 @@ kind = "energy-gated"
 window = 3
 terms = 1
 """
+
+COLOR_CHUNKS = b"\0\0\0\x04gAMA\0\0\xb1\x8f\x0b\xfca\x05" + b"\0\0\0\x04cICP\x09\x10\0\x01M##\xfe"
 
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
@@ -107,7 +110,15 @@ def images(pixels: np.ndarray) -> dict[str, bytes]:
         "16.tif": by_tifffile(deep, description="text"),
         "16-lzw.tif": by_tifffile(deep, compression="lzw", predictor=True),
         "float.tif": by_tifffile((deep / 65535).astype("f4")),
+        "alpha.tif": by_tifffile(np.dstack([deep, deep[..., 0]]), extrasamples=["assocalpha"]),
+        "color.png": with_chunks(by_pillow("PNG", pixels), COLOR_CHUNKS),
         "photo.webp": by_pillow("WEBP", pixels, exif=exif),
+        "lossless.webp": by_pillow("WEBP", pixels, lossless=True),
+        "photo.gif": by_pillow("GIF", pixels),
+        "photo.ppm": by_pillow("PPM", pixels),
+        "photo.jp2": by_pillow("JPEG2000", pixels),
+        "photo.qoi": by_pillow("QOI", pixels),
+        "photo.avif": by_pillow("AVIF", pixels),
         "photo.bmp": by_pillow("BMP", pixels),
         "array.npy": saved(lambda b: np.save(b, (pixels / 255).astype("f4"))),
         "array.npz": saved(lambda b: np.savez(b, (pixels / 255).astype("f4"))),
@@ -162,7 +173,8 @@ def survive(run, tmp_path, times):
 
 @pytest.mark.parametrize("name", sorted(images(np.zeros((8, 8, 3), np.uint8))))
 def test_images(survive, model, pixels, name):
-    output = f"out{Path(name).suffix}"
+    suffix = Path(name).suffix
+    output = f"out{'.png' if suffix in READ_ONLY_SUFFIXES else suffix}"
     survive(
         name,
         images(pixels)[name],

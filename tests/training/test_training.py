@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from gradprox import InputError, load_model
-from gradprox.networks import IdentityPath
+from gradprox.networks import DeepPotentialConfig, IdentityPath
 from gradprox.priors import LearnedProx
 from gradprox.training import initial, read_recipe, train
 from gradprox.training.loop import MODEL_FILE
@@ -343,3 +343,14 @@ def test_unusable_images_are_named(data, tmp_path):
         train(RECIPE, tmp_path / "nowhere", tmp_path / "run")
     with pytest.raises(InputError, match="smaller than a 64-pixel patch"):
         train(RECIPE.model_copy(update={"patch_size": 64}), data, tmp_path / "run2")
+
+
+def test_a_network_that_is_not_monotone_trains_validates_and_resumes(data, tmp_path):
+    network = DeepPotentialConfig(widths=(4,), blocks=(1,))
+    recipe = RECIPE.model_copy(update={"network": network, "ema": 0.9, "clip_norm": 1.0})
+    train(recipe, data, tmp_path / "whole", validation=data)
+    stop_after(7, recipe, data, tmp_path / "cut")
+    train(recipe, data, tmp_path / "cut", validation=data, resume=True)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    history = json.loads((tmp_path / "whole" / "run.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [6, 12]

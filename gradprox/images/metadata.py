@@ -163,10 +163,11 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
             tags = image.getexif()
             orientation = int(tags.get(ExifTags.Base.Orientation, 1))
             stated |= ExifTags.Base.XResolution in tags
-            described = _descriptive(tags).tobytes()
+            described = _descriptive(tags)
+            content = described.tobytes()
             _descriptive(_loaded(exif)).tobytes()  # as writing a TIFF file will do
         if image.format == "TIFF":
-            exif = described if len(tags) else None
+            exif = content if len(described) else None
         elif exif and orientation != 1:
             exif = _upright_exif(exif)
     except _EXIF_ERRORS:

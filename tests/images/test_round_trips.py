@@ -205,7 +205,7 @@ def expected_pixels(source):
 
 
 @settings(
-    max_examples=200,
+    max_examples=250,
     derandomize=True,
     deadline=None,
     database=None,

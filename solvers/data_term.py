@@ -9,8 +9,8 @@ from typing import TypeVar
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.physics import LinearMap
 from gradprox.solvers.per_image_physics import (
-    ForwardOperator,
     images_are_known,
     is_per_image,
     physics_of_images,
@@ -33,7 +33,7 @@ class DataTerm(ABC):
     """
 
     y: Tensor
-    physics: ForwardOperator
+    physics: LinearMap
     lipschitz: float
 
     @property
@@ -78,7 +78,7 @@ class DataTerm(ABC):
     def select(self: D, keep: Tensor) -> D:
         """Return the data term of the images at the indices ``keep``."""
 
-    def _physics_of(self, keep: Tensor) -> ForwardOperator:
+    def _physics_of(self, keep: Tensor) -> LinearMap:
         return physics_of_images(self.physics, keep, self.y.shape[0])
 
     def _is_per_image(self, values: Tensor) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from torch import Tensor
 
 from gradprox.batch import image_sum
 from gradprox.networks.linear_systems import conjugate_gradients
+from gradprox.physics import regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 
@@ -19,14 +20,6 @@ FIT_ITERATIONS = 40
 
 
 L = TypeVar("L", bound="LeastSquares")
-
-
-@runtime_checkable
-class HasRegularizedInverse(Protocol):
-    """A physics that solves its regularized least-squares problem in closed form."""
-
-    def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
-        """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None if it has no closed form for its settings."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +71,9 @@ class LeastSquares(QuadraticDataTerm):
         value at ``start`` after any number of iterations.
         """
         relative = weight / self.weight
-        if isinstance(self.physics, HasRegularizedInverse):
-            closed = self.physics.regularized_inverse(z, self.y, relative)
-            if closed is not None:
-                return closed
+        closed = regularized_inverse(self.physics, z, self.y, relative)
+        if closed is not None:
+            return closed
         fitted, _ = conjugate_gradients(
             lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
             self.physics.A_adjoint(self.y) + relative * z,

@@ -6,23 +6,11 @@ tensors per image, those of the remaining images are needed. They are given to a
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import deepinv.physics
 from deepinv.physics import Blur, BlurFFT
 from torch import Tensor, nn
 
-from gradprox.physics import Inpainting
-
-
-class ForwardOperator(Protocol):
-    """A linear operator ``A`` with its adjoint: all that a data term needs of a physics."""
-
-    def A(self, x: Tensor) -> Tensor:
-        """Return the noiseless measurements of images ``(B, C, H, W)``."""
-
-    def A_adjoint(self, y: Tensor) -> Tensor:
-        """Return ``A^T y``."""
+from gradprox.physics import Inpainting, LinearMap
 
 
 def is_per_image(values: Tensor, batch: int) -> bool:
@@ -30,14 +18,14 @@ def is_per_image(values: Tensor, batch: int) -> bool:
     return batch > 1 and values.ndim >= 4 and values.shape[0] == batch
 
 
-def images_are_known(physics: ForwardOperator, batch: int) -> bool:
+def images_are_known(physics: LinearMap, batch: int) -> bool:
     """Return whether `physics_of_images` works: no tensor is per image, or the class of the physics is known."""
     return isinstance(physics, Blur | BlurFFT | deepinv.physics.Inpainting) or not _has_tensors_per_image(
         physics, batch
     )
 
 
-def physics_of_images(physics: ForwardOperator, keep: Tensor, batch: int) -> ForwardOperator:
+def physics_of_images(physics: LinearMap, keep: Tensor, batch: int) -> LinearMap:
     """Return the physics of the images at the indices ``keep``: of the same ``A``, without its noise model."""
     if not _has_tensors_per_image(physics, batch):
         return physics
@@ -55,5 +43,5 @@ def physics_of_images(physics: ForwardOperator, keep: Tensor, batch: int) -> For
     raise TypeError(f"{type(physics).__name__} does not say which of its tensors belong to which image")
 
 
-def _has_tensors_per_image(physics: ForwardOperator, batch: int) -> bool:
+def _has_tensors_per_image(physics: LinearMap, batch: int) -> bool:
     return isinstance(physics, nn.Module) and any(is_per_image(b, batch) for b in physics.buffers())

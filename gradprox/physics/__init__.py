@@ -15,7 +15,7 @@ Noise is in ``noise.py``.
 from gradprox.physics.block_sensing import BlockSensing, gaussian_matrix
 from gradprox.physics.boundaries import BOUNDARIES, blur_of_images, blur_of_photos
 from gradprox.physics.circular_blur import CircularBlur
-from gradprox.physics.contract import Physics, initial_image, regularized_inverse, squared_norm
+from gradprox.physics.contract import LinearMap, Physics, initial_image, regularized_inverse, squared_norm
 from gradprox.physics.cosine_sensing import CosineSensing
 from gradprox.physics.denoising import Denoising
 from gradprox.physics.forward_operator import ForwardOperator
@@ -45,6 +45,7 @@ __all__ = [
     "FourierSensing",
     "HadamardSensing",
     "Inpainting",
+    "LinearMap",
     "Physics",
     "Sampling",
     "Sensing",

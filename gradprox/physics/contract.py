@@ -15,9 +15,8 @@ from torch import Tensor
 from gradprox.errors import InputError
 
 
-@runtime_checkable
-class Physics(Protocol):
-    """A linear forward operator ``A`` with a proven norm.
+class LinearMap(Protocol):
+    """A linear operator ``A`` with its adjoint: all that a data term needs of a physics.
 
     Images are ``(B, C, H, W)``; measurements have the batch first, and a shape of the operator's own.
     """
@@ -27,6 +26,11 @@ class Physics(Protocol):
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         """Return ``A^T y``."""
+
+
+@runtime_checkable
+class Physics(LinearMap, Protocol):
+    """A linear forward operator with a proven norm, a start, and a closed form where there is one."""
 
     def squared_norm(self) -> float:
         """Return ``|A|^2`` or a proven upper bound of it, never an estimate."""
@@ -63,7 +67,7 @@ def squared_norm(physics: LinearPhysics) -> float:
     )
 
 
-def regularized_inverse(physics: LinearPhysics, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
+def regularized_inverse(physics: LinearMap, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
     """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where no closed form is known."""
     return physics.regularized_inverse(z, y, weight) if isinstance(physics, Physics) else None
 

@@ -209,8 +209,8 @@ class IdentityPath(GradientNetwork):
         """
         check_precision(x)
         if self._are_faint(x, sigma):
-            envelope, out = self._in_double_precision(x, sigma)
-            return envelope, out.to(x.dtype)
+            exact, denoised = self._in_double_precision(x, sigma)
+            return exact, denoised.to(x.dtype)
         filters, extended = self.bank.filters(), extend(x, self.radius)
         if self.whole:
             return self.inside_with_envelope(extended, sigma, filters)

@@ -114,7 +114,9 @@ class InverseHessianAt:
     def __call__(self, right: Tensor, solution: Tensor, sigma: Tensor) -> Tensor:
         """See `implicit_functions.Inverse`."""
         # The Hessian is recorded once for all vectors that it is multiplied with.
-        if self._known is None or self._known[0].data_ptr() != solution.data_ptr():
+        known = None if self._known is None else self._known[0]
+        if known is None or (known.data_ptr(), known.shape) != (solution.data_ptr(), solution.shape):
             product = self._hessian(solution, sigma)
             self._known = solution, InverseHessian(product, self._tolerance, self._warm)
+        assert self._known is not None  # noqa: S101  set above
         return self._known[1](right)

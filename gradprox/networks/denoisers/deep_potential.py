@@ -1,11 +1,13 @@
 r"""A deep gradient network: one gradient step on an explicit energy, the squared norm of a small U-Net.
 
-    R(x, sigma) = sigma^2 |r(E x / sigma)|^2 / 2,
-    D(x, sigma) = x - grad R(x, sigma) = x - sigma E^T J_r^T r.
+    R(x, sigma) = sigma^2 <r, w r> / 2,    r = r(E x / sigma),
+    D(x, sigma) = x - grad R(x, sigma) = x - sigma E^T J_r^T w r.
 
-Here ``r`` is a convolutional network, ``J_r`` its Jacobian at ``E x / sigma``, and ``E`` extends an image beyond its
-borders. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore symmetric for all weights, at borders
-too, because the reverse pass below is the exact adjoint of the forward pass. The energy is never negative.
+Here ``r`` is a convolutional network and ``J_r`` its Jacobian at ``E x / sigma``. ``E`` extends an image beyond its
+borders to whole cells of the network. ``w`` is the share of each feature's pixels that lie in the image; without it, the
+pixels that ``E`` repeats would count twice. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore
+symmetric for all weights, at borders too, because the reverse pass below is the exact adjoint of the forward pass. The
+energy is never negative.
 
 ``D`` is *not* monotone by construction: nothing keeps the eigenvalues of the Hessian of ``R`` below 1. So it is not
 proven to be a proximal operator, and solvers use its energy with a line search. Gradient-step denoisers are due to
@@ -256,8 +258,9 @@ class DeepPotential(GradientNetwork):
         """
         rows, columns = (self._sources(length, x.device) for length in x.shape[-2:])
         extended = x.index_select(-2, rows).index_select(-1, columns)
+        weights = self._shares(x)
         if self.whole:
-            energy, gradient = self.inside(extended, sigma)
+            energy, gradient = self.inside(extended, sigma, weights)
             return energy, x - self._folded(gradient, rows, columns, x)
         cells = ((rows.numel() - 2 * MARGIN) // self.cell, (columns.numel() - 2 * MARGIN) // self.cell)
         whole = Tile(0, cells[0], 0, cells[1])
@@ -266,21 +269,27 @@ class DeepPotential(GradientNetwork):
         for tile in tiles(cells, max(1, TILE // self.cell)):
             grown = tile.within(cells, halo)
             share, piece = self.inside(
-                self._with_margins(grown, grown).of(extended), sigma, tile.relative_to(grown)
+                self._with_margins(grown, grown).of(extended),
+                sigma,
+                self._in_features(grown).of(weights),
+                self._in_features(tile.relative_to(grown)),
             )
             energy = energy + share
             kept = self._with_margins(tile, whole)
             kept.of(gradient)[...] = kept.relative_to(self._with_margins(grown, grown)).of(piece)
         return energy, x - self._folded(gradient, rows, columns, x)
 
-    def inside(self, extended: Tensor, sigma: Tensor, counted: Tile | None = None) -> tuple[Tensor, Tensor]:
+    def inside(
+        self, extended: Tensor, sigma: Tensor, weights: Tensor, counted: Tile | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the energy and its gradient in one piece.
 
         Args:
             extended: images ``(B, channels, H + 2 MARGIN, W + 2 MARGIN)`` with a margin of `MARGIN` pixels, where ``H``
                 and ``W`` are multiples of `cell`.
             sigma: noise levels, ``(1,)`` or ``(B,)``.
-            counted: the rectangle, in cells, whose energy counts; all if not given.
+            weights: ``w``, ``(H / STRIDE, W / STRIDE)``.
+            counted: the rectangle of features whose energy is returned; all if not given.
 
         Returns:
             The energy, ``(B,)`` in double precision, and its gradient in the shape of ``extended``.
@@ -295,19 +304,32 @@ class DeepPotential(GradientNetwork):
             h = F.conv2d(units, filters, stride=STRIDE)
         slopes: list[Tensor] = []
         r = F.conv2d(self.scales(h, knots, slopes), self.last, padding=1)
-        g = self.scales.adjoint(F.conv_transpose2d(r, self.last, padding=1), slopes)
+        weighted = weights.to(r.dtype) * r
+        g = self.scales.adjoint(F.conv_transpose2d(weighted, self.last, padding=1), slopes)
         with _full_precision(extended):
             gradient = unit * F.conv_transpose2d(g.to(extended.dtype), filters, stride=STRIDE)
-        if counted is not None:
-            each = self.cell // STRIDE
-            r = Tile(*(each * edge for edge in counted)).of(r)
-        energy = image_sum(r.square()) / 2
+        terms = weighted * r
+        energy = image_sum(terms if counted is None else counted.of(terms)) / 2
         return level.to(energy).square() * energy, gradient
 
     def _sources(self, length: int, device: torch.device) -> Tensor:
         """Return the pixel that each position of a line repeats: whole cells with a margin, mirrored at the ends."""
         beyond = -length % self.cell
         return mirrored_indices(length, MARGIN, beyond + MARGIN, device)
+
+    def _shares(self, x: Tensor) -> Tensor:
+        """Return the share of each feature's pixels that lie in the image, ``(H / STRIDE, W / STRIDE)``."""
+
+        def line(length: int) -> Tensor:
+            whole = (length + self.cell - 1) // self.cell * self.cell
+            first_pixels = STRIDE * torch.arange(whole // STRIDE, device=x.device)
+            return (length - first_pixels).clamp(0, STRIDE).to(x.dtype) / STRIDE
+
+        return line(x.shape[-2])[:, None] * line(x.shape[-1])
+
+    def _in_features(self, tile: Tile) -> Tile:
+        """Return a tile, given in cells, in features of the finest scale."""
+        return Tile(*(self.cell // STRIDE * edge for edge in tile))
 
     def _with_margins(self, tile: Tile, outermost: Tile) -> Tile:
         """Return a tile, given in cells, in pixels of the extended image.

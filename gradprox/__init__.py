@@ -17,6 +17,7 @@ from gradprox._version import __version__
 if TYPE_CHECKING:
     from gradprox.errors import InputError
     from gradprox.images import example_image
+    from gradprox.memory import keep_freed_memory
     from gradprox.priors import LearnedProx
     from gradprox.zoo import load_model, model_names
 
@@ -24,11 +25,20 @@ _HOMES = {
     "InputError": "gradprox.errors",
     "LearnedProx": "gradprox.priors",
     "example_image": "gradprox.images",
+    "keep_freed_memory": "gradprox.memory",
     "load_model": "gradprox.zoo",
     "model_names": "gradprox.zoo",
 }
 
-__all__ = ["InputError", "LearnedProx", "__version__", "example_image", "load_model", "model_names"]
+__all__ = [
+    "InputError",
+    "LearnedProx",
+    "__version__",
+    "example_image",
+    "keep_freed_memory",
+    "load_model",
+    "model_names",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,8 @@
-"""A setting of the C library that makes repeated passes of a network faster; opt-in, for the whole process."""
+"""A setting of the C library that makes repeated passes of a network faster.
+
+It is opt-in, because it changes the whole process: a program calls `keep_freed_memory` once, at its start. The command
+line does; importing gradprox or building a network does not.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ LARGEST_BLOCK, KEPT = 2**25, 2**28
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed memory, so that the maps of the next tile reuse it: opt-in, for the whole process.
+    """Make glibc keep freed memory for reuse, in the whole process; networks on a CPU then run faster.
 
     By default glibc returns large blocks to the system, and the system hands them out again page by page. That takes
     two fifths of the time of a network's pass. After this call the process keeps up to `KEPT` bytes that it does not

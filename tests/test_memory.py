@@ -21,7 +21,7 @@ def faults():
 faults()  # the heap settles
 print(-faults() + faults())
 """
-KEEP = "from gradprox.memory import keep_freed_memory; keep_freed_memory()"
+KEEP = "import gradprox; gradprox.keep_freed_memory()"
 BUILD = "from gradprox.networks import IdentityPath, IdentityPathConfig; IdentityPath(IdentityPathConfig())"
 
 

@@ -24,7 +24,7 @@ class WeightedSum(BlindGradientNetwork):
 
     def __init__(self, networks: Sequence[BlindGradientNetwork]) -> None:
         super().__init__()
-        channels = {network.channels for network in networks} - {None}
+        channels = {network.channels for network in networks if network.channels is not None}
         if not networks or len(channels) > 1:
             raise ValueError(
                 f"a sum needs networks for images with one number of channels, got {len(networks)} networks "

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
 from gradprox.physics.checks import Shape, Size, check_size
 from gradprox.physics.forward_operator import ForwardOperator
@@ -42,7 +43,7 @@ class BlockSensing(ForwardOperator):
         check_size(size)
         if matrix.ndim != 2 or matrix.numel() == 0 or math.isqrt(matrix.shape[1]) ** 2 != matrix.shape[1]:
             raise InputError(f"a block matrix has b*b columns, got shape {tuple(matrix.shape)}")
-        if not matrix.is_floating_point() or not bool(torch.isfinite(matrix).all()):
+        if matrix.dtype not in PRECISIONS or not bool(torch.isfinite(matrix).all()):
             raise InputError("a block matrix holds finite numbers of float32 or float64")
         self.block = math.isqrt(matrix.shape[1])
         self.size = size
@@ -67,22 +68,29 @@ class BlockSensing(ForwardOperator):
         """See `ForwardOperator.measurement_shape`."""
         return None, math.prod(self.blocks), self.matrix.shape[0]
 
+    def check_images(self, x: Tensor) -> None:
+        """See `ForwardOperator.check_images`; images have the precision of the matrix."""
+        super().check_images(x)
+        self._check_type("x", x)
+
+    def check_measurements(self, y: Tensor) -> None:
+        """See `ForwardOperator.check_measurements`; measurements have the precision of the matrix."""
+        super().check_measurements(y)
+        self._check_type("y", y)
+
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Measure ``(B, C, H, W)``, giving ``(B, C, blocks, m)``."""
         self.check_images(x)
-        self._check_type("x", x)
         return self._cut(x) @ self.matrix.T
 
     def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
         """Apply ``A^T`` to ``(B, C, blocks, m)``."""
         self.check_measurements(y)
-        self._check_type("y", y)
         return self._assemble(y @ self.matrix)
 
     def A_dagger(self, y: Tensor, **_: object) -> Tensor:
         """Apply the pseudo-inverse of the matrix to each block; singular values lost in rounding count as 0."""
         self.check_measurements(y)
-        self._check_type("y", y)
         if self._tight and self._squared_norm > 0:
             # A multiple of the transpose: exported solvers need no second matrix.
             return self.A_adjoint(y) / self._squared_norm
@@ -104,7 +112,6 @@ class BlockSensing(ForwardOperator):
         if any(length % self.block for length in self.size):
             return None
         self.check_measurements(y)
-        self._check_type("y", y)
         # With the matrix U S V^T only the components V^T x change, each by itself.
         values = self.singular_values
         seen = self._cut(z) @ self.right.T
@@ -112,7 +119,7 @@ class BlockSensing(ForwardOperator):
         return z + self._assemble(((y @ self.left - values * seen) * gains) @ self.right)
 
     def _check_type(self, name: str, values: Tensor) -> None:
-        """Refuse another precision than the matrix has: torch multiplies equal ones only."""
+        """Refuse another precision than the matrix has, because torch multiplies equal ones only."""
         if values.dtype != self.matrix.dtype:
             raise InputError(
                 f"{name}: is of {values.dtype}, the matrix of {self.matrix.dtype}: convert one by double() or float()"

@@ -51,14 +51,14 @@ class ForwardOperator(LinearPhysics):
         """Return ``x``: all of it lies in the frame."""
         return x
 
-    def check_images(self, x: Tensor, name: str = "x") -> None:
+    def check_images(self, x: Tensor) -> None:
         """Refuse images that the operator is not made for.
 
         Raises:
             InputError: they are no tensor of float32 or float64, or have another shape.
         """
         self._check_precision()
-        check_batch(name, x, self.image_shape, self.images)
+        check_batch("x", x, self.image_shape, self.images)
 
     def check_measurements(self, y: Tensor) -> None:
         """Refuse measurements that the operator cannot have made.

@@ -16,15 +16,15 @@ from tests.conftest import random_identity_path
 PRIOR = LearnedProx(random_identity_path())
 QUICK = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 SOLVERS = (
-    PGD(sigma=0.05, max_iter=12),
-    FISTA(sigma=0.05, max_iter=12),
-    GD(sigma=0.05, lambda_reg=0.3, max_iter=12),
-    GD(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=12),
-    HQS(sigma=0.05, lambda_reg=0.1, max_iter=12),
-    ADMM(sigma=0.05, max_iter=12),
-    DRS(sigma=0.05, relaxation=1.5, max_iter=12),
-    NMAPG(sigma=0.05, lambda_reg=0.3, memory=0.0, max_iter=12),
-    NMAPG(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=12),
+    PGD(sigma=0.05, max_iter=40),
+    FISTA(sigma=0.05, max_iter=40),
+    GD(sigma=0.05, lambda_reg=0.3, max_iter=40),
+    GD(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40),
+    HQS(sigma=0.05, lambda_reg=0.1, max_iter=40),
+    ADMM(sigma=0.05, max_iter=40),
+    DRS(sigma=0.05, relaxation=1.5, max_iter=40),
+    NMAPG(sigma=0.05, lambda_reg=0.3, memory=0.0, max_iter=40),
+    NMAPG(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40),
 )
 
 

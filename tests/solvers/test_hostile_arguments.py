@@ -149,7 +149,6 @@ class TestPriorsWithoutAProx:
             FISTA(sigma=0.1),
             ADMM(sigma=0.1),
             DRS(sigma=0.1),
-            HQS(sigma=0.1),
             ScheduledHQS(sigma=0.1, noise=0.1),
         ],
     )
@@ -173,7 +172,7 @@ class TestPriorsWithoutAProx:
 
     def test_need_a_proven_curvature_for_a_step_size(self, prior, monkeypatch):
         monkeypatch.setattr(prior.network, "lipschitz_bound", lambda: float("inf"))
-        with pytest.raises(InputError, match=r"^prior: GD takes its step size from the curvature"):
-            GD(sigma=0.1)(Y, CircularBlur(KERNEL, SIZE), prior)
+        with pytest.raises(InputError, match=r"^prior: PrimalDual takes its step size from the curvature"):
+            PrimalDual(sigma=0.1)(Y, CircularBlur(KERNEL, SIZE), prior)
         result = NMAPG(sigma=0.1, max_iter=5)(Y, CircularBlur(KERNEL, SIZE), prior)
         assert int(result.objective_increases) == 0

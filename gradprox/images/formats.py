@@ -11,6 +11,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 ARRAY_SUFFIXES = (".npy", ".npz")
 # Also read, but not written.
 READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".pbm", ".jp2", ".avif", ".qoi")
+READABLE_SUFFIXES = (*IMAGE_SUFFIXES, *READ_ONLY_SUFFIXES)
 # Pillow's names of the formats it may decode, recognized by content. Formats that run other programs are left out.
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "QOI")
 READABLE = "PNG, JPEG, TIFF, WebP, BMP, GIF, PPM, JPEG 2000, AVIF, QOI, .npy or .npz"

@@ -23,6 +23,7 @@ from gradprox.images.formats import (
     IMAGE_SUFFIXES,
     READ_ONLY_SUFFIXES,
     READABLE,
+    READABLE_SUFFIXES,
     recognized,
 )
 from gradprox.images.image_data import ImageData
@@ -158,8 +159,8 @@ def check_image_suffix(path: str | Path) -> None:
     raise InputError(f"{path}: {problem}; choose one of {' '.join(known)}")
 
 
-def images_in(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files of a folder that have one of the suffixes, images by default, sorted by name.
+def images_in(folder: str | Path, suffixes: Sequence[str] = READABLE_SUFFIXES) -> list[Path]:
+    """Return the files of a folder that have one of the suffixes, by default every image file, sorted by name.
 
     Raises:
         InputError: there is no such folder, or no such file in it.
@@ -174,7 +175,7 @@ def images_in(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> l
         if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()
     )
     if not found:
-        kind = "images" if suffixes == IMAGE_SUFFIXES else "files"
+        kind = "images" if tuple(suffixes) == READABLE_SUFFIXES else "files"
         raise InputError(f"{folder}: no {kind} in it (looked for {' '.join(suffixes)})")
     return found
 

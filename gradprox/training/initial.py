@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
@@ -30,7 +31,10 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
     Raises:
         InputError: the recipe starts from a model that is missing or does not fit.
     """
-    network = build(recipe.network)
+    # Random weights follow from the recipe too. The caller's random state is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = build(recipe.network)
     trained = load_model(recipe.initial).network if recipe.initial else None
     try:
         if trained is not None and getattr(trained, "config", None) == network.config:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gradprox import InputError
-from gradprox.images import ImageData, read_gray, read_image, write_image
+from gradprox.images import ImageData, images_in, read_gray, read_image, write_image
 
 
 def values(kind=np.uint8, channels=3):
@@ -137,3 +137,16 @@ def test_gray_keeps_the_depth_of_colors(tmp_path, kind):
     tifffile.imwrite(tmp_path / "in.tif", stored, photometric="rgb")
     luma = colors @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(read_gray(tmp_path / "in.tif")[0, 0], luma, rtol=0, atol=2e-5)
+
+
+def test_a_folder_has_images_of_every_format_that_is_read(tmp_path):
+    for name in ("a.png", "b.gif", "c.pgm", "d.npy", "e.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in images_in(tmp_path)] == ["a.png", "b.gif", "c.pgm"]
+    with pytest.raises(InputError, match="no images in it"):
+        images_in(_empty(tmp_path))
+
+
+def _empty(folder):
+    (folder / "empty").mkdir()
+    return folder / "empty"

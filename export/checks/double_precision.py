@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_conv import Conv as ReferenceConv
+from onnx.reference.ops.op_conv_transpose import ConvTranspose as ReferenceConvTranspose
 from torch.nn import functional as F
 
 from gradprox.export.graph.tracing import graphs
@@ -42,6 +43,59 @@ class Conv(ReferenceConv):
         return (x.numpy(),)
 
 
+class ConvTranspose(ReferenceConvTranspose):
+    """Transposed convolutions of images by torch; those of onnx loop over pixels in Python."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        X: NDArray[Any],
+        W: NDArray[Any],
+        B: NDArray[Any] | None = None,
+        auto_pad: str | None = None,
+        dilations: list[int] | None = None,
+        group: int | None = None,
+        kernel_shape: list[int] | None = None,
+        output_padding: list[int] | None = None,
+        output_shape: list[int] | None = None,
+        pads: list[int] | None = None,
+        strides: list[int] | None = None,
+    ) -> tuple[NDArray[Any]]:
+        before, after = (pads or [0] * 4)[:2], (pads or [0] * 4)[2:]
+        if X.ndim != 4 or auto_pad not in (None, "NOTSET") or output_shape or before != after:
+            reference: Callable[..., tuple[NDArray[Any]]] = super()._run  # onnx has no annotations here
+            return reference(
+                *(
+                    X,
+                    W,
+                    B,
+                    auto_pad,
+                    dilations,
+                    group,
+                    kernel_shape,
+                    output_padding,
+                    output_shape,
+                    pads,
+                    strides,
+                )
+            )
+        bias = None if B is None else _tensor(B)
+        x = F.conv_transpose2d(
+            *(
+                _tensor(X),
+                _tensor(W),
+                bias,
+                strides or 1,
+                before,
+                output_padding or 0,
+                group or 1,
+                dilations or 1,
+            )
+        )
+        return (x.numpy(),)
+
+
 def _tensor(values: NDArray[Any]) -> torch.Tensor:
     """Return a copy. Mirrored filters are views with negative strides here, which torch refuses."""
     return torch.from_numpy(values.copy())
@@ -49,7 +103,7 @@ def _tensor(values: NDArray[Any]) -> torch.Tensor:
 
 def evaluator(model: ModelProto) -> ReferenceEvaluator:
     """Return an evaluator of the graph in float64: onnx's reference implementation, with faster convolutions."""
-    return ReferenceEvaluator(float64_copy(model), new_ops=[Conv])
+    return ReferenceEvaluator(float64_copy(model), new_ops=[Conv, ConvTranspose])
 
 
 def float64_copy(model: ModelProto) -> ModelProto:
@@ -60,6 +114,9 @@ def float64_copy(model: ModelProto) -> ModelProto:
         for tensor in graph.initializer:
             _widen(tensor)
         for node in graph.node:
+            if node.op_type == "ConstantOfShape" and not node.attribute:  # zeros in single precision
+                zero = helper.make_tensor("value", TensorProto.DOUBLE, [1], [0.0])
+                node.attribute.append(helper.make_attribute("value", zero))
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     _widen(attribute.t)

@@ -68,7 +68,7 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
             ("image",),
             {"x": inside["x"], "kernel": unnamed["kernel"]},
         )
-    # Parts have the same inputs whatever they use of them: a file has those that it uses.
+    # All parts have the same inputs, used or not. The file has only inputs that it uses.
     unused = {"lambda_reg"} if algorithm == "pgd" else set()
     unused |= set() if isinstance(problem, Deblurring) else {"kernel"}
     inputs = [value for value in start.graph.input if value.name not in unused]

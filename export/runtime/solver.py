@@ -214,7 +214,7 @@ class OnnxSolver:
             if not 0 < stepsize < limit:
                 raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
             return stepsize
-        # For PGD this is 1/|A|^2, whatever the prior: half the limit where the prior is convex.
+        # For PGD this is 1/|A|^2 with every prior; with a convex one it is half of the limit.
         stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
         if not np.finfo(np.float32).tiny <= stepsize <= np.finfo(np.float32).max:
             raise InputError(

@@ -94,7 +94,7 @@ def test_the_ridge_form_and_a_double_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_mixture_with_its_potential(tmp_path: Path, channels: int) -> None:
     mixture = perturbed(MIXTURE.model_copy(update={"channels": channels}))
-    # Probabilities far below rounding: the least that is added to them must not be taken for nothing.
+    # Probabilities far below rounding: the exporter must keep the small constant that is added to them.
     for level in mixture.network.shrinkage.levels:
         level.probability_logits *= 15
     report = export_denoiser(mixture, tmp_path / "mixture.onnx", potential=True)

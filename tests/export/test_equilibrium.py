@@ -1,4 +1,4 @@
-"""Exported equilibria: a loop in the file, whose results are as near to the prox as they should be."""
+"""Exported equilibria: a loop in the file, with results within the proven distance of the prox."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
     found = torch.from_numpy(OnnxDenoiser(file, threads=1)(y, sigma)).view_as(exact)
     distance = root_mean_square(found - exact)
     assert bool((distance <= 1.1 * limits * network.lipschitz_bound()).all())
-    # And far less than nothing done.
+    # And far smaller than the change from the input.
     if level > 0.05:
         assert bool((distance <= 0.05 * root_mean_square(y64 - exact) + 1e-6).all())
 
@@ -118,7 +118,7 @@ def test_images_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
     result = denoise(y, 0.1)
     network, noisy, sigma = iterating.network, torch.from_numpy(y), torch.tensor([0.1])
     assert isinstance(network, Equilibrium)
-    # Not that of torch: rounding decides which step is the last.
+    # The result of torch may differ: rounding decides which step is the last.
     size = root_mean_square(network.objective_gradient(torch.from_numpy(result), noisy, sigma))
     assert size <= 1.01 * network.limits(noisy, sigma, network.tolerance)
     np.testing.assert_allclose(denoise.on_device(denoise.to_device(y), 0.1).numpy(), result, atol=1e-5)
@@ -173,7 +173,7 @@ def test_a_file_verifies_by_itself(exported_equilibrium: tuple[Path, Report]) ->
 def change_a_filter(model: ModelProto, by: float = 0.02) -> None:
     """Change one tap of the first four-dimensional weight of the step: of the analysis, or of the synthesis.
 
-    By twice the tolerance: what a much smaller change ends at is within it.
+    The change is twice the tolerance; results after a much smaller one would be within it.
     """
     (iterations,) = (node for node in model.graph.node if node.op_type == "Loop")
     step = iterations.attribute[0].g

@@ -1,4 +1,4 @@
-"""Solvers as one ONNX file: the same images, the same step counts, any kernel and size, at run time."""
+"""Solvers as one ONNX file: the same images and step counts as in torch, with any kernel and image size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_images
 from tests.export.tampering import say, tampered
 
-# What the two slow ones are made of is in the other two; exporting takes a while.
+# The two slow ones combine parts that the other two have. Exporting takes a while.
 VARIANTS = [
     pytest.param(("pgd", "valid"), id="pgd-valid"),
     pytest.param(("gd", "circular"), id="gd-circular"),
@@ -281,7 +281,7 @@ def test_compressed_sensing(
 def _check_that_the_matrix_is_there_once(path: Path, physics: BlockSensing, changed: Path) -> None:
     model, matrix = onnx.load(path), physics.matrix.numpy()
     (name,) = [t.name for t in model.graph.initializer if np.array_equal(numpy_helper.to_array(t), matrix)]
-    # Nor is its pseudo-inverse beside it; the exporter turns small matrices round ahead of time.
+    # Its pseudo-inverse is not stored beside it. The exporter may store the transpose of a small matrix.
     alike = [numpy_helper.to_array(t) for t in model.graph.initializer if sorted(t.dims) == [12, 36]]
     assert all(np.array_equal(found, matrix) or np.array_equal(found, matrix.T) for found in alike)
     assert sum(len(entry.value) for entry in model.metadata_props if entry.key == "gradprox.physics") < 500

@@ -1,7 +1,7 @@
 """Every shipped model, and solvers around it, in ONNX Runtime: the same functions as in double-precision torch.
 
-A model that comes to the zoo is tested by being there. Exporting a model verifies it, which takes a while: what runs by
-default is the smallest one.
+Every model of the zoo is tested. Exporting a model verifies it, which takes a while, so by default only the smallest
+one runs.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_an_equilibrium_is_within_its_tolerance(name: str, folder: Path) -> None
 
 
 def image(channels: int, height: int, width: int) -> torch.Tensor:
-    """Return flat blocks with edges between them: what a solver after 50 steps still tells from rounding."""
+    """Return flat blocks with edges: after 50 steps of a solver they are not lost in rounding errors."""
     blocks = torch.rand(1, channels, 4, 5, generator=torch.Generator().manual_seed(3))
     return torch.nn.functional.interpolate(blocks, (height, width))
 

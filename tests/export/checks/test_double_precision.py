@@ -1,4 +1,4 @@
-"""Graphs are evaluated in double precision as onnx's reference implementation does."""
+"""Graphs in double precision have the values of onnx's reference implementation."""
 
 from __future__ import annotations
 
@@ -42,10 +42,32 @@ def test_convolutions_are_those_of_the_reference(attributes):
     y = RNG.standard_normal((2, 4, 11, 12))
 
     def given(dtype):
-        # Mirrored views, as a Slice with negative steps hands them on.
+        # Views with negative strides, which a Slice with negative steps returns.
         return {"y": y.astype(dtype)[:, :, ::-1], "filters": filters.astype(dtype)[..., ::-1, ::-1]}
 
     (found,) = evaluator(model).run(None, given(np.float64))
     assert found.dtype == np.float64
     (expected,) = ReferenceEvaluator(model).run(None, given(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"strides": [2, 2], "pads": [1, 1, 1, 1]}, {"pads": [1, 0, 0, 1]}]
+)
+def test_transposed_convolutions_are_those_of_the_reference(attributes):
+    filters = RNG.standard_normal((4, 3, 3, 2)).astype(np.float32)
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("ConvTranspose", ["y", "filters"], ["x"], **attributes)],
+            "transposed",
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4, "h", "w"])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", None, None, None])],
+            [numpy_helper.from_array(filters, "filters")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+    )
+    y = RNG.standard_normal((2, 4, 5, 6))
+    (found,) = evaluator(model).run(None, {"y": y})
+    assert found.dtype == np.float64
+    (expected,) = ReferenceEvaluator(model).run(None, {"y": y.astype(np.float32)})
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

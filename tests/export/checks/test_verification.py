@@ -14,7 +14,7 @@ from tests.export.tampering import followed_by, tampered
 
 
 def change_a_filter(model: ModelProto) -> None:
-    """Change one tap of the analysis, not of the synthesis: the Jacobian is symmetric no longer."""
+    """Change one tap of the analysis and not of the synthesis, so that the Jacobian is no longer symmetric."""
     for tensor in model.graph.initializer:
         if tensor.name.endswith("bank.folded"):
             filters = numpy_helper.to_array(tensor).copy()

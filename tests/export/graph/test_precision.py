@@ -1,4 +1,4 @@
-"""Half precision is a rounded copy, 8-bit integers are no proximal operator; both say so, and neither can lie."""
+"""Half precision is a rounded copy, and 8-bit integers are no proximal operator; files state it, and are checked."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_a_file_verifies_by_itself_and_stores_its_report(request: pytest.Fixture
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT
 
 
-def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
-    # The filters are; what turns energies into gates is not, however large they grow.
+def test_the_nodes_in_half_precision(denoiser_file: Path, half: Path) -> None:
+    # The filters are rounded. Energies, which can be large, and the gates computed from them are not.
     kinds = {t.name: t.data_type for t in onnx.load(half).graph.initializer}
     assert kinds["network.bank.folded/half"] == TensorProto.FLOAT16
     assert "network.bank.folded" not in kinds
@@ -73,7 +73,7 @@ def test_the_half_that_is_half(denoiser_file: Path, half: Path) -> None:
     kinds = [node.op_type for node in halves if node.op_type != "Cast"]
     assert kinds.count("Conv") == 4  # the filters; on the way back windows, mixing, filters
     assert not {"MatMul", "Div", "Clip", "Exp", "Softmax", "Gather"} & {*kinds}
-    # An image without noise to speak of, ten times as bright: energies of 1e12, and no overflow.
+    # Hardly any noise, and ten times the brightness: energies of 1e12, and no overflow.
     y = 10 * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
     exact = OnnxDenoiser(denoiser_file)(y, 0.0)
     assert 0 < np.abs(OnnxDenoiser(half)(y, 0.0) - exact).max() <= 2e-3 * 10
@@ -100,7 +100,7 @@ def test_half_precision_is_certified_before_rounding(half_report: tuple[Path, De
     assert report.certified
     assert report.symmetry_defect <= 1e-6
     assert report.smallest_eigenvalue >= -1e-6
-    # And rounding shows.
+    # Rounding is visible.
     assert report.error > 2e-6
     assert report.low_precision.symmetry_defect > 1e-4
     assert "a rounded copy of the network" in str(report)
@@ -122,7 +122,7 @@ def test_a_quantized_copy_is_asymmetric(
     denoisers = [OnnxDenoiser(file, allow_uncertified=True) for file in (path, denoiser_file)]
     images = neighbors(y, STEP).astype(np.float32)
     integers, floats = (jacobian_figures(denoise(images, LEVEL), STEP) for denoise in denoisers)
-    # Far above what rounding to single precision explains; and steps backwards.
+    # Far more than the rounding of single precision; and negative eigenvalues.
     assert floats[0] <= 1e-6 / STEP
     for defect, smallest in (
         integers,

@@ -154,7 +154,7 @@ def test_what_stays_on_the_device_is_the_same(denoiser_file: Path, shape: tuple[
     on_device = denoise.to_device(y)
     once = denoise.on_device(on_device, 0.1)
     np.testing.assert_array_equal(once.numpy(), denoise(y, 0.1))
-    # A loop whose values never leave: into new memory, and back and forth between two buffers.
+    # A loop on the device: into new memory, and into a buffer that is given.
     twice = denoise.on_device(once, 0.05)
     expected = denoise(denoise(y, 0.1), 0.05)
     np.testing.assert_array_equal(twice.numpy(), expected)

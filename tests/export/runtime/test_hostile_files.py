@@ -1,4 +1,4 @@
-"""Files that are not ours, or no longer: one clean line each, before ONNX Runtime sees them."""
+"""Files of others, and damaged files: refused in one line, before ONNX Runtime reads them."""
 
 from __future__ import annotations
 

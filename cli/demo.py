@@ -188,7 +188,7 @@ def _plot_images(path: Path, cases: Sequence[Case]) -> None:
 
 
 def _plot_objectives(path: Path, cases: Sequence[Case]) -> None:
-    """Plot how far the exact objective is above its smallest value, by step."""
+    """Plot by step how far the exact objective is above its last value, which is its smallest."""
     figure, axes = _figure(1, len(cases), size=(4.8 * len(cases), 3.4))
     for place, case in zip(axes[0], cases, strict=True):
         objective = case.descent.objective[0].cpu().numpy()
@@ -196,7 +196,7 @@ def _plot_objectives(path: Path, cases: Sequence[Case]) -> None:
         rises = int(case.descent.objective_increases[0])
         place.set_title(f"{case.name}: {rises} rises in {PLOTTED_STEPS} steps")
         place.set_xlabel("step")
-        place.set_ylabel("objective above its last value")
+        place.set_ylabel(f"objective above that of step {PLOTTED_STEPS}")
         place.grid(alpha=0.3)
     _save(figure, path)
 

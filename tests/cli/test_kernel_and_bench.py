@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from gradprox.cli import bench
 from gradprox.cli.kernel import odd_sides
 from gradprox.images import read_image
 from gradprox.physics import CircularBlur, ValidBlur, read_kernel
@@ -65,21 +64,6 @@ def test_kernels_that_cannot_be_written(run, tmp_path):
     assert not list(tmp_path.iterdir())
     assert run("kernel", "disk:1", "-o", tmp_path / "k.png")[0] == 0
     assert "--overwrite" in run("kernel", "disk:2", "-o", tmp_path / "k.png")[2]
-
-
-def test_bench_times_every_way(run, tmp_path, monkeypatch):
-    # Exporting is tested elsewhere, and takes its time.
-    def backends(*_):
-        for backend, threads in (("torch", 1), ("onnxruntime", 1)):
-            yield backend, threads, lambda y: y.sum()
-
-    monkeypatch.setattr(bench, "_backends", backends)
-    code, out, _ = run("bench", "gray", "--size", 16, "--repeats", 1, "--json", tmp_path / "speed.json")
-    assert code == 0
-    assert "onnxruntime" in out
-    runs = json.loads((tmp_path / "speed.json").read_text())["runs"]
-    assert [row["backend"] for row in runs] == ["torch", "onnxruntime"]
-    assert all(row["ms_per_megapixel"] > 0 for row in runs)
 
 
 @pytest.mark.slow

@@ -159,6 +159,19 @@ def test_deblur_runs_an_onnx_file_by_a_provider(
     assert 0 < difference <= 2e-5  # so it was not torch
 
 
+def test_bench_times_every_way_to_run_a_file(
+    denoiser_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "speed.json"
+    assert run(monkeypatch, "bench", denoiser_file, "--size", "16", "--repeats", "1", "--json", report) == 0
+    assert "onnxruntime" in capsys.readouterr().out
+    runs = json.loads(report.read_text())["runs"]
+    assert [(row["backend"], row["threads"]) for row in runs] == [
+        ("torch", 1), ("torch", 2), ("onnxruntime", 1), ("onnxruntime", 2),
+    ]  # fmt: skip
+    assert all(row["ms_per_megapixel"] > 0 for row in runs)
+
+
 def commands() -> Iterator[tuple[str, Callable[..., object]]]:
     """Yield the words and the function of each command."""
     for group, prefix in ((app, ""), (evaluate.app, "evaluate ")):

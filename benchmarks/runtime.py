@@ -228,9 +228,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="gray", help="a shipped model or a model file")
     parser.add_argument("--side", type=int, default=512, help="pixels a side of the image")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--only", default="", help="run only configurations whose description contains this"
-    )
+    parser.add_argument("--only", default="", help="run only configurations whose description contains this")
     parser.add_argument(
         "--precision", default="float32", help="precision of the ONNX file: float32, float16 or int8"
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from PIL import Image
 
 from gradprox import InputError
 from gradprox.physics import (
@@ -145,6 +146,16 @@ def test_numbers_in_a_mat_file_are_no_kernels_and_no_matrices(tmp_path):
 def test_the_scale_of_a_kernel_file_does_not_matter(tmp_path, scale):
     np.save(tmp_path / "k.npy", scale * np.ones((5, 5)))
     torch.testing.assert_close(read_kernel(str(tmp_path / "k.npy")), torch.full((1, 1, 5, 5), 1 / 25))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3)], ids=["gray", "color"])
+def test_the_scale_of_a_kernel_image_does_not_matter(tmp_path, shape):
+    kernel = np.outer([1, 2, 1], [1, 3, 1]).astype(np.float32)
+    values = 50 * kernel if len(shape) == 2 else 20 * np.stack([kernel] * 3, axis=2)
+    image = Image.fromarray(values if len(shape) == 2 else values.astype(np.uint8))
+    image.save(tmp_path / "k.tif")
+    expected = torch.from_numpy(kernel / kernel.sum())[None, None]
+    torch.testing.assert_close(read_kernel(str(tmp_path / "k.tif")), expected)
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, np.inf, np.nan])

@@ -4,8 +4,8 @@ r"""A deep gradient network: one gradient step on an explicit energy, the square
     D(x, sigma) = x - grad R(x, sigma) = x - sigma E^T J_r^T w r.
 
 Here ``r`` is a convolutional network and ``J_r`` its Jacobian at ``E x / sigma``. ``E`` extends an image beyond its
-borders to whole cells of the network. ``w`` is the share of each feature's pixels that lie in the image; without it, the
-pixels that ``E`` repeats would count twice. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore
+borders to whole cells of the network. ``w`` is the share of each feature's pixels that lie in the image: without it,
+the pixels that ``E`` repeats would count twice. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore
 symmetric for all weights, at borders too, because the reverse pass below is the exact adjoint of the forward pass. The
 energy is never negative.
 

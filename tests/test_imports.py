@@ -71,7 +71,7 @@ def failures(modules_of):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=600,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     return json.loads(result.stdout.splitlines()[-1])

@@ -135,7 +135,7 @@ class Certificate(_Part):
         )
         lines = [
             f"{self.name}: held to be a {self.held_to}",
-            f"{self.points} points of shape {'x'.join(map(str, self.shape))}{noise}; {eigenvalues}",
+            f"{points} of shape {'x'.join(map(str, self.shape))}{noise}; {eigenvalues}",
             *("", "by construction, for all weights and inputs", *self._construction_rows()),
             *("", "proven, for all inputs", *self._proven_rows()),
             *("", "measured at these points, in double precision", *self._measured_rows()),

@@ -130,6 +130,7 @@ class Certificate(_Part):
     def table(self) -> str:
         """Return the certificate as lines of text."""
         noise = "" if self.sigma is None else f", noise {self.sigma:.4g}"
+        points = "1 point" if self.points == 1 else f"{self.points} points"
         eigenvalues = (
             "all eigenvalues" if self.method == "dense" else "extreme eigenvalues by Lanczos iterations"
         )

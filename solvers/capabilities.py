@@ -1,4 +1,4 @@
-"""What solvers require of a prior: a prox, or a curvature bound."""
+"""The requirements of solvers on a prior: a prox, or a curvature bound."""
 
 from __future__ import annotations
 

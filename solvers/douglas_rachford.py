@@ -11,7 +11,7 @@ Its Lyapunov function (Themelis and Patrinos, SIAM J. Optim. 2020) is the Dougla
 
 exact at every image, *because* the Moreau envelope ``R`` of ``phi`` is (see `gradprox.priors.learned_prox`).
 ``E <= F``, with equality at fixed points, and for ``tau < 1/L_f`` it has the infimum and the minimizers of ``F``. For
-least squares with ``H = tau A^T A`` and ``d = x - x+``, and whatever ``phi``,
+least squares with ``H = tau A^T A`` and ``d = x - x+``, and for every ``phi``,
 
     E(x+) <= E(x) - <d, (I - H) ((I + H)/r - I/2) d>,
 

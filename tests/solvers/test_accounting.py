@@ -8,23 +8,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradprox import load_model
 from gradprox.physics import CircularBlur, HadamardSensing, SymmetricBlur, ValidBlur
-from gradprox.priors import LearnedProx
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, SmoothState, Status
-from tests.conftest import random_identity_path
 
-PRIOR = LearnedProx(random_identity_path())
+PRIOR = load_model("gray-small")
 QUICK = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 SOLVERS = (
-    PGD(sigma=0.05, max_iter=40),
-    FISTA(sigma=0.05, max_iter=40),
-    GD(sigma=0.05, lambda_reg=0.3, max_iter=40),
-    GD(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40),
-    HQS(sigma=0.05, lambda_reg=0.1, max_iter=40),
-    ADMM(sigma=0.05, max_iter=40),
-    DRS(sigma=0.05, relaxation=1.5, max_iter=40),
-    NMAPG(sigma=0.05, lambda_reg=0.3, memory=0.0, max_iter=40),
-    NMAPG(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40),
+    PGD(sigma=0.05, max_iter=40, tol=0),
+    FISTA(sigma=0.05, max_iter=40, tol=0),
+    GD(sigma=0.05, lambda_reg=0.3, max_iter=40, tol=0),
+    GD(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40, tol=0),
+    HQS(sigma=0.05, lambda_reg=0.1, max_iter=40, tol=0),
+    ADMM(sigma=0.05, max_iter=40, tol=0),
+    DRS(sigma=0.05, relaxation=1.5, max_iter=40, tol=0),
+    NMAPG(sigma=0.05, lambda_reg=0.3, memory=0.0, max_iter=40, tol=0),
+    NMAPG(sigma=0.05, lambda_reg=0.3, box=(0, 1), max_iter=40, tol=0),
 )
 
 

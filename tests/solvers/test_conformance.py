@@ -1,4 +1,4 @@
-"""What every solver keeps: descent of the exact objective, fixed points, statuses, images that do not mix."""
+"""Properties of every solver: descent of the exact objective, fixed points, statuses, separate images."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_exact_objective_never_rises(solver, physics, noisy, make_network, sprea
     merits = []
     result = solver(noisy, physics, prox, callback=lambda step: merits.append(step.state.merit[0]))
     objective = result.objective[0]
-    # The running mean is what falls where the algorithm is nonmonotone.
+    # Where the algorithm is nonmonotone, the running mean falls.
     known = torch.stack(merits) if isinstance(solver, NMAPG) else objective[~objective.isnan()]
     assert result.certified
     assert len(known) >= 2

@@ -51,7 +51,7 @@ def random_solver(draw: random.Random, physics: deepinv.physics.LinearPhysics, p
 
 
 def defect(solver: Any, physics: Any, prox: LearnedProx, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Return what vanishes exactly at stationary points."""
+    """Return an image that is zero exactly at stationary points."""
     gradient = physics.A_adjoint(physics.A(x) - y)
     if not isinstance(solver, EXPLICIT):
         tau = solver.stepsize

@@ -1,4 +1,4 @@
-"""What a run says when something is wrong, image by image, and what it costs."""
+"""The status of each image when something is wrong, and the steps that it costs."""
 
 from __future__ import annotations
 

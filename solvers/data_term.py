@@ -1,4 +1,4 @@
-"""The contract of data terms ``f(x) = d(A x, y)``: value, gradient, rounding error, dual prox, and selection of images."""
+"""The contract of data terms ``f(x) = d(A x, y)``: value, gradient, rounding error, dual prox, and selection."""
 
 from __future__ import annotations
 

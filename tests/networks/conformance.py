@@ -107,7 +107,8 @@ class ConformanceSuite:
     """Inherit, and parametrize ``case``."""
 
     def test_jacobian(self, case: Case) -> None:
-        assert_certified(case.network(), case.inputs(), *case.levels())
+        for factor in (1.0,) if case.sigma is None else (0.0, 0.1, 1.0, 5.0):
+            assert_certified(case.network(), case.inputs(), *case.levels(factor))
 
     def test_jacobian_with_large_weights(self, case: Case) -> None:
         for seed, scale in enumerate(case.scales):

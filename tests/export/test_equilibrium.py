@@ -211,8 +211,8 @@ def test_changes_are_found(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("tolerance", None, "does not say to which tolerance"),
-        ("tolerance", "nonsense", "does not say to which tolerance"),
+        ("tolerance", None, "does not contain the tolerance"),
+        ("tolerance", "nonsense", "does not contain the tolerance"),
         ("tolerance", "nan", "its tolerance is nan"),
         ("tolerance", "-1", "its tolerance is -1"),
         ("tolerance", "1e-5", "does not minimize"),

@@ -89,7 +89,7 @@ def _score(
         "provider": choice.provider,
     }
     if preset is not None:
-        settings |= preset.settings()
+        settings |= preset.settings(priors.of(3 if color else 1))
     study = Study(
         task=task,
         model=choice.model or default_model(3 if color else 1, for_solver=preset is not None),

@@ -47,8 +47,8 @@ class Restorer(Protocol):
     def max_iter(self) -> int:
         """Return the largest number of steps that one call takes."""
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings for reports: ``solver``, the name of the algorithm, and its ``parameters``."""
+    def settings(self, prior: Prior) -> dict[str, Any]:
+        """Return the settings with this prior: ``solver``, the name of the algorithm, and its ``parameters``."""
 
     def __call__(
         self,

@@ -48,9 +48,9 @@ class DiscrepancyPreset:
         """Return the largest number of steps of all reconstructions together."""
         return MAX_TRIALS * self.preset(1.0).max_iter
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, prior: Prior) -> dict[str, Any]:
         """Return the settings with strength 1; see `gradprox.solvers.contract.Restorer.settings`."""
-        return self.preset(1.0).settings()
+        return self.preset(1.0).settings(prior)
 
     def __call__(
         self,

@@ -65,6 +65,9 @@ DEBLUR_STAGES, SENSING_STAGES = 16, 18
 FIRST_STEPS, LATER_STEPS = 16, 4
 # Weight of the regularizer as a part of (noise / sigma)^2, its value in Bayes' rule; tuned on natural images.
 BALANCE = 0.45
+# The same for priors with an explicit energy only, which are deep networks: the prior's noise level as a multiple of
+# the measurements', the balance, the number of warm-start solvers, and the planned steps of the last one.
+ENERGY_SIGMA, ENERGY_BALANCE, ENERGY_STAGES, ENERGY_STEPS = 1.4, 0.5, 8, 8
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,27 @@ class Preset:
         warm_start: the solvers before it, in order.
         planned: whether the steps of the last solver are a plan rather than a limit. Then an image that took all of
             them ends as `Status.COMPLETED`, and otherwise as `Status.MAX_ITER`.
+        without_prox: the preset that replaces this one for a prior with an explicit energy only; None if there is none.
     """
 
     solver: Solver[Any]
     warm_start: tuple[Solver[Any], ...]
     planned: bool = False
+    without_prox: Preset | None = None
+
+    def of(self, prior: Prior) -> Preset:
+        """Return the preset that runs with ``prior``: itself, or `without_prox`."""
+        return self if prior.is_prox or self.without_prox is None else self.without_prox
 
     @property
     def max_iter(self) -> int:
-        """Return the largest number of steps of all solvers together."""
-        return self.solver.max_iter + sum(stage.max_iter for stage in self.warm_start)
+        """Return the largest number of steps of all solvers together, with any prior."""
+        own = self.solver.max_iter + sum(stage.max_iter for stage in self.warm_start)
+        return own if self.without_prox is None else max(own, self.without_prox.max_iter)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, prior: Prior) -> dict[str, Any]:
         """Return the settings of the last solver; see `gradprox.solvers.contract.Restorer.settings`."""
-        return self.solver.settings()
+        return self.of(prior).solver.settings(prior)
 
     def __call__(
         self,
@@ -107,6 +117,8 @@ class Preset:
         Returns:
             The result of the last solver, with the steps and the objective increases of all solvers together.
         """
+        if self.of(prior) is not self:
+            return self.of(prior)(y, physics, prior, x0=x0, callback=callback)
         x, done, results = x0, 0, []
         for stage in (*self.warm_start, self.solver):
             results.append(stage(y, physics, prior, x0=x, callback=_shifted(callback, done)))
@@ -138,7 +150,8 @@ def preset(
     Args:
         task: the inverse problem.
         noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
-        solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given.
+        solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given. For a prior with an explicit energy only,
+            the default is HQS, and of the others NMAPG and GD can be chosen.
         strength: multiplier of the prior's strength: 1 is the preset, and larger values are smoother. For HQS, NMAPG
             and GD it multiplies ``lambda_reg``. For PGD, FISTA, ADMM and DRS, which have no such weight, it multiplies
             ``sigma``, the noise level that the prior assumes.
@@ -166,15 +179,43 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
         "lipschitz": lipschitz,
     }
+    planned = max_iter is None
+    without_prox = None
+    if name in EXPLICIT or solver is None:
+        energy_name = name if name in EXPLICIT else "hqs"
+        steps = common | ({"max_iter": ENERGY_STEPS} if planned and energy_name == "hqs" else {})
+        without_prox = _without_prox(task, level, energy_name, strength, planned, steps)
     sigma, warm_start = (_deblurring if task is Task.DEBLUR else _sensing)(level, name, strength, lipschitz)
     final: Solver[Any]
     if name in EXPLICIT:
-        if name == "nmapg":
-            common["memory"] = 0.0  # the objective itself shall never rise, not only its running mean
-        final = EXPLICIT[name](sigma=sigma, lambda_reg=_weight(sigma, level, strength), **common)
+        final = _explicit(name, sigma, _weight(sigma, level, strength), common)
     else:
         final = PROXIMAL[name](sigma=sigma * strength, **common)
-    return Preset(final, warm_start, planned=max_iter is None)
+    return Preset(final, warm_start, planned, without_prox)
+
+
+def _without_prox(
+    task: Task, noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]
+) -> Preset:
+    """Return the preset for priors with an explicit energy only: HQS at falling noise levels, then the solver."""
+    sigma = ENERGY_SIGMA * noise if task is Task.DEBLUR else max(4 * noise, 6 / 255)
+
+    def weight(level: float) -> float:
+        return ENERGY_BALANCE / BALANCE * _weight(level, noise, strength)
+
+    steps = 1 if task is Task.DEBLUR else LATER_STEPS
+    warm_start = tuple(
+        HQS(sigma=level, lambda_reg=weight(level), max_iter=steps)
+        for level in _falling(WARM_START, sigma, ENERGY_STAGES)
+    )
+    return Preset(_explicit(name, sigma, weight(sigma), common), warm_start, planned)
+
+
+def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]) -> Solver[Any]:
+    """Return a solver of the explicit objective."""
+    # The objective itself shall never rise, not only its running mean.
+    memory = {"memory": 0.0} if name == "nmapg" else {}
+    return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common, **memory)
 
 
 def _deblurring(

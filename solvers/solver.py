@@ -77,7 +77,7 @@ class Solver(ABC, Generic[S]):
     def step(self, data: DataTerm, prior: Prior, state: S) -> S:
         """Return the next state; nothing is changed in place."""
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, prior: Prior) -> dict[str, Any]:  # noqa: ARG002  the same for every prior
         """See `gradprox.solvers.contract.Restorer.settings`."""
         return {"solver": type(self).__name__.lower(), "parameters": dataclasses.asdict(self)}
 

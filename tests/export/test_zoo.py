@@ -16,7 +16,7 @@ import torch
 from gradprox import load_model, model_names
 from gradprox.export import export_denoiser, export_solver
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks import DeepPotential, Equilibrium, IdentityPath
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.solvers import GD, PGD
 from gradprox.solvers.deblurring import deblur_images
@@ -27,8 +27,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the 
 SHAPES = [(1, 1, 1), (3, 1, 1), (1, 1, 64), (3, 7, 13), (1, 31, 37), (3, 97, 101), (1, 130, 60)]
 LEVELS = (0.0, 1 / 255, 25 / 255, 50 / 255)
 ONE_PASS = [name for name in model_names() if isinstance(load_model(name).network, IdentityPath)]
+DEEP = [name for name in model_names() if isinstance(load_model(name).network, DeepPotential)]
 SMALLEST = min(ONE_PASS, key=lambda name: (load_model(name).network.channels, read_card(name).parameters))
-MODELS = [pytest.param(name, marks=() if name == SMALLEST else pytest.mark.slow) for name in ONE_PASS]
+MODELS = [
+    pytest.param(name, marks=() if name == SMALLEST else pytest.mark.slow) for name in (*ONE_PASS, *DEEP)
+]
 PARITY, SOLVER_PARITY, STEPS = 2e-6, 1e-5, 50
 
 
@@ -58,7 +61,7 @@ def test_a_denoiser_is_the_network(name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(model_names()) - set(ONE_PASS)))
+@pytest.mark.parametrize("name", sorted(set(model_names()) - {*ONE_PASS, *DEEP}))
 def test_an_equilibrium_is_within_its_tolerance(name: str, folder: Path) -> None:
     path = folder / f"{name}.onnx"
     export_denoiser(name, path, potential=True)

@@ -7,7 +7,9 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from gradprox.errors import InputError
-from gradprox.physics import Denoising
+from gradprox.networks import DeepPotential, DeepPotentialConfig
+from gradprox.physics import CircularBlur, Denoising, gaussian_kernel
+from gradprox.priors import GradientStepDenoiser
 from gradprox.solvers import Status
 from gradprox.solvers.presets import SOLVERS, Task, preset
 
@@ -41,3 +43,33 @@ def test_a_preset_that_takes_its_planned_steps_is_completed(prox):
     assert int(result.steps) == planned.max_iter
     limited = preset(Task.DEBLUR, 0.05, tol=0, max_iter=3)
     assert limited(y, Denoising(), prox).status == [Status.MAX_ITER]
+
+
+@pytest.fixture
+def energy_only():
+    """Return a prior with an explicit energy, and no prox."""
+    torch.manual_seed(0)
+    network = DeepPotential(DeepPotentialConfig(widths=(4, 4), blocks=(1, 1))).double()
+    return GradientStepDenoiser(network.requires_grad_(False))
+
+
+@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("name", [None, "hqs", "nmapg", "gd"])
+def test_priors_with_an_energy_only_have_presets_of_their_own(task, name, energy_only, prox):
+    physics = CircularBlur(gaussian_kernel(1.0).double(), (12, 10))
+    y = physics(torch.rand(2, 1, 12, 10, dtype=torch.float64))
+    chosen = preset(task, 0.02, solver=name)
+    result = chosen(y, physics, energy_only)
+    assert result.objective_increases.tolist() == [0, 0]
+    assert all(status.succeeded for status in result.status)
+    assert chosen.of(energy_only) is not chosen
+    assert chosen.of(prox) is chosen
+    assert chosen.settings(energy_only)["solver"] == (name or "hqs")
+    assert int(result.steps.max()) <= chosen.max_iter
+
+
+def test_a_solver_that_needs_a_prox_is_refused_by_name(energy_only):
+    physics = CircularBlur(gaussian_kernel(1.0).double(), (12, 10))
+    y = physics(torch.rand(1, 1, 12, 10, dtype=torch.float64))
+    with pytest.raises(InputError, match="needs a proximal operator"):
+        preset(Task.COMPRESSED_SENSING, 0.02, solver="fista")(y, physics, energy_only)

@@ -23,6 +23,8 @@ from gradprox.zoo.models import FOLDER
 
 SIGMAS = [1 / 255, 5 / 255, 25 / 255, 50 / 255]
 MODELS = model_names()
+PROXIMAL = [name for name in MODELS if load_model(name).is_prox]
+ENERGY_ONLY = sorted(set(MODELS) - set(PROXIMAL))
 
 
 def photo(name):
@@ -59,7 +61,8 @@ def test_cards_are_true(name):
     weights = FOLDER / f"{name}.safetensors"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == card.sha256
     assert weights.stat().st_size < 4_000_000
-    assert prox.lipschitz_bound() == pytest.approx(card.lipschitz_bound)
+    bound = float("inf") if card.lipschitz_bound is None else card.lipschitz_bound
+    assert prox.lipschitz_bound() == pytest.approx(bound)
     assert sum(p.numel() for p in prox.parameters()) == card.parameters
     assert read_recipe(recipe_path(name)).network == prox.network.config
     # Set12 is gray.
@@ -74,14 +77,14 @@ def test_files_are_those_that_saving_the_network_writes(name):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("sigma", SIGMAS)
-def test_shipped_weights_are_symmetric_and_monotone(name, sigma, patch):
+def test_shipped_weights_are_symmetric_and_monotone_where_they_are_a_prox(name, sigma, patch):
     prox = load_model(name).double()
     noisy = patch + gaussian_noise(patch, sigma, torch.Generator().manual_seed(0))
     for y in (patch, noisy):
         J = dense_jacobian(lambda v: prox(v, sigma), y)
         assert symmetry_defect(J) <= 1e-10
         smallest, largest = eigenvalue_range(J)
-        assert smallest >= -1e-10
+        assert smallest >= -1e-10 or not prox.is_prox
         assert largest <= prox.lipschitz_bound() * (1 + 1e-12)  # reached exactly where it is 1
 
 
@@ -94,7 +97,7 @@ def test_shipped_weights_are_the_gradient_of_their_potential(name, sigma, patch)
     torch.testing.assert_close(gradient, prox(y, sigma), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PROXIMAL)
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_no_competitor_beats_the_shipped_prox(name, sigma, patch):
     prox = load_model(name).double()
@@ -107,6 +110,34 @@ def test_no_competitor_beats_the_shipped_prox(name, sigma, patch):
     own = prox.value(patch, sigma) + image_sum((x - patch).square()) / 2
     theirs = prox.value(others, sigma) + image_sum((found - patch).square()) / 2
     assert float((own - theirs).max()) <= 1e-12 * float(own.abs())
+
+
+@pytest.mark.parametrize("name", ENERGY_ONLY)
+def test_an_energy_is_never_negative_and_its_card_promises_no_prox(name, patch):
+    model = load_model(name).double()
+    for sigma in SIGMAS:
+        energy = model.regularizer(patch, sigma)
+        assert float(energy) >= 0
+        torch.testing.assert_close(
+            energy, image_sum(patch.square()) / 2 - model.potential(patch, sigma), rtol=0, atol=1e-10
+        )
+    assert "not monotone" in read_card(name).guarantee
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_borders_of_any_size_are_denoised_as_the_middle_is(name):
+    """Networks that work in cells extend images of other sizes: the pixels that are repeated must not count twice."""
+    model, ratios = load_model(name), []
+    for size in (61, 62, 63, 64):
+        clean = photo(name).float()[..., 100 : 100 + size, 60 : 60 + size]
+        generator = torch.Generator().manual_seed(size)
+        noise = torch.stack([gaussian_noise(clean[0], 25 / 255, generator) for _ in range(4)])
+        with torch.no_grad():
+            error = (model(clean + noise, 25 / 255) - clean).square().mean(dim=(0, 1))
+        ratios.append(
+            float((error[-1].mean() + error[:, -1].mean()) / (error[0].mean() + error[:, 0].mean()))
+        )
+    assert max(ratios) < 2.5 * min(ratios)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -16,6 +16,8 @@ from gradprox.export.runtime.session import Session
 
 STATUS = ("max_iter", "converged", "non_finite")
 ALGORITHMS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
+# Step sizes that single precision can hold.
+SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
 
@@ -216,7 +218,7 @@ class OnnxSolver:
             return stepsize
         # For PGD this is 1/|A|^2 with every prior; with a convex one it is half of the limit.
         stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
-        if not np.finfo(np.float32).tiny <= stepsize <= np.finfo(np.float32).max:
+        if not SMALLEST <= stepsize <= LARGEST:
             raise InputError(
                 f"the values of the kernel are too large or too small: the step size would be {stepsize:g}"
             )

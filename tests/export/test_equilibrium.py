@@ -224,7 +224,7 @@ def test_changes_are_found(
         ("precision", "float16", "too coarse"),
         ("precision", "int8", "says certified: True"),
         ("precision", "nonsense", "its precision is 'nonsense'"),
-        ("kind", "solver", "solver around a model that iterates"),
+        ("kind", "solver", "solver around an equilibrium"),
     ],
 )
 def test_what_a_file_says_must_be_true(
@@ -272,6 +272,6 @@ def test_what_cannot_be_exported_is_refused(iterating: LearnedProx, tmp_path: Pa
     for precision in ("float16", "int8"):
         with pytest.raises(InputError, match=f"small: {precision} is too coarse for the iterations"):
             export_denoiser(iterating, tmp_path / "refused.onnx", precision=precision)
-    with pytest.raises(InputError, match="small: iterates itself"):
+    with pytest.raises(InputError, match="small: is an equilibrium"):
         export_solver("deblur", "pgd", iterating, tmp_path / "refused.onnx")
     assert not list(tmp_path.iterdir())

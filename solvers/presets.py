@@ -65,9 +65,6 @@ DEBLUR_STAGES, SENSING_STAGES = 16, 18
 FIRST_STEPS, LATER_STEPS = 16, 4
 # Weight of the regularizer as a part of (noise / sigma)^2, its value in Bayes' rule; tuned on natural images.
 BALANCE = 0.45
-# The same for priors with an explicit energy only, which are deep networks: the prior's noise level as a multiple of
-# the measurements', the balance, the number of warm-start solvers, and the planned steps of the last one.
-ENERGY_SIGMA, ENERGY_BALANCE, ENERGY_STAGES, ENERGY_STEPS = 1.4, 0.5, 8, 8
 
 
 @dataclass(frozen=True)
@@ -179,12 +176,11 @@ def preset(
         "tol": 3e-4 if tol is None else tol,
         "lipschitz": lipschitz,
     }
-    planned = max_iter is None
-    without_prox = None
-    if name in EXPLICIT or solver is None:
-        energy_name = name if name in EXPLICIT else "hqs"
-        steps = common | ({"max_iter": ENERGY_STEPS} if planned and energy_name == "hqs" else {})
-        without_prox = _without_prox(task, level, energy_name, strength, planned, steps)
+    planned, without_prox = max_iter is None, None
+    if task is Task.COMPRESSED_SENSING and (solver is None or name in EXPLICIT):
+        # Its warm start runs FISTA, which needs a prox; that of deblurring runs HQS.
+        steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver is None else {}
+        without_prox = _without_prox(level, solver or "hqs", strength, planned, common | steps)
     sigma, warm_start = (_deblurring if task is Task.DEBLUR else _sensing)(level, name, strength, lipschitz)
     final: Solver[Any]
     if name in EXPLICIT:
@@ -194,28 +190,26 @@ def preset(
     return Preset(final, warm_start, planned, without_prox)
 
 
-def _without_prox(
-    task: Task, noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]
-) -> Preset:
-    """Return the preset for priors with an explicit energy only: HQS at falling noise levels, then the solver."""
-    sigma = ENERGY_SIGMA * noise if task is Task.DEBLUR else max(4 * noise, 6 / 255)
-
-    def weight(level: float) -> float:
-        return ENERGY_BALANCE / BALANCE * _weight(level, noise, strength)
-
-    steps = 1 if task is Task.DEBLUR else LATER_STEPS
+def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:
+    """Return the preset of compressed sensing for priors with an explicit energy only: HQS, then the solver."""
+    sigma = _explicit_sensing_level(noise)
     warm_start = tuple(
-        HQS(sigma=level, lambda_reg=weight(level), max_iter=steps)
-        for level in _falling(WARM_START, sigma, ENERGY_STAGES)
+        HQS(
+            sigma=level,
+            lambda_reg=_weight(level, noise, strength),
+            max_iter=LATER_STEPS if index else FIRST_STEPS,
+        )
+        for index, level in enumerate(_falling(WARM_START, sigma, SENSING_STAGES))
     )
-    return Preset(_explicit(name, sigma, weight(sigma), common), warm_start, planned)
+    return Preset(_explicit(name, sigma, _weight(sigma, noise, strength), common), warm_start, planned)
 
 
 def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]) -> Solver[Any]:
     """Return a solver of the explicit objective."""
-    # The objective itself shall never rise, not only its running mean.
-    memory = {"memory": 0.0} if name == "nmapg" else {}
-    return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common, **memory)
+    if name == "nmapg":
+        # The objective itself shall never rise, not only its running mean.
+        return NMAPG(sigma=sigma, lambda_reg=lambda_reg, memory=0.0, **common)
+    return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common)
 
 
 def _deblurring(
@@ -241,7 +235,12 @@ def _sensing(
         FISTA(sigma=level * strength, max_iter=LATER_STEPS if index else FIRST_STEPS, lipschitz=lipschitz)
         for index, level in enumerate(_falling(WARM_START, proximal, SENSING_STAGES))
     )
-    return max(4 * noise, 6 / 255) if name in EXPLICIT else proximal, tuple(stages)
+    return _explicit_sensing_level(noise) if name in EXPLICIT else proximal, tuple(stages)
+
+
+def _explicit_sensing_level(noise: float) -> float:
+    """Return the noise level of the prior for solvers of the explicit objective in compressed sensing."""
+    return max(4 * noise, 6 / 255)
 
 
 def _weight(sigma: float, noise: float, strength: float) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
+from gradprox import example_image, load_model
 from gradprox.errors import InputError
 from gradprox.networks import DeepPotential, DeepPotentialConfig
-from gradprox.physics import CircularBlur, gaussian_kernel
+from gradprox.physics import CircularBlur, gaussian_kernel, motion_kernel
 from gradprox.priors import GradientStepDenoiser
-from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status
+from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status, Task, preset
 from gradprox.solvers import gd as gd_module
 from gradprox.solvers import hqs as hqs_module
 from gradprox.solvers.line_search import Found, backtrack
@@ -119,3 +122,16 @@ def test_lengths_are_halved_until_they_are_accepted_and_not_below_the_proven_one
     assert tried == [[1, 1, 1], [1, 0.5, 0.5], [1, 0.25, 0.25], [1, 0.125, 0.125]]
     assert found.length.tolist() == [1, 0.125, 0.125]
     assert found.accepted.all()
+
+
+def test_the_shipped_deep_model_restores_better_and_its_objective_never_rises():
+    clean = example_image().mean(dim=1, keepdim=True)[..., 60:156, 80:176].contiguous()
+    physics = CircularBlur(motion_kernel(9, 30), (96, 96))
+    y = physics.A(clean) + 0.01 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    chosen, psnr = preset(Task.DEBLUR, 0.01), {}
+    for name in ("gray-fast", "gray-deep"):
+        result = chosen(y, physics, load_model(name))
+        assert int(result.objective_increases) == 0
+        assert result.status[0].succeeded
+        psnr[name] = -10 * math.log10(float((result.x - clean).square().mean()))
+    assert psnr["gray-deep"] > psnr["gray-fast"] + 0.1

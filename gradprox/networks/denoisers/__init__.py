@@ -8,7 +8,7 @@ There are three, each in a module whose head derives it. Begin with `identity_pa
   `mixture_levels`) implement it.
 * `equilibrium`: the proximal operator of an explicit regularizer, found by the iterations of `descent`; `implicit` and
   `implicit_functions` differentiate it.
-* `deep_potential`: one gradient step on the energy of a U-Net; not monotone.
+* `deep_potential`: one gradient step on the energy of a U-Net (`unet`); not monotone.
 
 `config` tells the architectures apart in files and recipes. `conditioning` makes parameters depend on the noise level,
 and `coupling` holds the operations on channels that several shrinkages share.

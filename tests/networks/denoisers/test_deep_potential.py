@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gradprox import load_model
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
-from gradprox.networks.denoisers import deep_potential
+from gradprox.networks.denoisers import deep_potential, unet
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.priors import load_network, save_network
 
@@ -85,7 +85,7 @@ def test_the_energy_is_never_negative_and_zero_for_constants():
     assert (energy >= 0).all()
     # Without biases the features of a constant are zero.
     for block in network.modules():
-        if isinstance(block, deep_potential.ResidualBlock):
+        if isinstance(block, unet.ResidualBlock):
             block.bias.zero_()
     flat = torch.full((1, 1, 9, 11), 0.7, dtype=torch.float64)
     energy, restored = network.envelope_and_gradient(flat, SIGMA)
@@ -139,7 +139,7 @@ def test_outside_the_knots_it_scales_with_the_noise():
 
 def test_slope_is_the_derivative_of_the_activation():
     z = torch.linspace(-2, 3, 101, dtype=torch.float64, requires_grad=True)
-    block = deep_potential.ResidualBlock(1, 1).double()
+    block = unet.ResidualBlock(1, 1).double()
     with torch.no_grad():
         block.first.zero_()[0, 0, 1, 1] = 1
         block.second.zero_()[0, 0, 1, 1] = 1
@@ -182,7 +182,7 @@ def test_a_network_in_color_starts_from_a_gray_one():
     quieter = SIGMA / 3**0.5
 
     for block in (*color.modules(), *gray.modules()):
-        if isinstance(block, deep_potential.ResidualBlock):
+        if isinstance(block, unet.ResidualBlock):
             block.bias.zero_()
     energy = color.envelope_and_gradient(same, SIGMA)[0] / SIGMA**2
     expected = gray.envelope_and_gradient(y, quieter)[0] / quieter**2

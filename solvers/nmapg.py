@@ -151,7 +151,9 @@ class NMAPG(Solver[NMAPGState]):
             length = self._length(data, prior, state, state.x, state.gradient)
             plain = self._search(data, prior, here, length, state.mean)
             new = choose(fails & ~(outcome.objective <= plain.state.objective), plain.state, outcome)
-        stalled = new.objective > state.mean + SLACK * (state.rounding + new.rounding)
+        # A length that is acceptable by proof is taken whatever comes of it, and a rise is counted.
+        unproven = self._safe_length(data, prior) == 0
+        stalled = unproven & (new.objective > state.mean + SLACK * (state.rounding + new.rounding))
         new = choose(~stalled, new, here)
         mass = self.memory * state.mass + 1
         return NMAPGState(

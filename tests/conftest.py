@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradprox import load_model
+from gradprox import keep_freed_memory, load_model
 from gradprox.networks import IdentityPath, IdentityPathConfig
 from gradprox.priors import LearnedProx
 
@@ -17,6 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that compete for cores with two threads each are slower than with one, commands they start included.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+# A third of the time of all tests goes into fetching the same memory from the system again, otherwise.
+keep_freed_memory()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from gradprox import load_model, model_names
 from gradprox.certificates import certify
-from gradprox.networks import Equilibrium, IdentityPath, identity_path
+from gradprox.networks import Equilibrium, IdentityPath
+from gradprox.networks.denoisers import identity_path
 from gradprox.physics import CircularBlur, gaussian_kernel, gaussian_noise
 from gradprox.priors import posterior_deviation
 from gradprox.solvers.presets import SOLVERS, Task, preset
@@ -48,7 +49,7 @@ def test_a_model_gives_what_it_gives_on_the_cpu(name):
     torch.testing.assert_close(on_gpu.cpu(), deviation, rtol=relative, atol=1e-5)
 
 
-def test_a_image_of_several_tiles_is_that_of_one(monkeypatch):
+def test_an_image_of_several_tiles_is_that_of_one(monkeypatch):
     prox, y = load_model("gray-small").to("cuda"), torch.rand(1, 1, 100, 90, device="cuda")
     whole = prox(y, 0.1)
     monkeypatch.setattr(identity_path, "GPU_TILE", 32)

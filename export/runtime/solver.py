@@ -90,7 +90,9 @@ class OnnxSolver:
             lipschitz = math.inf if bound is None else float(bound)
             # As `NetworkPrior.curvature_bound` and `LearnedProx.weak_convexity`.
             self._curvature = 1.0 if certificate["monotone"] is True else 1 + lipschitz
-            self._weak_convexity = float(certificate["weak_convexity"]) if self.algorithm == "pgd" else 0.0
+            convexity = certificate["weak_convexity"]
+            # A network that is not monotone has none; PGD files need one.
+            self._weak_convexity = 0.0 if convexity is None and self.algorithm == "gd" else float(convexity)
             self._squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
         except (AttributeError, KeyError, TypeError, ValueError) as error:

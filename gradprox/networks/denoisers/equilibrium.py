@@ -131,7 +131,7 @@ class Equilibrium(GradientNetwork):
         form.start = None if self.start is None else self.start.export_form()
         return form
 
-    def strength(self, sigma: Tensor) -> Tensor:
+    def regularizer_weight(self, sigma: Tensor) -> Tensor:
         """Return ``mu = m / k`` at noise levels, of their shape."""
         shrinkage = self.regularizer.shrinkage
         assert isinstance(shrinkage, RidgeShrinkage | EnergyGate)  # noqa: S101  as the configuration demands
@@ -153,11 +153,11 @@ class Equilibrium(GradientNetwork):
     def objective(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """Return ``E(x; y)`` of each image, ``(B,)``; images and noise levels are as in `forward`."""
         regularizer = self.regularizer.envelope_and_gradient(x, sigma)[0]
-        return image_sum((x - y).square()) / 2 + self.strength(sigma) * regularizer
+        return image_sum((x - y).square()) / 2 + self.regularizer_weight(sigma) * regularizer
 
     def objective_gradient(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of ``E(x; y)`` with respect to ``x``; images and noise levels are as in `forward`."""
-        return x - y + per_image(self.strength(sigma), x) * (x - self.regularizer(x, sigma))
+        return x - y + per_image(self.regularizer_weight(sigma), x) * (x - self.regularizer(x, sigma))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`.
@@ -215,7 +215,7 @@ class Equilibrium(GradientNetwork):
 
     def _hessian_product(self, solution: Tensor, sigma: Tensor) -> Callable[[Tensor], Tensor]:
         """Return a function that multiplies with ``I + mu Hess R`` at a solution."""
-        mu = per_image(self.strength(sigma).detach(), solution)
+        mu = per_image(self.regularizer_weight(sigma).detach(), solution)
         with torch.enable_grad():
             at = solution.detach().clone().requires_grad_()
             step = self.regularizer(at, sigma)
@@ -288,7 +288,7 @@ class Equilibrium(GradientNetwork):
             gradient: the gradient of the objective at the state's point.
             sigma: as in `forward`.
         """
-        return advance(state, gradient, 1 / (1 + self.strength(sigma)), self.lipschitz_bound())
+        return advance(state, gradient, 1 / (1 + self.regularizer_weight(sigma)), self.lipschitz_bound())
 
     def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
         """Return the root mean square gradient of each image, ``(B,)``, below which its iteration ends."""
@@ -297,7 +297,7 @@ class Equilibrium(GradientNetwork):
         # exceed the image.
         tolerance_levels = torch.minimum(levels, self.config.noise_levels[-1] ** 2 / levels)
         size = root_mean_square(y).clamp_min(1)
-        rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.strength(levels)) * size
+        rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.regularizer_weight(levels)) * size
         return rounding if y.dtype == torch.float64 else tolerance * tolerance_levels + rounding
 
     def potential(self, x: Tensor, sigma: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def test_jacobian_is_symmetric_and_within_its_bounds(kind, sigma, size):
     assert symmetry_defect(J) <= 1e-10
     smallest, largest = eigenvalue_range(J)
     # The inverse of I + mu Hess R, whose eigenvalues lie between 1 - m and 1 + mu.
-    assert smallest >= 1 / (1 + float(D.strength(level(sigma)))) - 1e-10
+    assert smallest >= 1 / (1 + float(D.regularizer_weight(level(sigma)))) - 1e-10
     assert largest <= D.lipschitz_bound() + 1e-10
 
 
@@ -71,13 +71,13 @@ def test_objective_is_strongly_convex_for_every_weight(spread):
         H = dense_jacobian(lambda v: D.objective_gradient(v, y, sigma), scale * images())
         smallest, largest = eigenvalue_range(H)
         assert smallest >= 0.05 - 1e-10
-        assert largest <= 1 + float(D.strength(sigma)) + 1e-10
+        assert largest <= 1 + float(D.regularizer_weight(sigma)) + 1e-10
 
 
 def test_gates_of_unbounded_slope_would_break_convexity(monkeypatch):
     # The planted fault: ramp gates. One pass with them is monotone all the same.
     D, y, sigma = network(), images(), level(0.1)
-    mu = float(D.strength(sigma))
+    mu = float(D.regularizer_weight(sigma))
     torch.manual_seed(0)
     D.regularizer = IdentityPath(identity_path_config()).double().requires_grad_(False)
     monkeypatch.setattr(Equilibrium, "strength", lambda self, sigma: torch.full_like(sigma, mu))
@@ -98,7 +98,7 @@ def test_network_is_the_gradient_of_its_potential(kind):
 
 def test_it_is_the_prox_of_its_explicit_regularizer():
     D, y, sigma = network(), images(), level(0.1)
-    x, mu = D(y, sigma), float(D.strength(sigma))
+    x, mu = D(y, sigma), float(D.regularizer_weight(sigma))
 
     def explicit(z):
         return mu * D.regularizer.envelope_and_gradient(z, sigma)[0]
@@ -281,7 +281,7 @@ def test_a_start_saves_steps_and_changes_nothing_else():
 
 def test_steps_of_proven_length_take_over(monkeypatch):
     D, y, sigma = network(weak_convexity=0.5), images(2), level(0.1)
-    shortest = 1 / (1 + D.strength(sigma))
+    shortest = 1 / (1 + D.regularizer_weight(sigma))
     monkeypatch.setattr(descent, "PATIENCE", 0)
     state, sizes = Descent.from_point(y), []
     for _ in range(20):
@@ -383,7 +383,12 @@ def test_extreme_weights_keep_the_bounds(name, level_of):
         getattr(D.regularizer.shrinkage.gates, name)[..., :1] = level_of
     J = dense_jacobian(lambda v: D(v, sigma), y)
     smallest, largest = eigenvalue_range(J)
-    assert 1 / (1 + float(D.strength(sigma))) - 1e-9 <= smallest <= largest <= D.lipschitz_bound() + 1e-9
+    assert (
+        1 / (1 + float(D.regularizer_weight(sigma))) - 1e-9
+        <= smallest
+        <= largest
+        <= D.lipschitz_bound() + 1e-9
+    )
     assert symmetry_defect(J) <= 1e-10
 
 

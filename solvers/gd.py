@@ -6,10 +6,10 @@ lambda R`` has curvature at most ``L_f + lambda c``, and
 
     F(x+) <= F(x) - eta (1 - eta (L_f + lambda c)/2) |grad F(x)|^2,
 
-a descent for every step ``eta < 2/(L_f + lambda c)``. Projected onto a box, ``F(x+) <= F(x) - (1/eta - (L_f +
-lambda c)/2) |x+ - x|^2``: the same steps are legal.
+a descent for every step size ``eta < 2/(L_f + lambda c)``. With a projection onto a box, ``F(x+) <= F(x) - (1/eta -
+(L_f + lambda c)/2) |x+ - x|^2``, so the same step sizes are allowed.
 
-Where no ``c`` is proven, each step is searched instead: halved until ``F(x+) <= F(x) - delta |x+ - x|^2/eta``.
+Where no ``c`` is proven, a line search halves ``eta`` in each step until ``F(x+) <= F(x) - delta |x+ - x|^2/eta``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GDState(SmoothState):
 
     Attributes:
         length: step size of the last step, ``(B,)``.
-        stalled: whether no step was short enough, ``(B,)``.
+        stalled: whether the search found no acceptable step size, ``(B,)``.
     """
 
     length: Tensor
@@ -56,10 +56,10 @@ class GD(Solver[GDState]):
     It takes any prior with an explicit energy, a prox or not.
 
     Attributes:
-        lambda_reg: ``lambda``, the weight of the regularizer, free of the step size.
-        stepsize: ``eta``; ``1/(L_f + lambda c)`` if not given. Must be below ``2/(L_f + lambda c)``. Where no ``c`` is
-            proven, the longest step of the search; ``1/(L_f + lambda)`` if not given.
-        box: the range of pixels, for example ``(0, 1)``; all values if not given.
+        lambda_reg: ``lambda``, the weight of the regularizer, independent of the step size.
+        stepsize: ``eta``; ``1/(L_f + lambda c)`` if not given. It must be below ``2/(L_f + lambda c)``. Where no ``c``
+            is proven, it is the largest step size of the search, and ``1/(L_f + lambda)`` if not given.
+        box: the range of pixel values, for example ``(0, 1)``; unbounded if not given.
 
     Example:
         >>> import torch
@@ -115,7 +115,7 @@ class GD(Solver[GDState]):
             return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
 
         length = (state.length / SHRINK).clamp_max(first)
-        # A length that is proven needs no search.
+        # A proven step size needs no search.
         found = backtrack(attempt, length, 0.0 if searched else first)
         here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
         new = choose(found.accepted, found.state, here)
@@ -127,7 +127,7 @@ class GD(Solver[GDState]):
         return data.lipschitz + self.lambda_reg * prior.curvature_bound()
 
     def _first_length(self, data: DataTerm, prior: Prior) -> float:
-        """Return the proven step size, or, for energies of unknown curvature, that of a curvature of 1."""
+        """Return ``stepsize``; if not given, ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven."""
         if self.stepsize is not None:
             return self.stepsize
         curvature = self._curvature(data, prior)

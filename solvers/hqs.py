@@ -1,16 +1,17 @@
-r"""Half-quadratic splitting on an explicit objective: a denoising and a least-squares fit in turn.
+r"""Half-quadratic splitting on an explicit objective: denoising and a least-squares fit in alternation.
 
 With the Moreau envelope ``R`` of ``phi`` (see `gradprox.priors.learned_prox`),
 
     f(x) + lambda R(x) = min_z  f(x) + lambda (phi(z) + |x - z|^2/2).
 
 Minimizing over ``z`` and ``x`` in turn gives ``z = D(x)`` and ``x+ = argmin f + lambda |. - z|^2/2`` (Geman and Yang,
-IEEE Trans. Image Process. 1995). Each of the two lowers the right-hand side. So ``F = f + lambda R`` descends,
-*because* ``D`` is a prox, for every ``lambda`` and without a step size. The fit is strongly convex, hence
+IEEE Trans. Image Process. 1995). Each minimization lowers the right-hand side. So ``F = f + lambda R`` descends for
+every ``lambda``, and no step size is needed. This holds *because* ``D`` is a prox. The fit is strongly convex, hence
 
     F(x+) <= F(x) - lambda |x+ - x|^2/2.
 
-Where the fit has no closed form, conjugate gradients started at ``x`` lower it too, after any number of iterations.
+Where the fit has no closed form, conjugate gradients start at ``x``. They lower its objective after any number of
+iterations.
 
 **Priors with an explicit energy only.** Where ``D = I - grad R`` is not a prox, a relaxed step replaces it:
 
@@ -21,9 +22,9 @@ This is a proximal gradient step on ``F``. The fit is strongly convex, so ``f(x+
 
     F(x+) <= F(x) - lambda (1/alpha - c/2) |x+ - x|^2.
 
-No ``c`` is known, so ``alpha`` is halved until ``F`` falls by ``delta (lambda/alpha) |x+ - x|^2``, which happens at the
-latest below ``2 (1 - delta)/c``. The search starts at twice the last ``alpha``, at most 1 (Hurault, Leclaire and
-Papadakis, ICLR 2022, give the search and its convergence).
+``c`` is not known, so ``alpha`` is halved until ``F`` falls by at least ``delta (lambda/alpha) |x+ - x|^2``. Every
+``alpha`` below ``2 (1 - delta)/c`` passes this test. The search starts at twice the last ``alpha``, but at most at 1.
+Hurault, Leclaire and Papadakis (ICLR 2022) give the search and prove its convergence.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class HQSState(State):
 
     Attributes:
         denoised: ``D(x)``.
-        relaxation: ``alpha`` of the last step, ``(B,)``; 1 before the first, and always where ``D`` is a prox.
-        stalled: whether no ``alpha`` was small enough, ``(B,)``.
+        relaxation: ``alpha`` of the last step, ``(B,)``; 1 before the first step, and always 1 where ``D`` is a prox.
+        stalled: whether the search found no acceptable ``alpha``, ``(B,)``.
     """
 
     denoised: Tensor
@@ -67,8 +68,8 @@ class HQSState(State):
 class HQS(Solver[HQSState]):
     """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + lambda_reg |x - z|^2/2``.
 
-    Its objective is that of `GD`. The conditioning of the operator does not slow it down. With a prior that has an
-    explicit energy only, it searches a relaxation of each step, see the module's head.
+    It descends the same objective as `GD`, but ill-conditioned operators do not slow it down. With a prior that has an
+    explicit energy only, each step is relaxed, with a line search for ``alpha``; see the module's head.
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
@@ -126,7 +127,7 @@ class HQS(Solver[HQSState]):
 
 
 def fit_with_weights(data: QuadraticDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:
-    """Return ``argmin_x f(x) + weight |x - z|^2/2``, where each image has its own of the weights ``(B,)``."""
+    """Return ``argmin_x f(x) + weight |x - z|^2/2``, with one weight per image: ``weights``, ``(B,)``."""
     values = weights.unique().tolist()
     fitted = data.fit(z, values[0], start)
     for value in values[1:]:

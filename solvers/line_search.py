@@ -1,4 +1,4 @@
-"""Backtracking: shorten each image's step until its objective is low enough. HQS, GD and NMAPG share it."""
+"""Backtracking line search: halve each image's step until its objective is low enough. Used by HQS, GD and NMAPG."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from gradprox.solvers.state import S
 
-# The least descent, as a part of |step|^2 / length. Any number below 1/2 keeps proven lengths acceptable.
+# The smallest accepted descent, as a fraction of |step|^2 / length. With any fraction below 1/2, proven lengths pass.
 DELTA = 1e-4
-# Factor between the lengths of two trials, and their largest number.
+# Factor between the lengths of successive trials, and the largest number of trials.
 SHRINK = 0.5
 MAX_TRIALS = 30
-# Rises of this part of the rounding bound are accepted; the bound is several times the usual rounding error.
+# A rise up to this fraction of the rounding bound is accepted. The bound is several times the usual rounding error.
 SLACK = 0.125
 
-# From lengths (B,) to the states there, and the largest acceptable objective (B,) of each.
+# Maps lengths (B,) to the states after steps of these lengths, and to the largest acceptable objectives (B,).
 Attempt = Callable[[Tensor], tuple[S, Tensor]]
 
 
@@ -42,9 +42,9 @@ def backtrack(attempt: Attempt[S], length: Tensor, proven: float = 0.0) -> Found
     """Shorten lengths until the objective of every image is acceptable.
 
     Args:
-        attempt: tries lengths. For an image whose length is unchanged it must return the same state again.
+        attempt: computes the states for given lengths. An image with an unchanged length must get the same state again.
         length: the first lengths, ``(B,)``.
-        proven: a length that is acceptable by proof, so that no shorter one is tried; 0 if none is known.
+        proven: a length that is proven to be acceptable, so no shorter one is tried; 0 if none is known.
     """
     for _ in range(MAX_TRIALS):
         state, acceptable = attempt(length)

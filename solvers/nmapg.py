@@ -1,18 +1,17 @@
 r"""Nonmonotone accelerated proximal gradient with line search (Li and Lin, NeurIPS 2015, algorithm 2).
 
-It descends ``F = f + lambda R`` (see `gd`); the box, if there is one, is the nonsmooth part. Each step starts at an
-extrapolated point ``y``. Its length follows from the Barzilai-Borwein rule, and is halved until ``F`` falls enough. If
-the outcome ``z`` is not below the running mean ``c`` of past objectives, a plain step from ``x`` is computed too, and
-the better of both is taken:
+It descends ``F = f + lambda R`` (see `gd`); the box, if there is one, is the nonsmooth part. Each step leads from
+an extrapolated point ``y`` to a point ``z``. Its length follows from the Barzilai-Borwein rule, and is halved until
+``F`` falls enough. If ``F(z)`` is not below the running mean ``c`` of past objectives, a plain step from ``x`` is
+computed too. The better of the two results becomes ``x+``:
 
     F(x+) <= c - (delta/alpha) |x+ - (x or y)|^2,    c+ = (m q c + F(x+))/q+,    q+ = m q + 1.
 
-So ``F(x) <= c`` always and ``c`` never rises, for every prior. ``F`` itself may rise, by less than it fell before,
-unless the memory ``m`` is 0. A length of ``1/(L_f + lambda c_R)``, where ``c_R`` bounds the curvature of ``R``, needs
-no test, so the search ends there. Where no bound is known, the search ends at a length found by trial.
+So ``F(x) <= c`` always and ``c`` never rises, for every prior. With a memory ``m > 0``, ``F`` itself may rise,
+but not above ``c``. A length of ``1/(L_f + lambda c_R)``, where ``c_R`` bounds the curvature of ``R``, needs no test,
+so the search ends there. Where no bound is known, the search ends at the first length that passes the test.
 
-A data term that is finite on a box only (Poisson counts) confines the iterates, the extrapolated points included, to
-it.
+Some data terms are finite on a box only (Poisson counts). Iterates and extrapolated points are then projected onto it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from gradprox.solvers.smooth_objective import SmoothState, common_box, project, 
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
-# The longest step as a multiple of the length that needs no test: smaller curvature is lost in rounding errors.
+# The longest step as a multiple of the first one: smaller curvature is lost in rounding errors.
 LONGEST = 1e3
 
 
@@ -46,11 +45,11 @@ class NMAPGState(SmoothState):
         before: the images one step earlier.
         momentum: the current element of Nesterov's sequence (``t``), ``(B,)``.
         momentum_before: the element before it.
-        outcome: the outcome of the last extrapolated step (``z``).
+        outcome: the result of the last step from an extrapolated point (``z``).
         outcome_gradient: ``grad F`` there.
-        origin: where that step began (``y``).
+        origin: the point where that step started (``y``).
         origin_gradient: ``grad F`` there.
-        stalled: whether no step was short enough, ``(B,)``.
+        stalled: whether the search found no acceptable step, ``(B,)``.
     """
 
     mean: Tensor
@@ -84,8 +83,9 @@ class NMAPG(Solver[NMAPGState]):
 
     Attributes:
         lambda_reg: ``lambda``, the weight of the regularizer.
-        memory: how slowly past objectives are forgotten, in [0, 1). With 0, no step raises the objective.
-        box: the range of pixels, for example ``(0, 1)``; all values if not given.
+        memory: the weight of past objectives in the running mean (``m``), in [0, 1). With 0, no step raises
+            the objective.
+        box: the range of pixel values, for example ``(0, 1)``; unbounded if not given.
     """
 
     needs_prox = False
@@ -142,7 +142,7 @@ class NMAPG(Solver[NMAPGState]):
         )
         here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
         origin = choose(torch.isfinite(origin.objective), origin, here)
-        # The difference from the last origin gives the curvature.
+        # The change of the gradient since the last origin estimates the curvature.
         length = self._length(data, prior, state, state.outcome, state.outcome_gradient)
         found = self._search(data, prior, origin, length, torch.maximum(origin.objective, state.mean))
         outcome = new = found.state
@@ -151,7 +151,7 @@ class NMAPG(Solver[NMAPGState]):
             length = self._length(data, prior, state, state.x, state.gradient)
             plain = self._search(data, prior, here, length, state.mean)
             new = choose(fails & ~(outcome.objective <= plain.state.objective), plain.state, outcome)
-        # A length that is acceptable by proof is taken whatever comes of it, and a rise is counted.
+        # A step of proven length is always taken. A rise that exceeds rounding is counted as an objective increase.
         unproven = self._safe_length(data, prior) == 0
         stalled = unproven & (new.objective > state.mean + SLACK * (state.rounding + new.rounding))
         new = choose(~stalled, new, here)
@@ -202,5 +202,5 @@ class NMAPG(Solver[NMAPGState]):
 
 
 def least_descent(new: SmoothState, origin: SmoothState, length: Tensor) -> Tensor:
-    """Return the descent that a step of these lengths, ``(B,)``, must bring."""
+    """Return the smallest accepted descent for steps of these lengths, ``(B,)``."""
     return DELTA * image_sum((new.x - origin.x).square()) / length

@@ -1,10 +1,10 @@
-"""Presets: settings of the solvers that work on natural images, for a task and a noise level.
+"""Presets: solver settings for a task and a noise level, chosen on natural images.
 
-A preset runs several solvers in turn. The learned objectives are not convex, so the start matters: a *warm start*
-descends a sequence of objectives whose noise level ``sigma`` falls, each from the result of the one before
-(continuation). The last solver then descends the objective that the result is judged by.
+A preset runs several solvers in turn. The learned objectives are not convex, so the result depends on the start. A
+*warm start* (continuation) descends objectives with falling noise levels ``sigma``, each from the result of the one
+before. The last solver then descends the final objective, which is the one that the result reports.
 
-Read `preset` first: it chooses the numbers. `Preset` runs them.
+`preset` chooses the settings, and `Preset` runs the solvers.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Task(str, Enum):
 
 # Solvers of f + lambda R: the weight lambda is a setting of its own.
 EXPLICIT: dict[str, type[HQS | GD | NMAPG]] = {"hqs": HQS, "gd": GD, "nmapg": NMAPG}
-# Solvers of tau f + phi: the step size tau fixes the weight, so the strength of the prior is set by its noise level.
+# Solvers of tau f + phi: the step size tau fixes the weight, so the prior's noise level sets its strength.
 PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": ADMM, "drs": DRS}
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
-# Planned steps after the warm start. Few steps regularize: where the operator loses much, and at low noise levels, a
-# longer descent fits artifacts into the components of the image that the measurements do not determine.
+# Planned steps after the warm start. Early stopping regularizes: in strongly ill-posed problems or with little noise, a
+# longer descent adds artifacts to components of the image that the measurements do not determine.
 STEPS = {
     Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
     Task.COMPRESSED_SENSING: {
@@ -63,21 +63,21 @@ WARM_START = 50 / 255
 DEBLUR_STAGES, SENSING_STAGES = 16, 18
 # Steps of the first warm-start solver of compressed sensing, and of the others.
 FIRST_STEPS, LATER_STEPS = 16, 4
-# Weight of the regularizer as a part of (noise / sigma)^2, its value in Bayes' rule; tuned on natural images.
+# Weight of the regularizer divided by its value in Bayes' rule, (noise / sigma)^2; tuned on natural images.
 BALANCE = 0.45
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A solver with the solvers of its warm start; a `gradprox.solvers.contract.Restorer`.
+    """A solver and its warm start, a sequence of solvers; a `gradprox.solvers.contract.Restorer`.
 
     Every solver descends its own objective. The objective and the certificate of the result are those of the last one.
 
     Attributes:
         solver: the last solver.
         warm_start: the solvers before it, in order.
-        planned: whether the steps of the last solver are a plan rather than a limit. Then an image that took all of
-            them ends as `Status.COMPLETED`, and otherwise as `Status.MAX_ITER`.
+        planned: whether the last solver has a planned number of steps rather than a limit. An image that takes all of
+            them ends as `Status.COMPLETED` if they are planned, and as `Status.MAX_ITER` otherwise.
         without_prox: the preset that replaces this one for a prior with an explicit energy only; None if there is none.
     """
 
@@ -147,9 +147,9 @@ def preset(
     Args:
         task: the inverse problem.
         noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
-        solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given. For a prior with an explicit energy only,
-            the default is HQS, and of the others NMAPG and GD can be chosen.
-        strength: multiplier of the prior's strength: 1 is the preset, and larger values are smoother. For HQS, NMAPG
+        solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given. A prior with an explicit energy only
+            allows HQS (then the default), NMAPG and GD.
+        strength: multiplier of the prior's strength: 1 is the preset's, and larger values smooth more. For HQS, NMAPG
             and GD it multiplies ``lambda_reg``. For PGD, FISTA, ADMM and DRS, which have no such weight, it multiplies
             ``sigma``, the noise level that the prior assumes.
         max_iter: largest number of steps after the warm start; the preset's planned steps if not given.
@@ -178,7 +178,7 @@ def preset(
     }
     planned, without_prox = max_iter is None, None
     if task is Task.COMPRESSED_SENSING and (solver is None or name in EXPLICIT):
-        # Its warm start runs FISTA, which needs a prox; that of deblurring runs HQS.
+        # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
         steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver is None else {}
         without_prox = _without_prox(level, solver or "hqs", strength, planned, common | steps)
     sigma, warm_start = (_deblurring if task is Task.DEBLUR else _sensing)(level, name, strength, lipschitz)
@@ -207,7 +207,7 @@ def _without_prox(noise: float, name: str, strength: float, planned: bool, commo
 def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]) -> Solver[Any]:
     """Return a solver of the explicit objective."""
     if name == "nmapg":
-        # The objective itself shall never rise, not only its running mean.
+        # Without memory, the objective itself never rises, not only its running mean.
         return NMAPG(sigma=sigma, lambda_reg=lambda_reg, memory=0.0, **common)
     return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common)
 
@@ -217,7 +217,7 @@ def _deblurring(
 ) -> tuple[float, tuple[Solver[Any], ...]]:
     """Return the noise level of the prior and the warm start of deblurring."""
     del name, lipschitz  # one level for all solvers; HQS needs no norm
-    # A prior at the noise level itself removes too much of the detail that the blur has left.
+    # With sigma = noise, the prior removes too much of the detail that remains after the blur.
     sigma = 0.7 * noise
     stages = (
         HQS(sigma=level, lambda_reg=_weight(level, noise, strength), max_iter=1)
@@ -249,14 +249,14 @@ def _weight(sigma: float, noise: float, strength: float) -> float:
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:
-    """Return ``count`` levels that fall geometrically from ``first`` to just above ``end``; none if it is higher."""
+    """Return ``count`` levels, falling geometrically from ``first`` to just above ``end``; none if ``end >= first``."""
     if end >= first:
         return []
     return [first * (end / first) ** (i / count) for i in range(count)]
 
 
 def _shifted(callback: Callback | None, done: int) -> Callback | None:
-    """Return a callback that counts the steps of the solvers before, ``done``, too."""
+    """Return a callback whose step numbers include the ``done`` steps of the previous solvers."""
     if callback is None or done == 0:
         return callback
     return lambda step: callback(Step(step.number + done, step.active, step.state, step.residual))

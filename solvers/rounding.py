@@ -1,22 +1,23 @@
-r"""How far rounding may move an objective: the bound beyond which a rise counts as a rise.
+r"""Bounds of the rounding error of an objective: a rise is counted only beyond the bound.
 
-All bounds are first-order bounds with a second-order term, in the unit roundoff ``eps`` of the image's type.
+All bounds are of first order in the unit roundoff ``eps`` of the image's type, with a second-order term.
 
 **Operators.** A Fourier transform of ``n`` numbers has a relative error in the 2-norm that grows with ``log n`` in the
 worst case (Higham, *Accuracy and Stability of Numerical Algorithms*, section 24.1) and with its square root on average
-(Schatzman, SIAM J. Sci. Comput. 1996). Pairwise and blocked sums, hence matrix products, grow in the same way (Higham,
-section 4.2; Higham and Mary, SIAM J. Sci. Comput. 2019). So a linear operator of norm ``|A|`` has an error of at most
-``k eps |A| |x|`` with ``k = 2 sqrt(log2(2 n))``. The largest factor measured in single precision, over blurs with every
-boundary, Hadamard and block sensing, and flat, random and black images of up to 16384 pixels, is a tenth of that.
+(Schatzman, SIAM J. Sci. Comput. 1996). Errors of pairwise and blocked sums, hence of matrix products, grow in the same
+way (Higham, section 4.2; Higham and Mary, SIAM J. Sci. Comput. 2019). So a linear operator of norm ``|A|`` has an error
+of at most ``k eps |A| |x|`` with ``k = 2 sqrt(log2(2 n))``. The largest measured factor is a tenth of that. It was
+measured in single precision, for blurs with every boundary, for Hadamard and block sensing, and for flat, random and
+black images of up to 16384 pixels.
 
-**Least squares.** The residual ``r = A x - y`` cancels where the fit is good, but its error does not: it is at most
-``rho = k eps (|A| |x| + |y|)``. Hence ``f = |r|^2/2`` has an error of at most ``|r| rho + rho^2/2``, besides
-that of its sum. The second term is the bound that remains for a perfect fit.
+**Least squares.** The residual ``r = A x - y`` is small where the fit is good, but its error is not. The error is at
+most ``rho = k eps (|A| |x| + |y|)``. Hence ``f = |r|^2/2`` has an error of at most ``|r| rho + rho^2/2``, besides that
+of its sum. The second term is the bound that remains for a perfect fit.
 
-**Energies.** ``grad R = x - D(x)``, and ``R`` has curvature at most 1 for a monotone ``D``. An error of the filters by
-``zeta = k eps |x|`` thus moves ``R`` by at most ``|x - D(x)| zeta + zeta^2/2``. The energy is a difference of two sums
-of size ``|x|^2/2``, and its mixtures subtract logarithms on the scale ``sigma^2`` per pixel. Both leave ``eps`` times
-their size.
+**Energies.** ``grad R = x - D(x)``, and ``R`` has curvature at most 1 for a monotone ``D``. A filter error
+``zeta = k eps |x|`` thus changes ``R`` by at most ``|x - D(x)| zeta + zeta^2/2``. The energy is a difference of two
+sums of size ``|x|^2/2``, and its mixtures subtract logarithms of size ``sigma^2`` per pixel. Each difference has an
+error of ``eps`` times the size of its terms.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from torch import Tensor
 
 from gradprox.priors.contract import Sigma
 
-# Measured errors are at most 0.7 where this factor gives 6 (n = 256).
+# With this factor, k = 6 for n = 256. Measured errors correspond to k = 0.7 at most.
 GROWTH = 2.0
-# Errors of summing squares that are themselves rounded.
+# Factor of eps for a sum of squares. The squares themselves are rounded, too.
 SUM = 4.0
-# Measured over the shipped networks: at most a quarter of the square, at most 5 units of the energy itself.
+# Factors of eps for the energy and for |x|^2. Measured over the shipped networks: at most 5 and at most 1/4.
 ENERGY = 8.0
 SQUARE = 1.0
 
@@ -42,7 +43,7 @@ def norm(x: Tensor) -> Tensor:
 
 def operator_factor(x: Tensor) -> Tensor:
     """Return ``k eps``, a scalar: the relative error of a linear operator applied to the images ``x``."""
-    # A tensor, because exporters trace this with sizes that are not numbers.
+    # A tensor, because exporters trace this with symbolic sizes.
     size = torch.full((), 2 * x[0].numel(), dtype=x.dtype, device=x.device)
     return GROWTH * size.log2().sqrt() * torch.finfo(x.dtype).eps
 

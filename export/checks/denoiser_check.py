@@ -1,18 +1,18 @@
-r"""Verification of an exported denoiser of one pass: the same function, with the same certificate?
+r"""Verification that an exported denoiser of one pass is the same function, with the same certificate.
 
-Three questions are asked, and a "no" to any of them is an error:
+Three properties are checked, and each failure is an error:
 
-* Is it legal ONNX? `onnx.checker` decides, with full shape inference.
-* Is it the same function? ONNX Runtime, on one CPU thread, is compared with the torch network in *double* precision,
-  which is built from the weights in the file: on images of many sizes and batches, at many noise levels.
-* Does the certificate of the network hold for it? The Jacobian of the exported graph must be symmetric and, for a
-  monotone network, without negative eigenvalues. An output ``potential`` must have the gradient ``x``. The graph is
+* The model is legal ONNX: `onnx.checker` accepts it, with full shape inference.
+* The function is the same. ONNX Runtime, on one CPU thread, is compared with the torch network in *double* precision,
+  built from the weights in the file. The comparison covers many image sizes, batch sizes and noise levels.
+* The certificate of the network holds. The Jacobian of the exported graph must be symmetric and, for a monotone
+  network, without negative eigenvalues. An output ``potential`` must have the gradient ``x``. The graph is
   evaluated in double precision (`gradprox.export.checks.double_precision`), and differentiated by central differences.
   The image is smaller than the network's reach, so that borders affect every pixel.
 
-In half precision the second question has a wider tolerance, and the third is asked of the graph without its rounding.
+In half precision the second check has a wider tolerance, and the third check uses the graph without its rounding.
 The effect of rounding is measured and reported (`gradprox.export.checks.low_precision`). An 8-bit integer model always
-fails the third question, so it is not certified.
+fails the third check, so it is not certified.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ from gradprox.networks.denoisers.config import ImageNetwork
 # Largest error of a pixel, relative to the largest pixel: about 17 units in the last place of single precision, and two
 # of half precision. The error of int8 depends on the weights; beyond 3 % a model no longer denoises.
 PARITY_TOLERANCE = {"float32": 2e-6, "float16": 2e-3, "int8": 3e-2}
-# A network without a proven Lipschitz bound may amplify rounding. Its export may err so many times as much as torch in
-# single precision, where that is more.
+# A network without a proven Lipschitz bound may amplify rounding. The error of its export may then be this many
+# times that of torch in single precision, if that exceeds PARITY_TOLERANCE.
 SINGLE_PRECISION_FACTOR = 4
 # Tolerance of figures from central differences with step DIFFERENCE in double precision. It covers rounding, curvature,
 # and a kink of a gate within the step. A wrong border rule gives 1e-2, and quantized weights give 1e-1.
@@ -76,7 +76,7 @@ class DenoiserReport(Report):
             not certified.
         potential_gradient_error: largest difference between ``x`` and the gradient of the potential, relative to
             the largest pixel; ``None`` without that output.
-        jacobian_tolerance: tolerance of the last three.
+        jacobian_tolerance: tolerance of the three figures above.
         low_precision: the effect of lower precision; ``None`` in single precision.
     """
 
@@ -111,7 +111,7 @@ class DenoiserReport(Report):
         return rows
 
     def _certificate(self) -> str:
-        """Return in words for what the certificate holds."""
+        """Describe the certified property in words."""
         if not self.certified:
             return "it may be no proximal operator"
         held = "a proximal operator" if self.monotone else "a gradient with an explicit energy, no prox"
@@ -245,7 +245,7 @@ def _jacobian_figures(
     # Flat gray with noise of that level: gates are half open there, and eigenvalues come closest to zero.
     y = 0.5 + level * np.random.default_rng(1).standard_normal(shape)
     found = []
-    # The evaluator keeps every intermediate value, which fits into memory for a few images at a time.
+    # The evaluator keeps all intermediate values, so only a few images fit into memory at a time.
     for few in np.array_split(np.concatenate([neighbors(y, DIFFERENCE), y[None]]), y.size):
         outputs = graph.run(None, {"y": few, "sigma": np.array([level])})
         assert isinstance(outputs, list)  # noqa: S101  onnx annotates a union

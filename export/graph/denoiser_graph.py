@@ -14,7 +14,7 @@ from gradprox.networks.denoisers.config import ImageNetwork
 
 
 class TracedDenoiser(nn.Module):
-    """The network as it is traced.
+    """A network wrapped for tracing, with or without the potential as a second output.
 
     Args:
         network: the network, in its `export_form`.
@@ -35,7 +35,7 @@ class TracedDenoiser(nn.Module):
 
 
 class TracedBoundary(nn.Module):
-    """The network as it is traced for low precision: it returns the values of its `float32_boundary` too.
+    """A network wrapped for tracing in low precision: the output of its `float32_boundary` is returned too.
 
     Args:
         network: the network, in its `export_form`.
@@ -48,7 +48,7 @@ class TracedBoundary(nn.Module):
         self.boundary = boundary
 
     def forward(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``D(y)``, and what the boundary passed on."""
+        """Return ``D(y)`` and the output of the boundary."""
         passed: list[Tensor] = []
         handle = self.boundary.register_forward_hook(lambda _, __, output: passed.append(output))
         x = self.network(y, sigma)
@@ -66,7 +66,7 @@ def denoiser_model(network: ImageNetwork, potential: bool, precision: str = "flo
         precision: one of `gradprox.export.graph.precision.PRECISIONS`.
 
     Raises:
-        InputError: the network does not know which part of it bears low precision.
+        InputError: the network has no `float32_boundary`, so it can be exported in float32 only.
     """
     form = network.export_form()
     arguments = torch.zeros(2, form.channels, 12, 13), torch.full((1,), 0.1)

@@ -17,13 +17,13 @@ from gradprox.export.graph.tracing import OPSET, graphs
 def inline_part(
     part: ModelProto, prefix: str, names: Mapping[str, str], constants: dict[str, TensorProto]
 ) -> list[NodeProto]:
-    """Return the nodes of a part for use in a larger graph: values are renamed, and constants shared.
+    """Return the nodes of a part for use in a larger graph: values renamed, constants shared.
 
     Args:
         part: the part.
-        prefix: put before every name that is neither an input nor an output of the part.
-        names: new names of inputs and outputs; those not mentioned keep theirs.
-        constants: constants of the larger graph by name. Those of the part are added, equal ones once.
+        prefix: prefix of every name that is neither an input nor an output of the part.
+        names: new names of inputs and outputs; the others keep their names.
+        constants: constants of the larger graph by name. The part's constants are added; equal ones are stored once.
     """
     if len(list(graphs(part.graph))) > 1:
         raise ValueError("a part with graphs inside its nodes cannot be renamed")
@@ -53,7 +53,7 @@ def inline_part(
 def loop_node(
     body: ModelProto, first: Mapping[str, str], results: Sequence[str], constants: dict[str, TensorProto]
 ) -> NodeProto:
-    """Return a ``Loop`` of at most ``max_iter`` steps, which ends when a step returns a false ``go_on``.
+    """Return a ``Loop`` of at most ``max_iter`` steps that ends early when a step returns ``go_on = False``.
 
     Args:
         body: one step. Its first output is ``go_on``. Each variable ``NAME`` of the state is an input of that name
@@ -93,7 +93,7 @@ def build_model(
     constants: Mapping[str, TensorProto],
     ir_version: int,
 ) -> ModelProto:
-    """Return a model of these nodes and constants; ``ir_version`` is the one of its parts."""
+    """Return a model of these nodes and constants; ``ir_version`` is that of the parts."""
     graph = helper.make_graph(nodes, "gradprox", inputs, outputs, list(constants.values()))
     return helper.make_model(
         graph,

@@ -1,4 +1,4 @@
-"""A solver as an ONNX model: its iterations are a ``Loop``, in which every image stops by itself."""
+"""A solver as an ONNX model: its iterations are a ``Loop``, and each image stops at its own step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradprox.networks.denoisers.config import ImageNetwork
 SETTINGS = ("y", "kernel", "sigma", "lambda_reg", "stepsize", "tol")
 _KERNEL = {2: "kernel_height", 3: "kernel_width"}
 STATE = ("x", "gradient", "status", "steps")
-# Outputs of a step beside its new state: one row of each history.
+# Outputs of a step besides its new state: one row of each history.
 ROWS = ("objective", "residual")
 
 
@@ -26,18 +26,18 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
     Args:
         network: the network of its prior, in single precision.
         algorithm: one of `gradprox.export.graph.solver_steps.ALGORITHMS`.
-        problem: the kind of measurement that it inverts.
+        problem: the inverse problem that the solver is exported for.
     """
     kernel, one = torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
     y, y_sizes = problem.example()
     if network.channels != 1:
-        # The example has the three channels that such a network takes.
+        # A color network takes three channels, as in the example, so the number of channels is not dynamic.
         y_sizes.pop(1)
     image_sizes = [y_sizes.get(1, network.channels), *problem.image_sizes()]
     x = problem.operator(kernel).initial(y)
     counters = torch.zeros(y.shape[0], dtype=torch.long)
     kernel_sizes = _KERNEL if isinstance(problem, Deblurring) else {}
-    # Sizes inside the loop follow from those of the inputs. The exporter refuses to name them a second time.
+    # Sizes inside the loop follow from those of the inputs, and the exporter does not accept a second name for them.
     state = (x, x, counters, counters)
     inside = {
         name: {d: Dim.AUTO for d in range(t.ndim) if t.ndim == 1 or d < 2 or kernel_sizes}
@@ -68,7 +68,7 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
             ("image",),
             {"x": inside["x"], "kernel": unnamed["kernel"]},
         )
-    # All parts have the same inputs, used or not. The file has only inputs that it uses.
+    # The traced parts share one list of inputs, used or not. The model keeps only the inputs that are used.
     unused = {"lambda_reg"} if algorithm == "pgd" else set()
     unused |= set() if isinstance(problem, Deblurring) else {"kernel"}
     inputs = [value for value in start.graph.input if value.name not in unused]

@@ -20,19 +20,18 @@ def conjugate_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Solve ``operator(x) = right`` by conjugate gradients; each image stops by its own residual.
 
-    deepinv's `conjugate_gradient` stops the whole batch at once, so that the result of an image would depend on the
-    other images.
+    deepinv's `conjugate_gradient` stops the whole batch at once, so the result of one image depends on the others.
 
     Args:
         operator: a symmetric positive definite map of ``(B, ...)`` that treats images separately.
         right: the right-hand side, ``(B, ...)``.
-        start: initial guess; zero if not given, which saves one product.
-        tolerance: of the residual, relative to ``right``.
+        start: initial guess; zero if not given. Zero saves one application of the operator.
+        tolerance: largest accepted norm of the residual, relative to the norm of ``right``.
         steps: largest number of steps.
 
     Returns:
-        ``x``, and whether the residual of each image is within the tolerance, ``(B,)``. Images whose residual is NaN
-        are NaN and do not count as solved.
+        ``x``, and whether the residual of each image is within the tolerance, ``(B,)``. An image with a NaN residual
+        is returned as NaN and counts as unsolved.
     """
     x, residual = (torch.zeros_like(right), right) if start is None else (start, right - operator(start))
     direction, energy = residual, image_sum(residual.square())
@@ -46,5 +45,5 @@ def conjugate_gradients(
         x, residual = x + length * direction, residual - length * image
         before, energy = energy, image_sum(residual.square())
         direction = residual + per_image(torch.where(moving, energy / before, 0), x) * direction
-    # NaN must show in x even if no step was taken.
+    # Return NaN for a NaN residual, even if no step was taken.
     return torch.where(per_image(energy.isnan(), x), torch.nan, x), energy <= enough

@@ -4,16 +4,16 @@ r"""A deep gradient network: one gradient step on an explicit energy, the square
     D(x, sigma) = x - grad R(x, sigma) = x - sigma E^T J_r^T w r.
 
 Here ``r`` is a convolutional network and ``J_r`` its Jacobian at ``E x / sigma``. ``E`` extends an image beyond its
-borders to whole cells of the network. ``w`` is the share of each feature's pixels that lie in the image: without it,
-the pixels that ``E`` repeats would count twice. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its Jacobian is therefore
-symmetric for all weights, at borders too, because the reverse pass (`unet`) is the exact adjoint of the forward pass.
-The energy is never negative.
+borders to whole cells of the network. ``w`` is the share of each feature's pixels that lie in the image. Without this
+weight, the energy would count the pixels that ``E`` repeats twice. ``D`` is the gradient of ``|x|^2/2 - R(x)``. Its
+Jacobian is therefore symmetric for all weights, at borders too, because the reverse pass (`unet`) is the exact adjoint
+of the forward pass. The energy is never negative.
 
-``D`` is *not* monotone by construction: nothing keeps the eigenvalues of the Hessian of ``R`` below 1. So it is not
-proven to be a proximal operator, and solvers use its energy with a line search. Gradient-step denoisers are due to
+``D`` is *not* monotone by construction: eigenvalues of the Hessian of ``R`` may exceed 1. So ``D`` is not proven to be
+a proximal operator, and solvers use its energy with a line search. Gradient-step denoisers are due to
 Hurault, Leclaire and Papadakis, "Gradient step denoiser for convergent plug-and-play", ICLR 2022. This network differs
-in three ways: it writes the reverse pass out (no automatic differentiation at run time), it measures images in units
-of the noise level, and its first filters have no mean, so that ``D(x + c) = D(x) + c`` for every constant ``c``.
+in three ways. The reverse pass is written out, so no automatic differentiation is needed at run time. Images are
+divided by the noise level. The first filters have zero mean, so ``D(x + c) = D(x) + c`` for every constant ``c``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gradprox.networks.tiling import Tile, tiles
 
 # The first layer has filters of 6x6 taps and a stride of 2, so it needs two pixels beyond each border.
 TAPS, STRIDE, MARGIN = 6, 2, 2
-# Pixels a side of the tiles. A tile needs a halo of about 120 pixels, so small tiles would repeat most of the work.
+# Side of the tiles in pixels. A tile needs a halo of about 120 pixels, so small tiles would repeat most of the work.
 TILE = 1024
 
 
@@ -49,10 +49,10 @@ class DeepPotentialConfig(BaseModel):
     Attributes:
         kind: the architecture's name in files.
         channels: channels of the images: 1 (gray) or 3 (red, green and blue, restored together).
-        widths: number of feature maps at each scale. The first scale has half the image's resolution, each further
-            one half of that before it.
-        blocks: number of residual blocks at each scale. Every scale but the coarsest has as many blocks before the
-            coarser scales as after them.
+        widths: number of feature maps at each scale. The first scale has half the resolution of the image, and each
+            further scale has half the resolution of the scale before it.
+        blocks: number of residual blocks at each scale. Every scale but the coarsest has this number of blocks twice:
+            before the coarser scales, and after them.
         noise_levels: knots between which biases are interpolated, on the scale of images in ``[0, 1]``.
     """
 
@@ -92,7 +92,7 @@ class DeepPotentialConfig(BaseModel):
 
 
 class DeepPotential(GradientNetwork):
-    """A gradient network with an explicit, deep energy; conditional on the noise level.
+    """A gradient network with an explicit energy, the squared norm of a U-Net that depends on the noise level.
 
     Args:
         config: the architecture.
@@ -100,7 +100,7 @@ class DeepPotential(GradientNetwork):
 
     monotone = False
     channels: int
-    # Whether images are taken whole instead of in tiles.
+    # Whether images are processed whole instead of in tiles.
     whole = False
 
     def __init__(self, config: DeepPotentialConfig) -> None:
@@ -116,11 +116,11 @@ class DeepPotential(GradientNetwork):
         self.last = nn.Parameter(0.5 * torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
 
     def take_over(self, trained: GradientNetwork) -> None:
-        """Start from the weights of a trained network of the same scales; a gray one is spread over the colors.
+        """Copy the weights of a trained network with the same scales; gray filters are repeated for all colors.
 
         Raises:
-            ValueError: it is of another class, its configuration differs in more than the channels, or it is in color
-                and this one is gray.
+            ValueError: ``trained`` is of another class, its configuration differs in more than the channels, or it is
+                in color and this network is gray.
         """
         if not isinstance(trained, DeepPotential):
             raise ValueError(f"{type(trained).__name__} is not a deep potential")
@@ -129,19 +129,19 @@ class DeepPotential(GradientNetwork):
         if trained.channels not in (1, self.channels):
             raise ValueError("it restores colors, and this network gray images")
         weights = trained.state_dict()
-        # Equal filters for all colors, of the same norm: noise keeps its level in the features.
+        # All colors share one filter, scaled so that the norm, and so the noise level of the features, stays the same.
         spread = math.sqrt(trained.channels / self.channels)
         weights["filters"] = spread * weights["filters"].expand_as(self.filters)
         self.load_state_dict(weights)
 
     @property
     def cell(self) -> int:
-        """Pixels a side of a cell of the coarsest scale: tiles and extended images are whole numbers of cells."""
+        """Side in pixels of a cell of the coarsest scale; tiles and extended images consist of whole cells."""
         return STRIDE * 2 ** (len(self.config.widths) - 1)
 
     @property
     def radius(self) -> int:
-        """How many pixels away an input can change an output: the reach of the forward pass and of its adjoint."""
+        """Receptive radius of ``D`` in pixels: the radius of the forward pass plus that of its adjoint."""
         return 2 * (TAPS // 2 + STRIDE * (self.scales.radius + 1))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class DeepPotential(GradientNetwork):
     def envelope_and_gradient(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return the energy ``R(x)``, ``(B,)``, and ``D(x)``.
 
-        Large images are cut into tiles, each with a halo of `radius`, which gives the same result as one piece.
+        Large images are cut into tiles. Each tile has a halo of `radius`, so the result is the same as without tiles.
         """
         rows, columns = (self._sources(length, x.device) for length in x.shape[-2:])
         extended = x.index_select(-2, rows).index_select(-1, columns)
@@ -193,14 +193,14 @@ class DeepPotential(GradientNetwork):
     def inside(
         self, extended: Tensor, sigma: Tensor, weights: Tensor, counted: Tile | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the energy and its gradient in one piece.
+        """Return the energy of extended images and its gradient, computed without tiles.
 
         Args:
             extended: images ``(B, channels, H + 2 MARGIN, W + 2 MARGIN)`` with a margin of `MARGIN` pixels, where ``H``
                 and ``W`` are multiples of `cell`.
             sigma: noise levels, ``(1,)`` or ``(B,)``.
             weights: ``w``, ``(H / STRIDE, W / STRIDE)``.
-            counted: the rectangle of features whose energy is returned; all if not given.
+            counted: the rectangle of features that the energy is summed over; all if not given.
 
         Returns:
             The energy, ``(B,)`` in double precision, and its gradient in the shape of ``extended``.
@@ -210,7 +210,7 @@ class DeepPotential(GradientNetwork):
         filters = self.filters - self.filters.mean(dim=(2, 3), keepdim=True)
         unit = per_image(level, extended)
         with _full_precision(extended):
-            # Channels last: convolutions on a CPU are twice as fast.
+            # The channels-last layout makes convolutions on a CPU twice as fast.
             units = (extended / unit).contiguous(memory_format=torch.channels_last)
             h = F.conv2d(units, filters, stride=STRIDE)
         slopes: list[Tensor] = []
@@ -224,7 +224,7 @@ class DeepPotential(GradientNetwork):
         return level.to(energy).square() * energy, gradient
 
     def _sources(self, length: int, device: torch.device) -> Tensor:
-        """Return the pixel that each position of a line repeats: whole cells with a margin, mirrored at the ends."""
+        """Return the pixel that each position of a line repeats, after mirroring to whole cells with a margin."""
         beyond = -length % self.cell
         return mirrored_indices(length, MARGIN, beyond + MARGIN, device)
 
@@ -239,13 +239,13 @@ class DeepPotential(GradientNetwork):
         return line(x.shape[-2])[:, None] * line(x.shape[-1])
 
     def _in_features(self, tile: Tile) -> Tile:
-        """Return a tile, given in cells, in features of the finest scale."""
+        """Convert a tile from cells to features of the finest scale."""
         return Tile(*(self.cell // STRIDE * edge for edge in tile))
 
     def _with_margins(self, tile: Tile, outermost: Tile) -> Tile:
-        """Return a tile, given in cells, in pixels of the extended image.
+        """Convert a tile from cells to pixels of the extended image.
 
-        It includes the margin on those sides where it lies at the edge of ``outermost``.
+        The result includes the margin on each side where the tile touches the edge of ``outermost``.
         """
         top, bottom, left, right = (self.cell * edge + MARGIN for edge in tile)
         return Tile(
@@ -257,7 +257,7 @@ class DeepPotential(GradientNetwork):
 
     @staticmethod
     def _folded(gradient: Tensor, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
-        """Apply ``E^T``: add what the extension repeated back to the pixels that it came from."""
+        """Apply ``E^T``: add the gradient at each repeated pixel to the pixel that it repeats."""
         batch, channels, height, width = like.shape
         tall = gradient.new_zeros(batch, channels, gradient.shape[-2], width).index_add(-1, columns, gradient)
         return gradient.new_zeros(batch, channels, height, width).index_add(-2, rows, tall)
@@ -265,7 +265,7 @@ class DeepPotential(GradientNetwork):
 
 @contextmanager
 def _full_precision(x: Tensor) -> Iterator[None]:
-    """Leave automatic mixed precision: next to an edge, noise is below the digits of bfloat16."""
+    """Disable automatic mixed precision: bfloat16 has too few digits to resolve noise next to an edge."""
     if not torch.is_autocast_enabled(x.device.type):
         yield
         return

@@ -1,6 +1,6 @@
-"""A small U-Net of residual blocks with its reverse pass written out: the exact adjoint of its Jacobian.
+"""A small U-Net of residual blocks with an explicit reverse pass: products with its transposed Jacobian, exactly.
 
-The forward pass appends the slope of every activation to a list, and the reverse pass takes them from its end.
+The forward pass appends the slope of every activation to a list, and the reverse pass pops the slopes from its end.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch.nn import functional as F
 
 from gradprox.networks.denoisers.conditioning import NoiseKnots
 
-# The slope of the activation at very negative values: it keeps gradients flowing through every unit.
+# The smallest slope of the activation. It is positive, so that no unit has a zero gradient.
 LEAST_SLOPE = 0.1
 
 
 class ResidualBlock(nn.Module):
-    """``h + K2 a(K1 h + b)``, where the bias ``b`` follows the noise level.
+    """A residual block ``h + K2 a(K1 h + b)`` with a bias ``b`` that depends on the noise level.
 
     The activation has the slope ``a'(z) = clamp(z, LEAST_SLOPE, 1)``. So ``a`` is piecewise quadratic with a continuous
     derivative, and ``grad R`` is locally Lipschitz continuous, which line searches need.
@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         scale = math.sqrt(2 / (9 * width))
         self.first = nn.Parameter(scale * torch.randn(width, width, 3, 3))
-        # Small, so that a fresh network is nearly linear.
+        # Small initial weights make an untrained network nearly linear.
         self.second = nn.Parameter(0.1 * scale * torch.randn(width, width, 3, 3))
         self.bias = nn.Parameter(torch.full((knots, width), 0.5))
 
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
 
 
 class Scale(nn.Module):
-    """The residual blocks of one scale, around all coarser scales.
+    """The residual blocks of one scale and, between them, all coarser scales.
 
     Args:
         widths: feature maps at this scale and the coarser ones.
@@ -76,11 +76,11 @@ class Scale(nn.Module):
 
     @property
     def radius(self) -> int:
-        """How many cells of this scale away an input can change an output."""
+        """Receptive radius in cells of this scale."""
         own = 2 * len(self.before)
         if self.coarser is None:
             return own
-        # A cell and the coarser one that contains it lie up to one coarse cell, two fine ones, apart.
+        # The change to coarse cells and back adds at most two cells.
         return 2 * own + 2 * self.coarser.radius + 2
 
     def forward(self, h: Tensor, knots: Tensor, slopes: list[Tensor]) -> Tensor:

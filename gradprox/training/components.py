@@ -1,4 +1,4 @@
-"""The mixture components that a training starts from, fitted to the training images by expectation maximization.
+"""Initial mixture components, fitted to the training images by expectation maximization.
 
 Filter coefficients at random positions of noisy images are modeled as draws from a mixture of Gaussians of mean zero.
 Expectation maximization estimates the variances of the components, noise included, and their probabilities (Dempster,
@@ -17,15 +17,15 @@ from gradprox.networks import IdentityPath
 from gradprox.networks.denoisers.mixture import HierarchicalMixture
 from gradprox.training.stored_images import on_unit_scale
 
-# Noise level of the fit, on the scale of images in [0, 1]: in the middle of those that networks are trained for.
+# Noise level of the fit, for images in [0, 1]. It is in the middle of the noise levels that networks are trained for.
 NOISE = 15 / 255
 SAMPLES = 100_000
 ROUNDS = 20
 # Samples that are processed at once, to bound memory.
 CHUNK = 20_000
-# Weight of a few samples of pure noise that every component gets: one that no sample belongs to stays finite.
+# Number of samples of pure noise added to every component. They regularize components that no sample belongs to.
 NOISE_SAMPLES = 5
-# Standard deviation given to coefficients that the noise hides.
+# Least standard deviation of coefficients without noise.
 LEAST_DEVIATION = 0.5 / 255
 LEAST_PROBABILITY = 1e-6
 
@@ -37,7 +37,7 @@ def fit_components(network: IdentityPath, images: Sequence[Tensor], seed: int) -
     Args:
         network: its shrinkage is a mixture; its filters are used as they are.
         images: ``(C, H, W)``, with the network's channels, see `gradprox.training.stored_images`.
-        seed: of noise and positions.
+        seed: seed of the noise and the positions.
     """
     shrinkage = network.shrinkage
     assert isinstance(shrinkage, HierarchicalMixture)  # noqa: S101  the caller's duty
@@ -60,7 +60,7 @@ def fit_components(network: IdentityPath, images: Sequence[Tensor], seed: int) -
 
 
 def _coefficients(network: IdentityPath, images: Sequence[Tensor], seed: int) -> Tensor:
-    """Return coefficients at random positions, ``(N, C)``, scaled so that noise has the level `NOISE` in them."""
+    """Return noisy coefficients at random positions, ``(N, C)``; their noise has the standard deviation `NOISE`."""
     generator = torch.Generator().manual_seed(seed)
     filters, each = network.bank.filters(), math.ceil(SAMPLES / len(images))
     drawn = []
@@ -73,9 +73,10 @@ def _coefficients(network: IdentityPath, images: Sequence[Tensor], seed: int) ->
 
 
 def _first_guess(energies: Tensor, shrinkage: HierarchicalMixture) -> Tensor:
-    """Return first variances, ``(2, K, pairs)``, of components ordered from low to high contrast.
+    """Return initial variances, ``(2, K, pairs)``, of components ordered from low to high contrast.
 
-    Each is the mean of two: that of eight samples of its contrast, and the average texture scaled to that contrast.
+    Each is the mean of two estimates: the variances of eight samples of similar contrast, and those of all samples
+    scaled to that contrast.
     """
     _, count, _ = shrinkage.log_variances.shape
     contrast = energies.mean(dim=1)

@@ -1,7 +1,7 @@
-"""First filters of a bank that has fewer than a basis: made to respond to all frequencies nearly alike.
+"""Initial filters of a bank with fewer filters than a basis: nearly a tight frame.
 
-A filter bank is a tight frame if ``sum_i |w_i^|^2`` is the same at all frequencies. Fewer filters than a basis has can
-come close to that.
+A filter bank is a tight frame if ``sum_i |w_i^|^2`` is the same at all frequencies. A bank with fewer filters than a
+basis can come close to that.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor
 from gradprox.networks.denoisers.filters import MirrorFilterBank
 
 STEPS = 300
-# Learning rate at first, as a share of the norm of a filter divided by its side.
+# Initial learning rate, as a share of the norm of a filter divided by its side.
 RATE = 0.1
-# Filters of zero mean cannot respond to lower frequencies: here, in periods per side of a filter.
+# Filters of zero mean cannot respond to lower frequencies than this one, in periods per side of a filter.
 LOWEST_FREQUENCY = 0.6
 
 
 def tighten(bank: MirrorFilterBank) -> None:
-    r"""Change filters so that they respond to all frequencies nearly alike: ``sum_i |w_i^|^2`` is nearly 1.
+    r"""Change filters so that ``sum_i |w_i^|^2`` is nearly 1 at all frequencies.
 
     A network removes no noise at frequencies that its filters do not respond to. A part of the cosine basis leaves out
-    whole bands, so the filters are changed to fill them: the squared deviation from 1 is minimized (Adam, with a
-    learning rate that falls along half a cosine).
+    whole frequency bands. Adam with a cosine learning-rate schedule minimizes the squared deviation from 1, which fills
+    these bands.
 
     Args:
         bank: the filters, changed in place.
@@ -48,12 +48,12 @@ def tighten(bank: MirrorFilterBank) -> None:
 def most_distinct(bank: MirrorFilterBank, pairs: int) -> Tensor:
     """Choose filters that differ most from each other.
 
-    One after the other, the filter is chosen that is worst approximated by combinations of those chosen before and of
-    their mirror images.
+    The choice is greedy. Each step takes the filter with the largest distance from the span of the filters chosen
+    before and their mirror images.
 
     Args:
         bank: the filters to choose from.
-        pairs: number of pairs to choose: half of them even and half odd; if the number is odd, one more is even.
+        pairs: number of pairs to choose, half of them even and half odd; an odd number gives one more even filter.
 
     Returns:
         ``(pairs, k, k)``, even filters first, in the order of the bank.

@@ -1,7 +1,8 @@
-"""The energy gate: a coefficient passes if there is energy around it, in space and in the other channels.
+"""The energy gate: a coefficient passes if the energy of its neighbors in space and channel is large.
 
-The coupling ``K`` of `shrinkage` first mixes the energies of all channels into those of the gates, then averages each
-over a small window. Its columns sum to 1, so gains stay in ``[0, 1]`` and strong coefficients pass unchanged.
+The coupling ``K`` of `shrinkage` first mixes the energies of all channels, with one sum for each gate. Then it
+averages each sum over a small window. Its columns sum to 1, so gains stay in ``[0, 1]`` and strong coefficients
+pass unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gradprox.networks.denoisers.coupling import average, mirrored_table, mix, w
 from gradprox.networks.denoisers.gates import GATES, GateKind
 from gradprox.networks.denoisers.shrinkage import Shrinkage, ShrinkageConfig, Window
 
-# Share of the other color planes in the energy of a gate, when a gray network becomes one for color images.
+# Share of the other color planes in the mixing, when a color network starts from a gray one.
 OTHER_PLANES = 0.1
 
 
@@ -30,8 +31,8 @@ class EnergyGatedConfig(ShrinkageConfig):
         kind: the shrinkage's name in files.
         window: side of the averaging windows, odd.
         terms: number of terms of each gate.
-        gates: number of mirrored pairs of gates, which all planes share; fewer than pairs of filters are faster. None:
-            one for each pair of filters and each plane.
+        gates: number of mirrored pairs of gates, which all planes share; fewer gates than filters make the network
+            faster. None: one pair of gates for each pair of filters and each plane.
         gate_kind: the kind of gates, see `gates`. ``"norm"`` makes the network nonexpansive, hence the prox of a
             *convex* function; ``"ramp"`` denoises better.
     """
@@ -48,7 +49,7 @@ class EnergyGatedConfig(ShrinkageConfig):
 
 
 class EnergyGate(Shrinkage):
-    """Gates opened by energies that are mixed over channels and averaged over windows.
+    """Coefficients times gates of energies that are mixed over channels and averaged over windows.
 
     Args:
         config: its settings.
@@ -69,8 +70,8 @@ class EnergyGate(Shrinkage):
         self.knots = knots
         count = config.gates or pairs
         self.gates = GATES[config.gate_kind](len(knots), count, config.terms, self.gate_planes)
-        # At first a gate sees mostly its own channel or, where gates are few, its share of neighboring channels,
-        # through a Gaussian window of standard deviation 1.
+        # Initially, the energy of a gate comes mostly from its own channel, or from several adjacent channels if there
+        # are fewer gates than channels. The initial window is a Gaussian of standard deviation 1.
         own = torch.arange(pairs) * count // pairs
         mixing = torch.full((len(knots), 2, count, pairs), -4.0)
         mixing[:, 0, own, torch.arange(pairs)] += 6.5
@@ -120,8 +121,8 @@ class EnergyGate(Shrinkage):
     def take_over(self, trained: Shrinkage) -> None:
         """See `Shrinkage.take_over`: the coupling, and gates of the same kind.
 
-        A gray network is spread over the color planes, the strongest gates are kept where fewer are wanted, and
-        windows are cropped where smaller ones are.
+        The gates of a gray network are repeated for each color plane. If this network has fewer gates, the strongest
+        are kept. If its windows are smaller, the trained windows are cropped.
         """
         if not isinstance(trained, EnergyGate):
             raise ValueError("its shrinkage is not energy-gated")
@@ -149,7 +150,7 @@ class EnergyGate(Shrinkage):
         self.gates.take_over(trained.gates, copies, kept)
 
     def _energy(self, z: Tensor, sigma: Tensor, mixing: Tensor) -> Tensor:
-        """Return the energies of ``z``, mixed."""
+        """Return the energies of ``z`` in units of the noise, mixed over channels."""
         return mix((z / self._unit(sigma)).square(), mixing)
 
     def _gated(self, z: Tensor, values: Tensor, windows: Tensor, mixing: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ def strongest_gates(mixing: Tensor, count: int) -> Tensor:
 def spread_over_planes(mixing: Tensor, planes: int) -> Tensor:
     """Return the mixing logits of a color network that starts from a gray one.
 
-    Each plane gets the gates of the gray network; all other planes together get the share `OTHER_PLANES` of a gate.
+    Each plane gets the gates of the gray network. All other planes together get the share `OTHER_PLANES`.
 
     Args:
         mixing: logits of the gray network, ``(J, 2, pairs, pairs)``.

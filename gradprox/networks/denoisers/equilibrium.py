@@ -1,8 +1,8 @@
 r"""Equilibrium networks: the exact prox of an explicit, weakly convex regularizer, found by iterations.
 
-They are the backward twin of `identity_path`, which takes one forward step. Let ``F(x) = x - W^T(z - grad G(z))``,
-``z = W x``, be an `IdentityPath` network with ``Hess G <= 1 + k``. It is a gradient step on the function
-``R(x) = |W x|^2/2 - G(W x)``, and because ``|W| <= 1``,
+They take a backward (implicit) step, where the networks of `identity_path` take one forward (gradient) step. Let
+``F(x) = x - W^T(z - grad G(z))``, ``z = W x``, be an `IdentityPath` network with ``Hess G <= 1 + k``. It is a gradient
+step on the function ``R(x) = |W x|^2/2 - G(W x)``, and because ``|W| <= 1``,
 
     -k <= Hess R <= 1,        grad R(x) = x - F(x).
 
@@ -12,9 +12,9 @@ Choose ``m < 1`` and ``mu = m / k``. Then the objective ``E(x; y) = |x - y|^2/2 
     D(y) = argmin_x E(x; y) = prox_(mu R)(y)
 
 is symmetric, monotone, and ``1/(1 - m)``-Lipschitz for every value of the weights. The distance of any ``x`` from
-``D(y)`` is at most ``|grad E(x; y)| / (1 - m)``. Firm gates bound ``Hess G``; they make ``R`` a sum of Moreau envelopes
-of minimax-concave penalties of groups. For penalties of single coefficients see Goujon, Neumayer and Unser, "Learning
-weakly convex regularizers for convergent image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
+``D(y)`` is at most ``|grad E(x; y)| / (1 - m)``. Firm gates bound ``Hess G``. With them, ``R`` is a sum of Moreau
+envelopes of minimax-concave penalties of groups. For penalties of single coefficients see Goujon, Neumayer and Unser,
+"Learning weakly convex regularizers for convergent image-reconstruction algorithms", SIAM J. Imaging Sci. 2024.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class EquilibriumConfig(BaseModel):
     Attributes:
         kind: the architecture's name in files.
         regularizer: the one-pass network that is a gradient step on ``R``; its shrinkage has firm gates.
-        start: the one-pass network whose result the iterations start from, so that fewer are needed; None: they start
-            from the image. It changes the result within the tolerance only.
+        start: one-pass network; the iterations start from its result, so that fewer are needed. None: they start from
+            the image. The start changes the result within the tolerance only.
         weak_convexity: ``m``, between 0 and 1: ``mu R + m |.|^2/2`` is convex.
     """
 
@@ -80,7 +80,7 @@ class EquilibriumConfig(BaseModel):
 
     @property
     def channels(self) -> Literal[1, 3]:
-        """Return how many channels its images have."""
+        """Return the number of channels of the images."""
         return self.regularizer.channels
 
     @property
@@ -97,12 +97,12 @@ class Equilibrium(GradientNetwork):
     """The prox of an explicit regularizer as a convolutional mGradNet, conditional on the noise level.
 
     Each image is iterated until its gradient is small. In single precision the root mean square gradient must be at
-    most ``tolerance * sigma`` plus rounding errors; beyond the last noise level the limit decreases again, because
-    images are then fainter than the noise. In double precision only rounding errors remain.
+    most ``tolerance * sigma`` plus rounding errors. Above the largest stored noise level the limit decreases again,
+    because images are then fainter than the noise. In double precision the limit consists of rounding errors only.
 
     Derivatives are those of the minimizer, by the implicit function theorem. They exist with respect to images, noise
-    levels and weights, in reverse and forward mode and under ``torch.func``. They may be differentiated with respect to
-    the vector that they are multiplied with (products ``J v``). Other second derivatives are refused.
+    levels and weights, in reverse and forward mode and under ``torch.func``. A product ``J v`` may be differentiated
+    with respect to ``v``. Other second derivatives raise an error.
 
     Args:
         config: the architecture.
@@ -125,7 +125,7 @@ class Equilibrium(GradientNetwork):
         self.tolerance = 0.01
 
     def export_form(self) -> Equilibrium:
-        """See `GradientNetwork.export_form`. Exporters trace its methods one by one and write the loop themselves."""
+        """See `GradientNetwork.export_form`; exporters trace each method separately and write the loop themselves."""
         form = copy.deepcopy(self)
         form.regularizer = self.regularizer.export_form()
         form.start = None if self.start is None else self.start.export_form()
@@ -139,10 +139,10 @@ class Equilibrium(GradientNetwork):
         return self.config.weak_convexity / shrinkage.gates.excess(shrinkage.knots.coordinates(sigma))
 
     def take_over(self, trained: GradientNetwork) -> None:
-        """Start from a trained one-pass network: it becomes the start, and its filters and coupling the regularizer's.
+        """Copy a trained one-pass network into the start, if there is one, and its filters and coupling into ``R``.
 
         Raises:
-            ValueError: it does not fit.
+            ValueError: the architecture of the trained network does not fit.
         """
         if self.start is not None:
             if not isinstance(trained, IdentityPath) or trained.config != self.config.start:
@@ -221,14 +221,14 @@ class Equilibrium(GradientNetwork):
             step = self.regularizer(at, sigma)
 
         def product(v: Tensor) -> Tensor:
-            # The step's Jacobian is symmetric: its transposed product is its product.
+            # The Jacobian of the step is symmetric, so reverse mode yields ``J v``.
             (stepped,) = torch.autograd.grad(step, at, v, retain_graph=True)
             return v + mu * (v - stepped)
 
         return product
 
     def _differentiates(self, *inputs: Tensor) -> bool:
-        """Return whether a derivative may be asked for. If not, one evaluation of the gradient is saved."""
+        """Return whether derivatives may be needed. If not, `solve` saves one evaluation of the gradient."""
         tensors = (*inputs, *self.parameters())
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             return True
@@ -244,7 +244,7 @@ class Equilibrium(GradientNetwork):
             y: images, ``(B, C, H, W)``.
             sigma: noise levels, ``(1,)`` or ``(B,)``.
             tolerance: as in `solve`.
-            start: where the iterations start; `first` if not given.
+            start: images from which the iterations start; by default those of `first`.
         """
         result = (self.first(y, sigma) if start is None else start).clone()
         limits = self.limits(y, sigma, tolerance)
@@ -293,8 +293,8 @@ class Equilibrium(GradientNetwork):
     def limits(self, y: Tensor, sigma: Tensor, tolerance: float) -> Tensor:
         """Return the root mean square gradient of each image, ``(B,)``, below which its iteration ends."""
         levels = sigma.clamp_min(SIGMA_FLOOR)
-        # Beyond the last knot images are faint compared with the noise. The tolerance then decreases, or it would
-        # exceed the image.
+        # Above the last knot, images are faint compared with the noise. The tolerance decreases there, because it would
+        # exceed the image otherwise.
         tolerance_levels = torch.minimum(levels, self.config.noise_levels[-1] ** 2 / levels)
         size = root_mean_square(y).clamp_min(1)
         rounding = ROUNDING * torch.finfo(y.dtype).eps * (1 + self.regularizer_weight(levels)) * size

@@ -59,7 +59,7 @@ class RampTerm(GateTerm):
 
     @classmethod
     def arguments_at_average(cls, terms: Sequence[GateTerm], energy: Tensor, windows: Tensor) -> list[Tensor]:
-        """See `GateTerm.arguments_at_average`: the slope goes into the window, so one convolution does both."""
+        """See `GateTerm.arguments_at_average`; windows are multiplied by the slope, so one convolution is enough."""
         ramps = [term for term in terms if isinstance(term, RampTerm)]
         return [average(energy, ramp.slope * windows, ramp.start) for ramp in ramps]
 
@@ -96,7 +96,7 @@ class NormTerm(GateTerm):
 class FirmTerm(GateTerm):
     """``clip(l (1 - sqrt(c / t)), 0, 1)`` with ``l = 1 + excess`` and the argument ``1 / sqrt(t)``.
 
-    The argument uses ``max(t, c/4)``: the term is zero below ``c`` anyway, and the argument stays finite.
+    The argument is computed from ``max(t, c/4)``, so that it is finite. The term is zero below ``c`` in any case.
     """
 
     center: Tensor
@@ -108,7 +108,7 @@ class FirmTerm(GateTerm):
 
     @classmethod
     def arguments_at_average(cls, terms: Sequence[GateTerm], energy: Tensor, windows: Tensor) -> list[Tensor]:
-        """See `GateTerm.arguments_at_average`: all terms share the argument that belongs to the lowest center.
+        """See `GateTerm.arguments_at_average`: all terms share the argument of the term with the lowest center.
 
         Sharing changes no value, because each term is clipped at 0.
         """
@@ -129,6 +129,6 @@ class FirmTerm(GateTerm):
         """
         slope = 1 + self.excess
         rising = (value / argument).square() / slope
-        # With an excess of zero the term never stops rising, and the second expression is not used.
+        # With an excess of zero the value stays below 1, so the second expression is not used.
         open_ = 1 / argument.square() - self.center * slope / self.excess.clamp_min(1e-20)
         return torch.where(value < 1, rising, open_)

@@ -1,4 +1,6 @@
-r"""Gates: nondecreasing functions ``s(t)`` of an energy, with values in ``[0, 1]``, known primitives and proven slopes.
+r"""Gates: nondecreasing functions ``s(t)`` of an energy, with values in ``[0, 1]``.
+
+Their primitives are known in closed form, and their slopes have proven bounds.
 
 A gate is a weighted sum of terms, ``s(t) = sum_m w_m s_m(t)`` with ``w_m >= 0`` and ``sum_m w_m = 1``. The term ``s_m``
 opens around the energy ``c_m``. Three kinds of term give three kinds of gate:
@@ -30,8 +32,8 @@ from gradprox.networks.denoisers.gate_terms import FirmTerm, GateTerm, NormTerm,
 
 GateKind = Literal["ramp", "norm", "firm"]
 
-# Range of the excess of firm gates. With less, an equilibrium would need thousands of iterations; with more, its
-# regularizer would have next to no effect.
+# Range of the log excess of firm gates. With a smaller excess, an equilibrium would need thousands of iterations; with
+# a larger one, its regularizer would have almost no effect.
 LOG_EXCESS_RANGE = (math.log(1e-3), math.log(10))
 
 
@@ -50,7 +52,7 @@ class Gates(nn.Module, ABC):
     def __init__(self, knots: int, pairs: int, terms: int, planes: int = 1) -> None:
         super().__init__()
         self.planes = planes
-        # Pure noise has unit energy: the first term opens around twice, the last around eight times that.
+        # Pure noise has unit energy. The first term opens around the energy 2, the last around 8.
         centers = torch.linspace(1, 3, terms) if terms > 1 else torch.tensor([2.0])
         self.log_centers = nn.Parameter((centers * math.log(2))[:, None].repeat(knots, 1, pairs))
         self.weight_logits = nn.Parameter(torch.zeros(knots, terms, pairs))
@@ -64,11 +66,11 @@ class Gates(nn.Module, ABC):
         """Return a bound of ``s(t) + 2 t s'(t)`` that holds for every noise level."""
 
     def take_over(self, trained: Gates, copies: int = 1, kept: Tensor | None = None) -> None:
-        """Copy the parameters of trained gates; gates of another kind or number of terms leave these as they are.
+        """Copy the parameters of trained gates; do nothing if their kind or number of terms differs.
 
         Args:
             trained: the gates to start from.
-            copies: how many times their gates are repeated, once for each color plane.
+            copies: number of copies of each trained gate, one for each color plane.
             kept: indices of the repeated gates to copy, ``(pairs,)``; None copies all.
 
         Raises:
@@ -131,14 +133,14 @@ class GateSum(NamedTuple):
     def at_average_with_primitive(self, energy: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``s(A e)``, and ``S(A e)`` summed over the gates, ``(B, 1, h, w)``.
 
-        The sums are given where the transposed average of ``s(A e)`` is known: windows around these positions lie
-        inside.
+        The sums cover the positions at which the transposed average of ``s(A e)`` is known, because the windows around
+        them lie inside the region where ``A e`` is known.
         """
         margin = windows.shape[-1] // 2
         arguments = self._arguments(energy, windows)
         values = [term.value(argument) for term, argument in zip(self.terms, arguments, strict=True)]
         sums = [
-            # A matrix of one row adds up the channels, each with its weight.
+            # Mixing with a matrix of one row computes the weighted sum over channels.
             mix(term.primitive(crop(argument, margin), crop(value, margin)), w[..., 0].transpose(1, 2))
             for term, argument, value, w in zip(self.terms, arguments, values, self.weights, strict=True)
         ]
@@ -183,7 +185,7 @@ class RampGates(Gates):
 class NormGates(Gates):
     r"""Gates of terms ``(1 - sqrt(c_m / t))_+``, which shorten the norm ``sqrt(t)`` of a group by ``sqrt(c_m)``.
 
-    ``S(t) = (sqrt(t) - sqrt(c))_+^2``, so ``G`` sums halves of squared distances to balls, and the network is
+    ``S(t) = (sqrt(t) - sqrt(c))_+^2``, so ``G`` is a sum of half squared distances to balls. Hence the network is
     nonexpansive. The arguments are those of `Gates`.
     """
 
@@ -206,7 +208,7 @@ class FirmGates(Gates):
 
     def __init__(self, knots: int, pairs: int, terms: int, planes: int = 1) -> None:
         super().__init__(knots, pairs, terms, planes)
-        # These gates see the energies of restored images, which are far below those of noise.
+        # The inputs are energies of restored images, which are far below those of noise.
         roots = torch.linspace(0.12, 0.3, terms) if terms > 1 else torch.tensor([0.2])
         self.log_centers = nn.Parameter((2 * roots.log())[:, None].repeat(knots, 1, pairs))
         self.share_logits = nn.Parameter(torch.zeros(knots, terms, pairs))
@@ -224,7 +226,7 @@ class FirmGates(Gates):
         shares = shares / (weights * shares).sum(dim=1, keepdim=True).clamp_min(
             torch.finfo(shares.dtype).tiny
         )
-        # A term of weight zero could have any share: the limit keeps it finite.
+        # The share of a term of weight zero is unbounded, so it is clamped.
         shares = shares.clamp(max=1e6)
         excesses = self._by_term(self.excess(coordinates)[:, None, None] * shares)
         centers = self._exponentials(self.log_centers, coordinates)

@@ -2,11 +2,11 @@ r"""The mixture shrinkage: a posterior mean of coefficients under a hierarchical
 
 A *mixture component* ``k`` stands for one contrast, orientation and texture. It is a Gaussian of mean zero: in an image
 without noise the coefficients ``z_i`` of one position have the variances ``v_ki``. If component ``k`` were known to
-apply, the best estimate would remove the share ``a_ki = noise / (v_ki + noise)`` of ``z_i``. It is not known, so the
-components are weighted by their posterior probabilities. The coefficients of one position determine these poorly.
-Therefore log-likelihoods are averaged in levels. A *mixture class* is a distribution over the components, and its
-log-likelihood is averaged over a window. A class of the next level is a distribution over these classes, with a wider
-window.
+apply, the best estimate would remove the share ``a_ki = noise / (v_ki + noise)`` of ``z_i``. The component is unknown,
+so the shares are averaged with the posterior probabilities of the components. The coefficients of one position
+determine these probabilities poorly. Therefore log-likelihoods are averaged over windows, in several levels. A
+*mixture class* is a distribution over the components, and its log-likelihood is averaged over a window. A class of the
+next level is a distribution over these classes, with a wider window.
 
 Energies are ``e_i = z_i^2 / (2 u^2)`` in units ``u`` of the noise, and ``h(e) = e T / (T + e)`` grows more slowly than
 ``e`` far above the energy ``T``. With trained offsets ``b`` and ``o``, weights ``c_l``, windows ``w_l`` and
@@ -16,18 +16,19 @@ probabilities ``P_l``,
     q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d),
     G(z)    = u^2 sum_p [ sum_i e_i(p) + log sum_m exp(q_Lm(p) + o_m) / (c_0 ... c_L) ].
 
-``q_0k`` is the log-likelihood of component ``k`` at position ``p``, and ``q_lm`` that of class ``m`` of level ``l``.
+``q_0k`` is the log-likelihood of component ``k`` at position ``p``. ``q_lm`` is that of class ``m`` of level ``l``.
 The gradient is ``grad G(z)_i = z_i (1 - h'(e_i) sum_k p_k a_ki)`` with the posterior probabilities ``p_k`` of the
-components, which a pass back down the levels yields. Without levels, with exact variances and ``h(e) = e``, it is the
-posterior mean of a mixture of Gaussians (Zoran and Weiss, ICCV 2011). Because of ``h``, coefficients far above the
-noise pass unchanged, whichever component is likely.
+components; a pass back down the levels computes them. Without levels, with exact variances and ``h(e) = e``, the
+gradient is the posterior mean under a mixture of Gaussians (Zoran and Weiss, ICCV 2011). Coefficients far above the
+noise pass unchanged under every component, because ``h'`` vanishes there.
 
 **G is convex** for every value of the weights. Windows are nonnegative and sum to 1. So adding any ``x(p)`` to all
 ``q_0k(p)`` adds ``c_1 ... c_L`` times the sum of ``x`` to the sum of the top level's logarithms. The energies may
 therefore enter at the bottom: ``G`` is the same sum with ``q_0k = b_k + c_0 sum_i (e_i - a_ki h(e_i))``. This is convex
-and nondecreasing in the energies, because ``0 <= h' <= 1`` and ``h'`` decreases, so it is convex in ``z``. Sums with
-nonnegative weights, and logarithms of sums of exponentials, keep this property. For the same reason the largest
-log-likelihood of each position can be subtracted on the way up, which keeps the digits of the others.
+and nondecreasing in the energies, because ``0 <= h' <= 1`` and ``h'`` decreases. The energies are convex in ``z``, so
+``q_0k`` is too. Sums with nonnegative weights, and logarithms of sums of exponentials, keep this property. The sum also
+changes by a known amount when the largest log-likelihood of each position is subtracted in the pass up. The subtraction
+keeps the digits of the others.
 
 **The Hessian of G is bounded.** Its diagonal part is at most ``1 - min (h' + 2 e h'') = 5/4``. The rest is, for each
 level, ``c_0 ... c_l`` times a variance over components or classes: that of ``sum_i a_ki d_i v_i`` for a vector ``v``,
@@ -60,8 +61,8 @@ from gradprox.networks.denoisers.mixture_levels import (
 )
 from gradprox.networks.denoisers.shrinkage import Shrinkage, ShrinkageConfig
 
-# Range of log T, where T is the energy beyond which `h` grows more slowly. The bound of the Hessian is proportional to
-# T: with larger T it would be useless.
+# Range of log T, where T is the energy beyond which `h` grows more slowly. A larger T would make the bound of the
+# Hessian useless, because the bound grows in proportion to T.
 LOG_TAIL_RANGE = (-5.0, 5.0)
 # Range of log c_0, the weight of the components' log-likelihoods.
 LOG_WEIGHT_RANGE = (-5.0, 1.0)
@@ -73,7 +74,8 @@ class MixtureConfig(ShrinkageConfig):
     Attributes:
         kind: the shrinkage's name in files.
         components: number of mirrored pairs of mixture components.
-        levels: levels of mixture classes, from below; none: every position is decided by itself.
+        levels: levels of mixture classes, from the lowest up. Without levels, the components' posterior
+            probabilities depend on the coefficients of the same position only.
     """
 
     kind: Literal["mixture"] = "mixture"
@@ -108,8 +110,8 @@ class HierarchicalMixture(Shrinkage):
         self.radius = 2 * sum(level.radius for level in config.levels)
         count = len(knots)
         noise = 2 * torch.tensor(knots.log_levels)
-        # At first contrasts range from far below to far above the noise, with random variances for every filter;
-        # a training fits them to its images before the first step.
+        # The initial contrasts range from far below to far above the noise, with random variances for every filter.
+        # Training fits them to its images before the first step.
         generator = torch.Generator().manual_seed(0)
         contrasts = torch.linspace(-12, -1, config.components)[:, None]
         self.log_variances = nn.Parameter(
@@ -154,7 +156,7 @@ class HierarchicalMixture(Shrinkage):
             return float(1.25 + spread * weights / 4)
 
     def take_over(self, trained: Shrinkage) -> None:
-        """See `Shrinkage.take_over`: only a mixture of the same size fits."""
+        """See `Shrinkage.take_over`; the trained shrinkage must be a mixture of the same size."""
         if not isinstance(trained, HierarchicalMixture):
             raise ValueError("its shrinkage is not a mixture")
         state = trained.state_dict()
@@ -167,9 +169,9 @@ class HierarchicalMixture(Shrinkage):
         """Set the components; classes stay as they are.
 
         Args:
-            variances: without noise, of coefficients divided by `noise_gain`, ``(2, K, pairs)``: first for the stored
-                filters, then for the mirrored ones.
-            log_probabilities: how common a component is at every noise level, ``(K,)``.
+            variances: variances, without noise, of coefficients divided by `noise_gain`, ``(2, K, pairs)``: first for
+                the stored filters, then for the mirrored ones.
+            log_probabilities: log prior probabilities of the components, the same at all noise levels, ``(K,)``.
         """
         with torch.no_grad():
             self.log_variances.copy_(variances.log())
@@ -189,7 +191,7 @@ class HierarchicalMixture(Shrinkage):
         return NoiseKnots.interpolate(self._log_weights(), coordinates).exp()[..., None, None]
 
     def tables(self, coordinates: Tensor, weights: Tensor) -> list[LevelTables]:
-        """Return the parameters of the levels, from below, with their ``weights``, see `weights`."""
+        """Return the parameters of the levels, from the lowest up; ``weights`` is the result of `weights`."""
         return [
             level.at(coordinates, weights[:, number : number + 1])
             for number, level in enumerate(self._class_levels(), start=1)
@@ -209,8 +211,8 @@ class HierarchicalMixture(Shrinkage):
         energy = (z / unit).square() / 2
         # h(e) = e r and h'(e) = r^2.
         ratio = tails / (tails + energy)
-        # A baseline common to all components is subtracted from the scores to keep digits in single precision: among
-        # strong coefficients, components of large variances compete, and with the baseline their scores are small.
+        # A baseline common to all components is subtracted from the scores to keep digits in single precision. Where
+        # coefficients are strong, only components of large variances are likely; the baseline keeps their scores small.
         # The gradient and the sum of the density do not depend on the baseline, so it needs no derivative.
         counted = energy * ratio
         baseline = shares.detach().reciprocal().mean(dim=1, keepdim=True).reciprocal()
@@ -223,7 +225,7 @@ class HierarchicalMixture(Shrinkage):
         gradient = coefficients - coefficients * crop(ratio, self.radius).square() * removed
 
         def density() -> Tensor:
-            # The value of an image without contrast, where all positions are alike, is subtracted: so G(0) = 0.
+            # Subtract the value at z = 0, so that G(0) = 0. All positions are alike there, so one is enough.
             flat, flat_top = pass_up(bias, levels, uniform=True)
             flat_value = log_marginal(flat, flat_top + offsets, levels, weights[:, :1], uniform=True)
             value = log_marginal(found, top, levels, weights[:, :1]) - flat_value
@@ -243,10 +245,13 @@ class HierarchicalMixture(Shrinkage):
         return torch.minimum(self.log_weights, limits).clamp_min(least)
 
     def mirrored(self, table: Tensor) -> Tensor:
-        """Complete a table of stored rows, ``(S, 2, M, N)``: their columns for stored and for mirrored filters.
+        """Append the mirrored rows to a table of stored rows.
+
+        Args:
+            table: the stored rows, ``(S, 2, M, N)``: first their columns for stored filters, then for mirrored ones.
 
         Returns:
-            ``(S, 2M, 2N)``: the mirrored rows have the mirrored columns.
+            ``(S, 2M, 2N)``; in a mirrored row, the columns of stored and mirrored filters are exchanged.
         """
         same, other = table.unbind(dim=1)
         return mirrored_table(same, other, self.planes)

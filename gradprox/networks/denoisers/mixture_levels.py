@@ -1,7 +1,8 @@
 r"""Levels of mixture classes: the passes up and down that turn log-likelihoods into posterior probabilities.
 
-The module `mixture` holds the derivation. A level has *classes*; each is a distribution over the components (or the
-classes) of the level below. The pass up computes log-likelihoods of classes from those below,
+The module `mixture` holds the derivation. Each level has *classes*. A class is a distribution over the classes of the
+level below or, at the lowest level, over the components. The pass up computes log-likelihoods of classes from those
+below,
 
     q_lm(p) = c_l sum_d w_l(d) log sum_k P_lmk exp q_(l-1)k(p + d).
 
@@ -24,14 +25,15 @@ from gradprox.networks.denoisers.conditioning import NoiseKnots
 from gradprox.networks.denoisers.coupling import average, mirrored_table, mix
 from gradprox.networks.denoisers.shrinkage import Window
 
-# Largest weight of a level, as a logarithm per position of its window. Training at strong noise would choose more, for
-# a thousandth of a decibel; single precision would lose a digit.
+# Largest weight of a level divided by the number of taps of its window, as a logarithm. Training at strong noise would
+# choose a larger weight, which gains a thousandth of a decibel and costs a digit in single precision.
 LOG_EMPHASIS = 1.0
-# Least probability of a component in a class: then rounding never loses the most likely component of a position.
+# Least probability of a component in a class. It keeps the most likely component of a position from being rounded away.
 LEAST = 1e-12
-# Smallest log-likelihood relative to the largest of a position. Smaller ones change nothing even in double precision,
-# because classes see at least `LEAST` of the largest; but exponentials that underflow are twenty times slower on a CPU.
-# ``G`` stays convex, because the larger of two convex nondecreasing functions is one.
+# Smallest log-likelihood relative to the largest of a position; smaller ones are clamped. Clamping changes nothing even
+# in double precision, because every class gives the largest at least the weight `LEAST`. It avoids exponentials
+# that underflow, which are twenty times slower on a CPU.
+# ``G`` stays convex, because the maximum of two convex nondecreasing functions is convex and nondecreasing.
 LOG_NEGLIGIBLE = -64.0
 
 
@@ -52,7 +54,7 @@ class MixtureLevel(BaseModel):
 
     @property
     def radius(self) -> int:
-        """Return how far the window reaches."""
+        """Return how far the window extends from its center on each side, in coefficients."""
         return self.window // 2 * self.spacing
 
     @property
@@ -65,7 +67,8 @@ class LevelTables(NamedTuple):
     """The parameters of a level at given noise levels.
 
     Attributes:
-        probabilities: ``P_l``, ``(S, M, N)``: in each class, those of the components or classes below; rows sum to 1.
+        probabilities: ``P_l``, ``(S, M, N)``: row ``m`` is the distribution of class ``m`` over the components or
+            classes below, and sums to 1.
         windows: ``w_l``, the same for all classes, ``(S, M, k, k)``.
         weight: ``c_l``, ``(S, 1, 1, 1)``.
         config: the settings of the level.
@@ -77,7 +80,7 @@ class LevelTables(NamedTuple):
     config: MixtureLevel
 
     def averaged(self, x: Tensor) -> Tensor:
-        """Average ``(B, M, h, w)`` over the windows, which are even: averaging is its own adjoint."""
+        """Average ``(B, M, h, w)`` over the windows; they are even, so averaging is its own adjoint."""
         return average(x, self.windows, spacing=self.config.spacing)
 
 
@@ -94,7 +97,7 @@ class ClassLevel(nn.Module):
     def __init__(self, config: MixtureLevel, below: int, knots: int, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        # At first a class favors components of neighboring contrasts.
+        # Initially, each class favors components of similar contrast.
         places = torch.linspace(0, 1, config.classes)[:, None] - torch.linspace(0, 1, below)
         logits = 0.5 * torch.randn(2, config.classes, below, generator=generator) - 4 * places.abs()
         self.probability_logits = nn.Parameter(logits.repeat(knots, 1, 1, 1))
@@ -107,7 +110,7 @@ class ClassLevel(nn.Module):
         logits = NoiseKnots.interpolate(self.probability_logits, coordinates)
         same, other = logits.unbind(dim=1)
         logits = mirrored_table(same, other, planes=1)
-        # Scaled by 1 / LEAST: exporters drop a summand of 1e-12.
+        # Numerator and denominator are scaled by 1 / LEAST, because exporters drop a summand of 1e-12.
         probabilities = (logits.softmax(dim=2) / LEAST + 1) / (1 / LEAST + logits.shape[2])
         return LevelTables(probabilities, self._windows(coordinates), weight, self.config)
 
@@ -125,8 +128,8 @@ class LevelLikelihoods(NamedTuple):
 
     Attributes:
         largest: the largest log-likelihood below, at each position, ``(B, 1, h, w)``.
-        relative: the likelihoods below, divided by the largest, ``(B, N, h, w)``.
-        marginal: the likelihoods of the classes before averaging, divided by the same, ``(B, M, h, w)``.
+        relative: the likelihoods below, divided by the largest of them, ``(B, N, h, w)``.
+        marginal: the likelihoods of the classes before averaging, divided by ``exp(largest)``, ``(B, M, h, w)``.
     """
 
     largest: Tensor
@@ -139,13 +142,14 @@ def pass_up(
 ) -> tuple[list[LevelLikelihoods], Tensor]:
     """Compute the log-likelihoods of classes, level by level.
 
-    The largest log-likelihood of each position is subtracted on the way. Neither the posterior probabilities nor the
-    sum of `log_marginal` depend on it, so it needs no derivative.
+    At each level, the largest log-likelihood of each position is subtracted. Neither the posterior probabilities nor
+    the sum of `log_marginal` depend on it, so it needs no derivative.
 
     Args:
         scores: log-likelihoods of the components, ``(B, K, h, w)``.
-        levels: the levels, from below.
-        uniform: the scores are the same at all positions, and one position stands for all: nothing is averaged.
+        levels: the levels, from the lowest up.
+        uniform: whether all positions have the same scores; then averaging over windows is skipped, and one position
+            is enough.
 
     Returns:
         The results of each level, and the log-likelihoods of the top level, ``(B, M, h', w')``.
@@ -164,9 +168,9 @@ def pass_down(probabilities: Tensor, found: list[LevelLikelihoods], levels: Sequ
     """Return the posterior probabilities of the components, ``(B, K, h, w)``.
 
     Args:
-        probabilities: those of the classes of the top level, ``(B, M, h', w')``.
+        probabilities: posterior probabilities of the classes of the top level, ``(B, M, h', w')``.
         found: the results of `pass_up`.
-        levels: the levels, from below.
+        levels: the levels, from the lowest up.
     """
     margin = 0
     for level, likelihoods in zip(reversed(levels), reversed(found), strict=True):
@@ -186,12 +190,12 @@ def log_marginal(
 ) -> Tensor:
     """Return terms, ``(B, 1, h, w)``, whose sum is that of ``log sum_m exp(q_Lm + o_m) / (c_0 ... c_L)``.
 
-    They are the logarithm at the top, and the log-likelihoods that `pass_up` subtracted.
+    Each term adds the logarithm at the top and the log-likelihoods that `pass_up` subtracted.
 
     Args:
         found: the results of `pass_up`.
         top: log-likelihoods of the top level, plus its offsets.
-        levels: the levels, from below.
+        levels: the levels, from the lowest up.
         weight: ``c_0``, ``(S, 1, 1, 1)``.
         uniform: as in `pass_up`.
     """

@@ -1,9 +1,9 @@
-r"""The contract of shrinkages: gradients of convex functions ``G`` of filter coefficients, which keep or shrink them.
+r"""The interface of shrinkages, which are gradients of convex functions ``G`` of filter coefficients.
 
-Three shrinkages implement it, in one module each: `ridge`, `energy_gate` and `mixture`. Each has a configuration with
-its own fields, told apart by ``kind``, and builds itself from it.
+Three modules implement it: `ridge`, `energy_gate` and `mixture`. Each shrinkage is built from a configuration with its
+own fields. The field ``kind`` says which shrinkage a configuration belongs to.
 
-The first two are gates. ``grad G(z) = z * g`` with gains ``g`` in ``[0, 1]``, which grow with the energy of the
+The first two are gates: ``grad G(z) = z * g`` with gains ``g`` in ``[0, 1]``. The gains increase with the energy of the
 coefficient itself (ridge) or of its neighbors in space and channel (energy gate). With energies ``e = (z / u)^2`` in
 units ``u`` of the noise, a nonnegative coupling ``K`` and nondecreasing gates ``s >= 0`` with primitive ``S``,
 
@@ -58,12 +58,12 @@ class Shrinkage(nn.Module, ABC):
     """The gradient of a convex function ``G`` of filter coefficients, symmetric under flips of mirrored pairs.
 
     Attributes:
-        radius: how many coefficients beyond its own position an output depends on, on each side.
+        radius: number of coefficients on each side of its own position that an output depends on.
         noise_gain: norm of a filter, see `ShrinkageConfig.build`.
         knots: noise levels at which parameters are stored.
         planes: number of color planes.
-        bounded: returns gates or probabilities unchanged; it marks them for `GradientNetwork.float32_boundary`, because
-            they follow from energies in units of the noise, which reach 6e9, and float16 ends at 65504.
+        bounded: identity that marks gates or probabilities for `GradientNetwork.float32_boundary`. They are computed
+            from energies in units of the noise, which reach 6e9. The largest float16 number is 65504.
     """
 
     radius: int
@@ -92,7 +92,7 @@ class Shrinkage(nn.Module, ABC):
         """Start from the weights of a trained shrinkage, as far as they fit.
 
         Raises:
-            ValueError: it is of another kind, or of a size that cannot be adapted.
+            ValueError: the trained shrinkage is of another kind, or of a size that cannot be adapted.
         """
 
     def _unit(self, sigma: Tensor) -> Tensor:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from gradprox.batch import PRECISIONS
@@ -12,6 +15,18 @@ from gradprox.batch import PRECISIONS
 # The least noise level: smaller ones are raised to it, because energies are measured in units of sigma^2 and must stay
 # finite. It is 0.03 of a gray level of 8 bits, which makes no visible difference to no noise.
 SIGMA_FLOOR = 1e-4
+# The knots of the shipped models, on the scale of images in [0, 1].
+DEFAULT_LEVELS = (1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255)
+
+
+def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
+        raise ValueError(f"noise levels must be positive and increasing, got {levels}")
+    return levels
+
+
+# The knots in a configuration.
+NoiseLevels = Annotated[tuple[float, ...], Field(min_length=2, max_length=64), AfterValidator(_increasing)]
 
 
 def check_precision(x: Tensor) -> None:

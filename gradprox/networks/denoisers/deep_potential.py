@@ -22,7 +22,6 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -33,7 +32,7 @@ from torch.nn import functional as F
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import mirrored_indices
-from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots
+from gradprox.networks.denoisers.conditioning import DEFAULT_LEVELS, SIGMA_FLOOR, NoiseKnots, NoiseLevels
 from gradprox.networks.denoisers.unet import Scale
 from gradprox.networks.tiling import Tile, tiles
 
@@ -62,9 +61,7 @@ class DeepPotentialConfig(BaseModel):
     channels: Literal[1, 3] = 1
     widths: tuple[int, ...] = Field(default=(48, 96), min_length=1, max_length=5)
     blocks: tuple[int, ...] = Field(default=(2, 4), min_length=1, max_length=5)
-    noise_levels: tuple[float, ...] = Field(
-        default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
-    )
+    noise_levels: NoiseLevels = DEFAULT_LEVELS
 
     @field_validator("widths", "blocks")
     @classmethod
@@ -72,13 +69,6 @@ class DeepPotentialConfig(BaseModel):
         if not all(1 <= count <= 1024 for count in counts):
             raise ValueError(f"expected numbers from 1 to 1024, got {counts}")
         return counts
-
-    @field_validator("noise_levels")
-    @classmethod
-    def _increasing(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
-            raise ValueError(f"noise levels must be positive and increasing, got {levels}")
-        return levels
 
     @model_validator(mode="after")
     def _same_scales(self) -> DeepPotentialConfig:

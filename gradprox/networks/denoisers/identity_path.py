@@ -15,18 +15,23 @@ from __future__ import annotations
 
 import copy
 import math
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from gradprox.batch import any_true, image_sum
 from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import crop, extend, period_weights
-from gradprox.networks.denoisers.conditioning import SIGMA_FLOOR, NoiseKnots, check_precision
+from gradprox.networks.denoisers.conditioning import (
+    DEFAULT_LEVELS,
+    SIGMA_FLOOR,
+    NoiseKnots,
+    NoiseLevels,
+    check_precision,
+)
 from gradprox.networks.denoisers.energy_gate import EnergyGatedConfig
 from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.networks.denoisers.mixture import MixtureConfig
@@ -73,16 +78,7 @@ class IdentityPathConfig(BaseModel):
     kernel_size: int = Field(default=8, ge=2, le=32, multiple_of=2)
     pairs: int | None = Field(default=None, ge=1, le=512)
     shrinkage: AnyShrinkageConfig = EnergyGatedConfig()
-    noise_levels: tuple[float, ...] = Field(
-        default=(1 / 255, 3 / 255, 7.5 / 255, 20 / 255, 50 / 255), min_length=2, max_length=64
-    )
-
-    @field_validator("noise_levels")
-    @classmethod
-    def _increasing(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(low < high < math.inf for low, high in pairwise((0.0, *levels))):
-            raise ValueError(f"noise levels must be positive and increasing, got {levels}")
-        return levels
+    noise_levels: NoiseLevels = DEFAULT_LEVELS
 
     @model_validator(mode="after")
     def _enough(self) -> IdentityPathConfig:

@@ -46,10 +46,11 @@ def backtrack(attempt: Attempt[S], length: Tensor, proven: float = 0.0) -> Found
         length: the first lengths, ``(B,)``.
         proven: a length that is proven to be acceptable, so no shorter one is tried; 0 if none is known.
     """
+    state, acceptable = attempt(length)
     for _ in range(MAX_TRIALS):
-        state, acceptable = attempt(length)
         accepted = (state.objective <= acceptable) | (length <= proven)
         if bool(accepted.all()):
             break
         length = torch.where(accepted, length, (SHRINK * length).clamp_min(proven))
-    return Found(state, length, accepted)
+        state, acceptable = attempt(length)
+    return Found(state, length, (state.objective <= acceptable) | (length <= proven))

@@ -94,7 +94,7 @@ Solver = Annotated[
     typer.Option(
         metavar="NAME",
         help="hqs, fista, nmapg, pgd, admm, drs or gd. Each has an exact objective that never rises.",
-        show_default="hqs to deblur, fista for compressed sensing",
+        show_default="hqs to deblur, fista for compressed sensing (hqs with gray-deep)",
         rich_help_panel=SOLVER,
     ),
 ]

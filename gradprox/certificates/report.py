@@ -147,7 +147,7 @@ class Certificate(_Part):
         stated = self.by_construction
         return [
             _row("gradient of a potential", "yes" if stated.gradient else "not stated"),
-            _row("monotone, so a prox", "yes" if stated.monotone else "not stated"),
+            _row("monotone, so a prox", "yes" if stated.monotone else "no"),
             _row("explicit energy", "yes" if stated.explicit_energy else "no"),
         ]
 

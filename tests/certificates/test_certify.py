@@ -237,7 +237,7 @@ def test_a_network_that_need_not_be_monotone_is_measured_not_judged():
         "derivative defect",
         "potential defect",
     }
-    assert "monotone, so a prox       not stated" in certificate.table()
+    assert "monotone, so a prox       no" in certificate.table()
     assert "eigenvalues of Hess R" in certificate.table()
 
 

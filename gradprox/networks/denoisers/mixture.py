@@ -180,8 +180,8 @@ class HierarchicalMixture(Shrinkage):
     def shares(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``a``, ``(S, K, C)``, and ``b``, ``(S, K, 1, 1)``, of all components, mirrored ones included.
 
-        The offset ``b`` contains minus half the log-determinant of the component's covariance, noise included, relative to
-        that of the noise.
+        The offset ``b`` contains minus half the log-determinant of the component's covariance, noise included,
+        relative to that of the noise.
         """
         log_ratio = self.log_variances - NoiseKnots.interpolate(self.log_noise, coordinates)[:, None, None]
         bias = NoiseKnots.interpolate(self.offsets, coordinates) - F.softplus(log_ratio).sum(dim=(1, 3)) / 2

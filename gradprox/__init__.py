@@ -4,7 +4,8 @@ Begin with `load_model`, which returns a shipped model as a prior. The packages 
 ``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``solvers``, ``certificates``,
 ``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``export`` (ONNX) and ``cli``.
 
-The names below are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not import torch.
+The names below and the packages are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not
+import torch.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _HOMES = {
     "model_names": "gradprox.zoo",
 }
 
+_PACKAGES = {"certificates", "export", "images", "networks", "physics", "priors", "solvers", "training", "zoo"}
+
 __all__ = [
     "InputError",
     "LearnedProx",
@@ -44,4 +47,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"gradprox.{name}")
     raise AttributeError(f"module 'gradprox' has no attribute {name!r}")

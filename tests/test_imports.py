@@ -92,3 +92,9 @@ def test_every_module_imports_alone():
 
 def test_linear_systems_may_be_the_first_import():
     subprocess.run([sys.executable, "-c", "import gradprox.networks.linear_systems"], check=True)
+
+
+def test_packages_are_attributes_as_soon_as_gradprox_is_imported():
+    program = "import gradprox; print(gradprox.images.EXAMPLE_IMAGE.name, gradprox.physics.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["example.png", "gradprox.physics"], done.stderr

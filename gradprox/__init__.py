@@ -31,7 +31,17 @@ _HOMES = {
     "model_names": "gradprox.zoo",
 }
 
-_PACKAGES = {"certificates", "export", "images", "networks", "physics", "priors", "solvers", "training", "zoo"}
+_PACKAGES = {
+    "certificates",
+    "export",
+    "images",
+    "networks",
+    "physics",
+    "priors",
+    "solvers",
+    "training",
+    "zoo",
+}
 
 __all__ = [
     "InputError",

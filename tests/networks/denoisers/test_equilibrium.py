@@ -80,7 +80,7 @@ def test_gates_of_unbounded_slope_would_break_convexity(monkeypatch):
     mu = float(D.regularizer_weight(sigma))
     torch.manual_seed(0)
     D.regularizer = IdentityPath(identity_path_config()).double().requires_grad_(False)
-    monkeypatch.setattr(Equilibrium, "strength", lambda self, sigma: torch.full_like(sigma, mu))
+    monkeypatch.setattr(Equilibrium, "regularizer_weight", lambda self, sigma: torch.full_like(sigma, mu))
     smallest = min(
         eigenvalue_range(dense_jacobian(lambda v: D.objective_gradient(v, y, sigma), scale * y))[0]
         for scale in (0.5, 1, 2)

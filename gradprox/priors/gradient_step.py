@@ -15,7 +15,7 @@ from gradprox.priors.network_prior import NetworkPrior
 class GradientStepDenoiser(NetworkPrior):
     """A denoiser ``D(x) = x - grad R(x)`` with an explicit energy ``R``; also a `deepinv.models.Denoiser`.
 
-    Gradient descent on ``f + lambda_reg R`` takes it (`gradprox.solvers.GD`, `gradprox.solvers.NMAPG`). Proximal
+    Solvers that descend ``f + lambda_reg R`` take it: `gradprox.solvers.HQS`, `GD` and `NMAPG`. Proximal
     solvers do not, even where the network is monotone: for these there is `LearnedProx`.
 
     Args:

@@ -100,7 +100,8 @@ def load_model(
     """Load a denoiser ``D``, called as ``D(y, sigma)``.
 
     A monotone network gives a `gradprox.priors.LearnedProx`. Any other gradient network gives a
-    `gradprox.priors.GradientStepDenoiser`, which has an explicit energy and no prox. All shipped models are monotone.
+    `gradprox.priors.GradientStepDenoiser`, which has an explicit energy and no prox. Of the shipped
+    models only ``gray-deep`` is of this kind.
 
     Args:
         model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train`` or `save_network`,

@@ -1,4 +1,4 @@
-"""The shipped models are what their cards say, and proximal operators in double precision, at borders too."""
+"""The shipped models are what their cards say: a prox or a gradient step, in double precision and at borders too."""
 
 from __future__ import annotations
 

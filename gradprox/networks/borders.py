@@ -66,11 +66,23 @@ def fold(extended: Tensor, margin: int, boundary: Boundary = "symmetric") -> Ten
     """
     folded = extended
     for dim in (-2, -1):
-        shape = list(folded.shape)
-        shape[dim] -= 2 * margin
-        sources = _sources(shape[dim], margin, boundary, folded.device)
-        folded = folded.new_zeros(shape).index_add(dim, sources, folded)
+        length = folded.shape[dim] - 2 * margin
+        folded = add_back(folded, _sources(length, margin, boundary, folded.device), dim, length)
     return folded
+
+
+def add_back(extended: Tensor, sources: Tensor, dim: int, length: int) -> Tensor:
+    """Add each position of a dimension to the pixel that it repeats: the adjoint of ``index_select``.
+
+    Args:
+        extended: images with positions that repeat pixels along ``dim``.
+        sources: the pixel that each position repeats, as of `mirrored_indices`.
+        dim: the dimension.
+        length: its number of pixels.
+    """
+    shape = list(extended.shape)
+    shape[dim] = length
+    return extended.new_zeros(shape).index_add(dim, sources, extended)
 
 
 def crop(x: Tensor, margin: int) -> Tensor:

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from gradprox.batch import image_sum, per_image
 from gradprox.networks.base import GradientNetwork
-from gradprox.networks.borders import mirrored_indices
+from gradprox.networks.borders import add_back, mirrored_indices
 from gradprox.networks.denoisers.conditioning import DEFAULT_LEVELS, SIGMA_FLOOR, NoiseKnots, NoiseLevels
 from gradprox.networks.denoisers.unet import Scale
 from gradprox.networks.tiling import Tile, tiles
@@ -248,9 +248,8 @@ class DeepPotential(GradientNetwork):
     @staticmethod
     def _folded(gradient: Tensor, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
         """Apply ``E^T``: add the gradient at each repeated pixel to the pixel that it repeats."""
-        batch, channels, height, width = like.shape
-        tall = gradient.new_zeros(batch, channels, gradient.shape[-2], width).index_add(-1, columns, gradient)
-        return gradient.new_zeros(batch, channels, height, width).index_add(-2, rows, tall)
+        tall = add_back(gradient, columns, -1, like.shape[-1])
+        return add_back(tall, rows, -2, like.shape[-2])
 
 
 @contextmanager

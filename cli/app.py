@@ -24,7 +24,7 @@ from gradprox.cli import (
     train,
     verify,
 )
-from gradprox.cli.groups import register
+from gradprox.cli.groups import Group, register
 from gradprox.cli.options import UsageError
 from gradprox.cli.terminal import error_line
 from gradprox.errors import InputError
@@ -32,6 +32,7 @@ from gradprox.memory import keep_freed_memory
 
 app = typer.Typer(
     name="gradprox",
+    cls=Group,
     help="Restore images with learned proximal operators, with proven properties. Begin with `gradprox demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -74,13 +75,25 @@ def _warning_line(message: Warning | str, *_: object, **__: object) -> None:
     typer.echo(f"warning: {message}", err=True)
 
 
+def _where_to_look(error: typer.TyperException) -> str:
+    """Return the advice to read the help of the command that was used wrongly."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    return f": see `{context.command_path} --help`" if context else ""
+
+
 def main() -> None:
     """Run the command line: exit with 0 when done, with 1 after a one-line error, with 2 for wrong usage."""
     keep_freed_memory()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warning_line
-            app(prog_name="gradprox")
+            # Typer would print its own errors as boxes of several lines.
+            sys.exit(app(prog_name="gradprox", standalone_mode=False))
+    except typer.TyperException as error:
+        said = error_line(error)
+        if said:  # empty after a help text
+            typer.echo(f"error: {said.rstrip('.')}{_where_to_look(error)}", err=True)
+        sys.exit(error.exit_code)
     except (InputError, OSError) as error:
         typer.echo(f"error: {error_line(error)}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -14,12 +14,12 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.terminal import console, progress_bar
-from gradprox.files import write_json
+from gradprox.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.table import Table
 
     from gradprox.priors import LearnedProx
 
@@ -31,7 +31,9 @@ def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Shipped models or model files; all shipped models if none is named.", show_default=False
+            help="Shipped models or model files; all shipped models if none is named.",
+            show_default=False,
+            autocompletion=options.complete_models,
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, metavar="PIXELS", help="Side of the image.")] = 256,
@@ -85,11 +87,9 @@ def bench(
                 )
                 bar.advance(task)
     torch.set_num_threads(threads_before)
-    if not report.quiet:
-        _print_table(rows, size)
-    if report.json:
-        machine = {"machine": platform.machine(), "system": platform.system(), "torch": torch.__version__}
-        write_json(report.json, {**machine, "size": size, "repeats": repeats, "runs": rows})
+    report.print(_table(rows, size))
+    machine = {"machine": platform.machine(), "system": platform.system(), "torch": torch.__version__}
+    report.write({**machine, "size": size, "repeats": repeats, "runs": rows})
 
 
 def _backends(
@@ -129,7 +129,7 @@ def _fastest(run: Callable[[NDArray[np.float32]], object], image: NDArray[np.flo
     return min(seconds)
 
 
-def _print_table(rows: list[dict[str, Any]], size: int) -> None:
+def _table(rows: list[dict[str, Any]], size: int) -> Table:
     from rich.table import Table
 
     table = Table(title=f"one pass over {size}x{size} pixels", title_justify="left")
@@ -140,4 +140,4 @@ def _print_table(rows: list[dict[str, Any]], size: int) -> None:
     for row in rows:
         figures = (f"{1e3 * row['seconds']:.1f}", f"{row['ms_per_megapixel']:.0f}")
         table.add_row(row["model"], row["backend"], str(row["threads"]), *figures)
-    console().print(table)
+    return table

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.terminal import console
 from gradprox.errors import InputError
-from gradprox.files import written_whole
 
 Model = Annotated[
-    str, typer.Argument(help="A shipped model, or a .safetensors or .onnx file.", show_default=False)
+    str,
+    typer.Argument(
+        help="A shipped model, or a .safetensors or .onnx file.",
+        show_default=False,
+        autocompletion=options.complete_models,
+    ),
 ]
 Size = Annotated[
     int,
@@ -65,10 +69,7 @@ def certify(
     flat = coarse.repeat_interleave(8, dim=-1).repeat_interleave(8, dim=-2)[..., :size, :size]
     grain = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
     certificate = measure(prior.double(), (flat + level * grain).to(place), level, name=prior.name, seed=seed)
-    if report.json is not None:
-        with written_whole(report.json) as temporary:
-            temporary.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    if not report.quiet:
-        console().print(certificate.table(), markup=False)
+    report.write(json.loads(certificate.model_dump_json()))
+    report.print(certificate.table(), markup=False)
     if not certificate.passed:
         raise InputError(f"{prior.name}: {'; '.join(certificate.failures)}")

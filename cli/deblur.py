@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from gradprox.cli import options
 from gradprox.cli.groups import Batch, Tuning
-from gradprox.cli.jobs import Record, outcome, run_batch
+from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Deblurring(Restoration):
     boundary: str = "valid"
     linear_light: bool = False
     task = "deblur"
+    name = "deblur"
+    reported = ("kernel", "noise", "boundary", "linear_light")
 
     def restorer(self, priors: Priors) -> Restore:
         """Read the kernel, and return the function that reads and restores one image."""
@@ -45,21 +47,22 @@ class Deblurring(Restoration):
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
         kernel = read_kernel(self.kernel).to(priors.device)
 
-        def restore(source: Path, show: Callback) -> tuple[ImageData, Record]:
+        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
             image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(pixels, self.noise)
+            prior, preset = priors.of(pixels.shape[1]), self.preset(level)
             restored, result = deblur_images(
                 pixels.to(priors.device),
                 kernel,
-                priors.of(pixels.shape[1]),
-                self.preset(level),
+                prior,
+                preset,
                 boundary=self.boundary,
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            return image.with_pixels(restored.cpu()), record | outcome(result)
+            return image.with_pixels(restored.cpu()), record | self.solved(prior, preset, result)
 
         return restore
 

@@ -14,13 +14,14 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.jobs import outcome
+from gradprox.cli.meter import Meter
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.terminal import console, follow, progress_bar
-from gradprox.files import write_json
+from gradprox.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
+    from rich.table import Table
     from torch import Tensor
 
     from gradprox.priors import LearnedProx
@@ -89,10 +90,10 @@ def demo(
             # In gray, which takes a third of the time, unless the model is for color.
             ("compressed sensing", _compressed_sensing, example_image(gray=not in_color)),
         ):
-            task = bar.add_task(name, total=None, note="")
+            meter = Meter(bar, name, steps=None)
             prior = priors.of(image.shape[1])
-            cases.append(run(image.to(priors.device), prior, generator, follow(bar, task)))
-            bar.remove_task(task)
+            cases.append(run(image.to(priors.device), prior, generator, meter))
+            meter.close()
 
     for case in cases:
         stem = case.name.replace(" ", "-")
@@ -101,13 +102,11 @@ def demo(
     _plot_images(out / "images.png", cases)
     _plot_objectives(out / "objective.png", cases)
     records = [_figures(case) for case in cases]
-    if not report.quiet:
-        _print_table(records)
-        for status in dict.fromkeys(Status(record["status"]) for record in records):
-            console().print(f"{status.value}: {status.advice}")
-        console().print(f"images and objective plot: {out}/")
-    if report.json:
-        write_json(report.json, {"model": model.model, "cases": records})
+    report.print(_table(records))
+    for status in dict.fromkeys(Status(record["status"]) for record in records):
+        report.print(f"{status.value}: {status.advice}")
+    report.print(f"images and objective plot: {out}/", markup=False)
+    report.write({"model": model.model, "cases": records})
 
 
 def _deblurring(clean: Tensor, prior: LearnedProx, generator: torch.Generator, show: Callback) -> Case:
@@ -119,7 +118,7 @@ def _deblurring(clean: Tensor, prior: LearnedProx, generator: torch.Generator, s
     camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
     photo = camera.A(clean)
     photo = photo + gaussian_noise(photo, NOISE, generator)
-    chosen = preset(Task.DEBLUR, NOISE)
+    chosen = preset(Task.DEBLUR, NOISE).of(prior)
     restored, result = deblur_images(photo, kernel, prior, chosen, callback=show)
     longer = dataclasses.replace(chosen.solver, max_iter=PLOTTED_STEPS, tol=0.0)
     _, descent = deblur_images(photo, kernel, prior, longer, callback=show)
@@ -134,7 +133,7 @@ def _compressed_sensing(clean: Tensor, prior: LearnedProx, _: torch.Generator, s
     sensing = Sensing.described("block-gaussian", RATIO, size, channels, SEED, 0.0)
     physics = sensing.physics().to(clean.device)
     y = physics.A(clean)
-    chosen = preset(Task.COMPRESSED_SENSING, 0.0)
+    chosen = preset(Task.COMPRESSED_SENSING, 0.0).of(prior)
     result = chosen(y, physics, prior, callback=show)
     longer = dataclasses.replace(chosen.solver, max_iter=PLOTTED_STEPS, tol=0.0)
     descent = longer(y, physics, prior, callback=show)
@@ -154,7 +153,7 @@ def _figures(case: Case) -> dict[str, Any]:
     }
 
 
-def _print_table(records: Sequence[dict[str, Any]]) -> None:
+def _table(records: Sequence[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table()
@@ -170,7 +169,7 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
             record["status"].replace("_", " "),
             str(record["objective_increases"]),
         )
-    console().print(table)
+    return table
 
 
 def _plot_images(path: Path, cases: Sequence[Case]) -> None:

@@ -12,6 +12,7 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
@@ -19,7 +20,6 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,14 @@ class Denoising(Restoration):
     Attributes:
         noise: standard deviation of the noise, where white is 1; estimated from each image if None.
         charts: where to draw the uncertainty of each image, by image; empty for nowhere.
+        replace_charts: whether these may exist already.
     """
 
     noise: float | None = None
     charts: Mapping[Path, Path] = field(default_factory=dict)
+    replace_charts: bool = False
+    name = "denoise"
+    reported = ("noise",)
 
     def restorer(self, priors: Priors) -> Restore:
         """Return the function that reads and denoises one image."""
@@ -47,14 +51,20 @@ class Denoising(Restoration):
             )
 
         @torch.no_grad()
-        def restore(source: Path, _: Callback) -> tuple[ImageData, Record]:
+        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
+            chart = self.charts.get(source)
+            if chart is not None:
+                check_absent(chart, self.replace_charts)
             image = read_image(source)
             check_scale(image.pixels, source)
             level, record = level_of(image.pixels, self.noise)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
-            chart = self.charts.get(source)
+            record |= {"model": prior.name}
             if chart is not None:
-                uncertain = posterior_deviation(prior, noisy, level, halo=prior.network.radius)
+                priors.follow(None)  # fifty passes over each part of the image
+                uncertain = posterior_deviation(
+                    prior, noisy, level, halo=prior.network.radius, report=show.finished
+                )
                 # White is as uncertain as the noisy pixel itself.
                 write_image(chart, ImageData((uncertain.deviation / level).cpu()))
                 record |= {
@@ -98,12 +108,11 @@ def denoise(
     if uncertainty is not None:
         if level == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
-        sources = collect_inputs(images, readable_suffixes())
-        charts = dict(plan_outputs(sources, uncertainty))
-        for chart in charts.values():
-            check_absent(chart, batch.overwrite or batch.resume)
-        same = {target for _, target in plan_outputs(sources, output)} & {*charts.values()}
+        sources, _ = collect_inputs(images, readable_suffixes())
+        charts = dict(plan_outputs(sources, uncertainty).pairs)
+        same = {target for _, target in plan_outputs(sources, output).pairs} & {*charts.values()}
         if same:
             raise InputError(f"{min(same)}: the image and its --uncertainty need different names")
-    job = Denoising(noise=level, model=model, charts=charts)
+    replace = batch.overwrite or batch.resume
+    job = Denoising(noise=level, model=model, charts=charts, replace_charts=replace)
     run_batch(job, images, output, batch, read=readable_suffixes())

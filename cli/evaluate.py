@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.groups import Report, Tuning, register
+from gradprox.cli.groups import Group, Report, Tuning, register
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.scores import Restored, Study, Trial, score_folder
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradprox.solvers import Callback, Restorer
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="Degrade each image of a folder with a seed, restore it, and report PSNR, SSIM and time.",
 )
@@ -98,7 +99,7 @@ def _score(
         seed=evaluation.seed,
         steps=1 if preset is None else preset.max_iter,
     )
-    score_folder(study, evaluation.data, trials, read, priors.device, quiet=report.quiet, report=report.json)
+    score_folder(study, evaluation.data, trials, read, priors.device, follow=priors.follow, report=report)
 
 
 def denoise(
@@ -158,6 +159,7 @@ def deblur(
     preset = tuning.preset("deblur", level)
     kernels = read_kernels(description)
     priors = Priors(model)
+    tuning.check_model("deblur", priors.named)
 
     def trial_with(blur: Tensor) -> Trial:
         def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
@@ -215,6 +217,7 @@ def cs(
     )  # refuses unusable settings before the first image
     preset = tuning.preset("cs", level)
     priors = Priors(model)
+    tuning.check_model("cs", priors.named)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:
         size = (clean.shape[-2], clean.shape[-1])

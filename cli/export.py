@@ -20,21 +20,36 @@ if TYPE_CHECKING:
 
 # Pixels, as of 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
+# The solvers and the problems that can be exported.
+SOLVERS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
 
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A shipped model, or a .safetensors file.", show_default=False)
+        str,
+        typer.Argument(
+            help="A shipped model, or a .safetensors file.",
+            show_default=False,
+            autocompletion=options.complete_models,
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
     solver: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="pgd or gd: export this solver, with the model in it.", show_default=False
+            metavar="NAME",
+            help="pgd or gd: export this solver, with the model in it.",
+            show_default=False,
+            autocompletion=options.completed(SOLVERS),
         ),
     ] = None,
     problem: Annotated[
-        str, typer.Option(metavar="NAME", help="The problem that the solver solves: deblur or cs.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The problem that the solver solves: deblur or cs.",
+            autocompletion=options.completed(PROBLEMS),
+        ),
     ] = "deblur",
     boundary: options.Boundary = "valid",
     size: Annotated[
@@ -80,6 +95,9 @@ def export(
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")
     check_absent(output, overwrite)
+    options.check_choice("--problem", problem, PROBLEMS)
+    if solver is not None:
+        options.check_choice("--solver", solver, SOLVERS)
     if output.is_dir():
         raise InputError(f"{output}: is a folder")
     if size and problem != "cs":

@@ -9,17 +9,29 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from gradprox.cli import options
+from gradprox.cli.terminal import console
 from gradprox.errors import InputError
+from gradprox.files import json_text, write_json
 
 if TYPE_CHECKING:
+    from gradprox.priors.contract import Prior
     from gradprox.solvers import Preset, Restorer
+
+# The value of --json that stands for standard output.
+STANDARD_OUTPUT = Path("-")
+
+
+# Checks of settings that do not depend on the noise need some level.
+ANY_NOISE = 0.01
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class Report:
 
     Attributes:
         quiet: print errors and warnings only.
-        json: file for the figures.
+        json: file for the figures; ``-`` is standard output, and everything else then goes to standard error.
     """
 
     quiet: options.Quiet = False
@@ -42,6 +54,18 @@ class Report:
         """
         if self.json is not None and self.json.is_dir():
             raise InputError(f"--json {self.json}: is a folder, not a file")
+
+    def print(self, *what: object, **how: Any) -> None:
+        """Print for people, unless quiet; arguments as of rich's ``Console.print``."""
+        if not self.quiet:
+            console(stderr=self.json == STANDARD_OUTPUT).print(*what, **how)
+
+    def write(self, figures: Mapping[str, Any]) -> None:
+        """Write the figures as JSON, if asked to."""
+        if self.json == STANDARD_OUTPUT:
+            typer.echo(json_text(figures))
+        elif self.json is not None:
+            write_json(self.json, figures)
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,23 @@ class Tuning:
         self._preset(task, noise, 1.0)  # refuses unusable settings before any image is read
         return DiscrepancyPreset(functools.partial(self._preset, task, noise), noise)
 
+    def check_model(self, task: str, prior: Prior | None) -> None:
+        """Refuse a solver that does not work with a model; None stands for the default models, which work with all.
+
+        Raises:
+            InputError: the solver needs a proximal operator, and the model is none.
+        """
+        if prior is None:
+            return
+        solver = self._preset(task, ANY_NOISE, 1.0).of(prior).solver
+        if solver.needs_prox and not prior.is_prox:
+            from gradprox.solvers.presets import EXPLICIT
+
+            raise InputError(
+                f"--solver {self.solver}: needs a proximal operator, which {prior.name} is not: use --solver "
+                f"{' or '.join(EXPLICIT)}, or another --model"
+            )
+
     def _preset(self, task: str, noise: float, strength: float) -> Preset:
         from gradprox.solvers.presets import Task, preset
 
@@ -120,7 +161,27 @@ def register(app: typer.Typer, command: Callable[..., None]) -> Callable[..., No
     flat = _flattened(command)
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     text = "\n\n".join(p if p.startswith("Example") else p.replace("\n", " ") for p in paragraphs)
-    return app.command(help=text)(flat)
+    return app.command(help=text, cls=Command)(flat)
+
+
+class _WithoutTypesOfFlags:
+    """A command whose help shows no type after options that take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters of the command."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_WithoutTypesOfFlags, TyperCommand):
+    """A command of the command line."""
+
+
+class Group(_WithoutTypesOfFlags, TyperGroup):
+    """A command with commands of its own."""
 
 
 def _flattened(command: Callable[..., None]) -> Callable[..., None]:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from gradprox.cli.groups import Batch
-from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs
-from gradprox.cli.terminal import begin, console, follow, naming, progress_bar, stopping
+from gradprox.cli.meter import Meter, Watch
+from gradprox.cli.paths import collect_inputs, plan_outputs
+from gradprox.cli.terminal import naming, progress_bar, stopping
 from gradprox.errors import InputError
-from gradprox.files import remove_leftovers, write_json
+from gradprox.files import remove_leftovers
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback, Result
+    from gradprox.solvers import Result
 
 Record = dict[str, Any]
-# Reads the first file, writes the second, calls back after each step, and returns the figures to report.
-Work = Callable[[Path, Path, "Callback"], Record]
+# Reads the first file, writes the second, tells of its progress, and returns the figures to report.
+Work = Callable[[Path, Path, Watch], Record]
 
 
 class Job(Protocol):
@@ -30,6 +31,9 @@ class Job(Protocol):
     @property
     def steps(self) -> int:
         """The most steps that one file takes."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task and its settings, for a report."""
 
     def open(self) -> Work:
         """Load the model, and return the function that works on one file.
@@ -48,7 +52,7 @@ def run_batch(
     read: Sequence[str],
     write: str | None = None,
 ) -> None:
-    """Put every input through a job. A file that fails is reported, and the rest go on.
+    """Put every input through a job. An input that fails or cannot be begun is reported, and the rest go on.
 
     Args:
         job: the work on each file.
@@ -59,55 +63,77 @@ def run_batch(
         write: suffix of the outputs; that of the input if None.
 
     Raises:
-        InputError: nothing could be begun.
-        typer.Exit: with code 1, if any file failed.
+        InputError: the options are unusable for any input.
+        typer.Exit: with code 1, if any input failed or was left out.
     """
     if batch.overwrite and batch.resume:
         raise InputError("--overwrite and --resume contradict each other: choose one")
-    pairs = plan_outputs(collect_inputs(inputs, read), output, write)
+    sources, unmatched = collect_inputs(inputs, read)
+    plan = plan_outputs(sources, output, write)
+    existing = [target for _, target in plan.pairs if target.exists()]
+    if not (batch.resume or batch.overwrite):
+        plan.keep_existing(existing)
+    refused = unmatched | plan.refused
+    for reason in refused.values():
+        typer.echo(f"error: {reason}", err=True)
+    pairs = plan.pairs
     missing = pairs
     if batch.resume:
-        missing = [pair for pair in pairs if not pair[1].exists()]
+        missing = [pair for pair in pairs if pair[1] not in existing]
         remove_leftovers([target for _, target in missing])
-    else:
-        for _, target in pairs:
-            check_absent(target, batch.overwrite)
+
+    began = time.perf_counter()
+    records = _process_all(job, missing, batch) if missing else {}
+    failed = sum("error" in record for record in records.values())
+    counts = {
+        "done": len(records) - failed,
+        "skipped": len(pairs) - len(missing),
+        "left out": len(refused),
+        "failed": failed,
+    }
+    # In the order of the inputs, although workers may finish in another.
+    images = [records.get(s, {"name": s.name, "output": str(t), "skipped": True}) for s, t in pairs]
+    images += [{"name": path.name, "input": str(path), "error": reason} for path, reason in refused.items()]
+    batch.write(
+        {
+            **job.describe(),
+            "images": images,
+            **{name.replace(" ", "_"): count for name, count in counts.items()},
+        }
+    )
+    if len(images) > 1:
+        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        batch.print(f"{said} in {time.perf_counter() - began:.1f} s")
+    if failed or refused:
+        raise typer.Exit(1)
+
+
+def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> dict[Path, Record]:
+    """Do the work on every file, and report each as soon as it is done; return the records by input."""
     # Opened in this process too, so that unusable settings show before any worker starts.
     work = job.open()
-
-    began, records = time.perf_counter(), dict[Path, Record]()
+    records: dict[Path, Record] = {}
     unharmed = "every output is whole; --resume processes the missing ones"
     with stopping(unharmed), progress_bar(batch.quiet) as bar:
-        overall = bar.add_task("files", total=len(missing), note="", visible=len(missing) > 1)
+        overall = bar.add_task("files", total=len(pairs), note="", visible=len(pairs) > 1)
 
         def serially() -> Iterator[Record]:
-            for source, target in missing:
-                task = begin(bar, source.name, job.steps)
-                yield process(work, source, target, follow(bar, task))
-                bar.remove_task(task)
+            for source, target in pairs:
+                meter = Meter(bar, source.name, job.steps)
+                yield process(work, source, target, meter)
+                meter.close()
 
-        for record in serially() if batch.workers == 1 else _in_parallel(job, missing, batch.workers):
+        for record in serially() if batch.workers == 1 else _in_parallel(job, pairs, batch.workers):
             bar.advance(overall)
             records[Path(record["input"])] = record
             if "error" in record:
                 typer.echo(f"error: {record['error']}", err=True)
-            elif not batch.quiet:
-                console().print(f"{record['name']} -> {record['output']}  {describe(record)}", markup=False)
-
-    failed = sum("error" in record for record in records.values())
-    counts = {"done": len(records) - failed, "skipped": len(pairs) - len(missing), "failed": failed}
-    if batch.json:
-        # In the order of the inputs, although workers may finish in another.
-        images = [records.get(s, {"name": s.name, "output": str(t), "skipped": True}) for s, t in pairs]
-        write_json(batch.json, {"images": images, **counts})
-    if not batch.quiet and len(pairs) > 1:
-        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        console().print(f"{said} in {time.perf_counter() - began:.1f} s")
-    if failed:
-        raise typer.Exit(1)
+            else:
+                batch.print(f"{record['name']} -> {record['output']}  {describe(record)}", markup=False)
+    return records
 
 
-def process(work: Work, source: Path, target: Path, show: Callback) -> Record:
+def process(work: Work, source: Path, target: Path, show: Watch) -> Record:
     """Do the work on one file; return the figures to report, or the error."""
     began = time.perf_counter()
     record: Record = {"name": source.name, "input": str(source)}

@@ -10,9 +10,7 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.paths import check_absent
-from gradprox.cli.terminal import console
 from gradprox.errors import InputError
-from gradprox.files import write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,18 +54,16 @@ def kernel(
     numbers = output.suffix.lower() in ARRAY_SUFFIXES
     write_image(output, ImageData(odd, 32) if numbers else ImageData(odd / odd.max(), 16))
     figures = {"output": str(output), **_figures(odd)}
-    if not report.quiet:
-        height, width = odd.shape[-2:]
-        padded = "" if odd.shape == given.shape else ", padded to odd sides"
-        down, across = figures["center"]
-        console().print(
-            f"{description} -> {output}  {height}x{width}{padded}, center of mass {down:+.2f} down, "
-            f"{across:+.2f} right, standard deviations {figures['spread'][0]:.2f} and "
-            f"{figures['spread'][1]:.2f} pixels",
-            markup=False,
-        )
-    if report.json:
-        write_json(report.json, figures)
+    height, width = odd.shape[-2:]
+    padded = "" if odd.shape == given.shape else ", padded to odd sides"
+    down, across = figures["center"]
+    report.print(
+        f"{description} -> {output}  {height}x{width}{padded}, center of mass {down:+.2f} down, "
+        f"{across:+.2f} right, standard deviations {figures['spread'][0]:.2f} and "
+        f"{figures['spread'][1]:.2f} pixels",
+        markup=False,
+    )
+    report.write(figures)
 
 
 def odd_sides(kernel: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,7 @@ class Priors:
 
     Attributes:
         device: where torch computes.
+        named: the named model; None for the defaults.
 
     Raises:
         InputError: there is no such model, device or provider.
@@ -86,13 +88,29 @@ class Priors:
         self.device = options.resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
         self._for_solver = for_solver
-        self._named = None if choice.model is None else self._load(choice.model)
+        self._report: Callable[[float], None] | None = None
+        self.named = None if choice.model is None else self._loaded(choice.model)
         self._defaults: dict[int, LearnedProx] = {}
 
     @property
     def channels(self) -> int | None:
         """The number of channels that the named model restores together; None if it takes any, or none is named."""
-        return None if self._named is None else self._named.network.channels
+        return None if self.named is None else self.named.network.channels
+
+    def follow(self, report: Callable[[float], None] | None) -> None:
+        """Report the tiles of each pass from now on, see `gradprox.networks.tiling.follow`; None ends the reports."""
+        self._report = report
+
+    def _loaded(self, name: str) -> LearnedProx:
+        from gradprox.networks.tiling import follow
+
+        prior = self._load(name)
+        follow(prior.network, self._piece)
+        return prior
+
+    def _piece(self, share: float) -> None:
+        if self._report is not None:
+            self._report(share)
 
     def of(self, channels: int) -> LearnedProx:
         """Return the model for images of so many channels.
@@ -102,13 +120,13 @@ class Priors:
         """
         from gradprox.zoo import default_model
 
-        if self._named is None:
+        if self.named is None:
             if channels not in self._defaults:
-                self._defaults[channels] = self._load(default_model(channels, for_solver=self._for_solver))
+                self._defaults[channels] = self._loaded(default_model(channels, for_solver=self._for_solver))
             return self._defaults[channels]
         if self.channels not in (None, 1, channels):
             raise InputError(
-                f"model {self._named.name}: restores {self.channels} channels together, but the image has {channels}: "
+                f"model {self.named.name}: restores {self.channels} channels together, but the image has {channels}: "
                 "leave --model out, or name a gray model"
             )
-        return self._named
+        return self.named

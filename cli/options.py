@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,30 @@ if TYPE_CHECKING:
 
 # Headings of --help.
 MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
+
+# Names that the shell completes. They are listed here because the modules that define them import torch.
+SOLVERS = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
+BOUNDARIES = ("valid", "circular", "symmetric")
+SAMPLINGS = ("hadamard", "dct", "fourier", "structured", "block-gaussian")
+KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Return the shipped models whose names begin so, for shell completion."""
+    from gradprox.zoo import model_names
+
+    return _beginning(incomplete, model_names())
+
+
+def completed(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return the function that completes a name in the shell to one of ``choices``."""
+    return lambda incomplete: _beginning(incomplete, choices)
+
+
+def _beginning(incomplete: str, choices: Sequence[str]) -> list[str]:
+    return [choice for choice in choices if choice.startswith(incomplete)]
+
 
 Images = Annotated[
     list[Path],
@@ -67,11 +91,17 @@ KERNELS = (
 )
 Kernel = Annotated[
     str | None,
-    typer.Option(metavar="KERNEL", help=f"The blur kernel, required. {KERNELS}", show_default=False),
+    typer.Option(
+        autocompletion=completed(KERNEL_FAMILIES),
+        metavar="KERNEL",
+        help=f"The blur kernel, required. {KERNELS}",
+        show_default=False,
+    ),
 ]
 Boundary = Annotated[
     str,
     typer.Option(
+        autocompletion=completed(BOUNDARIES),
         metavar="NAME",
         help="How the blur treats the border. valid: as a camera does, where light from beyond the frame also reaches "
         "the border. circular: as if the image repeated. symmetric: as if the image were mirrored.",
@@ -80,6 +110,7 @@ Boundary = Annotated[
 Sampling = Annotated[
     str,
     typer.Option(
+        autocompletion=completed(SAMPLINGS),
         metavar="NAME",
         help="hadamard, dct or fourier: coefficients of the whole image, more of them at low frequencies. structured: "
         "a random pattern with a fast transform. block-gaussian: a random matrix for blocks of 33x33 pixels. Or a "
@@ -92,9 +123,10 @@ Ratio = Annotated[
 Solver = Annotated[
     str | None,
     typer.Option(
+        autocompletion=completed(SOLVERS),
         metavar="NAME",
         help="hqs, fista, nmapg, pgd, admm, drs or gd. Each has an exact objective that never rises.",
-        show_default="hqs to deblur, fista for compressed sensing (hqs with gray-deep)",
+        show_default="hqs to deblur, fista for compressed sensing (hqs with models that are no prox: gray-deep)",
         rich_help_panel=SOLVER,
     ),
 ]
@@ -129,6 +161,7 @@ Tol = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
+        autocompletion=complete_models,
         metavar="MODEL",
         help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
         show_default="gray or color, to match the image; in solvers gray-fast or color-fast",
@@ -137,7 +170,12 @@ Model = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Where torch computes: auto, cpu, cuda or mps.", rich_help_panel=MODEL),
+    typer.Option(
+        autocompletion=completed(DEVICES),
+        metavar="NAME",
+        help="Where torch computes: auto, cpu, cuda or mps.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Provider = Annotated[
     str | None,
@@ -190,7 +228,8 @@ Json = Annotated[
     typer.Option(
         "--json",
         metavar="FILE",
-        help="Also write the figures to this JSON file.",
+        help="Also write the figures to this JSON file; - is standard output, and all else then goes to standard "
+        "error.",
         show_default=False,
         rich_help_panel=RUN,
     ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradprox.cli.options import is_folder_name
@@ -17,36 +18,63 @@ def readable_suffixes() -> tuple[str, ...]:
     return *IMAGE_SUFFIXES, *READ_ONLY_SUFFIXES
 
 
-def collect_inputs(inputs: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+@dataclass
+class Plan:
+    """The work of a batch, and the inputs that it leaves out.
+
+    Attributes:
+        pairs: inputs and their outputs.
+        refused: why an input is left out, by input: a file, a folder or a pattern.
+    """
+
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    refused: dict[Path, str] = field(default_factory=dict)
+
+    def keep_existing(self, targets: Iterable[Path]) -> None:
+        """Refuse the inputs whose output is one of ``targets``, which exist already."""
+        existing = {*targets}
+        for source, target in self.pairs:
+            if target in existing:
+                self.refused[source] = (
+                    f"{source}: left out, because {target} exists already: add --overwrite to replace it, or --resume "
+                    "to keep it"
+                )
+        self.pairs = [pair for pair in self.pairs if pair[1] not in existing]
+
+
+def collect_inputs(inputs: Sequence[Path], suffixes: Sequence[str]) -> tuple[list[Path], dict[Path, str]]:
     """Return the files that arguments stand for: files, the files of folders, and the matches of patterns.
 
     Args:
         inputs: files, folders and patterns such as ``shots/*.png``.
         suffixes: suffixes of the files that are taken from a folder.
 
-    Raises:
-        InputError: a folder has no file with one of the suffixes, or a pattern matches none.
+    Returns:
+        The files, and the arguments that stand for none, with the reason: a folder has no file with one of the
+        suffixes, or a pattern matches no file.
     """
     from gradprox.images import images_in
 
     found: list[Path] = []
+    refused: dict[Path, str] = {}
     for path in inputs:
         if path.is_dir():
-            found += images_in(path, suffixes)
+            try:
+                found += images_in(path, suffixes)
+            except InputError as error:
+                refused[path] = str(error)
         elif path.exists() or not set("*?[") & set(str(path)):
             found.append(path)
         else:
             matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
             if not matches:
-                raise InputError(f"{path}: matches no file")
+                refused[path] = f"{path}: matches no file"
             found += [match for match in matches if match.is_file()]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), refused
 
 
-def plan_outputs(
-    inputs: Sequence[Path], output: str | Path, suffix: str | None = None
-) -> list[tuple[Path, Path]]:
-    """Pair inputs with outputs.
+def plan_outputs(inputs: Sequence[Path], output: str | Path, suffix: str | None = None) -> Plan:
+    """Pair inputs with outputs. An input that would have the output of an earlier one is refused.
 
     One input goes to the file ``output``. It goes into the folder ``output`` under its own name if that is a folder,
     ends in a slash or has no suffix. Several inputs always go into a folder. Inputs in a format that cannot be written
@@ -58,7 +86,7 @@ def plan_outputs(
         suffix: the suffix of outputs in a folder; that of each input if None.
 
     Raises:
-        InputError: several inputs for one file, two inputs for one name, or an output in an unknown format.
+        InputError: several inputs for one file, or an output in an unknown format.
     """
     from gradprox.images import check_image_suffix
 
@@ -72,7 +100,7 @@ def plan_outputs(
             raise InputError(f"{path}: is a file, not a folder")
         if _is_writable(path, suffix):
             raise InputError(f"{path}: several images need a folder, not one file")
-    pairs = []
+    plan, taken = Plan(), dict[Path, Path]()
     for source in inputs:
         if not into_folder:
             target = path
@@ -81,14 +109,17 @@ def plan_outputs(
         else:
             target = path / source.name
             target = target if _is_writable(target) else target.with_suffix(".png")
-        pairs.append((source, target))
-    if len({target for _, target in pairs}) < len(pairs):
-        raise InputError(f"{path}: two of the images would have the same name")
-    for _, target in pairs:
         if suffix == ".npz" and target.suffix.lower() != suffix:
             raise InputError(f"{target}: measurements are written to a .npz file")
         check_image_suffix(target)
-    return pairs
+        if target in taken:
+            plan.refused[source] = (
+                f"{source}: left out, because {taken[target]} is written to {target} too: use another folder for it"
+            )
+        else:
+            taken[target] = source
+            plan.pairs.append((source, target))
+    return plan
 
 
 def check_absent(target: Path, overwrite: bool) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli.groups import Batch, Tuning
-from gradprox.cli.jobs import Record, outcome, run_batch
+from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.restoration import Restoration, Restore
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +23,22 @@ class Recovering(Restoration):
     """Reconstruction from the files that `gradprox sense` writes."""
 
     task = "cs"
+    name = "recover"
 
     def restorer(self, priors: Priors) -> Restore:
         """Return the function that reads one file of measurements and reconstructs its image."""
         from gradprox.images import ImageData, check_scale
         from gradprox.physics import initial_image, read_measurements
 
-        def restore(source: Path, show: Callback) -> tuple[ImageData, Record]:
+        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
             y, sensing = read_measurements(source)
             physics, y = sensing.physics().to(priors.device), y.to(priors.device)
             # Measurements have scales of their own; those of their linear reconstruction are the image's.
             check_scale(initial_image(y, physics), source)
-            preset = self.preset(sensing.sampling.noise)
-            result = preset(y, physics, priors.of(y.shape[1]), callback=show)
-            return ImageData(result.x.cpu()), outcome(result)
+            prior, preset = priors.of(y.shape[1]), self.preset(sensing.sampling.noise)
+            result = preset(y, physics, prior, callback=show)
+            record = {"sampling": sensing.sampling.model_dump(mode="json")}
+            return ImageData(result.x.cpu()), record | self.solved(prior, preset, result)
 
         return restore
 
@@ -66,7 +68,8 @@ def recover(
 ) -> None:
     """Reconstruct images from compressed measurements.
 
-    The file of measurements also says how they were made, so only its name is needed.
+    The file of measurements also says how they were made, so only its name is needed. A model that is no proximal
+    operator, such as gray-deep, runs in hqs unless --solver names nmapg or gd; other models run in fista.
 
     Example:
       gradprox recover y.npz -o photo.png

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.groups import Tuning
-from gradprox.cli.jobs import Record, Work, save
+from gradprox.cli.groups import ANY_NOISE, Tuning
+from gradprox.cli.jobs import Record, Work, outcome, save
+from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.errors import InputError
 
@@ -17,12 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
-    from gradprox.solvers import Callback, Restorer
+    from gradprox.priors import LearnedProx
+    from gradprox.solvers import Restorer, Result
 
-# Checks of settings that do not depend on the noise need some level.
-ANY_NOISE = 0.01
-# Reads a file, restores it with a callback after each step; returns the image and the figures to report.
-Restore = Callable[[Path, "Callback"], tuple["ImageData", Record]]
+# Reads a file, restores it and tells of its progress; returns the image and the figures to report.
+Restore = Callable[[Path, Watch], tuple["ImageData", Record]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,15 @@ class Restoration(ABC):
         model: the model, and where it runs.
         tuning: the settings of the solver.
         task: the solver's task, a value of `gradprox.solvers.presets.Task`; None for one pass of the model.
+        name: the name of the command, for a report.
+        reported: the names of the attributes that a report lists as settings.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
     tuning: Tuning = field(default_factory=Tuning)
     task: ClassVar[str | None] = None
+    name: ClassVar[str]
+    reported: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def restorer(self, priors: Priors) -> Restore:
@@ -52,6 +57,25 @@ class Restoration(ABC):
         assert self.task is not None  # noqa: S101  restorations of one pass ask for no solver
         return self.tuning.preset(self.task, noise)
 
+    def solved(self, prior: LearnedProx, restorer: Restorer, result: Result) -> Record:
+        """Return the record of one image that a solver restored, for a report."""
+        return {"model": prior.name, **restorer.settings(prior), **outcome(result)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task, the named model (None: the default for each image), and the settings, for a report."""
+        settings = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name in self.reported
+        }
+        if self.task is not None:
+            settings |= dataclasses.asdict(self.tuning)
+        return {
+            "task": self.name,
+            "model": self.model.model,
+            "settings": settings | {"provider": self.model.provider},
+        }
+
     @property
     def steps(self) -> int:
         """The most steps that one file takes."""
@@ -65,9 +89,13 @@ class Restoration(ABC):
         """
         if self.task is not None:
             self.preset(ANY_NOISE)  # refuses unusable settings before any file is read
-        restore = self.restorer(Priors(self.model, for_solver=self.task is not None))
+        priors = Priors(self.model, for_solver=self.task is not None)
+        if self.task is not None:
+            self.tuning.check_model(self.task, priors.named)
+        restore = self.restorer(priors)
 
-        def work(source: Path, target: Path, show: Callback) -> Record:
+        def work(source: Path, target: Path, show: Watch) -> Record:
+            priors.follow(show.piece)
             image, record = restore(source, show)
             return record | save(target, image)
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from gradprox.cli.groups import Report
 from gradprox.cli.jobs import outcome
+from gradprox.cli.meter import Meter
 from gradprox.cli.paths import readable_suffixes
-from gradprox.cli.terminal import begin, console, follow, naming, progress_bar
-from gradprox.files import write_json
+from gradprox.cli.terminal import naming, progress_bar
 
 if TYPE_CHECKING:
     import torch
+    from rich.table import Table
     from torch import Tensor
 
     from gradprox.solvers import Callback, Result
@@ -73,8 +75,8 @@ def score_folder(
     read: Callable[[Path], Tensor],
     device: torch.device,
     *,
-    quiet: bool,
-    report: Path | None,
+    follow: Callable[[Callable[[float], None]], None],
+    report: Report,
 ) -> None:
     """Run every trial on every image; print a table of figures and write them as JSON.
 
@@ -84,8 +86,8 @@ def score_folder(
         trials: by label; a label is added to the image's name when there are several.
         read: reads an image, in gray or in color.
         device: where to compute.
-        quiet: print errors and warnings only.
-        report: JSON file for the figures.
+        follow: reports the passes of the model, see `gradprox.cli.model_choice.Priors.follow`.
+        report: how to report.
 
     Raises:
         InputError: an image cannot be used; the message names it.
@@ -93,15 +95,16 @@ def score_folder(
     from gradprox.images import check_scale
 
     records: list[dict[str, Any]] = []
-    with progress_bar(quiet) as bar:
+    with progress_bar(report.quiet) as bar:
         cases = list(_cases(data, trials, study.seed))
         overall = bar.add_task(study.task, total=len(cases), note="")
         for path, name, trial, generator in cases:
-            current = begin(bar, name, study.steps)
+            meter = Meter(bar, name, study.steps)
+            follow(meter.piece)
             with naming(path):
                 clean = read(path)
                 check_scale(clean, path)
-                restore = trial(clean.to(device), generator, follow(bar, current))
+                restore = trial(clean.to(device), generator, meter)
                 began = time.perf_counter()
                 restored = restore()
                 seconds = time.perf_counter() - began
@@ -113,15 +116,13 @@ def score_folder(
             record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
             record.setdefault("objective_increases", 0)
             records.append(record)
-            bar.remove_task(current)
+            meter.close()
             bar.advance(overall)
             bar.update(overall, note=f"mean {fmean(r['psnr'] for r in records):.2f} dB")
     mean = {column: fmean(record[column] for record in records) for column in COLUMNS}
-    if not quiet:
-        _print_table(f"{study.task}, model {study.model}", records, mean)
-    if report:
-        content = {"task": study.task, "model": study.model, "settings": study.settings}
-        write_json(report, content | {"mean": mean, "images": records})
+    report.print(_table(f"{study.task}, model {study.model}", records, mean))
+    content = {"task": study.task, "model": study.model, "settings": study.settings}
+    report.write(content | {"mean": mean, "images": records})
 
 
 def _cases(
@@ -151,7 +152,7 @@ def _compare(restored: Restored, *, clip: bool) -> dict[str, float]:
     }
 
 
-def _print_table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, float]) -> None:
+def _table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, float]) -> Table:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_footer=True)
@@ -163,7 +164,7 @@ def _print_table(title: str, records: Sequence[dict[str, Any]], mean: dict[str, 
     for record in records:
         figures = (_figure(column, record[column]) for column in COLUMNS)
         table.add_row(record["name"], *figures, record["status"], str(record["objective_increases"]))
-    console().print(table)
+    return table
 
 
 def _figure(column: str, value: float) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
+from gradprox.cli.meter import Watch
 from gradprox.cli.paths import readable_suffixes
-
-if TYPE_CHECKING:
-    from gradprox.solvers import Callback
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,10 @@ class Measuring:
     seed: int
     steps = 1
 
+    def describe(self) -> dict[str, Any]:
+        """Return the task and its settings."""
+        return {"task": "sense", "settings": dataclasses.asdict(self)}
+
     def open(self) -> Work:
         """Return the function that measures one image.
 
@@ -48,7 +51,7 @@ class Measuring:
         # Refuses unusable settings once, before the first image.
         Sensing.described(self.sampling, self.ratio, (1, 1), 1, self.seed, self.noise)
 
-        def work(source: Path, target: Path, _: Callback) -> Record:
+        def work(source: Path, target: Path, _: Watch) -> Record:
             pixels = read_image(source).pixels
             check_scale(pixels, source)
             size = (pixels.shape[-2], pixels.shape[-1])

@@ -14,9 +14,7 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    from gradprox.solvers import Callback, Step
+    from rich.progress import Progress
 
 
 @cache
@@ -30,8 +28,8 @@ def console(*, stderr: bool = False) -> Console:
 def progress_bar(quiet: bool) -> Progress:
     """Return a progress bar on standard error; it is invisible when quiet or in a pipe.
 
-    Tasks carry a ``note`` field, shown at the end of the line. A task shows the time left; one without a total shows
-    the time since its start.
+    Tasks carry a ``note`` field, shown at the end of the line. A task shows its count (a task of one step shows none),
+    the percentage and the time left, or the time since its start as long as the time left is unknown.
     """
     from rich.progress import (
         BarColumn,
@@ -46,13 +44,18 @@ def progress_bar(quiet: bool) -> Progress:
 
     class Count(MofNCompleteColumn):
         def render(self, task: Task) -> Text:
-            return Text("") if task.total is None else super().render(task)
+            if task.total is None:
+                return Text("")
+            count = super().render(task) + Text("  ") if task.total > 1 else Text("")
+            return count + Text(f"{task.percentage:.0f} %")
 
     elapsed = TimeElapsedColumn()
 
     class Time(TimeRemainingColumn):
         def render(self, task: Task) -> Text:
-            return elapsed.render(task) if task.total is None else super().render(task)
+            if task.time_remaining is None:
+                return elapsed.render(task) + Text(" so far")
+            return super().render(task) + Text(" left")
 
     return Progress(
         TextColumn("{task.description}"),
@@ -68,7 +71,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 def error_line(error: Exception) -> str:
     """Return the message of an error of input or of the system, in one line."""
-    said = str(error)
+    said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
     if isinstance(error, OSError) and error.filename:
         said = f"{error.filename}: {error.strerror}"
     return " ".join(said.split())
@@ -96,17 +99,3 @@ def stopping(advice: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(f"stopped: {advice}", err=True)
         raise
-
-
-def begin(bar: Progress, name: str, steps: int) -> TaskID:
-    """Add a task of at most so many steps; a task of one step shows the time instead of a count."""
-    return bar.add_task(name, total=steps if steps > 1 else None, note="")
-
-
-def follow(bar: Progress, task: TaskID) -> Callback:
-    """Return a solver's callback that advances a task of the bar and shows the change of the image."""
-
-    def show(step: Step) -> None:
-        bar.update(task, completed=step.number, note=f"change {float(step.residual.max()):.1e}")
-
-    return show

@@ -9,8 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.terminal import console, progress_bar, stopping
-from gradprox.files import write_json
+from gradprox.cli.terminal import progress_bar, stopping
 
 if TYPE_CHECKING:
     from gradprox.training import Progress
@@ -21,6 +20,7 @@ def train(
         str,
         typer.Option(
             metavar="RECIPE",
+            autocompletion=options.complete_models,
             help="The name of a shipped model, whose recipe is used, or a .toml file.",
             show_default=False,
         ),
@@ -103,7 +103,5 @@ def train(
             compiled=compiled,
             report=show,
         )
-    if not report.quiet:
-        console().print(f"model: {path}")
-    if report.json:
-        write_json(report.json, {"model": str(path), **last})
+    report.print(f"model: {path}", markup=False)
+    report.write({"model": str(path), **last})

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli.groups import Report
-from gradprox.files import write_json
 
 if TYPE_CHECKING:
     from gradprox.export import Report as Verification
@@ -37,9 +36,7 @@ def verify(
 
 def print_report(file: Path, found: Verification, report: Report) -> None:
     """Print the result of a verification, and write it as JSON if asked to."""
-    if report.json:
-        write_json(report.json, {"file": str(file), "verified": True, "report": json.loads(found.to_json())})
+    report.write({"file": str(file), "verified": True, "report": json.loads(found.to_json())})
     if not found.certified:
         typer.echo(f"{file}: UNCERTIFIED: not a proximal operator, and refused as a prior", err=True)
-    if not report.quiet:
-        typer.echo(f"{file}: verified{'' if found.certified else ', but UNCERTIFIED'}\n{found}")
+    report.print(f"{file}: verified{'' if found.certified else ', but UNCERTIFIED'}\n{found}", markup=False)

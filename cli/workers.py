@@ -68,12 +68,24 @@ def _start(job: Job, threads: int, stop: Event) -> None:
 
 
 def _process(source: Path, target: Path) -> Record:
-    return process(_worker["work"], source, target, _stop_if_asked)
+    return process(_worker["work"], source, target, _Stop())
 
 
-def _stop_if_asked(_: Step) -> None:
-    if _worker["stop"].is_set():
-        raise KeyboardInterrupt
+class _Stop:
+    """Ends the work on a file when the batch is to stop; a `gradprox.cli.meter.Watch`."""
+
+    def __call__(self, step: Step) -> None:  # noqa: ARG002
+        self._stop_if_asked()
+
+    def piece(self, share: float) -> None:  # noqa: ARG002
+        self._stop_if_asked()
+
+    def finished(self, share: float) -> None:  # noqa: ARG002
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if _worker["stop"].is_set():
+            raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

@@ -70,4 +70,9 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         OSError: the folder cannot be made or written.
     """
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(content) + "\n", encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return the text of a JSON file."""
+    return json.dumps(content, indent=1)

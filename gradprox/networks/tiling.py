@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Tile(NamedTuple):
@@ -21,6 +21,10 @@ class Tile(NamedTuple):
     def size(self) -> tuple[int, int]:
         """Return ``(height, width)``."""
         return self.bottom - self.top, self.right - self.left
+
+    def share(self, size: tuple[int, int]) -> float:
+        """Return the share of the pixels of an image ``(height, width)`` that are in this rectangle."""
+        return self.size[0] * self.size[1] / (size[0] * size[1])
 
     def of(self, x: Tensor) -> Tensor:
         """Return the part of ``(..., H, W)`` in this rectangle, as a view."""
@@ -44,6 +48,24 @@ class Tile(NamedTuple):
         return Tile(
             self.top - other.top, self.bottom - other.top, self.left - other.left, self.right - other.left
         )
+
+
+class Piece(nn.Module):
+    """Passes on the result of one tile. It is a module, so that forward hooks can follow a pass: see `follow`."""
+
+    def forward(self, found: Tensor, share: float) -> Tensor:  # noqa: ARG002  hooks read the share
+        """Return ``found``, the result of a tile with this share of the pixels of its image."""
+        return found
+
+
+def follow(network: nn.Module, report: Callable[[float], None]) -> None:
+    """Call ``report`` after each tile of each pass of a network, with the share of the pixels that the tile has.
+
+    Networks that compute an image in one piece report nothing.
+    """
+    for module in network.modules():
+        if isinstance(module, Piece):
+            module.register_forward_hook(lambda _, inputs, __: report(inputs[1]))
 
 
 def tiles(size: tuple[int, int], side: int) -> Iterator[Tile]:

@@ -44,28 +44,32 @@ def test_files_folders_and_patterns(tmp_path):
         (tmp_path / name).touch()
 
     def found(*arguments):
-        paths = collect_inputs([tmp_path / argument for argument in arguments], (".png", ".jpg"))
+        paths, _ = collect_inputs([tmp_path / argument for argument in arguments], (".png", ".jpg"))
         return [str(path.relative_to(tmp_path)) for path in paths]
 
     assert found("a") == ["a/1.jpg", "a/2.png"]
     assert found("a/*.png", "a/2.png") == ["a/2.png"]
     assert found("a/**/*.png") == ["a/2.png", "a/b/3.png"]
     assert found("[odd].png", "missing.png") == ["[odd].png", "missing.png"]
-    with pytest.raises(InputError, match="matches no file"):
-        found("a/*.gif")
-    with pytest.raises(InputError, match="no files in it"):
-        collect_inputs([tmp_path / "a" / "b"], (".jpg",))
+    unmatched, empty = tmp_path / "a" / "*.gif", tmp_path / "a" / "b"
+    paths, refused = collect_inputs([unmatched, tmp_path / "a" / "1.jpg", empty], (".jpg",))
+    assert paths == [tmp_path / "a" / "1.jpg"]
+    assert [*refused] == [unmatched, empty]
+    assert refused[unmatched] == f"{unmatched}: matches no file"
+    assert f"{empty}: no files in it" in refused[empty]
 
 
 def test_where_outputs_go(tmp_path):
     one, several = [Path("x/a.png")], [Path("x/a.png"), Path("y/b.png")]
-    assert plan_outputs(one, tmp_path / "o.jpg") == [(one[0], tmp_path / "o.jpg")]
-    assert plan_outputs(one, tmp_path) == [(one[0], tmp_path / "a.png")]
-    assert plan_outputs(several, tmp_path / "new") == [(p, tmp_path / "new" / p.name) for p in several]
-    assert plan_outputs(several, tmp_path, ".npz")[0][1] == tmp_path / "a.npz"
+    assert plan_outputs(one, tmp_path / "o.jpg").pairs == [(one[0], tmp_path / "o.jpg")]
+    assert plan_outputs(one, tmp_path).pairs == [(one[0], tmp_path / "a.png")]
+    assert plan_outputs(several, tmp_path / "new").pairs == [(p, tmp_path / "new" / p.name) for p in several]
+    assert plan_outputs(several, tmp_path, ".npz").pairs[0][1] == tmp_path / "a.npz"
+    clash = plan_outputs([Path("x/a.png"), Path("y/a.png")], tmp_path)
+    assert clash.pairs == [(Path("x/a.png"), tmp_path / "a.png")]
+    assert clash.refused[Path("y/a.png")].startswith("y/a.png: left out, because x/a.png is written to ")
     for inputs, output, suffix, message in (
         (several, tmp_path / "o.png", None, "need a folder"),
-        ([Path("x/a.png"), Path("y/a.png")], tmp_path, None, "same name"),
         (one, tmp_path / "y.png", ".npz", r"\.npz"),
         (one, tmp_path / "y.xyz", None, "unknown image format"),
     ):
@@ -87,7 +91,7 @@ def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
     (out / ".2.0123abcd.part.png").write_text("left by a killed run")
     (out / ".other.0123abcd.part.png").write_text("not of this batch")
 
-    assert "exists already" in run(*command)[2]
+    assert "1.png: left out, because" in run(*command)[2]
     Image.new("L", (40, 36)).save(shots / "2.png")
     (tmp_path / "3.png").rename(shots / "3.png")
     code, said, _ = run(*command, "--resume")
@@ -101,6 +105,85 @@ def test_a_second_run_does_only_what_is_missing(run, shots, tmp_path):
     assert not (out / ".2.0123abcd.part.png").exists()
     assert (out / ".other.0123abcd.part.png").exists()
     assert "contradict" in run(*command, "--resume", "--overwrite")[2]
+
+
+def test_one_unusable_input_does_not_stop_a_batch(run, shots, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    out.mkdir()
+    (out / "1.png").write_text("precious")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.xyz").write_text("no image")
+    inputs = (shots, tmp_path / "*.gif", tmp_path / "empty", tmp_path / "notes.xyz")
+    code, said, err = run("denoise", *inputs, "--noise", "0.05", "-o", out, "--json", report)
+    assert code == 1
+    assert "3 done, 3 left out, 1 failed" in said
+    assert {line.split(": ")[1] for line in err.splitlines()} == {
+        str(path) for path in (*inputs[1:], shots / "1.png")
+    }
+    assert (out / "1.png").read_text() == "precious"
+    assert {"0.png", "2.png", "3.png"} <= {path.name for path in out.iterdir()}
+    content = json.loads(report.read_text())
+    assert (content["done"], content["left_out"], content["failed"]) == (3, 3, 1)
+    assert sum("error" in image for image in content["images"]) == 4
+
+
+def test_an_existing_chart_stops_one_image_only(run, shots, tmp_path):
+    charts = tmp_path / "charts"
+    charts.mkdir()
+    (charts / "1.png").write_text("precious")
+    small = ("--model", "gray-small", "--noise", "0.05", "-o", tmp_path / "out")
+    code, _, err = run("denoise", shots / "0.png", shots / "1.png", "--uncertainty", f"{charts}/", *small)
+    assert code == 1
+    assert err.startswith(f"error: {shots / '1.png'}: ")
+    assert (charts / "0.png").is_file()
+    assert (charts / "1.png").read_text() == "precious"
+
+
+def test_reports_say_what_ran(run, shots, tmp_path):
+    report, photo = tmp_path / "report.json", shots / "0.png"
+    deblur = (
+        "deblur",
+        photo,
+        "--kernel",
+        "disk:1",
+        "--noise",
+        "0.02",
+        "--steps",
+        1,
+        "-o",
+        tmp_path / "o.png",
+    )
+    assert run(*deblur, "--model", "gray-small", "--json", report)[0] == 0
+    content = json.loads(report.read_text())
+    assert (content["task"], content["model"]) == ("deblur", "gray-small")
+    settings = {"kernel": "disk:1", "noise": 0.02, "boundary": "valid", "steps": 1}
+    assert settings.items() <= content["settings"].items()
+    (image,) = content["images"]
+    assert (image["model"], image["solver"], image["parameters"]["max_iter"]) == ("gray-small", "hqs", 1)
+
+    assert run("sense", photo, "-o", tmp_path / "y.npz", "--json", report)[0] == 0
+    assert json.loads(report.read_text())["settings"]["ratio"] == 0.25
+    recover = ("recover", tmp_path / "y.npz", "--steps", 1, "-o", tmp_path / "r.png")
+    assert run(*recover, "--json", report)[0] == 0
+    content = json.loads(report.read_text())
+    (image,) = content["images"]
+    assert (content["task"], content["model"]) == ("recover", None)
+    assert (image["model"], image["solver"]) == ("gray-fast", "fista")
+    assert image["sampling"]["noise"] == 0
+
+    assert run("denoise", photo, "--noise", "0.05", "-o", tmp_path / "d.png", "--json", report)[0] == 0
+    content = json.loads(report.read_text())
+    assert (content["task"], content["settings"]["noise"]) == ("denoise", 0.05)
+    assert content["images"][0]["model"] == "gray"
+
+
+def test_json_on_standard_output_is_alone_there(run, shots, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("sense", shots / "0.png", "-o", tmp_path / "y.npz", "--json", "-")
+    assert code == 0
+    assert json.loads(out)["done"] == 1
+    assert "measurements:" in err
+    assert not (tmp_path / "-").exists()
 
 
 def test_leftovers_are_told_from_other_files(tmp_path):

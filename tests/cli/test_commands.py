@@ -15,6 +15,7 @@ from PIL import Image
 import gradprox
 from gradprox.cli.app import app
 from gradprox.images import EXAMPLE_IMAGE
+from gradprox.zoo import model_names
 
 
 @pytest.fixture
@@ -243,7 +244,17 @@ def test_evaluate_is_repeatable(run, photo, tmp_path):
 def test_models_lists_the_zoo(run, tmp_path):
     code, out, _ = run("models", "--json", tmp_path / "models.json")
     assert code == 0
-    assert "gray" in out
+    rows = [line.split("│") for line in out.splitlines() if line.startswith("│ ") and line[2] != " "]
+    guarantees = {row[1].strip(): row[3] for row in rows}
+    assert {*guarantees} == {*model_names()}
+    for name, words in guarantees.items():
+        assert words.strip().startswith("explicit energy" if name.endswith("-deep") else "prox "), name
+    figures = [float(row[4]) for row in rows if row[2].strip() == "gray"]
+    assert figures == sorted(figures, reverse=True)
+    assert "trained for noise" not in out
+    _, out, _ = run("models", "gray")
+    assert "trained for noise" in out
+    assert "no such model" in run("models", "nothing")[2]
     assert "gray" in {card["name"] for card in json.loads((tmp_path / "models.json").read_text())["models"]}
 
 

@@ -1,27 +1,98 @@
-"""The progress bar: counted where there are steps to count, alive where there are none."""
+"""The progress bar: it moves inside a step, tells the time left, and says before long work how long it takes."""
 
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
+import torch
 from rich.console import Console
 
-from gradprox.cli import terminal
+from gradprox.cli import meter, terminal
+from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
+from gradprox.networks.denoisers import identity_path
+from gradprox.networks.tiling import follow
+
+STEP = SimpleNamespace(residual=torch.tensor([0.1]))
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=100)
+    monkeypatch.setattr(terminal, "console", lambda **_: screen)
+    return screen
 
 
 @pytest.mark.parametrize(
-    ("steps", "shown", "hidden"), [(4, "1/4", "0:00:00"), (1, "0:00:00", "/")], ids=["four steps", "one step"]
+    ("steps", "shown", "hidden"),
+    [(4, "1/4  25 %", "-:--:--"), (1, "0:00:00 so far", "/")],
+    ids=["four steps", "one step"],
 )
-def test_a_single_step_shows_the_time_it_takes(monkeypatch, steps, shown, hidden):
-    screen = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=100)
-    monkeypatch.setattr(terminal, "console", lambda **_: screen)
+def test_a_single_step_shows_no_count(screen, steps, shown, hidden):
     with terminal.progress_bar(quiet=False) as bar:
-        task = terminal.begin(bar, "photo.png", steps)
+        watch = meter.Meter(bar, "photo.png", steps)
         if steps > 1:
-            bar.advance(task)
+            watch(STEP)
         bar.refresh()
         lines = screen.file.getvalue()
     assert "photo.png" in lines
     assert shown in lines
     assert hidden not in lines
+
+
+def test_tiles_move_the_bar_within_a_step(screen):
+    with terminal.progress_bar(quiet=False) as bar:
+        watch = meter.Meter(bar, "photo.png", 2)
+        (task,) = bar.tasks
+        watch.piece(0.5)
+        assert 0 < task.completed < 1
+        for _ in range(6):
+            watch.piece(0.5)
+        assert task.completed < 1  # more passes than expected
+        watch(STEP)
+        assert task.completed == 1
+        for _ in range(7):
+            watch.piece(0.25)
+        assert task.completed == pytest.approx(1.5)  # half the passes of the step before
+        watch.finished(0.75)
+        assert task.completed == 1.5
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.01, True), (0.5, False)])
+def test_long_work_is_told_at_its_start(screen, monkeypatch, share, told):
+    clock = [0.0]
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: clock[0])
+    with terminal.progress_bar(quiet=False) as bar:
+        watch = meter.Meter(bar, "photo.png", 1)
+        for seconds in (meter.TRIAL, 2 * meter.TRIAL):
+            clock[0] = seconds
+            watch.piece(share)
+    said = screen.file.getvalue().count(
+        "photo.png: takes up to about 5 minutes (estimated from the first 1.0%)"
+    )
+    assert said == told
+
+
+@pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "pipe"])
+def test_nothing_is_printed_in_a_pipe_or_if_quiet(monkeypatch, quiet):
+    screen = Console(file=io.StringIO(), force_terminal=quiet, color_system=None)
+    monkeypatch.setattr(terminal, "console", lambda **_: screen)
+    monkeypatch.setattr(meter, "TRIAL", 0.0)
+    with terminal.progress_bar(quiet=quiet) as bar:
+        meter.Meter(bar, "photo.png", 1).piece(1e-9)
+    assert screen.file.getvalue() == ""
+
+
+def test_a_network_reports_the_tiles_of_its_passes(monkeypatch):
+    monkeypatch.setattr(identity_path, "tile_side", lambda _: 16)
+    shares = []
+    network = IdentityPath(IdentityPathConfig(kernel_size=4, shrinkage=EnergyGatedConfig(window=3, terms=1)))
+    x, sigma = torch.rand(2, 1, 20, 30), torch.tensor([0.1])
+    before = network(x, sigma)
+    follow(network, shares.append)
+    assert torch.equal(network(x, sigma), before)
+    assert len(shares) == 4
+    assert sum(shares) == pytest.approx(1)
+    network.envelope_and_gradient(x, sigma)
+    assert sum(shares) == pytest.approx(2)

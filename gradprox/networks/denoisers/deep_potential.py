@@ -34,7 +34,7 @@ from gradprox.networks.base import GradientNetwork
 from gradprox.networks.borders import add_back, mirrored_indices
 from gradprox.networks.denoisers.conditioning import DEFAULT_LEVELS, SIGMA_FLOOR, NoiseKnots, NoiseLevels
 from gradprox.networks.denoisers.unet import Scale
-from gradprox.networks.tiling import Tile, tiles
+from gradprox.networks.tiling import Piece, Tile, tiles
 
 # The first layer has filters of 6x6 taps and a stride of 2, so it needs two pixels beyond each border.
 TAPS, STRIDE, MARGIN = 6, 2, 2
@@ -105,6 +105,7 @@ class DeepPotential(GradientNetwork):
         self.filters = nn.Parameter(
             torch.randn(width, config.channels, TAPS, TAPS) / (TAPS * math.sqrt(config.channels))
         )
+        self.piece = Piece()
         self.scales = Scale(config.widths, config.blocks, len(self.knots))
         self.last = nn.Parameter(0.5 * torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
 
@@ -186,6 +187,7 @@ class DeepPotential(GradientNetwork):
                 self._in_features(tile.relative_to(grown)),
             )
             energy = energy + share
+            piece = self.piece(piece, tile.share(cells))
             kept = self._with_margins(tile, whole)
             kept.of(gradient)[...] = kept.relative_to(self._with_margins(grown, grown)).of(piece)
         return energy, x - self._folded(gradient, rows, columns, x)

@@ -37,7 +37,7 @@ from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.networks.denoisers.mixture import MixtureConfig
 from gradprox.networks.denoisers.ridge import RidgeConfig
 from gradprox.networks.denoisers.shrinkage import Shrinkage
-from gradprox.networks.tiling import tiles
+from gradprox.networks.tiling import Piece, tiles
 
 # Side of the tiles in which an image is processed, in pixels. On a CPU the feature maps of a small tile stay in the
 # cache, which is 2 to 3 times as fast as whole maps, and peak memory no longer grows with the number of maps. A GPU
@@ -118,6 +118,7 @@ class IdentityPath(GradientNetwork):
         self.shrinkage: Shrinkage = config.shrinkage.build(
             planes * self.bank.pairs, noise_gain, NoiseKnots(config.noise_levels), planes
         )
+        self.piece = Piece()
         self.whole = False
 
     def take_over(self, trained: GradientNetwork) -> None:
@@ -164,11 +165,12 @@ class IdentityPath(GradientNetwork):
         if self.whole:
             return self.inside(extended, sigma, filters)
         out: Tensor | None = None
-        for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
+        size = (x.shape[-2], x.shape[-1])
+        for tile in tiles(size, tile_side(x.device)):
             found = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
             # Made from a result: `x` may be outside a transform of torch.func that noise levels or weights are in.
             out = found.new_empty(x.shape) if out is None else out
-            tile.of(out)[...] = found
+            tile.of(out)[...] = self.piece(found, tile.share(size))
         assert out is not None  # noqa: S101  an image has a pixel
         return out
 
@@ -212,11 +214,12 @@ class IdentityPath(GradientNetwork):
             return self.inside_with_envelope(extended, sigma, filters)
         envelope = image_sum(torch.zeros_like(x))
         out: Tensor | None = None
-        for tile in tiles((x.shape[-2], x.shape[-1]), tile_side(x.device)):
+        size = (x.shape[-2], x.shape[-1])
+        for tile in tiles(size, tile_side(x.device)):
             part = tile.grown(self.radius).of(extended)
             share, found = self.inside_with_envelope(part, sigma, filters)
             out = found.new_empty(x.shape) if out is None else out  # as in `forward`
-            tile.of(out)[...] = found
+            tile.of(out)[...] = self.piece(found, tile.share(size))
             envelope = envelope + share
         assert out is not None  # noqa: S101  as there
         return envelope, out

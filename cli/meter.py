@@ -1,0 +1,92 @@
+"""The progress of one file: steps done, and the share of the step that is under way."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from gradprox.solvers import Step
+
+# Seconds of work before the whole is estimated, and the least estimate that is printed.
+TRIAL, LONG = 3.0, 60.0
+# Passes of the model in the first step of a solver, which begins with one more; later steps are predicted by the last.
+FIRST_PASSES = 2.0
+
+
+class Watch(Protocol):
+    """Is told of the work on one file: a solver's callback that also follows the passes of the model."""
+
+    def __call__(self, step: Step) -> None:
+        """Be told that a step is done."""
+
+    def piece(self, share: float) -> None:
+        """Be told that a tile with this share of an image passed the model (`gradprox.networks.tiling.follow`)."""
+
+    def finished(self, share: float) -> None:
+        """Be told which share of the whole work is done, where it is known without counting passes."""
+
+
+class Meter:
+    """A task of a progress bar that follows one file; a `Watch`.
+
+    After some seconds it prints how long the file takes, if that is long. In a pipe it prints nothing.
+
+    Args:
+        bar: the progress bar.
+        name: name of the file.
+        steps: the most steps that it takes; None if that is unknown.
+    """
+
+    def __init__(self, bar: Progress, name: str, steps: int | None) -> None:
+        self._bar, self._name, self._steps = bar, name, steps
+        self._task = bar.add_task(name, total=steps, note="")
+        self._began = time.perf_counter()
+        self._done = 0
+        self._passes = 0.0  # of the model, in the step under way
+        self._expected = 1.0 if steps == 1 else FIRST_PASSES
+        self._estimated = False
+
+    def __call__(self, step: Step) -> None:
+        """Show a finished step and the change of the image in it."""
+        self._done += 1
+        self._expected, self._passes = self._passes or self._expected, 0.0
+        self._show(self._done, f"change {float(step.residual.max()):.1e}")
+
+    def piece(self, share: float) -> None:
+        """Show a share of a pass of the model as a part of the step under way."""
+        self._passes += share
+        # A step with more passes than expected waits for its end.
+        self._show(self._done + min(self._passes / self._expected, 0.99))
+
+    def finished(self, share: float) -> None:
+        """Show a share of the whole work."""
+        self._show(share * (self._steps or 1))
+
+    def close(self) -> None:
+        """Remove the task from the bar."""
+        self._bar.remove_task(self._task)
+
+    def _show(self, completed: float, note: str | None = None) -> None:
+        self._bar.update(self._task, completed=completed)
+        if note is not None:
+            self._bar.update(self._task, note=note)
+        seconds = time.perf_counter() - self._began
+        if self._estimated or self._bar.disable or self._steps is None or seconds < TRIAL:
+            return
+        self._estimated = True
+        share = completed / self._steps
+        if seconds / share >= LONG:
+            self._bar.console.print(
+                f"{self._name}: takes up to about {spoken(seconds / share)} (estimated from the first {share:.1%})",
+                markup=False,
+            )
+
+
+def spoken(seconds: float) -> str:
+    """Return a long duration in words."""
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -11,15 +11,22 @@ from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.files import written_whole
+from gradprox.training.restoration import Restorations
 
 STATE_FILE = "checkpoint.safetensors"
-# Prefixes of the names of weights and of their averages; the optimizer's tensors have Adam's names for prefixes.
-_WEIGHT, _AVERAGE = "weight", "average"
+# Prefixes of the names of weights, of their averages and of restorations; the optimizer's tensors have Adam's names for
+# prefixes.
+_WEIGHT, _AVERAGE, _RESTORATION = "weight", "average", "restoration"
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(
-    folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Adam, average: nn.Module | None = None
+    folder: Path,
+    step: int,
+    network: nn.Module,
+    optimizer: torch.optim.Adam,
+    average: nn.Module | None = None,
+    restorations: Restorations | None = None,
 ) -> None:
     """Write ``checkpoint.safetensors`` after ``step`` finished steps.
 
@@ -29,6 +36,7 @@ def save_checkpoint(
         network: holds the weights.
         optimizer: of the network.
         average: a copy of the network that holds the average of its weights.
+        restorations: the restorations that are under way.
     """
     tensors: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
@@ -37,12 +45,18 @@ def save_checkpoint(
             tensors[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     for name, parameter in average.named_parameters() if average is not None else ():
         tensors[f"{_AVERAGE}/{name}"] = parameter.detach().cpu().contiguous()
+    for name, value in restorations.state.items() if restorations is not None else ():
+        tensors[f"{_RESTORATION}/{name}"] = value.cpu().contiguous()
     with written_whole(folder / STATE_FILE) as temporary:
         temporary.write_bytes(save(tensors, metadata={"step": str(step)}))
 
 
 def restore_checkpoint(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Adam, average: nn.Module | None = None
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Adam,
+    average: nn.Module | None = None,
+    restorations: Restorations | None = None,
 ) -> int:
     """Load a checkpoint in place; return its number of finished steps, or 0 if there is no checkpoint yet.
 
@@ -59,6 +73,11 @@ def restore_checkpoint(
         _copy(tensors, _WEIGHT, network)
         if average is not None:
             _copy(tensors, _AVERAGE, average)
+        if restorations is not None:
+            prefix = f"{_RESTORATION}/"
+            restorations.restore(
+                {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
+            )
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
                 optimizer.state[parameter] = {

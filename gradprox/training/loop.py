@@ -23,12 +23,13 @@ from gradprox.networks import Equilibrium, IdentityPath
 from gradprox.networks.borders import extend
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.networks.denoisers.implicit import WarmStart
-from gradprox.priors import save_network
+from gradprox.priors import prior_of, save_network
 from gradprox.training.checkpoint import STATE_FILE, restore_checkpoint, save_checkpoint
 from gradprox.training.initial import initial_network
 from gradprox.training.losses import image_loss
 from gradprox.training.patches import Batch, PatchSampler
 from gradprox.training.recipe import Recipe
+from gradprox.training.restoration import Restorations
 from gradprox.training.run_log import CURVE_FILE, LOG_FILE, open_log, read_curve, write_curve, write_log
 from gradprox.training.stored_images import on_unit_scale, read_stored
 from gradprox.training.updates import adam, average_weights, averaged_copy, learning_rate, update
@@ -119,8 +120,9 @@ def _train(
 
     network = initial_network(recipe, images).to(device)
     sampler = PatchSampler(images, recipe, flips=not network.commutes_with_flips)
+    restorations = _restorations(recipe, sampler, group, device)
     trainer = _Trainer(network, recipe, device, group, compiled)
-    start = restore_checkpoint(folder, network, trainer.optimizer, trainer.average)
+    start = restore_checkpoint(folder, network, trainer.optimizer, trainer.average, restorations)
     # Validations after the checkpoint will be repeated.
     log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
     curve = read_curve(folder)[:start]
@@ -133,7 +135,11 @@ def _train(
     # Every process draws whole batches, which is cheap, and takes its share. The next batch is drawn while a GPU works.
     batch = sampler.batch(start)
     for step in range(start, recipe.steps):
-        own = trainer.step(batch, step, first_step=step == start)
+        place = restorations.chosen(step) if restorations else None
+        if restorations is None or place is None:
+            own = trainer.denoise(batch, step, first_step=step == start)
+        else:
+            own = trainer.restore(restorations, place, step)
         batch = sampler.batch(step + 1)
         loss = group.average(own)
         curve.append((step + 1, learning_rate(recipe, step), loss))
@@ -150,7 +156,7 @@ def _train(
             if first:
                 # The curve first: resuming drops its rows beyond the checkpoint, but could not fill a gap.
                 write_curve(folder, curve)
-                save_checkpoint(folder, finished, network, trainer.optimizer, trainer.average)
+                save_checkpoint(folder, finished, network, trainer.optimizer, trainer.average, restorations)
                 write_log(folder, log)
         if report and first:
             report(Progress(finished, recipe.steps, loss, measured))
@@ -179,6 +185,7 @@ class _Trainer:
         self.network, self.recipe, self.device, self.group = network, recipe, device, group
         self.compiled = compiled
         self.forward = _forward(network, recipe, compiled)
+        self.prior = prior_of(network, recipe.name)
         self.loss = image_loss(recipe.loss, recipe.loss_power, recipe.loss_gamma)
         self.optimizer = adam(network, recipe)
         self.average = averaged_copy(network, recipe)
@@ -188,8 +195,8 @@ class _Trainer:
         """The network to validate and to save: with averaged weights, if the recipe asks for them."""
         return self.network if self.average is None else self.average
 
-    def step(self, batch: Batch, step: int, *, first_step: bool) -> Tensor:
-        """Take one step; return the loss of this process's share of the batch.
+    def denoise(self, batch: Batch, step: int, *, first_step: bool) -> Tensor:
+        """Take a step that denoises; return the loss of this process's share of the batch.
 
         Raises:
             InputError: the compiler fails, which shows in the first step.
@@ -202,19 +209,43 @@ class _Trainer:
         try:
             with torch.autocast(noisy.device.type, torch.bfloat16, enabled=mixed):
                 error = self.forward(noisy, sigma, batch.number) - clean
-            loss = self.loss(error.float(), sigma).mean()
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            return self._update(error, sigma, step)
         except RuntimeError as problem:
             if self.compiled and first_step:
                 reason = str(problem).partition("\n")[0]
                 raise InputError(f"torch.compile failed: {reason}; train without it") from problem
             raise
+
+    def restore(self, restorations: Restorations, place: int, step: int) -> Tensor:
+        """Take a step that restores, in single precision, which line searches need; return the loss."""
+        x, problem = restorations.continued(place, step, self.prior)
+        return self._update(x - problem.clean, x.new_full((len(x),), problem.noise), step)
+
+    def _update(self, error: Tensor, sigma: Tensor, step: int) -> Tensor:
+        """Change the weights to lower the loss of the errors, ``(B, C, P, P)``; return the loss."""
+        loss = self.loss(error.float(), sigma).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
         self.group.average_gradients(self.network)
         update(self.optimizer, self.recipe, step)
         if self.average is not None and self.recipe.ema is not None:
             average_weights(self.average, self.network, self.recipe.ema, step)
         return loss
+
+
+def _restorations(
+    recipe: Recipe, patches: PatchSampler, group: Workers, device: torch.device | str
+) -> Restorations | None:
+    """Return the restorations of a training, if the recipe asks for them.
+
+    Raises:
+        InputError: several processes train; each would need restorations of its own.
+    """
+    if recipe.restoration is None:
+        return None
+    if group.count > 1:
+        raise InputError("restoration: a training that restores runs in one process, not under torchrun")
+    return Restorations(patches, recipe.restoration, recipe.seed, device)
 
 
 def _forward(network: ImageNetwork, recipe: Recipe, compiled: bool) -> Forward:

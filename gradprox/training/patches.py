@@ -45,14 +45,17 @@ class PatchSampler:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: always the same for the same seed, step and images."""
         recipe, number = self.recipe, self._number(step)
-        (seed,) = np.random.SeedSequence([recipe.seed, number]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-        clean = torch.stack([self._patch(generator) for _ in range(recipe.batch_size)])
+        generator = seeded(recipe.seed, number)
+        clean = self.clean(generator)
         low, high = recipe.noise_range
         uniform = torch.rand(recipe.batch_size, generator=generator)
         sigma = low + (high - low) * uniform**recipe.noise_power
         noise = torch.randn(clean.shape, generator=generator)
         return Batch(clean + sigma[:, None, None, None] * noise, clean, sigma, number)
+
+    def clean(self, generator: torch.Generator) -> Tensor:
+        """Draw as many clean patches as a batch has, ``(B, C, P, P)``."""
+        return torch.stack([self._patch(generator) for _ in range(self.recipe.batch_size)])
 
     def _number(self, step: int) -> int:
         """Return the number of a step's batch: a new one, or one that is repeated, in another order every round."""
@@ -74,3 +77,9 @@ class PatchSampler:
         if self.flips:
             patch = patch.flip([axis for axis in (-2, -1) if draw(2)])
         return patch
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """Return a random generator that follows from whole numbers, for example a seed and a step."""
+    (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(seed >> np.uint64(1)))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gradprox.errors import InputError
 from gradprox.networks import EquilibriumConfig, IdentityPathConfig
@@ -19,8 +19,39 @@ else:
     import tomli as tomllib
 
 
+# Blur kernels of up to 27 pixels per side must fit the patches that a training restores.
+LEAST_RESTORED = 32
+
+
+def _increasing(levels: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < levels[0] < levels[1]:
+        raise ValueError(f"expected two increasing positive numbers, got {levels}")
+    return levels
+
+
+class RestorationConfig(BaseModel):
+    """The part of a training that restores images in a solver, see `gradprox.training.restoration`.
+
+    Attributes:
+        share: share of the training steps that restore; the others denoise.
+        noise_range: least and largest noise level of the measurements, on the scale of images in ``[0, 1]``.
+        sensing: share of the restorations that recover patches from random coefficients of the cosine transform; the
+            others deblur, by random kernels.
+        steps: largest number of solver steps after the warm start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    noise_range: tuple[float, float] = (1.5 / 255, 10 / 255)
+    sensing: float = Field(default=0.2, ge=0, le=1)
+    steps: int = Field(default=40, ge=1)
+
+    _ordered = field_validator("noise_range")(_increasing)
+
+
 class Recipe(BaseModel):
-    """The settings of a training that removes Gaussian noise.
+    """The settings of a training that removes Gaussian noise, and on request also restores images in a solver.
 
     Attributes:
         name: the name of the model.
@@ -38,6 +69,8 @@ class Recipe(BaseModel):
         loss: the loss, see `gradprox.training.losses`.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that all noise levels weigh alike.
         loss_gamma: width of proximal matching, in noise levels.
+        restoration: restore images in a solver in a share of the steps, see `gradprox.training.restoration`; None to
+            denoise in all steps. Only for starting from a trained model: it refines what a denoiser has learned.
         tolerance: tolerance of an equilibrium during training, see `Equilibrium.solve`; its own if not given.
         derivative_tolerance: tolerance of its derivatives, see there; 0.01 if not given.
         repeated_batches: number of batches of an equilibrium, patches and noise, that are repeated in turn. Each starts
@@ -71,6 +104,7 @@ class Recipe(BaseModel):
     loss: LossName = "mse"
     loss_power: float = 1.4
     loss_gamma: float = Field(default=0.3, gt=0)
+    restoration: RestorationConfig | None = None
     tolerance: float | None = Field(default=None, ge=0, lt=1)
     derivative_tolerance: float | None = Field(default=None, ge=0, lt=1)
     repeated_batches: int | None = Field(default=None, ge=1)
@@ -84,11 +118,12 @@ class Recipe(BaseModel):
     validate_every: int = Field(default=1000, ge=1)
     validation_levels: tuple[float, ...] = (5 / 255, 15 / 255, 25 / 255, 50 / 255)
 
+    _ordered = field_validator("noise_range")(_increasing)
+
     @model_validator(mode="after")
-    def _ordered(self) -> Recipe:
-        low, high = self.noise_range
-        if not 0 < low < high:
-            raise ValueError(f"noise_range must be increasing and positive, got {self.noise_range}")
+    def _kernels_fit_the_patches(self) -> Recipe:
+        if self.restoration is not None and self.patch_size < LEAST_RESTORED:
+            raise ValueError(f"restoration needs a patch_size of {LEAST_RESTORED} or more")
         return self
 
     @model_validator(mode="after")

@@ -145,11 +145,9 @@ class Tuning:
             )
 
     def _preset(self, task: str, noise: float, strength: float) -> Preset:
-        from gradprox.solvers.presets import Task, preset
+        from gradprox.solvers.presets import preset
 
-        return preset(
-            Task(task), noise, solver=self.solver, strength=strength, max_iter=self.steps, tol=self.tol
-        )
+        return preset(task, noise, solver=self.solver, strength=strength, max_iter=self.steps, tol=self.tol)
 
 
 def register(app: typer.Typer, command: Callable[..., None]) -> Callable[..., None]:

@@ -170,6 +170,7 @@ def outcome(result: Result) -> Record:
     )
     return chosen | {
         "steps": int(result.steps[0]),
+        "warm_start_steps": int(result.warm_start_steps[0]),
         "status": result.status[0].value,
         "objective_increases": int(result.objective_increases[0]),
     }
@@ -189,6 +190,8 @@ def describe(record: Record) -> str:
 
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
+        if record.get("warm_start_steps"):
+            parts[-1] += f" ({record['warm_start_steps']} of them warm start)"
         # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
         if status.succeeded:
             parts.append(status.value)

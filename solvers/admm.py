@@ -20,10 +20,12 @@ from torch import Tensor
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive
 from gradprox.solvers.solver import Solver
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class ADMM(Solver[SplittingState]):
     """Plug-and-play alternating direction method of multipliers, the denoising first.

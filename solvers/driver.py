@@ -92,7 +92,7 @@ def run(
             callback(Step(number, active[running], seen, residual[running]))
         sound = finite & ~diverged
         stalled = new.is_stalled
-        stops = running & ((residual <= solver.tol) | ~sound | stalled)
+        stops = running & ((residual <= solver.tol * new.step_fraction) | ~sound | stalled)
         for index in stops.nonzero()[:, 0].tolist():
             status = Status.STALLED if stalled[index] else Status.CONVERGED
             status = Status.DIVERGED if diverged[index] else status
@@ -187,6 +187,7 @@ class _Record:
             self.objective[:, : longest + 1],
             self.residuals[:, :longest],
             self.increases,
+            torch.zeros_like(self.steps),
             certified,
         )
 

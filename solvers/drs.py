@@ -10,10 +10,12 @@ from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.douglas_rachford import SplittingState, check_stepsize, splitting_state, splitting_step
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class DRS(Solver[SplittingState]):
     """Plug-and-play Douglas-Rachford splitting of ``tau f`` and ``phi``.

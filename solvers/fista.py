@@ -25,6 +25,7 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
@@ -45,6 +46,7 @@ class FISTAState(ForwardBackwardState):
     momentum: Tensor
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class FISTA(Solver[FISTAState]):
     """Accelerated plug-and-play proximal gradient descent with restart.

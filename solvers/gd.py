@@ -24,31 +24,20 @@ from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
-from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, backtrack
+from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_box, check_positive
-from gradprox.solvers.smooth_objective import Scalar, SmoothState, project, smooth_state
+from gradprox.solvers.smooth_objective import Scalar, SmoothState, natural_length, project, smooth_state
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
 
 @dataclass(frozen=True)
-class GDState(SmoothState):
-    """The state of gradient descent.
-
-    Attributes:
-        length: step size of the last step, ``(B,)``.
-        stalled: whether the search found no acceptable step size, ``(B,)``.
-    """
-
-    length: Tensor
-    stalled: Tensor
-
-    @property
-    def is_stalled(self) -> Tensor:
-        """See `State.is_stalled`."""
-        return self.stalled
+class GDState(SmoothState, SearchedState):
+    """The state of gradient descent; its full step size is `natural_length`, or ``stepsize``."""
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class GD(Solver[GDState]):
     """Gradient descent: ``x+ = x - eta (grad f(x) + lambda (x - D(x)))``, projected onto the box if there is one.
@@ -95,17 +84,14 @@ class GD(Solver[GDState]):
             )
         first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
         return GDState(
-            first.x,
-            first.objective,
-            first.rounding,
-            first.gradient,
-            length=torch.full_like(first.objective, self._first_length(data, prior)),
+            **vars(first),
+            fraction=torch.ones_like(first.objective),
             stalled=torch.zeros_like(first.objective, dtype=torch.bool),
         )
 
     def step(self, data: DataTerm, prior: Prior, state: GDState) -> GDState:
         """See `Solver.step`."""
-        first = self._first_length(data, prior)
+        first = self.stepsize or natural_length(data, prior, self.lambda_reg)
         searched = not math.isfinite(self._curvature(data, prior))
 
         def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
@@ -114,24 +100,15 @@ class GD(Solver[GDState]):
             descent = DELTA * image_sum((new.x - state.x).square()) / length
             return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
 
-        length = (state.length / SHRINK).clamp_max(first)
+        length = first * (state.fraction / SHRINK).clamp_max(1.0)
         # A proven step size needs no search.
         found = backtrack(attempt, length, 0.0 if searched else first)
         here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
         new = choose(found.accepted, found.state, here)
-        return GDState(
-            new.x, new.objective, new.rounding, new.gradient, length=found.length, stalled=~found.accepted
-        )
+        return GDState(**vars(new), fraction=found.length / first, stalled=~found.accepted)
 
     def _curvature(self, data: DataTerm, prior: Prior) -> float:
         return data.lipschitz + self.lambda_reg * prior.curvature_bound()
-
-    def _first_length(self, data: DataTerm, prior: Prior) -> float:
-        """Return ``stepsize``; if not given, ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven."""
-        if self.stepsize is not None:
-            return self.stepsize
-        curvature = self._curvature(data, prior)
-        return 1 / (curvature if math.isfinite(curvature) else data.lipschitz + self.lambda_reg)
 
 
 def descend(

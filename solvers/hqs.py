@@ -37,33 +37,26 @@ from torch import Tensor
 from gradprox.batch import image_sum, per_image
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm, quadratic
-from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, backtrack
+from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive
 from gradprox.solvers.smooth_objective import smooth_rounding
 from gradprox.solvers.solver import Solver
-from gradprox.solvers.state import State, choose
+from gradprox.solvers.state import choose
 
 
 @dataclass(frozen=True)
-class HQSState(State):
-    """The state of half-quadratic splitting.
+class HQSState(SearchedState):
+    """The state of half-quadratic splitting; the searched length is ``alpha``.
 
     Attributes:
         denoised: ``D(x)``.
-        relaxation: ``alpha`` of the last step, ``(B,)``; 1 before the first step, and always 1 where ``D`` is a prox.
-        stalled: whether the search found no acceptable ``alpha``, ``(B,)``.
     """
 
     denoised: Tensor
-    relaxation: Tensor
-    stalled: Tensor
-
-    @property
-    def is_stalled(self) -> Tensor:
-        """See `State.is_stalled`."""
-        return self.stalled
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class HQS(Solver[HQSState]):
     """Half-quadratic splitting: ``z = D(x)``, ``x+ = argmin f(x) + lambda_reg |x - z|^2/2``.
@@ -104,9 +97,9 @@ class HQS(Solver[HQSState]):
             x,
             objective,
             rounding,
-            denoised,
-            relaxation=torch.ones_like(objective),
+            fraction=torch.ones_like(objective),
             stalled=torch.zeros_like(objective, dtype=torch.bool),
+            denoised=denoised,
         )
 
     def step(self, data: DataTerm, prior: Prior, state: HQSState) -> HQSState:
@@ -121,9 +114,9 @@ class HQS(Solver[HQSState]):
             descent = DELTA * weights * image_sum((new.x - state.x).square())
             return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
 
-        found = backtrack(attempt, (state.relaxation / SHRINK).clamp_max(1.0))
+        found = backtrack(attempt, (state.fraction / SHRINK).clamp_max(1.0))
         new = choose(found.accepted, found.state, state)
-        return replace(new, relaxation=found.length, stalled=~found.accepted)
+        return replace(new, fraction=found.length, stalled=~found.accepted)
 
 
 def fit_with_weights(data: QuadraticDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:

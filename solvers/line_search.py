@@ -1,4 +1,8 @@
-"""Backtracking line search: halve each image's step until its objective is low enough. Used by HQS, GD and NMAPG."""
+"""Backtracking line search: halve each image's step until its objective is low enough. Used by HQS, GD and NMAPG.
+
+A step that was cut to a millionth changes the image by a millionth, far from every stationary point too. States
+therefore say how long their last step was (`SearchedState`), and the driver judges convergence by it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from gradprox.solvers.state import S
+from gradprox.solvers.state import S, State
 
 # The smallest accepted descent, as a fraction of |step|^2 / length. With any fraction below 1/2, proven lengths pass.
 DELTA = 1e-4
@@ -21,6 +25,30 @@ SLACK = 0.125
 
 # Maps lengths (B,) to the states after steps of these lengths, and to the largest acceptable objectives (B,).
 Attempt = Callable[[Tensor], tuple[S, Tensor]]
+
+
+@dataclass(frozen=True)
+class SearchedState(State):
+    """The state of a solver that searches its steps.
+
+    Attributes:
+        fraction: length of the last step as a fraction of the longest that the search would have tried, ``(B,)``; 1
+            before the first step, and always 1 where the length is proven.
+        stalled: whether the search found no acceptable step, ``(B,)``.
+    """
+
+    fraction: Tensor
+    stalled: Tensor
+
+    @property
+    def is_stalled(self) -> Tensor:
+        """See `State.is_stalled`."""
+        return self.stalled
+
+    @property
+    def step_fraction(self) -> Tensor:
+        """See `State.step_fraction`."""
+        return self.fraction
 
 
 @dataclass(frozen=True)

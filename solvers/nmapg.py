@@ -11,7 +11,8 @@ So ``F(x) <= c`` always and ``c`` never rises, for every prior. With a memory ``
 but not above ``c``. A length of ``1/(L_f + lambda c_R)``, where ``c_R`` bounds the curvature of ``R``, needs no test,
 so the search ends there. Where no bound is known, the search ends at the first length that passes the test.
 
-Some data terms are finite on a box only (Poisson counts). Iterates and extrapolated points are then projected onto it.
+Iterates and extrapolated points are projected onto the box. A data term may be finite on a box only (Poisson counts);
+the intersection of both boxes is then taken.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
-from gradprox.solvers.line_search import DELTA, SLACK, Found, backtrack
+from gradprox.solvers.line_search import DELTA, SLACK, Found, SearchedState, backtrack
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_box, check_positive, number
-from gradprox.solvers.smooth_objective import SmoothState, common_box, project, smooth_state
+from gradprox.solvers.smooth_objective import SmoothState, common_box, natural_length, project, smooth_state
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -36,7 +38,7 @@ LONGEST = 1e3
 
 
 @dataclass(frozen=True)
-class NMAPGState(SmoothState):
+class NMAPGState(SmoothState, SearchedState):
     """The state of the iteration, with the paper's symbols in brackets.
 
     Attributes:
@@ -49,7 +51,6 @@ class NMAPGState(SmoothState):
         outcome_gradient: ``grad F`` there.
         origin: the point where that step started (``y``).
         origin_gradient: ``grad F`` there.
-        stalled: whether the search found no acceptable step, ``(B,)``.
     """
 
     mean: Tensor
@@ -61,12 +62,6 @@ class NMAPGState(SmoothState):
     outcome_gradient: Tensor
     origin: Tensor
     origin_gradient: Tensor
-    stalled: Tensor
-
-    @property
-    def is_stalled(self) -> Tensor:
-        """See `State.is_stalled`."""
-        return self.stalled
 
     @property
     def merit(self) -> Tensor:
@@ -74,6 +69,7 @@ class NMAPGState(SmoothState):
         return self.mean
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class NMAPG(Solver[NMAPGState]):
     """Nonmonotone accelerated gradient descent with line search, on the objective of `GD` and `HQS`.
@@ -110,10 +106,9 @@ class NMAPG(Solver[NMAPGState]):
         one = torch.ones_like(first.objective)
         x, gradient = first.x, first.gradient
         return NMAPGState(
-            x,
-            first.objective,
-            first.rounding,
-            gradient,
+            **vars(first),
+            fraction=one,
+            stalled=torch.zeros_like(one, dtype=torch.bool),
             mean=first.objective,
             mass=one,
             before=x,
@@ -123,7 +118,6 @@ class NMAPG(Solver[NMAPGState]):
             outcome_gradient=gradient,
             origin=x,
             origin_gradient=gradient,
-            stalled=torch.zeros_like(one, dtype=torch.bool),
         )
 
     def step(self, data: DataTerm, prior: Prior, state: NMAPGState) -> NMAPGState:
@@ -137,7 +131,7 @@ class NMAPG(Solver[NMAPGState]):
             self.lambda_reg,
             project(
                 state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before),
-                data.box,
+                common_box(self.box, data),
             ),
         )
         here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
@@ -146,21 +140,23 @@ class NMAPG(Solver[NMAPGState]):
         length = self._length(data, prior, state, state.outcome, state.outcome_gradient)
         found = self._search(data, prior, origin, length, torch.maximum(origin.objective, state.mean))
         outcome = new = found.state
+        fraction = self._fraction(data, prior, found.length, length)
         fails = ~(outcome.objective <= state.mean - least_descent(outcome, origin, found.length))
         if bool(fails.any()):
             length = self._length(data, prior, state, state.x, state.gradient)
             plain = self._search(data, prior, here, length, state.mean)
-            new = choose(fails & ~(outcome.objective <= plain.state.objective), plain.state, outcome)
+            better = fails & ~(outcome.objective <= plain.state.objective)
+            new = choose(better, plain.state, outcome)
+            fraction = torch.where(better, self._fraction(data, prior, plain.length, length), fraction)
         # A step of proven length is always taken. A rise that exceeds rounding is counted as an objective increase.
         unproven = self._safe_length(data, prior) == 0
         stalled = unproven & (new.objective > state.mean + SLACK * (state.rounding + new.rounding))
         new = choose(~stalled, new, here)
         mass = self.memory * state.mass + 1
         return NMAPGState(
-            new.x,
-            new.objective,
-            new.rounding,
-            new.gradient,
+            **vars(new),
+            fraction=fraction,
+            stalled=stalled,
             mean=(self.memory * state.mass * state.mean + new.objective) / mass,
             mass=mass,
             before=state.x,
@@ -170,12 +166,15 @@ class NMAPG(Solver[NMAPGState]):
             outcome_gradient=outcome.gradient,
             origin=origin.x,
             origin_gradient=origin.gradient,
-            stalled=stalled,
         )
 
     def _safe_length(self, data: DataTerm, prior: Prior) -> float:
         """Return the length that needs no test; 0 where no bound of the curvature is known."""
         return 1 / (data.lipschitz + self.lambda_reg * prior.curvature_bound())
+
+    def _fraction(self, data: DataTerm, prior: Prior, length: Tensor, first: Tensor) -> Tensor:
+        """Return accepted lengths as fractions of the natural one, or of the first trial where that is unknown."""
+        return (length / (natural_length(data, prior, self.lambda_reg) or first)).clamp_max(1.0)
 
     def _length(self, data: DataTerm, prior: Prior, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
         """Return the Barzilai-Borwein length from the last origin to ``x``, ``(B,)``."""

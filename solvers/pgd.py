@@ -14,10 +14,12 @@ from gradprox.solvers.forward_backward import (
     forward_backward,
     starting_state,
 )
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive
 from gradprox.solvers.solver import Solver
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class PGD(Solver[ForwardBackwardState]):
     """Plug-and-play proximal gradient descent: ``x+ = D(x - tau grad f(x))``.

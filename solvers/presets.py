@@ -121,10 +121,12 @@ class Preset:
             results.append(stage(y, physics, prior, x0=x, callback=_shifted(callback, done)))
             x, done = results[-1].x, done + int(results[-1].steps.max())
         last = results[-1]
+        steps = torch.stack([result.steps for result in results]).sum(dim=0)
         return dataclasses.replace(
             last,
             status=[self._status(status) for status in last.status],
-            steps=torch.stack([result.steps for result in results]).sum(dim=0),
+            steps=steps,
+            warm_start_steps=steps - last.steps,
             objective_increases=torch.stack([result.objective_increases for result in results]).sum(dim=0),
         )
 
@@ -133,7 +135,7 @@ class Preset:
 
 
 def preset(
-    task: Task,
+    task: Task | str,
     noise: float,
     *,
     solver: str | None = None,
@@ -145,7 +147,7 @@ def preset(
     """Return settings for measurements with the noise level ``noise``, chosen on natural images.
 
     Args:
-        task: the inverse problem.
+        task: the inverse problem, a `Task` or its name, for example ``"deblur"``.
         noise: standard deviation of the measurement noise, on the scale of images in ``[0, 1]``.
         solver: one of `SOLVERS`; the task's `DEFAULT_SOLVER` if not given. A prior with an explicit energy only
             allows HQS (then the default), NMAPG and GD.
@@ -157,13 +159,14 @@ def preset(
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
 
     Raises:
-        InputError: an unknown solver, a negative noise level, or a strength that is not positive.
+        InputError: an unknown task or solver, a negative noise level, or a strength that is not positive.
 
     Example:
-        >>> chosen = preset(Task.DEBLUR, noise=0.01)
+        >>> chosen = preset("deblur", noise=0.01)
         >>> type(chosen.solver).__name__, len(chosen.warm_start), chosen.max_iter
         ('HQS', 16, 20)
     """
+    task = _task(task)
     name = DEFAULT_SOLVER[task] if solver is None else solver
     if name not in SOLVERS:
         raise InputError(f"solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
@@ -188,6 +191,18 @@ def preset(
     else:
         final = PROXIMAL[name](sigma=sigma * strength, **common)
     return Preset(final, warm_start, planned, without_prox)
+
+
+def _task(name: str) -> Task:
+    """Return the task of a name; a `Task` is its own name.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return Task(name)
+    except ValueError as error:
+        raise InputError(f"task {name}: unknown; choose one of {', '.join(Task)}") from error
 
 
 def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:

@@ -21,6 +21,7 @@ from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.capabilities import curvature
 from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_box, check_positive
 from gradprox.solvers.smooth_objective import common_box, project, smooth_rounding
 from gradprox.solvers.solver import Solver
@@ -42,6 +43,7 @@ class PrimalDualState(State):
     dual: Tensor
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class PrimalDual(Solver[PrimalDualState]):
     """Primal-dual splitting of Condat and Vu, for any convex data term with a prox, and a box. Not certified.

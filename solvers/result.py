@@ -66,6 +66,7 @@ class Result:
             image has stopped.
         objective_increases: number of steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by
             more than its rounding error (see `gradprox.solvers.rounding`).
+        warm_start_steps: how many of ``steps`` were taken by the warm start of a preset, ``(B,)``; 0 for a solver.
         certified: whether the solver proves that no step does. Otherwise, for example for `ScheduledHQS` and
             `PrimalDual`, the count has no meaning.
     """
@@ -76,4 +77,5 @@ class Result:
     objective: Tensor
     residual: Tensor
     objective_increases: Tensor
+    warm_start_steps: Tensor
     certified: bool

@@ -18,6 +18,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, quadratic
+from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.result import Status
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
@@ -35,6 +36,7 @@ class ScheduledState(State):
     number: Tensor
 
 
+@named_settings
 @dataclass(frozen=True, kw_only=True)
 class ScheduledHQS(Solver[ScheduledState]):
     """Half-quadratic splitting whose noise level falls from ``first_sigma`` to ``sigma`` in ``max_iter`` steps.

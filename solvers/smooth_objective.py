@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +54,12 @@ def smooth_rounding(
     """
     bound = data.rounding(x, fit) + lambda_reg * energy_rounding(x, change, energy, sigma)
     return torch.where(torch.isfinite(fit), bound, 0)
+
+
+def natural_length(data: DataTerm, prior: Prior, lambda_reg: float) -> float:
+    """Return the step size ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven; 0 where no ``L_f`` is known."""
+    bound = prior.curvature_bound()
+    return 1 / (data.lipschitz + lambda_reg * (bound if math.isfinite(bound) else 1))
 
 
 def project(x: Tensor, box: Box | None) -> Tensor:

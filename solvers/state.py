@@ -39,6 +39,15 @@ class State:
         """Return which images no step improves, so that they stop, ``(B,)``; only a line search can find that."""
         return torch.zeros_like(self.objective, dtype=torch.bool)
 
+    @property
+    def step_fraction(self) -> Tensor:
+        """Return the length of the last step as a fraction of a full one, ``(B,)``; only a line search shortens it.
+
+        A short step changes the image little wherever it is taken, so it proves convergence only at a tolerance that
+        is as much smaller.
+        """
+        return torch.ones_like(self.objective)
+
 
 S = TypeVar("S", bound=State)
 

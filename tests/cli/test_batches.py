@@ -326,3 +326,8 @@ def test_folders_of_measurements(run, shots, tmp_path):
     assert code == 0
     assert "4 done" in said
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [f"{i}.png" for i in range(4)]
+
+
+def test_steps_of_the_warm_start_are_told_apart():
+    record = {"steps": 17, "warm_start_steps": 16, "status": "max_iter", "seconds": 1.0}
+    assert describe(record) == "17 steps (16 of them warm start), 1.0 s"

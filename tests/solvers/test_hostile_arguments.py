@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import re
+
 import deepinv
 import numpy as np
 import pytest
@@ -176,3 +180,36 @@ class TestPriorsWithoutAProx:
             PrimalDual(sigma=0.1)(Y, CircularBlur(KERNEL, SIZE), prior)
         result = NMAPG(sigma=0.1, max_iter=5)(Y, CircularBlur(KERNEL, SIZE), prior)
         assert int(result.objective_increases) == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: HQS(sigma=0.1, max_steps=5),
+            r"^HQS has no setting max_steps: did you mean max_iter\? It has",
+        ),
+        (lambda: PGD(sigma=0.1, lambda_reg=0.1), r"^PGD has no setting lambda_reg: It has sigma, max_iter"),
+        (lambda: GD(max_iter=5), "^GD needs the setting sigma; it has sigma, max_iter"),
+        (lambda: HQS(0.1), r"^HQS takes its settings by name, one of sigma, .*; got 0\.1"),
+    ],
+)
+def test_settings_by_another_name_are_refused_with_the_right_one(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("kind", [ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual, ScheduledHQS])
+def test_help_describes_every_setting_once(kind):
+    text = inspect.getdoc(kind)
+    for field in dataclasses.fields(kind):
+        assert len(re.findall(rf"^    {field.name}: \S", text, flags=re.MULTILINE)) == 1
+    assert "see the class" not in text
+    assert [*inspect.signature(kind).parameters] == [field.name for field in dataclasses.fields(kind)]
+
+
+def test_help_takes_the_words_of_the_nearest_class():
+    text = inspect.getdoc(ScheduledHQS)
+    assert "length of the schedule" in text
+    assert "largest number of steps" not in text
+    assert "noise level that the prior assumes" in text

@@ -10,7 +10,7 @@ import torch
 from gradprox import example_image, load_model
 from gradprox.errors import InputError
 from gradprox.networks import DeepPotential, DeepPotentialConfig
-from gradprox.physics import CircularBlur, gaussian_kernel, motion_kernel
+from gradprox.physics import CircularBlur, Denoising, gaussian_kernel, motion_kernel
 from gradprox.priors import GradientStepDenoiser
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status, Task, preset
 from gradprox.solvers import gd as gd_module
@@ -135,3 +135,47 @@ def test_the_shipped_deep_model_restores_better_and_its_objective_never_rises():
         assert result.status[0].succeeded
         psnr[name] = -10 * math.log10(float((result.x - clean).square().mean()))
     assert psnr["gray-deep"] > psnr["gray-fast"] + 0.1
+
+
+class Ravine(GradientStepDenoiser):
+    """The energy ``sum w (x - 1)^2 / 2``, whose weights differ by many orders of magnitude; it proves no bound."""
+
+    def __init__(self, weights):
+        super().__init__(DeepPotential(DeepPotentialConfig(widths=(4, 4), blocks=(1, 1))).double())
+        self.weights = weights
+
+    def denoise_with_energy(self, y, sigma):
+        off = y - 1
+        return y - self.weights * off, (self.weights * off.square()).flatten(1).sum(dim=1) / 2
+
+
+@pytest.mark.parametrize("solver", SEARCHING)
+def test_a_step_that_the_search_cut_short_is_no_proof_of_convergence(solver):
+    weights = torch.ones(1, 1, 8, 9, dtype=torch.float64)
+    weights[..., 0, 0] = (
+        1e6  # one steep pixel allows steps of a millionth; all others are far from their minimum
+    )
+    y = torch.zeros_like(weights)
+    y[..., 0, 0] = 1.00001
+    x0 = torch.full_like(y, 0.1)
+    x0[..., 0, 0] = 1.00001
+    result = solver(sigma=0.05, lambda_reg=1.0, max_iter=5)(y, Denoising(), Ravine(weights), x0=x0)
+    assert result.residual.min() < 1e-4  # below the tolerance, and yet
+    assert (result.x - 0.5).abs().mean() > 0.3  # the minimum is 1/2
+    assert result.status == [Status.MAX_ITER]
+
+
+def test_extrapolated_points_lie_in_the_box(prior, problem, monkeypatch):
+    physics, y = problem
+    seen = []
+    denoise = GradientStepDenoiser.denoise_with_energy
+
+    def recorded(self, x, sigma):
+        seen.append((float(x.min()), float(x.max())))
+        return denoise(self, x, sigma)
+
+    monkeypatch.setattr(GradientStepDenoiser, "denoise_with_energy", recorded)
+    box = (0.4, 0.6)
+    NMAPG(**SETTINGS, box=box, max_iter=8, tol=0)(y, physics, prior)
+    assert min(low for low, _ in seen) >= box[0]
+    assert max(high for _, high in seen) <= box[1]

@@ -73,3 +73,23 @@ def test_a_solver_that_needs_a_prox_is_refused_by_name(energy_only):
     y = physics(torch.rand(1, 1, 12, 10, dtype=torch.float64))
     with pytest.raises(InputError, match="needs a proximal operator"):
         preset(Task.COMPRESSED_SENSING, 0.02, solver="fista")(y, physics, energy_only)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_task_has_a_name(task):
+    assert preset(task.value, 0.01) == preset(task, 0.01)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "DEBLUR", None])
+def test_an_unknown_task_is_refused_with_the_choices(name):
+    with pytest.raises(InputError, match=rf"^task {name}: unknown; choose one of deblur, cs"):
+        preset(name, 0.01)
+
+
+def test_the_steps_of_the_warm_start_are_told_apart(prox):
+    y = torch.rand(2, 1, 12, 10, dtype=torch.float64)
+    chosen = preset("deblur", 0.05, tol=0, max_iter=1)
+    result = chosen(y, Denoising(), prox)
+    assert (result.steps - result.warm_start_steps).tolist() == [1, 1]
+    assert result.warm_start_steps.tolist() == [len(chosen.warm_start)] * 2
+    assert chosen.solver(y, Denoising(), prox).warm_start_steps.tolist() == [0, 0]

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from deepinv.physics import MRI, BlurFFT, Denoising, Inpainting, LinearPhysics
+import torch
+from deepinv.physics import (
+    MRI,
+    Blur,
+    BlurFFT,
+    Denoising,
+    Downsampling,
+    Inpainting,
+    LinearPhysics,
+    SpaceVaryingBlur,
+    TiledSpaceVaryingBlur,
+)
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.physics.starts import back_projection, extended, known_pixels
 
 
 class LinearMap(Protocol):
@@ -28,18 +40,34 @@ class LinearMap(Protocol):
         """Return ``A^T y``."""
 
 
+# Each of the next three methods is used wherever a physics has it, alone or with the others.
 @runtime_checkable
-class Physics(LinearMap, Protocol):
-    """A linear forward operator with a proven norm, a start, and a closed form where there is one."""
+class KnowsNorm(Protocol):
+    """A physics with a proven norm."""
 
     def squared_norm(self) -> float:
         """Return ``|A|^2`` or a proven upper bound of it, never an estimate."""
 
+
+@runtime_checkable
+class KnowsInverse(Protocol):
+    """A physics with a closed form of regularized least squares."""
+
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where there is no closed form."""
 
+
+@runtime_checkable
+class KnowsStart(Protocol):
+    """A physics with a start of its own."""
+
     def initial(self, y: Tensor) -> Tensor:
         """Return the images at which a reconstruction starts."""
+
+
+@runtime_checkable
+class Physics(LinearMap, KnowsNorm, KnowsInverse, KnowsStart, Protocol):
+    """A linear forward operator with a proven norm, a start, and a closed form where there is one."""
 
     def visible(self, x: Tensor) -> Tensor:
         """Return the part of the images that lies in the frame of the photo."""
@@ -54,8 +82,8 @@ def squared_norm(physics: LinearPhysics) -> float:
     Raises:
         InputError: no bound is known for this physics.
     """
-    if isinstance(physics, Physics):
-        return physics.squared_norm()
+    if isinstance(physics, KnowsNorm):
+        return float(physics.squared_norm())
     if isinstance(physics, Denoising):
         return 1.0
     if isinstance(physics, BlurFFT | Inpainting | MRI):
@@ -63,15 +91,28 @@ def squared_norm(physics: LinearPhysics) -> float:
         return float(physics.mask.abs().max()) ** 2
     raise InputError(
         f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of "
-        "|A|^2, or use HQS or NMAPG, which need none"
+        "|A|^2, or the physics a method squared_norm() that returns it; or use HQS or NMAPG, which need none"
     )
 
 
 def regularized_inverse(physics: LinearMap, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
     """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where no closed form is known."""
-    return physics.regularized_inverse(z, y, weight) if isinstance(physics, Physics) else None
+    return physics.regularized_inverse(z, y, weight) if isinstance(physics, KnowsInverse) else None
 
 
 def initial_image(y: Tensor, physics: LinearPhysics) -> Tensor:
-    """Return the linear reconstruction at which solvers start: the physics' own choice, or ``A^T y``."""
-    return physics.initial(y) if isinstance(physics, Physics) else physics.A_adjoint(y)
+    """Return the linear reconstruction at which solvers start.
+
+    It is the physics' own choice, or ``A^T y``. For some operators of deepinv, ``A^T y`` is dark at the border, dark
+    everywhere, or black where nothing was measured. There, measurements of a constant image give this image.
+    """
+    if isinstance(physics, KnowsStart):
+        return physics.initial(y)
+    if isinstance(physics, Inpainting):
+        return known_pixels(y, physics.mask)
+    start: Tensor = physics.A_adjoint(y)
+    if isinstance(physics, Downsampling):
+        return back_projection(start, physics.A_adjoint(physics.A(torch.ones_like(start))))
+    if isinstance(physics, Blur | SpaceVaryingBlur | TiledSpaceVaryingBlur) and start.shape != y.shape:
+        return extended(y, start.shape[-2], start.shape[-1])
+    return start

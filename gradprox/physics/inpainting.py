@@ -5,12 +5,12 @@ from __future__ import annotations
 import deepinv
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
 from gradprox.physics.checks import Shape
 from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
+from gradprox.physics.starts import known_pixels
 
 
 class Inpainting(ForwardOperator, deepinv.physics.Inpainting):
@@ -71,20 +71,9 @@ class Inpainting(ForwardOperator, deepinv.physics.Inpainting):
     def initial(self, y: Tensor) -> Tensor:
         """Return the known pixels; each missing one is a mean of its nearest known neighbors."""
         self.check_measurements(y)
-        known = (self.mask > 0).to(y.dtype).expand_as(y)
-        return _filled(torch.where(known > 0, y / self.mask, 0.0), known)
+        return known_pixels(y, self.mask)
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, pixel by pixel."""
         self.check_measurements(y)
         return (self.mask * y + weight * z) / (self.mask.square() + weight)
-
-
-def _filled(x: Tensor, known: Tensor) -> Tensor:
-    """Fill the pixels where ``known`` is 0 from the filled image of half the size (push and pull)."""
-    if bool((known > 0).all()) or max(x.shape[-2:]) == 1:
-        return x  # pixels unknown at every scale stay 0
-    sums, counts = (F.avg_pool2d(part, 2, ceil_mode=True) for part in (known * x, known))
-    half = _filled(torch.where(counts > 0, sums / counts, 0.0), (counts > 0).to(x.dtype))
-    around = F.interpolate(half, scale_factor=2, mode="bilinear")[..., : x.shape[-2], : x.shape[-1]]
-    return torch.where(known > 0, x, around)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from gradprox.physics.checks import Shape, Size, check_kernel
 from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
 from gradprox.physics.rounding import without_rounding_below_zero
+from gradprox.physics.starts import extended, margins
 
 
 class ValidBlur(ForwardOperator):
@@ -93,20 +94,9 @@ class ValidBlur(ForwardOperator):
     def initial(self, y: Tensor) -> Tensor:
         """Return ``y``, continued by its edge pixels to the size of the unknown image."""
         self.check_measurements(y)
-        top, bottom = margins(self.filter.shape[-2])
-        left, right = margins(self.filter.shape[-1])
-        return F.pad(y, (left, right, top, bottom), mode="replicate")
+        return extended(y, *self.size)
 
     def visible(self, x: Tensor) -> Tensor:
         """Crop a restored image to the frame of the photo."""
         (top, bottom), (left, right) = (margins(length) for length in self.filter.shape[-2:])
         return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
-
-
-def margins(length: int) -> tuple[int, int]:
-    """Return how far a kernel of this length reaches before and after a pixel of the blurred image.
-
-    In a valid convolution the pixel ``y[i]`` is centered on ``x[i + (h - 1) - h // 2]``.
-    """
-    after = length // 2
-    return length - 1 - after, after

@@ -46,6 +46,12 @@ class OnnxNetwork(GradientNetwork):
         """See `GradientNetwork.radius`."""
         return self.denoiser.halo
 
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """See `GradientNetwork.noise_range`."""
+        low, high = json.loads(self.denoiser.metadata["noise_range"])
+        return low, high
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """See `GradientNetwork.forward`."""
         return torch.from_numpy(self.denoiser(x.float().cpu().numpy(), sigma.cpu().numpy())).to(x)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
+from gradprox.scales import check_noise
 from gradprox.solvers.admm import ADMM
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.drs import DRS
@@ -172,6 +173,7 @@ def preset(
         raise InputError(f"solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
     if not 0 <= number("noise", noise) < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
+    check_noise("noise level", noise)
     check_positive("strength", strength)
     level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {

@@ -20,7 +20,7 @@ from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, quadratic
 from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.result import Status
-from gradprox.solvers.settings import check_positive, number
+from gradprox.solvers.settings import check_level, check_positive, number
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import State
 
@@ -62,7 +62,7 @@ class ScheduledHQS(Solver[ScheduledState]):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("lambda_reg", self.lambda_reg)
-        check_positive("noise", self.noise)
+        check_level("noise", self.noise)
         if not self.sigma <= number("first_sigma", self.first_sigma) < float("inf"):
             raise InputError(f"first_sigma must be at least sigma, {self.sigma:g}, got {self.first_sigma:g}")
 

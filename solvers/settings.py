@@ -9,6 +9,7 @@ from numbers import Real
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.scales import check_noise
 from gradprox.solvers.data_term import Box
 
 
@@ -20,6 +21,16 @@ def check_positive(name: str, value: object) -> None:
     """
     if not 0 < number(name, value) < math.inf:
         raise InputError(f"{name} must be positive, got {value:g}")
+
+
+def check_level(name: str, value: object) -> None:
+    """Refuse a setting that is no positive noise level on the scale of images in ``[0, 1]``.
+
+    Raises:
+        InputError: it is none; the message says so.
+    """
+    check_positive(name, value)
+    check_noise(name, number(name, value))
 
 
 def check_count(name: str, value: object) -> None:

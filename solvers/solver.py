@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
@@ -13,7 +14,9 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.physics.contract import KnowsStart
 from gradprox.priors.contract import Prior
+from gradprox.scales import wrong_value
 from gradprox.solvers.arguments import check_arguments, checked_start
 from gradprox.solvers.capabilities import proximal
 from gradprox.solvers.contract import Callback
@@ -21,7 +24,7 @@ from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm
 from gradprox.solvers.driver import all_finite, run, zeros_unless
 from gradprox.solvers.fidelity import build_data_term
 from gradprox.solvers.result import Result, Status
-from gradprox.solvers.settings import check_count, check_positive, number
+from gradprox.solvers.settings import check_count, check_level, check_positive, number
 from gradprox.solvers.state import S
 
 
@@ -58,7 +61,7 @@ class Solver(ABC, Generic[S]):
     lipschitz: float | None = None
 
     def __post_init__(self) -> None:
-        check_positive("sigma", self.sigma)
+        check_level("sigma", self.sigma)
         check_count("max_iter", self.max_iter)
         if not 0 <= number("tol", self.tol) < 1:
             raise InputError(f"tol must be in [0, 1), got {self.tol:g}")
@@ -126,11 +129,19 @@ class Solver(ABC, Generic[S]):
 
         Raises:
             InputError: see `__call__`.
+
+        Warns:
+            UserWarning: the images are not on the scale where black is 0 and white is 1.
         """
         check_arguments(y, physics, prior, fidelity, x0)
         if self.needs_prox:
             proximal(prior, type(self).__name__)
         x = checked_start(y, physics, x0)
+        # Measurements may have any scale, for example counts. Their start is on the scale of images if it is a choice.
+        if fidelity is None and (x0 is not None or isinstance(physics, KnowsStart)):
+            wrong = wrong_value(float(x.abs().nan_to_num(0, 0).max()))
+            if wrong is not None:
+                warnings.warn(f"{'y' if x0 is None else 'x0'}: {wrong}", stacklevel=3)
         y = zeros_unless(all_finite(y), y)
         data = build_data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
         if self.needs_least_squares and not isinstance(data, QuadraticDataTerm):

@@ -15,6 +15,7 @@ from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.tiling import spans
+from gradprox.scales import MARGIN, beyond_training, check_noise, wrong_value
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
 # enough that the halo costs little.
@@ -110,9 +111,10 @@ class OnnxDenoiser:
 
         Raises:
             InputError: ``y`` is no such array; ``y`` or the result contains NaN or infinite values; a noise level is
-                negative; or there is not enough memory.
+                negative or above 1; or there is not enough memory.
 
         Warns:
+            UserWarning: the values of ``y`` are on another scale, or there is more noise than in the training.
             RuntimeWarning: a model that iterates has not reached its tolerance.
         """
         y, levels = self._checked(y, sigma)
@@ -190,9 +192,16 @@ class OnnxDenoiser:
     def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return images and the noise level of each, or raise `InputError`."""
         y = _images(y)
+        wrong = wrong_value(float(np.abs(y).max(initial=0, where=np.isfinite(y))))
+        if wrong is not None:
+            warnings.warn(f"{self.path}: {wrong}", stacklevel=3)
         if self.channels not in (1, y.shape[1]):
             raise InputError(f"expected images of {self.channels} channels, got {y.shape[1]}")
-        return y, np.broadcast_to(_levels(sigma, len(y)), len(y))
+        levels = _levels(sigma, len(y))
+        trained = self._session.entry("noise_range")
+        if trained and levels.max() > MARGIN * trained[1]:
+            warnings.warn(beyond_training(str(self.path), trained), stacklevel=3)
+        return y, np.broadcast_to(levels, len(y))
 
     def _channel_groups(self, image: NDArray[Any]) -> Iterator[slice]:
         """Yield the channels that the model takes together. Groups run one by one, to save memory."""
@@ -238,8 +247,11 @@ def _images(y: object) -> NDArray[Any]:
 def _levels(sigma: ArrayLike, count: int) -> NDArray[np.float32]:
     """Return one noise level, or ``count`` of them, or raise `InputError`."""
     levels = numbers("the noise level", sigma)
-    if levels.size not in (1, count) or (levels < 0).any():
-        raise InputError(f"expected one noise level, or {count}, not negative; got {levels.tolist()}")
+    if levels.size not in (1, count):
+        raise InputError(f"expected one noise level, or one for each of {count} images, got {levels.size}")
+    if (levels < 0).any():
+        raise InputError(f"noise levels must not be negative, got {levels.min():g}")
+    check_noise("noise level", float(levels.max()))
     return levels
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, number, single, whole_number
 from gradprox.export.runtime.session import Session
+from gradprox.scales import check_noise
 
 STATUS = ("max_iter", "converged", "non_finite")
 ALGORITHMS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
@@ -150,6 +151,7 @@ class OnnxSolver:
         sigma, tol = number("sigma", sigma), number("tol", tol)
         if sigma <= 0:
             raise InputError(f"sigma must be positive, got {sigma:g}")
+        check_noise("sigma", sigma)
         if self.algorithm == "pgd" and lambda_reg is not None:
             raise InputError("lambda_reg: PGD has no weight of the regularizer; change sigma instead")
         weight = 1.0 if lambda_reg is None else number("lambda_reg", lambda_reg)

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.images.metadata import NO_METADATA, Metadata
+from gradprox.scales import wrong_value
 
-# Floating-point images may pass 1, white, in highlights. Values this far outside mean another scale, such as 0..255.
-LARGEST_VALUE = 20.0
 # ITU-R BT.601 weights of red, green and blue.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -61,7 +60,7 @@ class ImageData:
 def check_scale(pixels: Tensor, source: str | Path) -> None:
     """Refuse an image whose values are not on the scale from 0 (black) to 1 (white).
 
-    Noise and highlights may leave ``[0, 1]``; values beyond ``LARGEST_VALUE`` belong to another scale.
+    Noise and highlights may leave ``[0, 1]``; the limit is `gradprox.scales.LARGEST_VALUE`.
 
     Args:
         pixels: an image, or several, any shape, as stored: not converted to linear light.
@@ -71,8 +70,6 @@ def check_scale(pixels: Tensor, source: str | Path) -> None:
         InputError: a value is out of scale, or not a number.
     """
     value = float(pixels.flatten()[pixels.abs().argmax()])
-    if not abs(value) <= LARGEST_VALUE:
-        raise InputError(
-            f"{source}: values reach {value:g}, but black is 0 and white is 1: divide them by the value of "
-            "white, for example 255"
-        )
+    wrong = wrong_value(value)
+    if wrong is not None:
+        raise InputError(f"{source}: {wrong}")

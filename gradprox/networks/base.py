@@ -28,6 +28,11 @@ class GradientNetwork(nn.Module, ABC):
     commutes_with_flips = False
 
     @property
+    def noise_range(self) -> tuple[float, float] | None:
+        """The least and the largest noise level of the training; None if unknown, or without noise conditioning."""
+        return None
+
+    @property
     def radius(self) -> int | None:
         """The largest distance in pixels at which an input changes an output; None if it is unknown."""
         return None

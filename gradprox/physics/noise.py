@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.scales import check_noise
 
 
 def gaussian_noise(like: Tensor, level: float, generator: torch.Generator) -> Tensor:
@@ -73,8 +74,5 @@ def parse_level(text: str) -> float:
         ) from error
     if not math.isfinite(level) or level < 0:
         raise InputError(f"noise level {text}: must be finite and not negative")
-    if level > 1:
-        raise InputError(
-            f"noise level {text}: black is 0 and white is 1: write gray levels as {numerator}/255"
-        )
+    check_noise("noise level", level)
     return level

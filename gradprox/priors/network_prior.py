@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from deepinv.models import Denoiser
 from torch import Tensor, as_tensor, compiler, isfinite
 
@@ -9,6 +11,7 @@ from gradprox.batch import PRECISIONS, any_true
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
+from gradprox.scales import LARGEST_NOISE, LARGEST_VALUE, MARGIN, beyond_training, check_noise, wrong_value
 
 
 class NetworkPrior(Denoiser):
@@ -44,9 +47,15 @@ class NetworkPrior(Denoiser):
             sigma: noise level, on the scale of ``y``: a number, or a tensor of one or of ``B`` values.
 
         Raises:
-            InputError: ``y`` is no such tensor of float32 or float64, or a noise level is negative or not finite.
+            InputError: ``y`` is no such tensor of float32 or float64, or a noise level is negative, above 1 or not
+                finite.
+
+        Warns:
+            UserWarning: the values of ``y`` are on another scale, or there is more noise than in the training.
         """
         folded, levels = self._fold(y, sigma)
+        if not compiler.is_compiling() and any_true(y.abs() > LARGEST_VALUE):
+            warnings.warn(f"{self.name}: {wrong_value(float(y.abs().max()))}", stacklevel=2)
         return self.network(folded, levels).view_as(y)
 
     def potential(self, y: Tensor, sigma: Sigma) -> Tensor:
@@ -96,14 +105,31 @@ class NetworkPrior(Denoiser):
             )
         if channels not in (None, 1, y.shape[1]):
             raise InputError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")
-        levels = as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
+        levels = as_tensor(sigma, dtype=y.dtype, device=y.device)
+        if levels.ndim > 1 and levels.numel() > levels.shape[0]:
+            raise InputError(
+                f"noise levels: {self.name} takes one level per image, not a map of shape {tuple(levels.shape)}: "
+                "give its mean"
+            )
+        levels = levels.flatten()
         if levels.numel() not in (1, y.shape[0]):
             raise InputError(f"got {levels.numel()} noise levels for {y.shape[0]} images")
         # A traced graph cannot look at values.
-        if not compiler.is_compiling() and any_true(~((levels >= 0) & isfinite(levels))):
-            raise InputError("noise levels must be finite and not negative")
+        if not compiler.is_compiling():
+            self._check_levels(levels)
         if channels != 1:
             return y, levels
         if levels.numel() > 1:
             levels = levels.repeat_interleave(y.shape[1])
         return y.reshape(-1, 1, *y.shape[2:]), levels
+
+    def _check_levels(self, levels: Tensor) -> None:
+        """Refuse levels that are illegal; warn of levels beyond the training."""
+        if any_true(~((levels >= 0) & isfinite(levels))):
+            raise InputError("noise levels must be finite and not negative")
+        trained = self.network.noise_range
+        largest = LARGEST_NOISE if trained is None else min(LARGEST_NOISE, MARGIN * trained[1])
+        if any_true(levels > largest):
+            check_noise("noise level", float(levels.max()))
+            if trained is not None:
+                warnings.warn(beyond_training(self.name, trained), stacklevel=2)

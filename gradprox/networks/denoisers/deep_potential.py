@@ -145,6 +145,11 @@ class DeepPotential(GradientNetwork):
         """Receptive radius of ``D`` in pixels: the radius of the forward pass plus that of its adjoint."""
         return 2 * (TAPS // 2 + STRIDE * (self.scales.radius + 1))
 
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """See `GradientNetwork.noise_range`."""
+        return self.config.noise_levels[0], self.config.noise_levels[-1]
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`."""
         return self.envelope_and_gradient(x, sigma)[1]

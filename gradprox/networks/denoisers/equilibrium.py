@@ -159,6 +159,11 @@ class Equilibrium(GradientNetwork):
         """Return the gradient of ``E(x; y)`` with respect to ``x``; images and noise levels are as in `forward`."""
         return x - y + per_image(self.regularizer_weight(sigma), x) * (x - self.regularizer(x, sigma))
 
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """See `GradientNetwork.noise_range`."""
+        return self.config.noise_levels[0], self.config.noise_levels[-1]
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`.
 

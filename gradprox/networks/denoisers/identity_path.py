@@ -154,6 +154,11 @@ class IdentityPath(GradientNetwork):
         """See `GradientNetwork.float32_boundary`."""
         return self.shrinkage.bounded
 
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """See `GradientNetwork.noise_range`."""
+        return self.config.noise_levels[0], self.config.noise_levels[-1]
+
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return ``D(x)``; see `GradientNetwork.forward`.
 

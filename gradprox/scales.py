@@ -1,0 +1,46 @@
+"""The scale of images and noise: black is 0 and white is 1.
+
+Values outside ``[0, 1]`` are legal: noise, highlights, and scales of other instruments. The limits here are far beyond
+them, and tell only gray levels of 255 apart.
+"""
+
+from __future__ import annotations
+
+from gradprox.errors import InputError
+
+# Values this far outside belong to another scale, such as 0 to 255.
+LARGEST_VALUE = 20.0
+# A noise level above that of white is written in gray levels.
+LARGEST_NOISE = 1.0
+# Noise a little beyond the training needs no warning.
+MARGIN = 1.05
+
+
+def wrong_value(value: float) -> str | None:
+    """Return the message about an image whose value of largest modulus is this one; None if it is on the scale."""
+    if abs(value) <= LARGEST_VALUE:
+        return None
+    return f"values reach {value:g}, but black is 0 and white is 1: divide them by the value of white, for example 255"
+
+
+def check_noise(name: str, level: float) -> None:
+    """Refuse a noise level that is written in gray levels.
+
+    Args:
+        name: the name of the argument, for the message.
+        level: a finite noise level.
+
+    Raises:
+        InputError: it is above 1, the level of white.
+    """
+    if level > LARGEST_NOISE:
+        raise InputError(f"{name} {level:g}: black is 0 and white is 1: write gray levels as {level:g}/255")
+
+
+def beyond_training(name: str, trained: tuple[float, float]) -> str:
+    """Return the warning about noise beyond the levels that a model was trained for.
+
+    The text is the same for all levels, so that Python shows it once per model.
+    """
+    low, high = (f"{255 * level:.4g}/255" for level in trained)
+    return f"{name} was trained for noise from {low} to {high}: with more noise than that, it restores badly"

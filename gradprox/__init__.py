@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from gradprox._version import __version__
+from gradprox.dependencies import dependencies
 
 if TYPE_CHECKING:
     from gradprox.errors import InputError
@@ -55,8 +56,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _PACKAGES:
-        return importlib.import_module(f"gradprox.{name}")
+    with dependencies():
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        if name in _PACKAGES:
+            return importlib.import_module(f"gradprox.{name}")
     raise AttributeError(f"module 'gradprox' has no attribute {name!r}")

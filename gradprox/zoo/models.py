@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from gradprox.dependencies import dependencies
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,8 +126,9 @@ def load_model(
         torch.Size([2, 3, 20, 30])
     """
     # deepinv takes seconds to import: names and cards must not wait for it.
-    from gradprox.priors import load_network, prior_of
-    from gradprox.priors.onnx_weights import load_network_from_onnx
+    with dependencies():
+        from gradprox.priors import load_network, prior_of
+        from gradprox.priors.onnx_weights import load_network_from_onnx
 
     text = str(model)
     suffix, name = Path(text).suffix.lower(), Path(text).stem

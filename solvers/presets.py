@@ -39,6 +39,17 @@ class Task(str, Enum):
 
     DEBLUR = "deblur"
     COMPRESSED_SENSING = "cs"
+    DENOISE = "denoise"
+    DEMOSAIC = "demosaic"
+    SUPER_RESOLUTION = "super-resolution"
+    INPAINT = "inpaint"
+    MRI = "mri"
+
+
+# Tasks that share the settings of compressed sensing.
+SENSING = (Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC, Task.SUPER_RESOLUTION)
+# Tasks with neighboring samples at the start: a warm start costs 0.2 dB there (benchmarks/solvers/README.md).
+WITHOUT_WARM_START = (Task.INPAINT, Task.MRI)
 
 
 # Solvers of f + lambda R: the weight lambda is a setting of its own.
@@ -48,13 +59,18 @@ PROXIMAL: dict[str, type[Solver[Any]]] = {"fista": FISTA, "pgd": PGD, "admm": AD
 SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Planned steps after the warm start. Early stopping regularizes: in strongly ill-posed problems or with little noise, a
 # longer descent adds artifacts to components of the image that the measurements do not determine.
-STEPS = {
+STEPS: dict[Task, dict[str, int]] = {
     Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
-    Task.COMPRESSED_SENSING: {
-        "hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20,
+    **{
+        task: {"hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20}
+        for task in SENSING
     },
-}  # fmt: skip
-DEFAULT_SOLVER = {Task.DEBLUR: "hqs", Task.COMPRESSED_SENSING: "fista"}
+    **{task: dict.fromkeys(SOLVERS, 200) for task in WITHOUT_WARM_START},
+}
+DEFAULT_SOLVER = {
+    **dict.fromkeys(Task, "hqs"),
+    **dict.fromkeys((Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC), "fista"),
+}
 
 # Rounding to 8 bits leaves an error of about half a gray level, so a smaller noise level is raised to this one.
 LEAST_NOISE = 0.5 / 255
@@ -178,15 +194,16 @@ def preset(
     level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {
         "max_iter": STEPS[task][name] if max_iter is None else max_iter,
-        "tol": 3e-4 if tol is None else tol,
+        "tol": (1e-4 if task in WITHOUT_WARM_START else 3e-4) if tol is None else tol,
         "lipschitz": lipschitz,
     }
     planned, without_prox = max_iter is None, None
-    if task is Task.COMPRESSED_SENSING and (solver is None or name in EXPLICIT):
+    if task in SENSING and (name in EXPLICIT or solver is None):
         # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
         steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver is None else {}
         without_prox = _without_prox(level, solver or "hqs", strength, planned, common | steps)
-    sigma, warm_start = (_deblurring if task is Task.DEBLUR else _sensing)(level, name, strength, lipschitz)
+    settings = _deblurring if task is Task.DEBLUR else _sensing if task in SENSING else _filling
+    sigma, warm_start = settings(level, name, strength, lipschitz)
     final: Solver[Any]
     if name in EXPLICIT:
         final = _explicit(name, sigma, _weight(sigma, level, strength), common)
@@ -253,6 +270,14 @@ def _sensing(
         for index, level in enumerate(_falling(WARM_START, proximal, SENSING_STAGES))
     )
     return _explicit_sensing_level(noise) if name in EXPLICIT else proximal, tuple(stages)
+
+
+def _filling(
+    noise: float, name: str, strength: float, lipschitz: float | None
+) -> tuple[float, tuple[Solver[Any], ...]]:
+    """Return the noise level of the prior where known samples surround the missing ones, and no warm start."""
+    del strength, lipschitz
+    return (2.3 if name in EXPLICIT else 1.1) * noise, ()
 
 
 def _explicit_sensing_level(noise: float) -> float:

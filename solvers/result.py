@@ -34,12 +34,15 @@ _ADVICE = {
     Status.CONVERGED: "The relative change of the image fell below the tolerance.",
     Status.COMPLETED: "All planned steps were taken: this preset has a fixed number of steps.",
     Status.MAX_ITER: (
-        "All allowed steps were taken before the tolerance was met: allow more steps or a larger tolerance."
+        "All allowed steps were taken before the tolerance was met: allow more steps or a larger tolerance, or begin "
+        "with the settings of gradprox.solvers.preset(task, noise), because the start and the noise level of the prior "
+        "often matter more than steps."
     ),
     Status.SCHEDULE_DONE: "The schedule of noise levels ended. It has no objective, so nothing is certified.",
     Status.STALLED: (
         "The line search found no step, however short, that lowers the objective. The image before it is returned: "
-        "try another start, or a larger noise level of the prior."
+        "try another start, for example that of gradprox.solvers.preset(task, noise), or a larger noise level of the "
+        "prior."
     ),
     Status.DIVERGED: (
         "The objective or the image grew far beyond its start, which is impossible if the bound of the operator's norm "

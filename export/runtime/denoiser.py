@@ -15,7 +15,7 @@ from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.tiling import spans
-from gradprox.scales import MARGIN, beyond_training, check_noise, wrong_value
+from gradprox.scales import LARGEST_VALUE, MARGIN, beyond_training, check_noise, wrong_value
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
 # enough that the halo costs little.
@@ -119,6 +119,7 @@ class OnnxDenoiser:
         """
         y, levels = self._checked(y, sigma)
         out = result_for(y)
+        self._warn_of_scale(y)
         for image, result, level in zip(y, out, levels, strict=True):
             for together in self._channel_groups(image):
                 self._denoise(image[together], level, result[together])
@@ -140,6 +141,7 @@ class OnnxDenoiser:
             raise InputError(f"{self.path}: has no potential: export the model with its potential")
         y, levels = self._checked(y, sigma)
         out, potential = result_for(y), np.zeros(len(y))
+        self._warn_of_scale(y)
         for number, level in enumerate(levels):
             noise, constants = _noise(level, y[number, 0].size)
             for together in self._channel_groups(y[number]):
@@ -192,9 +194,6 @@ class OnnxDenoiser:
     def _checked(self, y: NDArray[Any], sigma: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return images and the noise level of each, or raise `InputError`."""
         y = _images(y)
-        wrong = wrong_value(float(np.abs(y).max(initial=0, where=np.isfinite(y))))
-        if wrong is not None:
-            warnings.warn(f"{self.path}: {wrong}", stacklevel=3)
         if self.channels not in (1, y.shape[1]):
             raise InputError(f"expected images of {self.channels} channels, got {y.shape[1]}")
         levels = _levels(sigma, len(y))
@@ -202,6 +201,12 @@ class OnnxDenoiser:
         if trained and levels.max() > MARGIN * trained[1]:
             warnings.warn(beyond_training(str(self.path), trained), stacklevel=3)
         return y, np.broadcast_to(levels, len(y))
+
+    def _warn_of_scale(self, y: NDArray[Any]) -> None:
+        """Warn of images whose values are not on the scale from 0 to 1."""
+        largest = max(float(y.max()), -float(y.min()))
+        if largest > LARGEST_VALUE:
+            warnings.warn(f"{self.path}: {wrong_value(largest)}", stacklevel=3)
 
     def _channel_groups(self, image: NDArray[Any]) -> Iterator[slice]:
         """Yield the channels that the model takes together. Groups run one by one, to save memory."""

@@ -14,7 +14,7 @@ from gradprox.physics.checks import Shape, Size, check_kernel
 from gradprox.physics.cosine_transform import cosine_transform, inverse_cosine_transform
 from gradprox.physics.forward_operator import ForwardOperator
 from gradprox.physics.starts import margins
-from gradprox.physics.valid_blur import ValidBlur, margins
+from gradprox.physics.valid_blur import ValidBlur
 
 # How many proven bounds of the norm are computed, and the least weight in them.
 BOUNDS = 10

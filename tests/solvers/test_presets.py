@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import deepinv
 import pytest
 import torch
 from deepinv.physics import LinearPhysics
 
 from gradprox.errors import InputError
 from gradprox.networks import DeepPotential, DeepPotentialConfig
-from gradprox.physics import CircularBlur, Denoising, gaussian_kernel
+from gradprox.physics import (
+    CircularBlur,
+    Denoising,
+    HadamardSensing,
+    Inpainting,
+    SingleCoilMRI,
+    SuperResolution,
+    gaussian_kernel,
+)
 from gradprox.priors import GradientStepDenoiser
 from gradprox.solvers import Status
 from gradprox.solvers.presets import SOLVERS, Task, preset
@@ -62,7 +71,8 @@ def test_priors_with_an_energy_only_have_presets_of_their_own(task, name, energy
     result = chosen(y, physics, energy_only)
     assert result.objective_increases.tolist() == [0, 0]
     assert all(status.succeeded for status in result.status)
-    assert (chosen.of(energy_only) is chosen) == (task is Task.DEBLUR)
+    own = task in (Task.DEBLUR, Task.INPAINT, Task.MRI)
+    assert (chosen.of(energy_only) is chosen) == own
     assert chosen.of(prox) is chosen
     assert chosen.settings(energy_only)["solver"] == (name or "hqs")
     assert int(result.steps.max()) <= chosen.max_iter
@@ -93,3 +103,22 @@ def test_the_steps_of_the_warm_start_are_told_apart(prox):
     assert (result.steps - result.warm_start_steps).tolist() == [1, 1]
     assert result.warm_start_steps.tolist() == [len(chosen.warm_start)] * 2
     assert chosen.solver(y, Denoising(), prox).warm_start_steps.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_problem_has_a_preset_whose_objective_never_rises(task, prox):
+    mask = (torch.rand(1, 1, 12, 10) < 0.5).double()
+    physics = {
+        Task.DEBLUR: CircularBlur(gaussian_kernel(1.0).double(), (12, 10)),
+        Task.COMPRESSED_SENSING: HadamardSensing((12, 10), 40),
+        Task.DENOISE: Denoising(),
+        Task.DEMOSAIC: deepinv.physics.Demosaicing((12, 10)).double(),
+        Task.SUPER_RESOLUTION: SuperResolution((12, 10), 2).double(),
+        Task.INPAINT: Inpainting(mask),
+        Task.MRI: SingleCoilMRI(mask[0, 0]),
+    }[task]
+    channels = {Task.DEMOSAIC: 3, Task.MRI: 2}.get(task, 1)
+    y = physics.A(torch.rand(2, channels, 12, 10, dtype=torch.float64))
+    result = preset(task, 0.02)(y, physics, prox)
+    assert result.objective_increases.tolist() == [0, 0]
+    assert all(status.succeeded for status in result.status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -88,6 +89,8 @@ def test_maps_of_noise_levels_are_refused_by_name(D, y):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_exported_models_follow_the_same_rule(D, y, tmp_path):
     export_denoiser(D, tmp_path / "d.onnx")
+    graph = onnx.load(tmp_path / "d.onnx").graph
+    assert all(value.doc_string for value in (*graph.input, *graph.output))
     exported, image = OnnxDenoiser(tmp_path / "d.onnx"), y.numpy()
     with pytest.raises(InputError, match=f"^noise level {GRAY_LEVELS}$"):
         exported(image, 25)

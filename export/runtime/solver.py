@@ -136,7 +136,8 @@ class OnnxSolver:
             y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or measurements,
                 ``(B, C, m)`` or ``(B, C, blocks, m)``.
             kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
-            sigma: noise level at which the prior is used. A larger value gives smoother images.
+            sigma: noise level at which the prior is used; a larger value gives smoother images. For deblurring with PGD
+                begin with 0.7 times the noise of the photo, as `gradprox.solvers.preset` does.
             lambda_reg: weight of the regularizer in GD; 1 if not given. PGD has none: there ``sigma`` sets the
                 strength of the prior.
             stepsize: step size; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.

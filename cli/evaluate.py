@@ -13,6 +13,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Group, Report, Tuning, register
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.scores import Restored, Study, Trial, score_folder
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -75,14 +76,22 @@ def _score(
         report: how to report.
         preset: the solver, whose settings are reported too; None for one pass.
     """
-    from gradprox.images import read_color, read_gray, read_image
+    from gradprox.images import read_gray, read_image
     from gradprox.zoo import default_model
 
-    def read_as_stored(path: Path) -> Tensor:
-        return read_image(path).pixels
+    def read_colors(path: Path) -> Tensor:
+        pixels = read_image(path).pixels
+        together = priors.channels or (1 if priors.named else pixels.shape[1])
+        if together == 3 and bool((pixels == pixels[:, :1]).all()):
+            # Three equal channels with independent noise are three measurements of one image.
+            raise InputError(
+                "is gray, and a color model would restore it from three noisy copies, with inflated figures: evaluate "
+                "a gray model without --color, or keep gray images out of the folder"
+            )
+        return pixels
 
     color = evaluation.color or priors.channels == 3
-    read = read_color if priors.channels == 3 else read_as_stored if color else read_gray
+    read = read_colors if color else read_gray
     settings = settings | {
         "seed": evaluation.seed,
         "color": color,

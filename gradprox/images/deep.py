@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gradprox.errors import InputError
+from gradprox.images.encoding import tiff_encoding
 from gradprox.images.metadata import Metadata, png_chunks, upright_xmp, usable_dpi
 from gradprox.images.png_chunks import HEADER_END, SIGNATURE, with_chunks
 from gradprox.images.samples import full_scale
-from gradprox.images.tiff_tags import DESCRIPTIVE, PROFILE, XMP, unread_tags
+from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, PROFILE, XMP, unread_tags
 
 PNG_SUFFIXES, TIFF_SUFFIXES = (".png",), (".tif", ".tiff")
 _PNG_DEPTH = 24  # the byte of the header that holds the bits per sample
@@ -174,6 +175,7 @@ def _metadata(page: Any) -> Metadata:
         exif=exif.tobytes() if len(exif) else None,
         xmp=upright_xmp(tags["xmp"]),
         dpi=dpi,
+        encoding=tiff_encoding(page.tags.valueof(COMPRESSION)),
         lost=tuple(unread_tags((tag.code for tag in page.tags), directories=False)),
     )
 
@@ -209,6 +211,7 @@ def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) 
         values[..., 0] if values.shape[2] == 1 else values,
         photometric="rgb" if channels == 3 else "minisblack",
         planarconfig="contig" if values.shape[2] > 1 else None,
+        compression=metadata.encoding.tiff,
         extrasamples=["unassalpha"] if alpha else None,
         iccprofile=metadata.icc_profile,
         resolution=metadata.dpi,

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gradprox.errors import InputError
-from gradprox.images.deep import is_deep_png, read_deep_png
-from gradprox.images.formats import PILLOW_FORMATS, too_deep
+from gradprox.images.deep import TIFF_SUFFIXES, is_deep_png, read_deep_png
+from gradprox.images.formats import readable_by_pillow, too_deep
 from gradprox.images.image_data import ImageData
 from gradprox.images.metadata import Metadata, read_metadata
 from gradprox.images.png_chunks import with_chunks
 from gradprox.images.samples import image_from_samples, upright
+from gradprox.images.tiff_tags import EXIF, GPS
 
 WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
 _WITH_ALPHA = (
@@ -36,7 +37,7 @@ def read_eight_bit(path: Path) -> ImageData:
         Exception: Pillow's many kinds, for damaged files; see `gradprox.images.io`.
     """
     # A stream, not a path: Pillow maps TIFF files into memory and returns turned ones wrong.
-    with path.open("rb") as stream, Image.open(stream, formats=PILLOW_FORMATS) as opened:
+    with path.open("rb") as stream, Image.open(stream, formats=readable_by_pillow()) as opened:
         return _image(path, opened)
 
 
@@ -48,7 +49,7 @@ def _image(path: Path, image: Image.Image) -> ImageData:
         raise InputError(
             f"{path}: holds {frames} images ({kind}): save the one you mean as a file of its own"
         )
-    if too_deep(path, image.format):
+    if too_deep(path, image.format) or image.info.get("bit_depth", 8) > 8:
         raise InputError(
             f"{path}: {image.format} with more than 8 bits per sample is not read: convert it to a 16-bit PNG or "
             "TIFF file"
@@ -73,6 +74,13 @@ def _image(path: Path, image: Image.Image) -> ImageData:
     return image_from_samples(path, upright(np.asarray(image), orientation), metadata)
 
 
+def _has_directories(exif: bytes | None) -> bool:
+    """Return whether Exif has directories of its own, which Pillow cannot write into a compressed TIFF file."""
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return not {EXIF, GPS}.isdisjoint(tags)
+
+
 def _with_transparency(values: NDArray[np.generic], transparent: object) -> NDArray[np.generic]:
     """Add an alpha plane to 16-bit samples ``(H, W, S)`` if one color is marked as transparent."""
     if values.shape[2] not in (1, 3) or not isinstance(transparent, int | tuple | list):
@@ -95,6 +103,8 @@ def write_eight_bit(stream: io.BytesIO, suffix: str, samples: NDArray[np.uint8],
         options |= metadata.encoding.jpeg_options()
     elif suffix == ".webp":
         options |= metadata.encoding.webp_options()
+    elif suffix in TIFF_SUFFIXES and not _has_directories(metadata.exif):
+        options |= metadata.encoding.tiff_options()
     elif suffix == ".bmp":
         options.setdefault("dpi", (0, 0))  # unknown; Pillow would write 96
     encoded = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)

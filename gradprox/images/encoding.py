@@ -1,7 +1,8 @@
 """How a source file was compressed, so that the restored image is not compressed harder.
 
 A JPEG file is written with the source's chroma subsampling and with quantization steps at most as large as the
-source's; a lossless source gives a lossless WebP file; without a source, nothing is subsampled.
+source's; a lossless source gives a lossless WebP file; without a source, nothing is subsampled. A TIFF file is
+compressed without losses (except next to an Exif directory, see `gradprox.images.eight_bit`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ JPEG_QUALITY = 95  # libjpeg's scale; finer sources keep their own quantization 
 WEBP_LOSSY_QUALITY = 100  # a WebP file does not store its quality, and no source has a higher one
 FULL, HALF_WIDTH, QUARTER = 0, 1, 2  # Pillow's numbers of 4:4:4, 4:2:2 and 4:2:0
 Table = tuple[int, ...]
+# Lossless compressions that are kept, by their number in a TIFF file: the names of tifffile and of Pillow. Files with
+# any other compression, or with none, are written with deflate.
+DEFLATE = "adobe_deflate"
+TIFF_COMPRESSIONS = {5: "lzw", 8: DEFLATE, 32773: "packbits"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Encoding:
         subsampling: of the chroma channels: 0 none (4:4:4), 1 halves the width (4:2:2), 2 also the height (4:2:0).
         quantization: the quantization tables of luma and chroma of a JPEG file, 64 steps each.
         progressive: whether a JPEG file is progressive.
+        tiff: the lossless compression of a TIFF file, a key of `TIFF_COMPRESSIONS`.
     """
 
     lossy: bool = False
     subsampling: int = FULL
     quantization: tuple[Table, Table] | None = None
     progressive: bool = False
+    tiff: str = DEFLATE
 
     def jpeg_options(self) -> dict[str, Any]:
         """Return Pillow's options for a JPEG file: no step is larger than the source's, nor than at quality 95."""
@@ -48,6 +55,10 @@ class Encoding:
             "progressive": self.progressive,
         }
 
+    def tiff_options(self) -> dict[str, Any]:
+        """Return Pillow's options for a TIFF file."""
+        return {"compression": self.tiff if self.tiff == "packbits" else f"tiff_{self.tiff}"}
+
     def webp_options(self) -> dict[str, Any]:
         """Return Pillow's options for a WebP file: lossy only if the source is lossy and 4:2:0, as lossy WebP is.
 
@@ -59,6 +70,11 @@ class Encoding:
 
 
 LOSSLESS = Encoding()
+
+
+def tiff_encoding(compression: int | None) -> Encoding:
+    """Return the compression of a TIFF file with this value of the tag Compression."""
+    return Encoding(tiff=TIFF_COMPRESSIONS.get(compression or 0, DEFLATE))
 
 
 def jpeg_encoding(image: Image.Image) -> Encoding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,15 +11,16 @@ from PIL import Image
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 ARRAY_SUFFIXES = (".npy", ".npz")
 # Also read, but not written.
-READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".pbm", ".jp2", ".avif", ".qoi")
+READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".pbm", ".jp2", ".avif", ".qoi", ".heic", ".heif")
 READABLE_SUFFIXES = (*IMAGE_SUFFIXES, *READ_ONLY_SUFFIXES)
 # Pillow's names of the formats it may decode, recognized by content. Formats that run other programs are left out.
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "QOI")
 READABLE = "PNG, JPEG, TIFF, WebP, BMP, GIF, PPM, JPEG 2000, AVIF, QOI, .npy or .npz"
 
+HEIC = "a HEIC photo"
 # First bytes of formats that Pillow does not know by theirs.
 _SIGNATURES = (
-    (rb"....ftyp(heic|heix|hevc|heim|mif1|msf1)", "a HEIC photo"),
+    (rb"....ftyp(heic|heix|hevc|heim|mif1|msf1)", HEIC),
     (rb"....ftypcrx ", "a camera's raw file"),
     (rb"FUJIFILMCCD-RAW", "a camera's raw file"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
@@ -30,6 +32,16 @@ _SIGNATURES = (
     (rb"....ftyp", "a video"),
     (rb"\x1aE\xdf\xa3", "a video"),
 )
+
+
+def readable_by_pillow() -> tuple[str, ...]:
+    """Return the names of the formats that Pillow may decode; HEIC photos only if the plugin pillow-heif is there."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return PILLOW_FORMATS
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return *PILLOW_FORMATS, "HEIF"
 
 
 def recognized(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from gradprox.images import deep
 from gradprox.images.eight_bit import WITHOUT_ALPHA, read_eight_bit, write_eight_bit
 from gradprox.images.formats import (
     ARRAY_SUFFIXES,
+    HEIC,
     IMAGE_SUFFIXES,
     READ_ONLY_SUFFIXES,
     READABLE,
@@ -75,7 +76,10 @@ def read_image(path: str | Path) -> ImageData:
     except (UnidentifiedImageError, SyntaxError) as error:
         name = recognized(path)
         if name is not None:
-            raise InputError(f"{path}: {name}, which is not read: convert it to PNG or TIFF") from error
+            plugin = ", or run pip install pillow-heif" if name == HEIC else ""
+            raise InputError(
+                f"{path}: {name}, which is not read: convert it to PNG or TIFF{plugin}"
+            ) from error
         raise InputError(f"{path}: not an image (expected {READABLE})") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: too large: {error}") from error

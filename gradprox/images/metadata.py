@@ -17,9 +17,9 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from gradprox.images.encoding import LOSSLESS, Encoding, jpeg_encoding, webp_encoding
+from gradprox.images.encoding import LOSSLESS, Encoding, jpeg_encoding, tiff_encoding, webp_encoding
 from gradprox.images.png_chunks import ancillary_chunks, chunk_names, extra_chunks
-from gradprox.images.tiff_tags import DESCRIPTIVE, unread_tags
+from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, unread_tags
 
 XMP_KEY = "XML:com.adobe.xmp"  # the keyword of XMP among the texts of a PNG file
 _EXIF_MARK = b"Exif\0\0"  # stands before Exif in a JPEG file only
@@ -185,7 +185,9 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
         with path.open("rb") as stream:
             encoding = webp_encoding(stream)
     elif image.format == "TIFF":
-        lost += unread_tags(getattr(image, "tag_v2", ()))
+        tags = getattr(image, "tag_v2", {})
+        encoding = tiff_encoding(tags.get(COMPRESSION))
+        lost += unread_tags(tags)
     comment = info.get("comment") if image.format in ("JPEG", "MPO", "GIF") else None
     return Metadata(
         icc_profile=info.get("icc_profile") or None,

@@ -10,6 +10,7 @@ _DESCRIPTIVE = (
     *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
     *("Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
 )
+COMPRESSION = 259
 # The first directory of Exif describes the photo by these; in a TIFF file it also says how the pixels are stored.
 DESCRIPTIVE = tuple(int(ExifTags.Base[name]) for name in _DESCRIPTIVE)
 XMP, PROFILE, EXIF, GPS = 700, 34675, 34665, 34853

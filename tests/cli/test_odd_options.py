@@ -288,6 +288,11 @@ def test_images_of_another_scale_are_refused_everywhere(run, one_line, models, t
 def test_the_model_decides_the_channels_of_an_evaluation(run, folder, models, tmp_path, task, name):
     more = {"denoise": (), "deblur": ("--kernel", "disk:1", "--steps", 1), "cs": ("--steps", 1)}[task]
     report = tmp_path / "report.json"
+    if name == "three":
+        (folder / "gray.png").unlink()
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (36, 40, 3), np.uint8)).save(
+            folder / "color.png"
+        )
     given = (
         "evaluate",
         task,
@@ -302,9 +307,19 @@ def test_the_model_decides_the_channels_of_an_evaluation(run, folder, models, tm
     assert run(*given)[0] == 0
     content = json.loads(report.read_text())
     assert content["settings"]["color"] is (name == "three")
-    assert len(content["images"]) == 2
+    assert len(content["images"]) == (1 if name == "three" else 2)
     assert run(*given, "--color")[0] == 0
     assert json.loads(report.read_text())["settings"]["color"] is True
+
+
+@pytest.mark.parametrize("name", ["gray.png", "color.png"])
+def test_gray_images_are_not_evaluated_with_a_color_model(one_line, folder, models, name):
+    for path in folder.iterdir():
+        if path.name != name:
+            path.unlink()
+    said = one_line("evaluate", "denoise", "--data", folder, "--model", models / "three.safetensors")
+    assert f"{name}: is gray" in said
+    assert "evaluate a gray model" in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, JpegImagePlugin
 
 from gradprox.images import ImageData, read_image, write_image
@@ -98,3 +99,21 @@ def test_a_lossless_source_gives_a_lossless_webp(tmp_path):
     _saved(tmp_path, "in.png")
     write_image(tmp_path / "out.webp", read_image(tmp_path / "in.png"))
     assert error(tmp_path / "out.webp", stripes()) == 0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [(None, "ADOBE_DEFLATE"), ("lzw", "LZW"), ("packbits", "PACKBITS"), ("adobe_deflate", "ADOBE_DEFLATE")],
+)
+def test_tiff_files_are_compressed_without_losses(tmp_path, kind, source, written):
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
+    pixels = ramp if kind == np.float32 else (ramp * np.iinfo(kind).max).astype(kind)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, compression=source)
+    write_image(tmp_path / "out.tif", read_image(tmp_path / "in.tif"))
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.pages[0].compression.name == written
+        np.testing.assert_array_equal(file.pages[0].asarray(), pixels)
+    if kind != np.float32:
+        with Image.open(tmp_path / "out.tif") as image:
+            np.testing.assert_array_equal(np.asarray(image), pixels)

@@ -41,7 +41,6 @@ def test_several_images_in_a_file_are_refused_with_advice(tmp_path, name, advice
 @pytest.mark.parametrize(
     ("content", "name"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo"),
         (b"%PDF-1.7", "a PDF document"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a file of the format EPS"),
         (b'<?xml version="1.0"?><svg/>', "an SVG drawing"),
@@ -53,6 +52,24 @@ def test_other_formats_are_refused_by_name(tmp_path, content, name):
     (tmp_path / "in.jpg").write_bytes(content)
     with pytest.raises(InputError, match=f"{name}, which is not read: convert it to PNG or TIFF"):
         read_image(tmp_path / "in.jpg")
+
+
+def test_heic_photos_are_refused_with_the_name_of_their_plugin(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (tmp_path / "in.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    with pytest.raises(InputError, match=r"a HEIC photo, which is not read: .* pip install pillow-heif"):
+        read_image(tmp_path / "in.heic")
+
+
+@pytest.mark.parametrize("quality", [-1, 90])
+def test_heic_photos_are_read_where_the_plugin_is(tmp_path, quality):
+    plugin = pytest.importorskip("pillow_heif", reason="the extra heif")
+    plugin.register_heif_opener()
+    flat = np.full((32, 48, 3), (200, 100, 50), np.uint8)
+    Image.fromarray(flat).save(tmp_path / "in.heic", quality=quality)
+    image = read_image(tmp_path / "in.heic")
+    assert image.bit_depth == 8
+    assert np.abs(255 * image.pixels[0].permute(1, 2, 0).numpy() - flat).max() < 4
 
 
 def test_deep_samples_that_pillow_would_round_are_refused(tmp_path):

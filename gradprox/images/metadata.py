@@ -185,9 +185,9 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
         with path.open("rb") as stream:
             encoding = webp_encoding(stream)
     elif image.format == "TIFF":
-        tags = getattr(image, "tag_v2", {})
-        encoding = tiff_encoding(tags.get(COMPRESSION))
-        lost += unread_tags(tags)
+        directory = getattr(image, "tag_v2", {})
+        encoding = tiff_encoding(directory.get(COMPRESSION))
+        lost += unread_tags(directory)
     comment = info.get("comment") if image.format in ("JPEG", "MPO", "GIF") else None
     return Metadata(
         icc_profile=info.get("icc_profile") or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,15 @@ from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gradprox.images import ImageData
+    from gradprox.solvers import Result
+
+DOES_NOT_FIT = (
+    "the kernel does not fit the image: at some frequency the residual has {:.1f} times the power of the noise; try "
+    "another length, radius or angle, or a larger --noise"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +71,23 @@ class Deblurring(Restoration):
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            return image.with_pixels(restored.cpu()), record | self.solved(prior, preset, result)
+            fit = self.kernel_fit(pixels.to(priors.device), kernel, result, level)
+            solved = self.solved(prior, preset, result)
+            return image.with_pixels(restored.cpu()), record | solved | fit
 
         return restore
+
+    def kernel_fit(self, pixels: Tensor, kernel: Tensor, result: Result, noise: float) -> Record:
+        """Return the test of the kernel by the residual, for a report; a photo that is too small has none."""
+        from gradprox.physics import LARGEST_FITTING_PEAK, blur_of_photos, residual_peak
+        from gradprox.solvers.presets import LEAST_NOISE
+
+        physics = blur_of_photos(self.boundary, kernel, (pixels.shape[-2], pixels.shape[-1]), pixels.shape[1])
+        peak = float(residual_peak(pixels, result.x, physics, max(noise, LEAST_NOISE)))
+        if math.isnan(peak):
+            return {}
+        warnings = {"warnings": [DOES_NOT_FIT.format(peak)]} if peak > LARGEST_FITTING_PEAK else {}
+        return {"residual_peak": peak} | warnings
 
 
 def deblur(

@@ -126,6 +126,8 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
         for record in serially() if batch.workers == 1 else _in_parallel(job, pairs, batch.workers):
             bar.advance(overall)
             records[Path(record["input"])] = record
+            for warning in record.get("warnings", ()):
+                typer.echo(f"warning: {record['name']}: {warning}", err=True)
             if "error" in record:
                 typer.echo(f"error: {record['error']}", err=True)
             else:

@@ -9,7 +9,7 @@ own file and keeps the contract through the base class in ``forward_operator.py`
   by name in ``sensing.py``; measurements on disk in ``measurement_file.py``;
 * others: `Denoising`, `Inpainting`, `SuperResolution`, `SingleCoilMRI`.
 
-Noise is in ``noise.py``.
+Noise is in ``noise.py``. ``kernel_fit.py`` tests whether a kernel fits a photo.
 """
 
 from gradprox.physics.block_sensing import BlockSensing, gaussian_matrix
@@ -23,6 +23,7 @@ from gradprox.physics.fourier_sensing import FourierSensing
 from gradprox.physics.hadamard_sensing import HadamardSensing
 from gradprox.physics.inpainting import Inpainting
 from gradprox.physics.kernel_files import read_kernel, read_kernels
+from gradprox.physics.kernel_fit import LARGEST_FITTING_PEAK, residual_peak
 from gradprox.physics.kernels import disk_kernel, gaussian_kernel, motion_kernel
 from gradprox.physics.measurement_file import read_measurements, write_measurements
 from gradprox.physics.mri import SingleCoilMRI
@@ -36,6 +37,7 @@ from gradprox.physics.valid_blur import ValidBlur
 
 __all__ = [
     "BOUNDARIES",
+    "LARGEST_FITTING_PEAK",
     "SAMPLINGS",
     "BlockSensing",
     "CircularBlur",
@@ -72,6 +74,7 @@ __all__ = [
     "read_matrix",
     "read_measurements",
     "regularized_inverse",
+    "residual_peak",
     "squared_norm",
     "write_measurements",
 ]

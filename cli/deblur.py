@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DOES_NOT_FIT = (
     "the kernel does not fit the image: at some frequency the residual has {:.1f} times the power of the noise; try "
-    "another length, radius or angle, or a larger --noise"
+    "--refine-kernel, another length, radius or angle, or a larger --noise"
 )
 
 
@@ -36,15 +36,17 @@ class Deblurring(Restoration):
         noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
         boundary: one of `gradprox.physics.BOUNDARIES`.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
+        refine_kernel: whether to scale and turn the kernel to fit each image.
     """
 
     kernel: str
     noise: float | None = None
     boundary: str = "valid"
     linear_light: bool = False
+    refine_kernel: bool = False
     task = "deblur"
     name = "deblur"
-    reported = ("kernel", "noise", "boundary", "linear_light")
+    reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel")
 
     def restorer(self, priors: Priors) -> Restore:
         """Read the kernel, and return the function that reads and restores one image."""
@@ -54,7 +56,7 @@ class Deblurring(Restoration):
         from gradprox.solvers.deblurring import deblur_images
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
-        kernel = read_kernel(self.kernel).to(priors.device)
+        given = read_kernel(self.kernel).to(priors.device)
 
         def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
             image = read_image(source)
@@ -62,6 +64,9 @@ class Deblurring(Restoration):
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(pixels, self.noise)
             prior, preset = priors.of(pixels.shape[1]), self.preset(level)
+            kernel, changes = (
+                self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
+            )
             restored, result = deblur_images(
                 pixels.to(priors.device),
                 kernel,
@@ -73,9 +78,17 @@ class Deblurring(Restoration):
             restored = to_display(restored) if self.linear_light else restored
             fit = self.kernel_fit(pixels.to(priors.device), kernel, result, level)
             solved = self.solved(prior, preset, result)
-            return image.with_pixels(restored.cpu()), record | solved | fit
+            return image.with_pixels(restored.cpu()), record | changes | solved | fit
 
         return restore
+
+    def refined(self, pixels: Tensor, kernel: Tensor, noise: float) -> tuple[Tensor, Record]:
+        """Return the kernel that fits an image better, and its changes, for a report."""
+        from gradprox.physics import refine_kernel
+        from gradprox.solvers.presets import LEAST_NOISE
+
+        found = refine_kernel(pixels, kernel, max(noise, LEAST_NOISE))
+        return found.kernel, {"kernel_scale": found.scale, "kernel_turn": found.turn}
 
     def kernel_fit(self, pixels: Tensor, kernel: Tensor, result: Result, noise: float) -> Record:
         """Return the test of the kernel by the residual, for a report; a photo that is too small has none."""
@@ -97,6 +110,7 @@ def deblur(
     noise: options.EstimatedNoise = None,
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
+    refine_kernel: options.RefineKernel = False,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -116,6 +130,7 @@ def deblur(
         noise=options.parse_given_level(noise),
         boundary=boundary,
         linear_light=linear_light,
+        refine_kernel=refine_kernel,
         tuning=tuning,
         model=model,
     )

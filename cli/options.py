@@ -85,6 +85,14 @@ LinearLight = Annotated[
         "--noise is then the noise of the light.",
     ),
 ]
+RefineKernel = Annotated[
+    bool,
+    typer.Option(
+        "--refine-kernel",
+        help="Scale and turn the kernel of each image, by up to a factor of 1.4 and 20 degrees, until it explains the "
+        "image best. For a kernel that is not known exactly.",
+    ),
+]
 KERNELS = (
     "A family, in pixels: gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or "
     "disk:RADIUS (out of focus). Or a .npy, .npz, .mat or image file; FILE:NAME picks one of several kernels in it."

@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 from deepinv.loss.metric import PSNR
 from middle import read_middle
-from scipy.ndimage import affine_transform, center_of_mass
 from torch import Tensor
 
 from gradprox import load_model
@@ -40,9 +38,10 @@ from gradprox.physics import (
     gaussian_noise,
     motion_kernel,
     read_kernels,
+    refine_kernel,
     residual_peak,
+    scaled_and_turned,
 )
-from gradprox.physics.kernels import normalized
 from gradprox.solvers.presets import Task, preset
 
 LEVELS = (2.55, 7.65)
@@ -91,25 +90,13 @@ def blurs(measured: dict[str, Tensor]) -> list[Blur]:
         Blur(
             name,
             {TRUE: kernel}
-            | {f"{scale:g} times": warped(kernel, scale=scale) for scale in SCALES}
-            | {f"{turn:+d} degrees": warped(kernel, turn=turn) for turn in ANGLES},
+            | {f"{scale:g} times": scaled_and_turned(kernel, scale, 0) for scale in SCALES}
+            | {f"{turn:+d} degrees": scaled_and_turned(kernel, 1, turn) for turn in ANGLES},
         )
         for name, kernel in measured.items()
     ]
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(others, motions, round_ones))
     return [blur for blur in in_turn if blur is not None]
-
-
-def warped(kernel: Tensor, *, scale: float = 1.0, turn: float = 0.0) -> Tensor:
-    """Scale a kernel and turn it counter-clockwise by degrees, about its center of mass, which stays where it is."""
-    margin = max(kernel.shape[-2:]) // 3
-    wide = np.pad(kernel[0, 0].double().numpy(), margin)
-    cosine, sine = np.cos(np.radians(turn)) / scale, np.sin(np.radians(turn)) / scale
-    # From a row and a column of the result to those of the kernel; rows count downwards.
-    matrix = np.array([[cosine, sine], [-sine, cosine]])
-    center = np.array(center_of_mass(wide))
-    moved = affine_transform(wide, matrix, center - matrix @ center, order=1).clip(0)
-    return normalized(torch.from_numpy(moved))
 
 
 def problem(
@@ -153,13 +140,14 @@ def main(
     crop: Annotated[int, typer.Option(help="Largest side in pixels.")] = 128,
     problems: Annotated[int, typer.Option(help="Number of problems.")] = 18,
     wrong: Annotated[int, typer.Option(help="Wrong kernels per problem, drawn from all.")] = 3,
+    refine: Annotated[bool, typer.Option("--refine", help="Restore with the refined kernel, too.")] = False,
     model: Annotated[str, typer.Option()] = "gray-fast",
     report: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file; continue from it.")
     ] = None,
 ) -> None:
     """Measure the missing cases and print the shares of warnings."""
-    settings = {"model": model, "crop": crop, "wrong": wrong}
+    settings = {"model": model, "crop": crop, "wrong": wrong, "refine": refine}
     figures: dict[str, Any] = {"settings": settings, "summary": {}, "cases": []}
     if report and report.exists():
         figures = json.loads(report.read_text(encoding="utf-8"))
@@ -176,6 +164,16 @@ def main(
             physics = blur_of_photos("valid", blur.kernels[name], (y.shape[-2], y.shape[-1]), 1)
             x = restore(y, physics, prior).x
             psnr = float(PSNR()(physics.visible(x), clean))
+            refined = {}
+            if refine:
+                better = refine_kernel(y, blur.kernels[name], level / 255)
+                physics_of_better = blur_of_photos("valid", better.kernel, (y.shape[-2], y.shape[-1]), 1)
+                restored = physics_of_better.visible(restore(y, physics_of_better, prior).x)
+                refined = {
+                    "refined": float(PSNR()(restored, clean)),
+                    "scale": better.scale,
+                    "turn": better.turn,
+                }
             found.append(
                 {
                     "image": path.name,
@@ -186,6 +184,7 @@ def main(
                     "loss": (found[0]["psnr"] if found else psnr) - psnr,
                     "peak": float(residual_peak(y, x, physics, level / 255)),
                 }
+                | refined
             )
         rows.extend(found)
         figures["summary"] = summary(rows)

@@ -9,7 +9,8 @@ own file and keeps the contract through the base class in ``forward_operator.py`
   by name in ``sensing.py``; measurements on disk in ``measurement_file.py``;
 * others: `Denoising`, `Inpainting`, `SuperResolution`, `SingleCoilMRI`.
 
-Noise is in ``noise.py``. ``kernel_fit.py`` tests whether a kernel fits a photo.
+Noise is in ``noise.py``. ``kernel_fit.py`` tests whether a kernel fits a photo, and
+``kernel_refinement.py`` scales and turns it to fit better.
 """
 
 from gradprox.physics.block_sensing import BlockSensing, gaussian_matrix
@@ -24,6 +25,7 @@ from gradprox.physics.hadamard_sensing import HadamardSensing
 from gradprox.physics.inpainting import Inpainting
 from gradprox.physics.kernel_files import read_kernel, read_kernels
 from gradprox.physics.kernel_fit import LARGEST_FITTING_PEAK, residual_peak
+from gradprox.physics.kernel_refinement import Refinement, refine_kernel, scaled_and_turned
 from gradprox.physics.kernels import disk_kernel, gaussian_kernel, motion_kernel
 from gradprox.physics.measurement_file import read_measurements, write_measurements
 from gradprox.physics.mri import SingleCoilMRI
@@ -49,6 +51,7 @@ __all__ = [
     "Inpainting",
     "LinearMap",
     "Physics",
+    "Refinement",
     "Sampling",
     "Sensing",
     "SingleCoilMRI",
@@ -73,8 +76,10 @@ __all__ = [
     "read_kernels",
     "read_matrix",
     "read_measurements",
+    "refine_kernel",
     "regularized_inverse",
     "residual_peak",
+    "scaled_and_turned",
     "squared_norm",
     "write_measurements",
 ]

@@ -43,3 +43,24 @@ def test_a_photo_that_is_too_small_is_not_judged(run, photo, tmp_path):
     code, _, err = run(*words, "-o", tmp_path / "out.png")
     assert (code, err) == (0, "")
     assert "residual_peak" not in json.loads(report.read_text())["images"][0]
+
+
+def test_a_kernel_that_is_a_little_off_is_refined(run, blurred, tmp_path):
+    report = tmp_path / "report.json"
+    words = (
+        "deblur",
+        blurred,
+        "--kernel",
+        "motion:9:32",
+        "--refine-kernel",
+        "--noise",
+        "0.01",
+        "--json",
+        report,
+    )
+    code, out, _ = run(*words, "--steps", "1", "-o", tmp_path / "out.npy")
+    (image,) = json.loads(report.read_text())["images"]
+    assert code == 0
+    assert image["kernel_turn"] == pytest.approx(-12, abs=6)
+    assert image["kernel_scale"] == pytest.approx(1, abs=0.15)
+    assert f"turned by {image['kernel_turn']:+.1f} degrees" in out

@@ -62,7 +62,7 @@ class Deblurring(Restoration):
             image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
-            level, record = level_of(pixels, self.noise)
+            level, record = level_of(image, self.noise, linear_light=self.linear_light)
             prior, preset = priors.of(pixels.shape[1]), self.preset(level)
             kernel, changes = (
                 self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})

@@ -57,7 +57,7 @@ class Denoising(Restoration):
                 check_absent(chart, self.replace_charts)
             image = read_image(source)
             check_scale(image.pixels, source)
-            level, record = level_of(image.pixels, self.noise)
+            level, record = level_of(image, self.noise)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
             record |= {"model": prior.name}
             if chart is not None:

@@ -183,6 +183,8 @@ def describe(record: Record) -> str:
     parts = [record["note"]] if "note" in record else []
     if "estimated_noise" in record:
         parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
+    if "compression_error" in record:
+        parts.append(f"including the error of JPEG compression, {255 * record['compression_error']:.2f}/255")
     if "kernel_scale" in record:
         parts.append(
             f"kernel scaled by {record['kernel_scale']:.2f}, turned by {record['kernel_turn']:+.1f} degrees"

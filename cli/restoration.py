@@ -16,8 +16,6 @@ from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gradprox.images import ImageData
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
@@ -102,18 +100,37 @@ class Restoration(ABC):
         return work
 
 
-def level_of(pixels: Tensor, given: float | None) -> tuple[float, Record]:
-    """Return the noise level of an image ``(1, C, H, W)``, and the figures to report if it was estimated.
+def level_of(image: ImageData, given: float | None, *, linear_light: bool = False) -> tuple[float, Record]:
+    """Return the noise level of an image, and the figures and warnings to report.
+
+    Args:
+        image: from a file.
+        given: the level of ``--noise``; None to estimate it.
+        linear_light: whether the level is that of linear light.
 
     Raises:
         InputError: the image is too small for an estimate.
     """
-    if given is not None:
-        return given, {}
-    from gradprox.images.noise_estimation import estimate_noise
+    from gradprox.images.noise_estimation import compression_error, estimate_image_noise
 
+    if given is not None:
+        error = compression_error(image, linear_light=linear_light)
+        return given, {"warning": too_low(given, error)} if given < error / 2 else {}
     try:
-        level = estimate_noise(pixels)
+        estimate = estimate_image_noise(image, linear_light=linear_light)
     except InputError as error:
         raise InputError(f"{error} by --noise") from error
-    return level, {"estimated_noise": level}
+    record: Record = {"estimated_noise": estimate.level}
+    if estimate.compression:
+        record["compression_error"] = estimate.compression
+    elif image.metadata.encoding.lossy:
+        record["warning"] = UNKNOWN_LOSSES
+    return estimate.level, record
+
+
+def too_low(noise: float, error: float) -> str:
+    """Return the warning that JPEG compression changed an image by more than the given noise."""
+    return (
+        f"--noise {255 * noise:.2f}/255 is below the error of JPEG compression, about {255 * error:.2f}/255: the "
+        "result may show its blocks; leave --noise out to estimate both"
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradprox
 from gradprox.images import images_in, read_image, write_image
-from gradprox.images.noise_estimation import estimate_noise
+from gradprox.images.noise_estimation import estimate_image_noise
 from gradprox.physics import read_kernel
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.presets import Task, preset
@@ -33,7 +33,7 @@ class Deblurrer:
         try:
             photo = read_image(row["source"])
             prior = self.priors[photo.pixels.shape[1]]
-            solver = preset(Task.DEBLUR, estimate_noise(photo.pixels))
+            solver = preset(Task.DEBLUR, estimate_image_noise(photo).level)
             sharp, result = deblur_images(photo.pixels, self.kernel, prior, solver)
             write_image(row["target"], photo.with_pixels(sharp))
         except (gradprox.InputError, OSError) as error:

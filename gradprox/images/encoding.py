@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 JPEG_QUALITY = 95  # libjpeg's scale; finer sources keep their own quantization steps
@@ -32,7 +34,8 @@ class Encoding:
     Attributes:
         lossy: whether the source's pixels were compressed with losses.
         subsampling: of the chroma channels: 0 none (4:4:4), 1 halves the width (4:2:2), 2 also the height (4:2:0).
-        quantization: the quantization tables of luma and chroma of a JPEG file, 64 steps each.
+        quantization: the quantization tables of luma and chroma of a JPEG file, 64 steps each, by row and
+            column of the frequency.
         progressive: whether a JPEG file is progressive.
         tiff: the lossless compression of a TIFF file, a key of `TIFF_COMPRESSIONS`.
     """
@@ -42,6 +45,18 @@ class Encoding:
     quantization: tuple[Table, Table] | None = None
     progressive: bool = False
     tiff: str = DEFLATE
+
+    @property
+    def luma_steps(self) -> NDArray[np.int64] | None:
+        """The quantization steps of luma, ``(8, 8)`` by row and column of the frequency, in gray levels; or None."""
+        return None if self.quantization is None else np.reshape(self.quantization[0], (8, 8))
+
+    def transposed(self) -> Encoding:
+        """Return the compression of the image with rows and columns exchanged."""
+        if self.quantization is None:
+            return self
+        luma, chroma = (tuple(np.reshape(t, (8, 8)).T.flatten().tolist()) for t in self.quantization)
+        return replace(self, quantization=(luma, chroma))
 
     def jpeg_options(self) -> dict[str, Any]:
         """Return Pillow's options for a JPEG file: no step is larger than the source's, nor than at quality 95."""

@@ -188,6 +188,8 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
         directory = getattr(image, "tag_v2", {})
         encoding = tiff_encoding(directory.get(COMPRESSION))
         lost += unread_tags(directory)
+    if orientation in (5, 6, 7, 8):
+        encoding = encoding.transposed()
     comment = info.get("comment") if image.format in ("JPEG", "MPO", "GIF") else None
     return Metadata(
         icc_profile=info.get("icc_profile") or None,

@@ -1,20 +1,87 @@
 """Estimation of the noise level of an image.
 
-G. Chen, F. Zhu and P. A. Heng, An Efficient Statistical Method for Image Noise Level Estimation, ICCV 2015.
+G. Chen, F. Zhu and P. A. Heng, An Efficient Statistical Method for Image Noise Level Estimation, ICCV 2015, for white
+noise; `gradprox.images.jpeg_noise` for images that were stored as JPEG.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.images.image_data import LUMA, ImageData
+from gradprox.images.jpeg_noise import noise_before_rounding, rounding_error
+from gradprox.images.srgb import to_linear_light
 
 SIDE = 8  # pixels per side of a patch, as in the paper
 MOST_PATCHES = 1 << 16  # larger images are sampled
 FEWEST_PATCHES = 4 * SIDE**2  # fewer give no usable covariance of SIDE^2 pixels
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """The noise level of an image from a file, as standard deviations where white is 1.
+
+    Attributes:
+        level: for restorations; it includes the error of compression.
+        compression: `compression_error`.
+    """
+
+    level: float
+    compression: float = 0.0
+
+
+def estimate_image_noise(image: ImageData, *, linear_light: bool = False) -> NoiseEstimate:
+    """Estimate the noise level of an image from a file; that of a JPEG file includes the error of its compression.
+
+    Args:
+        image: as `gradprox.images.read_image` returns it. The level of a color image is that of each channel.
+        linear_light: whether to estimate the level of linear light instead of stored sRGB values.
+
+    Raises:
+        InputError: the image is too small.
+    """
+    white = estimate_noise(to_linear_light(image.pixels) if linear_light else image.pixels)
+    steps = image.metadata.encoding.luma_steps
+    if steps is None:
+        return NoiseEstimate(white)
+    before = noise_before_rounding(_luma(image.pixels), steps) * _luma_scale(image.pixels, linear_light)
+    error = compression_error(image, linear_light=linear_light)
+    return NoiseEstimate(math.hypot(before, error), error)
+
+
+def compression_error(image: ImageData, *, linear_light: bool = False) -> float:
+    """Return the noise level that corresponds to the error of JPEG compression; 0 if none is known.
+
+    The arguments are those of `estimate_image_noise`.
+    """
+    steps = image.metadata.encoding.luma_steps
+    return 0.0 if steps is None else rounding_error(steps) * _luma_scale(image.pixels, linear_light)
+
+
+def _luma(pixels: Tensor) -> NDArray[np.float64]:
+    """Return the plane that JPEG quantizes finest, ``(H, W)``."""
+    weights = torch.tensor([1.0] if pixels.shape[1] == 1 else LUMA, dtype=torch.float64)
+    return torch.tensordot(weights, pixels[0].double(), dims=1).numpy()
+
+
+def _luma_scale(pixels: Tensor, linear_light: bool) -> float:
+    """Return the noise level of an image per noise level of its luma."""
+    # Luma averages the independent noise of three channels.
+    scale = 1.0 if pixels.shape[1] == 1 else 1 / math.hypot(*LUMA)
+    if linear_light:
+        # The slope of the curve turns small errors of stored values into errors of light.
+        with torch.enable_grad():
+            stored = pixels.detach().requires_grad_()
+            (slopes,) = torch.autograd.grad(to_linear_light(stored).sum(), stored)
+        scale *= float(slopes.square().mean().sqrt())
+    return scale
 
 
 def estimate_noise(pixels: Tensor) -> float:

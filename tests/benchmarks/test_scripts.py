@@ -88,6 +88,28 @@ def test_levin(monkeypatch, tmp_path, folder):
         assert all(row[name] > 10 for row in again["cases"][level] for name in ("certified", "tv"))
 
 
+def test_jpeg(monkeypatch, tmp_path):
+    images, kernels, out = tmp_path / "images", tmp_path / "kernels.npz", tmp_path / "report.json"
+    images.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(36, 40), dtype=np.uint8)).save(
+        images / "one.png"
+    )
+    np.savez(kernels, k1=motion_kernel(3, 20).numpy()[0, 0], k4=motion_kernel(5, 60).numpy()[0, 0])
+    common = ["--data", images, "--kernels", kernels, "--json", out, "--quality", 80, "--noise", 5]
+    run(monkeypatch, "solvers/jpeg.py", *common)
+    first = out.read_bytes()
+    assert {case.split(",")[0] for case in json.loads(first)} == {
+        "k1",
+        "k4",
+        "disk:3",
+        "gaussian:1.6",
+        "none",
+    }
+    assert all(math.isfinite(row["one.png"]["gain"]) for row in json.loads(first).values())
+    run(monkeypatch, "solvers/jpeg.py", *common)
+    assert out.read_bytes() == first  # nothing is restored twice
+
+
 def test_overhead(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "solvers/overhead.py", "--side", 16, "--json", out)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
+UNKNOWN_LOSSES = (
+    "the file was compressed with losses of unknown size, so the estimate of its noise may be far too low: give "
+    "--noise if the result shows artifacts"
+)
 # Reads a file, restores it and tells of its progress; returns the image and the figures to report.
 Restore = Callable[[Path, Watch], tuple["ImageData", Record]]
 

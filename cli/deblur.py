@@ -78,7 +78,9 @@ class Deblurring(Restoration):
             restored = to_display(restored) if self.linear_light else restored
             fit = self.kernel_fit(pixels.to(priors.device), kernel, result, level)
             solved = self.solved(prior, preset, result)
-            return image.with_pixels(restored.cpu()), record | changes | solved | fit
+            warnings = [*record.get("warnings", ()), *fit.get("warnings", ())]
+            record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
+            return image.with_pixels(restored.cpu()), record
 
         return restore
 

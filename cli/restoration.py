@@ -119,7 +119,7 @@ def level_of(image: ImageData, given: float | None, *, linear_light: bool = Fals
 
     if given is not None:
         error = compression_error(image, linear_light=linear_light)
-        return given, {"warning": too_low(given, error)} if given < error / 2 else {}
+        return given, {"warnings": [too_low(given, error)]} if given < error / 2 else {}
     try:
         estimate = estimate_image_noise(image, linear_light=linear_light)
     except InputError as error:
@@ -128,7 +128,7 @@ def level_of(image: ImageData, given: float | None, *, linear_light: bool = Fals
     if estimate.compression:
         record["compression_error"] = estimate.compression
     elif image.metadata.encoding.lossy:
-        record["warning"] = UNKNOWN_LOSSES
+        record["warnings"] = [UNKNOWN_LOSSES]
     return estimate.level, record
 
 

@@ -110,6 +110,15 @@ def test_jpeg(monkeypatch, tmp_path):
     assert out.read_bytes() == first  # nothing is restored twice
 
 
+def test_convergence(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    options = ["--crop", 32, "--steps", 3, "--model", "gray-small", "--kernel", "motion:3:20", "--tol", 0]
+    run(monkeypatch, "solvers/convergence.py", *options, "--json", out)
+    for row in json.loads(out.read_text())["figures"].values():
+        assert row["steps"] == 3
+        assert row["best"] >= row["end"] == row["psnr"]["200"] > 10
+
+
 def test_overhead(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "solvers/overhead.py", "--side", 16, "--json", out)

@@ -23,18 +23,21 @@ def wrong_value(value: float) -> str | None:
     return f"values reach {value:g}, but black is 0 and white is 1: divide them by the value of white, for example 255"
 
 
-def check_noise(name: str, level: float) -> None:
+def check_noise(name: str, level: float, text: str | None = None) -> None:
     """Refuse a noise level that is written in gray levels.
 
     Args:
         name: the name of the argument, for the message.
         level: a finite noise level.
+        text: the number or the fraction that it was read from, if any.
 
     Raises:
         InputError: it is above 1, the level of white.
     """
     if level > LARGEST_NOISE:
-        raise InputError(f"{name} {level:g}: black is 0 and white is 1: write gray levels as {level:g}/255")
+        written = f"{level:g}" if text is None else text
+        gray = written.partition("/")[0].strip()
+        raise InputError(f"{name} {written}: black is 0 and white is 1: write gray levels as {gray}/255")
 
 
 def beyond_training(name: str, trained: tuple[float, float]) -> str:

@@ -11,7 +11,7 @@ from gradprox import InputError, load_model
 from gradprox.export import export_denoiser
 from gradprox.export.runtime import OnnxDenoiser
 from gradprox.networks import MGradNetC
-from gradprox.physics import Denoising
+from gradprox.physics import Denoising, parse_level
 from gradprox.priors import LearnedProx
 from gradprox.solvers import HQS, PGD, ScheduledHQS, preset
 
@@ -40,6 +40,12 @@ def y():
 def test_solvers_refuse_noise_in_gray_levels(build, name):
     with pytest.raises(InputError, match=f"^{name} {GRAY_LEVELS}$"):
         build()
+
+
+@pytest.mark.parametrize(("text", "gray"), [("25", "25"), ("50/25", "50"), ("50 / 2.55", "50"), ("2.50", "2.50")])
+def test_the_advice_repeats_the_number_that_was_written(text, gray):
+    with pytest.raises(InputError, match=f"^noise level {text}: .* write gray levels as {gray}/255$"):
+        parse_level(text)
 
 
 def test_models_refuse_noise_in_gray_levels(D, y):

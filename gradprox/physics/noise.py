@@ -74,5 +74,5 @@ def parse_level(text: str) -> float:
         ) from error
     if not math.isfinite(level) or level < 0:
         raise InputError(f"noise level {text}: must be finite and not negative")
-    check_noise("noise level", level)
+    check_noise("noise level", level, text)
     return level

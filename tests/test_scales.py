@@ -42,7 +42,9 @@ def test_solvers_refuse_noise_in_gray_levels(build, name):
         build()
 
 
-@pytest.mark.parametrize(("text", "gray"), [("25", "25"), ("50/25", "50"), ("50 / 2.55", "50"), ("2.50", "2.50")])
+@pytest.mark.parametrize(
+    ("text", "gray"), [("25", "25"), ("50/25", "50"), ("50 / 2.55", "50"), ("2.50", "2.50")]
+)
 def test_the_advice_repeats_the_number_that_was_written(text, gray):
     with pytest.raises(InputError, match=f"^noise level {text}: .* write gray levels as {gray}/255$"):
         parse_level(text)

@@ -69,7 +69,7 @@ def recover(
     """Reconstruct images from compressed measurements.
 
     The file of measurements also says how they were made, so only its name is needed. A model that is no proximal
-    operator, such as gray-deep, runs in hqs unless --solver names nmapg or gd; other models run in fista.
+    operator, such as gray-deep or color-deep, runs in hqs unless --solver names nmapg or gd; other models run in fista.
 
     Example:
       gradprox recover y.npz -o photo.png

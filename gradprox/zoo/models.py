@@ -108,7 +108,7 @@ def load_model(
 
     A monotone network gives a `gradprox.priors.LearnedProx`. Any other gradient network gives a
     `gradprox.priors.GradientStepDenoiser`, which has an explicit energy and no prox. Of the shipped
-    models only ``gray-deep`` is of this kind.
+    models only ``gray-deep`` and ``color-deep`` are of this kind.
 
     Args:
         model: the name of a shipped model, a ``.safetensors`` file written by ``gradprox train`` or `save_network`,

@@ -10,8 +10,8 @@ import ctypes
 import os
 import sys
 
-# Names from malloc.h. In all shipped models but the deep ones a map of one tile takes less than 32 MB, which is the largest
-# value that glibc accepts, and all maps of a tile together take less than 256 MB.
+# Names from malloc.h. In all shipped models but the deep ones, a map of one tile takes less than 32 MB, which is the
+# largest value that glibc accepts, and all maps of a tile together take less than 256 MB.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, KEPT = 2**25, 2**28
 

@@ -134,7 +134,7 @@ Solver = Annotated[
         autocompletion=completed(SOLVERS),
         metavar="NAME",
         help="hqs, fista, nmapg, pgd, admm, drs or gd. Each has an exact objective that never rises.",
-        show_default="hqs to deblur, fista for compressed sensing (hqs with gray-deep and color-deep, which are no prox)",
+        show_default="hqs to deblur, fista for compressed sensing (hqs with the deep models, which are no prox)",
         rich_help_panel=SOLVER,
     ),
 ]

@@ -1,8 +1,9 @@
 """Learned proximal operators with proofs: monotone gradient networks for plug-and-play image restoration.
 
 Begin with `load_model`, which returns a shipped model as a prior. The packages are ``networks`` (gradient networks),
-``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``solvers``, ``certificates``,
-``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``export`` (ONNX) and ``cli``.
+``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``noise`` (of cameras), ``solvers``,
+``certificates``, ``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``export`` (ONNX) and
+``cli``.
 
 The names below and the packages are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not
 import torch.
@@ -37,6 +38,7 @@ _PACKAGES = {
     "export",
     "images",
     "networks",
+    "noise",
     "physics",
     "priors",
     "solvers",

@@ -1,0 +1,20 @@
+"""Noise that depends on the signal: the noise of cameras, of variance ``gain * signal + read^2``.
+
+Begin with `StabilizedDenoiser` (`stabilized_denoiser.py`): it lets a denoiser of constant noise remove this noise. It
+stands on the generalized Anscombe transform and its exact unbiased inverse (`anscombe.py`). `estimate_gain`
+(`gain_estimation.py`) finds gain and read noise in one image, and `SignalNoise` (`signal_noise.py`) holds the two.
+"""
+
+from gradprox.noise.anscombe import GeneralizedAnscombe
+from gradprox.noise.gain_estimation import GainEstimate, estimate_gain
+from gradprox.noise.signal_noise import SignalNoise, parse_signal_noise
+from gradprox.noise.stabilized_denoiser import StabilizedDenoiser
+
+__all__ = [
+    "GainEstimate",
+    "GeneralizedAnscombe",
+    "SignalNoise",
+    "StabilizedDenoiser",
+    "estimate_gain",
+    "parse_signal_noise",
+]

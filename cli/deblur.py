@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
-    from gradprox.solvers import Result
 
 DOES_NOT_FIT = (
-    "the kernel does not fit the image: at some frequency the residual has {:.1f} times the power of the noise; try "
-    "--refine-kernel, another length, radius or angle, or a larger --noise"
+    "the kernel does not fit the image: the residual is not noise, or the result rings; try {}another length, radius "
+    "or angle, or a larger --noise"
 )
 
 
@@ -76,7 +75,7 @@ class Deblurring(Restoration):
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
-            fit = self.kernel_fit(pixels.to(priors.device), kernel, result, level)
+            fit = self.kernel_fit(image, kernel, result.x, level)
             solved = self.solved(prior, preset, result)
             warnings = [*record.get("warnings", ()), *fit.get("warnings", ())]
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
@@ -92,17 +91,29 @@ class Deblurring(Restoration):
         found = refine_kernel(pixels, kernel, max(noise, LEAST_NOISE))
         return found.kernel, {"kernel_scale": found.scale, "kernel_turn": found.turn}
 
-    def kernel_fit(self, pixels: Tensor, kernel: Tensor, result: Result, noise: float) -> Record:
-        """Return the test of the kernel by the residual, for a report; a photo that is too small has none."""
-        from gradprox.physics import LARGEST_FITTING_PEAK, blur_of_photos, residual_peak
+    def kernel_fit(self, image: ImageData, kernel: Tensor, x: Tensor, noise: float) -> Record:
+        """Return the test of the kernel by the restored image ``x``, for a report; empty where it does not apply.
+
+        It applies to the regularization of the preset and to white noise of known level. Linear light has more noise
+        in bright areas, and the error of compression is unknown in formats other than JPEG.
+        """
+        from gradprox.images.noise_estimation import compression_error
+        from gradprox.physics import LARGEST_FITTING_SCORE, blur_of_photos, wrong_kernel_score
         from gradprox.solvers.presets import LEAST_NOISE
 
-        physics = blur_of_photos(self.boundary, kernel, (pixels.shape[-2], pixels.shape[-1]), pixels.shape[1])
-        peak = float(residual_peak(pixels, result.x, physics, max(noise, LEAST_NOISE)))
-        if math.isnan(peak):
+        compression = compression_error(image)
+        unknown = self.linear_light or (image.metadata.encoding.lossy and compression == 0)
+        if self.tuning.factor != 1 or unknown:
             return {}
-        warnings = {"warnings": [DOES_NOT_FIT.format(peak)]} if peak > LARGEST_FITTING_PEAK else {}
-        return {"residual_peak": peak} | warnings
+        y = image.pixels.to(x)
+        physics = blur_of_photos(self.boundary, kernel, (y.shape[-2], y.shape[-1]), y.shape[1])
+        score = float(wrong_kernel_score(y, x, physics, max(noise, compression, LEAST_NOISE)))
+        if math.isnan(score):
+            return {}
+        record: Record = {"wrong_kernel_score": score}
+        if score > LARGEST_FITTING_SCORE:
+            record["warnings"] = [DOES_NOT_FIT.format("" if self.refine_kernel else "--refine-kernel, ")]
+        return record
 
 
 def deblur(

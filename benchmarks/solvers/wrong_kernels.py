@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from deepinv.loss.metric import PSNR
+from deepinv.physics import LinearPhysics
 from middle import read_middle
 from torch import Tensor
 
@@ -30,7 +31,7 @@ from gradprox.errors import InputError
 from gradprox.files import write_json
 from gradprox.images import images_in
 from gradprox.physics import (
-    LARGEST_FITTING_PEAK,
+    LARGEST_FITTING_SCORE,
     blur_of_images,
     blur_of_photos,
     disk_kernel,
@@ -39,9 +40,10 @@ from gradprox.physics import (
     motion_kernel,
     read_kernels,
     refine_kernel,
-    residual_peak,
     scaled_and_turned,
+    wrong_kernel_score,
 )
+from gradprox.priors.contract import Prior
 from gradprox.solvers.presets import Task, preset
 
 LEVELS = (2.55, 7.65)
@@ -118,6 +120,17 @@ def problem(
     )
 
 
+def restored(y: Tensor, physics: LinearPhysics, prior: Prior, noise: float, file: Path | None) -> Tensor:
+    """Return the restored image: from a file if that exists; otherwise restore it, and write the file."""
+    if file and file.exists():
+        kept: Tensor = torch.load(file)
+        return kept
+    x = preset(Task.DEBLUR, noise)(y, physics, prior).x
+    if file:
+        torch.save(x, file)
+    return x
+
+
 def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
     """Return how many bad and good cases there are, and the share of each that gets a warning."""
     kinds = {
@@ -128,7 +141,7 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
     figures: dict[str, float] = {"cases": len(cases)}
     for name, found in kinds.items():
         figures[name] = len(found)
-        figures[f"warned of {name}"] = sum(case["peak"] > LARGEST_FITTING_PEAK for case in found) / max(
+        figures[f"warned of {name}"] = sum(case["score"] > LARGEST_FITTING_SCORE for case in found) / max(
             len(found), 1
         )
     return figures
@@ -142,6 +155,10 @@ def main(
     wrong: Annotated[int, typer.Option(help="Wrong kernels per problem, drawn from all.")] = 3,
     refine: Annotated[bool, typer.Option("--refine", help="Restore with the refined kernel, too.")] = False,
     model: Annotated[str, typer.Option()] = "gray-fast",
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Existing folder of restored images, to try another test without restoring."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file; continue from it.")
     ] = None,
@@ -158,19 +175,19 @@ def main(
     for number in range(len(rows) // (wrong + 1), problems):
         path, blur, level, y, clean = problem(number, paths, all_blurs, crop)
         drawn = random.Random(number).sample(list(blur.kernels)[1:], wrong)  # noqa: S311  no secret
-        restore = preset(Task.DEBLUR, level / 255)
         found: list[dict[str, Any]] = []
         for name in (TRUE, *drawn):
             physics = blur_of_photos("valid", blur.kernels[name], (y.shape[-2], y.shape[-1]), 1)
-            x = restore(y, physics, prior).x
+            file = keep / f"{number}-{name.replace(' ', '-')}.pt" if keep else None
+            x = restored(y, physics, prior, level / 255, file)
             psnr = float(PSNR()(physics.visible(x), clean))
             refined = {}
             if refine:
                 better = refine_kernel(y, blur.kernels[name], level / 255)
                 physics_of_better = blur_of_photos("valid", better.kernel, (y.shape[-2], y.shape[-1]), 1)
-                restored = physics_of_better.visible(restore(y, physics_of_better, prior).x)
+                x_of_better = preset(Task.DEBLUR, level / 255)(y, physics_of_better, prior).x
                 refined = {
-                    "refined": float(PSNR()(restored, clean)),
+                    "refined": float(PSNR()(physics_of_better.visible(x_of_better), clean)),
                     "scale": better.scale,
                     "turn": better.turn,
                 }
@@ -182,7 +199,7 @@ def main(
                     "kernel": name,
                     "psnr": psnr,
                     "loss": (found[0]["psnr"] if found else psnr) - psnr,
-                    "peak": float(residual_peak(y, x, physics, level / 255)),
+                    "score": float(wrong_kernel_score(y, x, physics, level / 255)),
                 }
                 | refined
             )
@@ -192,7 +209,7 @@ def main(
             write_json(report, figures)
         typer.echo(
             f"{path.name} {blur.name} {level}/255: "
-            + ", ".join(f"{c['kernel']} {c['psnr']:.2f} dB, peak {c['peak']:.2f}" for c in found)
+            + ", ".join(f"{c['kernel']} {c['psnr']:.2f} dB, score {c['score']:.2f}" for c in found)
         )
     typer.echo(json.dumps(figures["summary"], indent=1))
 

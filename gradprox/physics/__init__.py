@@ -24,7 +24,7 @@ from gradprox.physics.fourier_sensing import FourierSensing
 from gradprox.physics.hadamard_sensing import HadamardSensing
 from gradprox.physics.inpainting import Inpainting
 from gradprox.physics.kernel_files import read_kernel, read_kernels
-from gradprox.physics.kernel_fit import LARGEST_FITTING_PEAK, residual_peak
+from gradprox.physics.kernel_fit import LARGEST_FITTING_SCORE, wrong_kernel_score
 from gradprox.physics.kernel_refinement import Refinement, refine_kernel, scaled_and_turned
 from gradprox.physics.kernels import disk_kernel, gaussian_kernel, motion_kernel
 from gradprox.physics.measurement_file import read_measurements, write_measurements
@@ -39,7 +39,7 @@ from gradprox.physics.valid_blur import ValidBlur
 
 __all__ = [
     "BOUNDARIES",
-    "LARGEST_FITTING_PEAK",
+    "LARGEST_FITTING_SCORE",
     "SAMPLINGS",
     "BlockSensing",
     "CircularBlur",
@@ -78,8 +78,8 @@ __all__ = [
     "read_measurements",
     "refine_kernel",
     "regularized_inverse",
-    "residual_peak",
     "scaled_and_turned",
     "squared_norm",
     "write_measurements",
+    "wrong_kernel_score",
 ]

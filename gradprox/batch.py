@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,13 @@ def per_image(values: Tensor, x: Tensor) -> Tensor:
 
 def any_true(condition: Tensor) -> bool:
     """Return whether any entry is true; under ``torch.func.vmap``, whether any mapped entry is."""
-    found: list[bool] = []
-    _Look.apply(condition, found.append)  # a function, because transforms copy lists
+    return bool(largest_of(condition))
+
+
+def largest_of(values: Tensor) -> float:
+    """Return the largest entry; under ``torch.func.vmap``, of all mapped entries. NaN entries do not count."""
+    found: list[float] = []
+    _Look.apply(values, found.append)  # a function, because transforms copy lists
     return found[0]
 
 
@@ -39,9 +45,9 @@ class _Look(torch.autograd.Function):
     """Looks at values beneath all transforms, which forbid control flow that depends on values."""
 
     @staticmethod
-    def forward(condition: Tensor, report: Callable[[bool], None]) -> Tensor:
-        report(bool(condition.any()))
-        return condition.clone()
+    def forward(values: Tensor, report: Callable[[float], None]) -> Tensor:
+        report(float(values.any() if values.dtype == torch.bool else values.nan_to_num(nan=-math.inf).max()))
+        return values.clone()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
@@ -51,7 +57,7 @@ class _Look(torch.autograd.Function):
     def vmap(
         info: Any,  # noqa: ARG004
         in_dims: tuple[int | None, ...],
-        condition: Tensor,
-        report: Callable[[bool], None],
+        values: Tensor,
+        report: Callable[[float], None],
     ) -> Any:
-        return _Look.apply(condition, report), in_dims[0]
+        return _Look.apply(values, report), in_dims[0]

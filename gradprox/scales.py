@@ -6,19 +6,26 @@ them, and tell only gray levels of 255 apart.
 
 from __future__ import annotations
 
+import math
+
 from gradprox.errors import InputError
 
-# Values this far outside belong to another scale, such as 0 to 255.
+# Values of a file this far outside belong to another scale, such as 0 to 255.
 LARGEST_VALUE = 20.0
+# Values in memory may be those of linear light, which are larger: 9 in a file is about 170 of light.
+LARGEST_IN_MEMORY = 200.0
 # A noise level above that of white is written in gray levels.
 LARGEST_NOISE = 1.0
 # Noise a little beyond the training needs no warning.
 MARGIN = 1.05
 
 
-def wrong_value(value: float) -> str | None:
-    """Return the message about an image whose value of largest modulus is this one; None if it is on the scale."""
-    if abs(value) <= LARGEST_VALUE:
+def wrong_value(value: float, limit: float = LARGEST_VALUE) -> str | None:
+    """Return the message about an image whose value of largest modulus is this one; None if it is on the scale.
+
+    Infinite values are not on another scale; they are refused elsewhere.
+    """
+    if not limit < abs(value) < math.inf:
         return None
     return f"values reach {value:g}, but black is 0 and white is 1: divide them by the value of white, for example 255"
 
@@ -46,4 +53,4 @@ def beyond_training(name: str, trained: tuple[float, float]) -> str:
     The text is the same for all levels, so that Python shows it once per model.
     """
     low, high = (f"{255 * level:.4g}/255" for level in trained)
-    return f"{name} was trained for noise from {low} to {high}: with more noise than that, it restores badly"
+    return f"{name} is made for noise from {low} to {high}: with more noise than that, it restores badly"

@@ -80,7 +80,7 @@ def test_images_in_gray_levels_are_warned_of(D, y):
 def test_more_noise_than_in_the_training_is_warned_of_once_per_model(D, y):
     for level in (0.3, 0.4, torch.tensor([0.5])):
         with pytest.warns(
-            UserWarning, match="^gray-small was trained for noise from 1/255 to 50/255: with more"
+            UserWarning, match="^gray-small is made for noise from 1/255 to 50/255: with more"
         ):
             D(y, level)
     D(y, 50 / 255)
@@ -106,6 +106,6 @@ def test_exported_models_follow_the_same_rule(D, y, tmp_path):
         exported(image, np.full(image.shape, 0.1))
     with pytest.warns(UserWarning, match="values reach .* but black is 0"):
         exported(255 * image, 0.1)
-    with pytest.warns(UserWarning, match="was trained for noise from 1/255 to 50/255"):
+    with pytest.warns(UserWarning, match="is made for noise from 1/255 to 50/255"):
         exported(image, 0.3)
     exported(3 * image - 0.5, 0.1)

@@ -15,7 +15,7 @@ from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.tiling import spans
-from gradprox.scales import LARGEST_VALUE, MARGIN, beyond_training, check_noise, wrong_value
+from gradprox.scales import LARGEST_IN_MEMORY, MARGIN, beyond_training, check_noise, wrong_value
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
 # enough that the halo costs little.
@@ -204,9 +204,10 @@ class OnnxDenoiser:
 
     def _warn_of_scale(self, y: NDArray[Any]) -> None:
         """Warn of images whose values are not on the scale from 0 to 1."""
-        largest = max(float(y.max()), -float(y.min()))
-        if largest > LARGEST_VALUE:
-            warnings.warn(f"{self.path}: {wrong_value(largest)}", stacklevel=3)
+        wrong = wrong_value(max(float(y.max()), -float(y.min())), LARGEST_IN_MEMORY)
+        # What single precision cannot hold is refused as infinite.
+        if wrong is not None and np.abs(y).max() < np.finfo(np.float32).max:
+            warnings.warn(f"{self.path}: {wrong}", stacklevel=3)
 
     def _channel_groups(self, image: NDArray[Any]) -> Iterator[slice]:
         """Yield the channels that the model takes together. Groups run one by one, to save memory."""

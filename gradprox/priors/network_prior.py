@@ -7,11 +7,18 @@ import warnings
 from deepinv.models import Denoiser
 from torch import Tensor, as_tensor, compiler, isfinite
 
-from gradprox.batch import PRECISIONS, any_true
+from gradprox.batch import PRECISIONS, any_true, largest_of
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
-from gradprox.scales import LARGEST_NOISE, LARGEST_VALUE, MARGIN, beyond_training, check_noise, wrong_value
+from gradprox.scales import (
+    LARGEST_IN_MEMORY,
+    LARGEST_NOISE,
+    MARGIN,
+    beyond_training,
+    check_noise,
+    wrong_value,
+)
 
 
 class NetworkPrior(Denoiser):
@@ -54,8 +61,10 @@ class NetworkPrior(Denoiser):
             UserWarning: the values of ``y`` are on another scale, or there is more noise than in the training.
         """
         folded, levels = self._fold(y, sigma)
-        if not compiler.is_compiling() and any_true(y.abs() > LARGEST_VALUE):
-            warnings.warn(f"{self.name}: {wrong_value(float(y.abs().max()))}", stacklevel=2)
+        if not compiler.is_compiling():
+            wrong = wrong_value(largest_of(y.detach().abs()), LARGEST_IN_MEMORY)
+            if wrong is not None:
+                warnings.warn(f"{self.name}: {wrong}", stacklevel=2)
         return self.network(folded, levels).view_as(y)
 
     def potential(self, y: Tensor, sigma: Sigma) -> Tensor:
@@ -130,6 +139,6 @@ class NetworkPrior(Denoiser):
         trained = self.network.noise_range
         largest = LARGEST_NOISE if trained is None else min(LARGEST_NOISE, MARGIN * trained[1])
         if any_true(levels > largest):
-            check_noise("noise level", float(levels.max()))
+            check_noise("noise level", largest_of(levels))
             if trained is not None:
                 warnings.warn(beyond_training(self.name, trained), stacklevel=2)

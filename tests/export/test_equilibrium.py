@@ -73,6 +73,7 @@ def test_the_loop_is_in_the_file(file: Path, iterating: LearnedProx) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 2 / 255, 25 / 255, 0.5])
+@pytest.mark.filterwarnings("ignore:.*is made for noise")
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1, 5), (1, 1, 24, 17), (1, 3, 9, 8)])
 def test_results_are_as_near_to_the_prox_as_the_tolerance_says(
     file: Path, iterating: LearnedProx, shape: tuple[int, ...], level: float

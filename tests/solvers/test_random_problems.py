@@ -97,6 +97,7 @@ def check(seed: int, make_network: Any, *, fixed_point: bool) -> bool:
     return True
 
 
+@pytest.mark.filterwarnings("ignore:.*is made for noise")
 def test_fifty_random_problems(make_network):
     converged = sum(check(seed, make_network, fixed_point=seed % 5 == 0) for seed in range(50))
     assert converged >= 2

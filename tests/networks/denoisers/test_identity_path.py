@@ -245,14 +245,13 @@ def test_half_precision_is_refused_with_the_reason(make_network, dtype, method):
     ("sigma", "contrast"), [(1e3, 1.0), (1e4, 1.0), (10.0, 1.0), (0.1, 1e-3), (1.0, 1e-4)]
 )
 def test_values_of_faint_images_keep_their_digits(name, sigma, contrast):
-    D = load_model(name)
-    y = 0.5 + contrast * (torch.rand(2, D.network.channels, 24, 20) - 0.5)
-    y = y.float()
-    exact = copy.deepcopy(D).double()
-    torch.testing.assert_close(
-        D.regularizer(y, sigma), exact.regularizer(y.double(), sigma), rtol=1e-5, atol=0
-    )
-    assert D(y, sigma).dtype == D.denoise_with_energy(y, sigma)[0].dtype == torch.float32
+    network, level = load_model(name).network, torch.tensor([sigma])
+    y = (0.5 + contrast * (torch.rand(2, network.channels, 24, 20) - 0.5)).float()
+    exact = copy.deepcopy(network).double()
+    energy, x = network.envelope_and_gradient(y, level.float())
+    expected, _ = exact.envelope_and_gradient(y.double(), level.double())
+    torch.testing.assert_close(energy.double(), expected.double(), rtol=1e-5, atol=0)
+    assert network(y, level.float()).dtype == x.dtype == torch.float32
 
 
 def test_values_of_faint_images_have_derivatives(make_network):
@@ -277,7 +276,7 @@ def test_networks_can_be_traced_by_torch_export(make_network, kind):
 @pytest.mark.parametrize("kind", [{}, KINDS[-2]], ids=str)
 def test_images_and_noise_levels_may_be_mapped(make_network, kind):
     D = LearnedProx(make_network(**kind).float())
-    x, sigma = torch.rand(3, 1, 9, 8), torch.tensor([0.05, 0.1, 2.0])
+    x, sigma = torch.rand(3, 1, 9, 8), torch.tensor([0.05, 0.1, 0.2])
     mapped = torch.func.vmap(lambda image, level: D(image[None], level)[0])(x, sigma)
     torch.testing.assert_close(mapped, D(x, sigma))
     mapped = torch.func.vmap(lambda level: D.potential(x, level))(sigma)
@@ -286,3 +285,5 @@ def test_images_and_noise_levels_may_be_mapped(make_network, kind):
     torch.testing.assert_close(gradient, D(x, 0.1), rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="noise levels must be finite and not negative"):
         torch.func.vmap(lambda level: D(x, level))(torch.tensor([0.1, -0.1]))
+    with pytest.raises(ValueError, match="noise level 25: black is 0"):
+        torch.func.vmap(lambda level: D(x, level))(torch.tensor([0.1, 25.0]))

@@ -66,7 +66,7 @@ class Configuration:
             from gradprox.export.runtime import OnnxDenoiser
 
             try:
-                OnnxDenoiser(exported, self.device, allow_uncertified=True)
+                OnnxDenoiser(exported, self.device)
             except InputError as error:
                 return str(error)
             return None
@@ -128,7 +128,6 @@ def _in_runtime(
         configuration.device,
         threads=configuration.threads,
         tile=configuration.tile,
-        allow_uncertified=True,
     )
     y = image(runtime.channels, side)
     if configuration.device == "cpu":
@@ -230,7 +229,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="run only configurations whose description contains this")
     parser.add_argument(
-        "--precision", default="float32", help="precision of the ONNX file: float32, float16 or int8"
+        "--precision", default="float32", help="precision of the ONNX file: float32 or float16"
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()

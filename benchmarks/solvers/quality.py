@@ -179,7 +179,7 @@ def main() -> None:
     crop = arguments.crop or (None if arguments.data else CROP)
     prior = load_model(arguments.model)
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    for task in Task:
+    for task in NOISE:
         cases = []
         for path in paths:
             clean = read_middle(path, crop)

@@ -85,8 +85,8 @@ class Deblurring(Restoration):
 
     def refined(self, pixels: Tensor, kernel: Tensor, noise: float) -> tuple[Tensor, Record]:
         """Return the kernel that fits an image better, and its changes, for a report."""
+        from gradprox.noise_rule import LEAST_NOISE
         from gradprox.physics import refine_kernel
-        from gradprox.solvers.presets import LEAST_NOISE
 
         found = refine_kernel(pixels, kernel, max(noise, LEAST_NOISE))
         return found.kernel, {"kernel_scale": found.scale, "kernel_turn": found.turn}
@@ -98,8 +98,8 @@ class Deblurring(Restoration):
         in bright areas, and the error of compression is unknown in formats other than JPEG.
         """
         from gradprox.images.noise_estimation import compression_error
+        from gradprox.noise_rule import LEAST_NOISE
         from gradprox.physics import LARGEST_FITTING_SCORE, blur_of_photos, wrong_kernel_score
-        from gradprox.solvers.presets import LEAST_NOISE
 
         compression = compression_error(image)
         unknown = self.linear_light or (image.metadata.encoding.lossy and compression == 0)

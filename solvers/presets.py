@@ -19,6 +19,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from gradprox.errors import InputError
+from gradprox.noise_rule import NoiseRule
 from gradprox.priors.contract import Prior
 from gradprox.scales import check_noise
 from gradprox.solvers.admm import ADMM
@@ -72,16 +73,16 @@ DEFAULT_SOLVER = {
     **dict.fromkeys((Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC), "fista"),
 }
 
-# Rounding to 8 bits leaves an error of about half a gray level, so a smaller noise level is raised to this one.
-LEAST_NOISE = 0.5 / 255
 # Noise level of the first warm-start solver. An image with this much noise is hardly recognizable.
 WARM_START = 50 / 255
 # Number of warm-start solvers, between WARM_START and the final noise level of the prior.
 DEBLUR_STAGES, SENSING_STAGES = 16, 18
 # Steps of the first warm-start solver of compressed sensing, and of the others.
 FIRST_STEPS, LATER_STEPS = 16, 4
-# Weight of the regularizer divided by its value in Bayes' rule, (noise / sigma)^2; tuned on natural images.
-BALANCE = 0.45
+# The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
+DEBLURRING = NoiseRule(0.7)
+PROXIMAL_SENSING, EXPLICIT_SENSING = NoiseRule(1.1, 2 / 255), NoiseRule(4.0, 6 / 255)
+PROXIMAL_FILLING, EXPLICIT_FILLING = NoiseRule(1.1), NoiseRule(2.3)
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,11 @@ def preset(
     """
     task = _task(task)
     name = DEFAULT_SOLVER[task] if solver is None else solver
-    if name not in SOLVERS:
-        raise InputError(f"solver {name}: unknown; choose one of {', '.join(SOLVERS)}")
+    rule = noise_rule(task, name)
     if not 0 <= number("noise", noise) < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
     check_noise("noise level", noise)
     check_positive("strength", strength)
-    level = max(noise, LEAST_NOISE)
     common: dict[str, Any] = {
         "max_iter": STEPS[task][name] if max_iter is None else max_iter,
         "tol": (1e-4 if task in WITHOUT_WARM_START else 3e-4) if tol is None else tol,
@@ -201,12 +200,16 @@ def preset(
     if task in SENSING and (name in EXPLICIT or solver is None):
         # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
         steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver is None else {}
-        without_prox = _without_prox(level, solver or "hqs", strength, planned, common | steps)
-    settings = _deblurring if task is Task.DEBLUR else _sensing if task in SENSING else _filling
-    sigma, warm_start = settings(level, name, strength, lipschitz)
+        without_prox = _without_prox(noise, solver or "hqs", strength, planned, common | steps)
+    sigma = rule.sigma(noise)
+    warm_start: tuple[Solver[Any], ...] = ()
+    if task is Task.DEBLUR:
+        warm_start = _hqs_stages(rule, noise, strength, [1] * DEBLUR_STAGES)
+    elif task in SENSING:
+        warm_start = _fista_stages(noise, strength, lipschitz)
     final: Solver[Any]
     if name in EXPLICIT:
-        final = _explicit(name, sigma, _weight(sigma, level, strength), common)
+        final = _explicit(name, sigma, strength * rule.lambda_reg(noise, sigma), common)
     else:
         final = PROXIMAL[name](sigma=sigma * strength, **common)
     return Preset(final, warm_start, planned, without_prox)
@@ -224,18 +227,32 @@ def _task(name: str) -> Task:
         raise InputError(f"task {name}: unknown; choose one of {', '.join(Task)}") from error
 
 
+def noise_rule(task: Task | str, solver: str) -> NoiseRule:
+    """Return how the noise level of the prior and the weight of its regularizer follow from the measurement noise.
+
+    Args:
+        task: the inverse problem, a `Task` or its name.
+        solver: one of `SOLVERS`.
+
+    Raises:
+        InputError: an unknown task or solver.
+    """
+    task = _task(task)
+    if solver not in SOLVERS:
+        raise InputError(f"solver {solver}: unknown; choose one of {', '.join(SOLVERS)}")
+    if task is Task.DEBLUR:
+        return DEBLURRING
+    if task in SENSING:
+        return EXPLICIT_SENSING if solver in EXPLICIT else PROXIMAL_SENSING
+    return EXPLICIT_FILLING if solver in EXPLICIT else PROXIMAL_FILLING
+
+
 def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:
     """Return the preset of compressed sensing for priors with an explicit energy only: HQS, then the solver."""
-    sigma = _explicit_sensing_level(noise)
-    warm_start = tuple(
-        HQS(
-            sigma=level,
-            lambda_reg=_weight(level, noise, strength),
-            max_iter=LATER_STEPS if index else FIRST_STEPS,
-        )
-        for index, level in enumerate(_falling(WARM_START, sigma, SENSING_STAGES))
-    )
-    return Preset(_explicit(name, sigma, _weight(sigma, noise, strength), common), warm_start, planned)
+    rule = EXPLICIT_SENSING
+    sigma = rule.sigma(noise)
+    final = _explicit(name, sigma, strength * rule.lambda_reg(noise, sigma), common)
+    return Preset(final, _hqs_stages(rule, noise, strength, _sensing_steps()), planned)
 
 
 def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]) -> Solver[Any]:
@@ -246,48 +263,28 @@ def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]
     return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common)
 
 
-def _deblurring(
-    noise: float, name: str, strength: float, lipschitz: float | None
-) -> tuple[float, tuple[Solver[Any], ...]]:
-    """Return the noise level of the prior and the warm start of deblurring."""
-    del name, lipschitz  # one level for all solvers; HQS needs no norm
-    # With sigma = noise, the prior removes too much of the detail that remains after the blur.
-    sigma = 0.7 * noise
-    stages = (
-        HQS(sigma=level, lambda_reg=_weight(level, noise, strength), max_iter=1)
-        for level in _falling(WARM_START, sigma, DEBLUR_STAGES)
+def _sensing_steps() -> list[int]:
+    """Return the steps of each warm-start solver of compressed sensing."""
+    return [FIRST_STEPS] + [LATER_STEPS] * (SENSING_STAGES - 1)
+
+
+def _hqs_stages(rule: NoiseRule, noise: float, strength: float, steps: list[int]) -> tuple[Solver[Any], ...]:
+    """Return a warm start of one HQS per entry of ``steps``, with falling noise levels of the prior."""
+    levels = _falling(WARM_START, rule.sigma(noise), len(steps))
+    return tuple(
+        HQS(sigma=level, lambda_reg=strength * rule.lambda_reg(noise, level), max_iter=count)
+        for level, count in zip(levels, steps, strict=False)
     )
-    return sigma, tuple(stages)
 
 
-def _sensing(
-    noise: float, name: str, strength: float, lipschitz: float | None
-) -> tuple[float, tuple[Solver[Any], ...]]:
-    """Return the noise level of the prior and the warm start of compressed sensing."""
-    proximal = max(1.1 * noise, 2 / 255)
-    stages = (
-        FISTA(sigma=level * strength, max_iter=LATER_STEPS if index else FIRST_STEPS, lipschitz=lipschitz)
-        for index, level in enumerate(_falling(WARM_START, proximal, SENSING_STAGES))
+def _fista_stages(noise: float, strength: float, lipschitz: float | None) -> tuple[Solver[Any], ...]:
+    """Return the warm start of compressed sensing: FISTA with falling noise levels of the prior."""
+    steps = _sensing_steps()
+    levels = _falling(WARM_START, PROXIMAL_SENSING.sigma(noise), len(steps))
+    return tuple(
+        FISTA(sigma=level * strength, max_iter=count, lipschitz=lipschitz)
+        for level, count in zip(levels, steps, strict=False)
     )
-    return _explicit_sensing_level(noise) if name in EXPLICIT else proximal, tuple(stages)
-
-
-def _filling(
-    noise: float, name: str, strength: float, lipschitz: float | None
-) -> tuple[float, tuple[Solver[Any], ...]]:
-    """Return the noise level of the prior where known samples surround the missing ones, and no warm start."""
-    del strength, lipschitz
-    return (2.3 if name in EXPLICIT else 1.1) * noise, ()
-
-
-def _explicit_sensing_level(noise: float) -> float:
-    """Return the noise level of the prior for solvers of the explicit objective in compressed sensing."""
-    return max(4 * noise, 6 / 255)
-
-
-def _weight(sigma: float, noise: float, strength: float) -> float:
-    """Return ``lambda_reg`` from Bayes' rule, up to a factor: ``strength * 0.45 (noise / sigma)^2``."""
-    return BALANCE * strength * (noise / sigma) ** 2
 
 
 def _falling(first: float, end: float, count: int) -> list[float]:

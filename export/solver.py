@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from gradprox.errors import InputError
@@ -15,6 +17,7 @@ from gradprox.export.graph.solver_steps import ALGORITHMS
 from gradprox.networks import Equilibrium
 from gradprox.physics import BlockSensing, HadamardSensing
 from gradprox.priors import NetworkPrior, prior_of
+from gradprox.solvers.presets import noise_rule
 
 
 def export_solver(
@@ -29,7 +32,11 @@ def export_solver(
 
     Inputs: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or measurements of any number of
     images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``; ``sigma``,
-    ``stepsize`` and ``tol``, and for GD ``lambda_reg``, float32 ``(1,)``; ``max_iter``, an int64 scalar, 0 included.
+    ``stepsize`` and ``tol``, and for GD ``lambda_reg``, float32 ``(1,)``; ``max_iter``, an int64 scalar, 0 included;
+    and ``x0``, the first images of the iterations, in the shape of ``x``. ``x0`` is optional: without it, the
+    iterations start where those of torch do. With a valid boundary it is extended by its edge pixels, as the photo is.
+    The metadata hold ``noise_rule``, by which ``sigma`` and ``lambda_reg`` follow from the noise, as in
+    `gradprox.solvers.preset`.
     PGD has no ``lambda_reg``: the weight of its prior is tied to the step size, and ``sigma`` sets its strength. A
     graph cannot refuse illegal settings; `gradprox.export.runtime.OnnxSolver` refuses them, such as step sizes at
     which the objective could rise.
@@ -79,7 +86,10 @@ def export_solver(
             f"{name}: has no proven Lipschitz bound, so {solver} has no step size that surely descends"
         )
     exported = solver_model(network, solver, chosen)
-    metadata = onnx_file.metadata_of(network, name, "solver") | chosen.metadata() | {"algorithm": solver}
+    described = chosen.metadata()
+    rule = json.dumps(asdict(noise_rule(described["problem"], solver)))
+    metadata = onnx_file.metadata_of(network, name, "solver") | described
+    metadata |= {"algorithm": solver, "noise_rule": rule}
     report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)
     onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
     return report

@@ -17,6 +17,7 @@ def deblur_images(
     restorer: Restorer,
     *,
     boundary: str = "valid",
+    x0: Tensor | None = None,
     callback: Callback | None = None,
 ) -> tuple[Tensor, Result]:
     """Restore blurred images.
@@ -28,6 +29,8 @@ def deblur_images(
         restorer: a solver or a preset.
         boundary: ``"valid"`` for photos: their border pixels received light from outside the frame. ``"circular"``
             for images blurred with periodic borders, ``"symmetric"`` for mirrored borders.
+        x0: the first images of the iterations, of the size of ``y``, extended to the unknown image as ``y`` is; the
+            physics' start if not given.
         callback: called after each step.
 
     Returns:
@@ -37,5 +40,6 @@ def deblur_images(
         InputError: an unknown boundary, or a kernel larger than the image.
     """
     physics = blur_of_photos(boundary, kernel, (y.shape[-2], y.shape[-1]), y.shape[1])
-    result = restorer(y, physics, prior, callback=callback)
+    start = None if x0 is None else physics.initial(x0)
+    result = restorer(y, physics, prior, x0=start, callback=callback)
     return physics.visible(result.x), result

@@ -1,7 +1,7 @@
 """An ONNX ``Loop`` around a traced step, and one model made of several traced parts.
 
 `inline_part` renames the values of a part, so that parts can share one graph. `loop_node` makes a part the body of a
-``Loop``. `build_model` makes the result a model.
+``Loop``, and `if_node` makes two parts the branches of an ``If``. `build_model` makes the result a model.
 """
 
 from __future__ import annotations
@@ -84,6 +84,28 @@ def loop_node(
     return helper.make_node(
         "Loop", ["max_iter", "begin", *first.values()], list(results), name="loop", body=graph
     )
+
+
+def if_node(
+    condition: str, then: ModelProto, otherwise: ModelProto, result: str, constants: dict[str, TensorProto]
+) -> NodeProto:
+    """Return an ``If`` of two traced parts, of which only the chosen one is computed.
+
+    Args:
+        condition: name of a bool of the surrounding graph.
+        then: the part for true. Its inputs are values of the surrounding graph, and it has one output.
+        otherwise: the part for false.
+        result: name of the output of the chosen part.
+        constants: constants of the surrounding graph by name; those of the parts are added.
+    """
+    branches = {}
+    for name, part in (("then_branch", then), ("else_branch", otherwise)):
+        (output,) = part.graph.output
+        kind, renamed = output.type.tensor_type, f"{name}/{output.name}"
+        nodes = inline_part(part, name, {output.name: renamed}, constants)
+        value = helper.make_tensor_value_info(renamed, kind.elem_type, [None] * len(kind.shape.dim))
+        branches[name] = helper.make_graph(nodes, name, [], [value])
+    return helper.make_node("If", [condition], [result], name="if", **branches)
 
 
 def build_model(

@@ -43,6 +43,10 @@ class Problem(ABC):
         """Return the forward operator; only blur uses ``kernel``."""
 
     @abstractmethod
+    def extended(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Return an image in the frame of the result, extended to the size of the unknown image."""
+
+    @abstractmethod
     def example(self) -> tuple[Tensor, dict[int, str]]:
         """Return measurements of three-channel images to trace with, and the names of the sizes that may vary."""
 
@@ -68,6 +72,10 @@ class Deblurring(Problem):
     def operator(self, kernel: Tensor) -> GraphBlur:
         """See `Problem.operator`."""
         return GraphBlur(kernel, self.name)
+
+    def extended(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """See `Problem.extended`; the photo itself is extended in the same way."""
+        return self.operator(kernel).initial(x)
 
     def example(self) -> tuple[Tensor, dict[int, str]]:
         """See `Problem.example`."""
@@ -97,6 +105,10 @@ class Sensing(Problem):
     def operator(self, kernel: Tensor) -> Physics:  # noqa: ARG002
         """See `Problem.operator`."""
         return self.physics
+
+    def extended(self, x: Tensor, kernel: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Problem.extended`."""
+        return x
 
     def example(self) -> tuple[Tensor, dict[int, str]]:
         """See `Problem.example`."""

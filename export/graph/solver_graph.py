@@ -6,9 +6,9 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch.export import Dim
 
-from gradprox.export.graph.loop import build_model, inline_part, loop_node
+from gradprox.export.graph.loop import build_model, if_node, inline_part, loop_node
 from gradprox.export.graph.problem import Deblurring, Problem
-from gradprox.export.graph.solver_steps import Body, Finish, Start
+from gradprox.export.graph.solver_steps import Body, Finish, GivenStart, OwnStart, Start
 from gradprox.export.graph.tracing import trace
 from gradprox.networks.denoisers.config import ImageNetwork
 
@@ -45,12 +45,26 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
     }
     unnamed = {"y": dict.fromkeys(y_sizes, Dim.AUTO), "kernel": dict.fromkeys(kernel_sizes, Dim.AUTO)}
 
+    given = trace(
+        GivenStart(network, algorithm, problem),
+        (y if isinstance(problem, Deblurring) else x, kernel),
+        ("x0", "kernel"),
+        ("start",),
+        {"x0": inside["x"], "kernel": unnamed["kernel"]},
+    )
+    own = trace(
+        OwnStart(network, algorithm, problem),
+        (y, kernel),
+        ("y", "kernel"),
+        ("start",),
+        {"y": y_sizes, "kernel": kernel_sizes},
+    )
     start = trace(
         Start(network, algorithm, problem),
-        (y, kernel, one, one),
-        ("y", "kernel", "sigma", "lambda_reg"),
+        (x, y, kernel, one, one),
+        ("start", "y", "kernel", "sigma", "lambda_reg"),
         (*STATE, "objective"),
-        {"y": y_sizes, "kernel": kernel_sizes},
+        {"start": inside["x"]} | unnamed,
     )
     body = trace(
         Body(network, algorithm, problem),
@@ -69,20 +83,30 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
             {"x": inside["x"], "kernel": unnamed["kernel"]},
         )
     # The traced parts share one list of inputs, used or not. The model keeps only the inputs that are used.
-    unused = {"lambda_reg"} if algorithm == "pgd" else set()
-    unused |= set() if isinstance(problem, Deblurring) else {"kernel"}
-    inputs = [value for value in start.graph.input if value.name not in unused]
-    inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("stepsize", "tol")]
-    inputs.append(helper.make_tensor_value_info("max_iter", TensorProto.INT64, []))
+    numbers = ["sigma", *([] if algorithm == "pgd" else ["lambda_reg"]), "stepsize", "tol"]
+    inputs = [value for value in own.graph.input if value.name == "y" or isinstance(problem, Deblurring)]
+    inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in numbers]
+    image_shape = ["batch", *image_sizes]
+    inputs += [
+        helper.make_tensor_value_info("max_iter", TensorProto.INT64, []),
+        helper.make_tensor_value_info("x0", TensorProto.FLOAT, image_shape),
+    ]
     outputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *image_sizes]),
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, image_shape),
         helper.make_tensor_value_info("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
         helper.make_tensor_value_info("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
         helper.make_tensor_value_info("steps", TensorProto.INT64, ["batch"]),
         helper.make_tensor_value_info("status", TensorProto.INT64, ["batch"]),
     ]
-    constants: dict[str, TensorProto] = {}
-    nodes = _nodes(start, body, finish, constants)
+    # An input with a constant of its name is optional. No image at all stands for the start of the file's own.
+    none = [length if isinstance(length, int) else 0 for length in image_shape]
+    constants = {"x0": helper.make_tensor("x0", TensorProto.FLOAT, none, [])}
+    nodes = [
+        helper.make_node("Size", ["x0"], ["x0/size"], name="x0/size"),
+        helper.make_node("Cast", ["x0/size"], ["x0/given"], name="x0/given", to=TensorProto.BOOL),
+        if_node("x0/given", given, own, "start", constants),
+        *_nodes(start, body, finish, constants),
+    ]
     return build_model(nodes, inputs, outputs, constants, start.ir_version)
 
 

@@ -1,4 +1,4 @@
-"""A solver as three torch modules: the part before its loop, one step, and the part after it.
+"""A solver as torch modules: its first images, the part before its loop, one step, and the part after it.
 
 The formulas are those of `gradprox.solvers`: its functions are traced, and none is written a second time. Graphs check
 no settings; `gradprox.export.runtime.OnnxSolver` does.
@@ -136,14 +136,33 @@ class Part(nn.Module):
         self.problem = problem
 
 
+class OwnStart(Part):
+    """The first images where the caller gives none."""
+
+    def forward(self, y: Tensor, kernel: Tensor) -> Tensor:
+        """Return the start that the solvers of torch compute from the measurements."""
+        # A copy: a graph may not return one of its inputs.
+        return self.problem.operator(kernel).initial(y).clone()
+
+
+class GivenStart(Part):
+    """The first images where the caller gives them in the frame of the result."""
+
+    def forward(self, x0: Tensor, kernel: Tensor) -> Tensor:
+        """Return ``x0``, extended to the size of the unknown image."""
+        return self.problem.extended(x0, kernel).clone()
+
+
 class Start(Part):
     """The part before the loop."""
 
-    def forward(self, y: Tensor, kernel: Tensor, sigma: Tensor, lambda_reg: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, start: Tensor, y: Tensor, kernel: Tensor, sigma: Tensor, lambda_reg: Tensor
+    ) -> tuple[Tensor, ...]:
         """Return the first state, and the objective there, ``(B,)``."""
-        operator, settings = self.problem.operator(kernel), Settings(sigma, lambda_reg, stepsize=sigma)
-        data = LeastSquares(y, operator, 1.0)
-        state = self.algorithm.start(data, self.prior, settings, operator.initial(y))
+        settings = Settings(sigma, lambda_reg, stepsize=sigma)
+        data = LeastSquares(y, self.problem.operator(kernel), 1.0)
+        state = self.algorithm.start(data, self.prior, settings, start.clone())
         counters = torch.zeros(y.shape[0], dtype=torch.long)
         return state.x, state.gradient, counters, counters.clone(), state.objective
 

@@ -31,6 +31,7 @@ class Session:
 
     Attributes:
         outputs: names of the outputs of the model.
+        optional: names of the inputs that may be left out.
 
     Raises:
         InputError: the file holds no such model (see `container.read`), or the provider cannot be used.
@@ -55,6 +56,7 @@ class Session:
         self._asked = (provider, allow_fallback, threads)
         self._session = self._open(self._content)
         self.outputs = [output.name for output in self._session.get_outputs()]
+        self.optional = [value.name for value in self._session.get_overridable_initializers()]
         taken = [value.name for value in self._session.get_inputs()]
         if inputs and (sorted(taken) != sorted(inputs) or self.outputs[: len(outputs)] != list(outputs)):
             raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, number, single, whole_number
 from gradprox.export.runtime.session import Session
+from gradprox.noise_rule import NoiseRule
 from gradprox.scales import check_noise
 
 STATUS = ("max_iter", "converged", "non_finite")
@@ -58,6 +59,7 @@ class OnnxSolver:
         problem: ``"deblur"`` or ``"cs"``.
         channels: number of channels of its images: 3, or 1, which stands for any number.
         boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
+        noise_rule: how the settings of the prior follow from the noise; None in a file of an earlier version.
         provider: the provider in use.
         metadata: all entries of the file's metadata, by key.
 
@@ -96,8 +98,13 @@ class OnnxSolver:
             self._weak_convexity = 0.0 if convexity is None and self.algorithm == "gd" else float(convexity)
             self._squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
+            self._size = tuple(physics.get("size", ()))
+            rule = self._session.entry("noise_rule") if "noise_rule" in self.metadata else None
+            self.noise_rule = None if rule is None else NoiseRule(**rule)
+        except InputError:  # which is a ValueError, with a better message
+            raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: its certificate or its physics is damaged") from error
+            raise InputError(f"{path}: its certificate, its physics or its noise rule is damaged") from error
         if not (
             0 <= self._weak_convexity <= 1 and 0 < self._squared_norm < math.inf and self._curvature >= 1
         ):
@@ -124,7 +131,9 @@ class OnnxSolver:
         y: NDArray[Any],
         kernel: NDArray[Any] | None = None,
         *,
-        sigma: float,
+        sigma: float | None = None,
+        noise: float | None = None,
+        x0: NDArray[Any] | None = None,
         lambda_reg: float | None = None,
         stepsize: float | None = None,
         max_iter: int = 200,
@@ -136,12 +145,17 @@ class OnnxSolver:
             y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or measurements,
                 ``(B, C, m)`` or ``(B, C, blocks, m)``.
             kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
-            sigma: noise level at which the prior is used; a larger value gives smoother images. For deblurring with PGD
-                begin with 0.7 times the noise of the photo, as `gradprox.solvers.preset` does.
-            lambda_reg: weight of the regularizer in GD; 1 if not given. PGD has none: there ``sigma`` sets the
-                strength of the prior.
+            sigma: noise level at which the prior is used; a larger value gives smoother images. Give either this or
+                ``noise``.
+            noise: standard deviation of the noise of ``y``, on the scale of images in ``[0, 1]``. ``sigma``, and
+                ``lambda_reg`` if it is not given, then follow by `noise_rule`, as in `gradprox.solvers.preset`.
+            x0: first images of the iterations, ``(B, C, H, W)``, in the shape of the result; for example the result of
+                a call with a larger ``sigma``. With a valid boundary they are extended by their edge pixels. If not
+                given, the iterations start at the photo, extended in the same way, or at a linear reconstruction.
+            lambda_reg: weight of the regularizer in GD; 1 if neither it nor ``noise`` is given. PGD has none: there
+                ``sigma`` sets the strength of the prior.
             stepsize: step size; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.
-            max_iter: step budget; 0 returns the start, which is the photo, or ``A^T y``.
+            max_iter: step budget; 0 returns the start.
             tol: an image has converged when its relative change is at most this.
 
         Raises:
@@ -149,15 +163,9 @@ class OnnxSolver:
         """
         y = self._measurements(y)
         kernel = self._kernel(kernel, y)
-        sigma, tol = number("sigma", sigma), number("tol", tol)
-        if sigma <= 0:
-            raise InputError(f"sigma must be positive, got {sigma:g}")
-        check_noise("sigma", sigma)
-        if self.algorithm == "pgd" and lambda_reg is not None:
-            raise InputError("lambda_reg: PGD has no weight of the regularizer; change sigma instead")
-        weight = 1.0 if lambda_reg is None else number("lambda_reg", lambda_reg)
-        if weight <= 0:
-            raise InputError(f"lambda_reg must be positive, got {weight:g}")
+        start = self._start(x0, y)
+        level, weight = self._strength(sigma, noise, lambda_reg)
+        tol = number("tol", tol)
         max_iter = whole_number("max_iter", max_iter, 0)
         if not 0 <= tol < 1:
             raise InputError(f"tol must be in [0, 1), got {tol:g}")
@@ -170,8 +178,9 @@ class OnnxSolver:
                 "max_iter": np.array(max_iter, np.int64),
                 "stepsize": np.array([stepsize], np.float32),
                 "tol": np.array([tol], np.float32),
+                **start,
             },
-            {"sigma": sigma, **({} if self.algorithm == "pgd" else {"lambda_reg": weight})},
+            {"sigma": level, **({} if self.algorithm == "pgd" else {"lambda_reg": weight})},
         )
         return Restoration(
             finite("the result", found["x"]),
@@ -194,6 +203,53 @@ class OnnxSolver:
         if self.channels not in (1, array.shape[1]):
             raise InputError(f"expected {self.channels} channels, got y of shape {array.shape}")
         return single("y", array)
+
+    def _start(self, x0: NDArray[Any] | None, y: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the input for first images, if there are any, or raise `InputError`."""
+        if x0 is None:
+            return {}
+        if "x0" not in self._session.optional:
+            raise InputError(
+                f"x0: {self._session.path} takes no start, as an earlier version made it: export it again"
+            )
+        shape = y.shape if self.problem == "deblur" else (*y.shape[:2], *self._size)
+        expected = f"floating-point first images x0 of shape {shape}"
+        array = float_array(expected, x0)
+        if array.shape != shape:
+            raise InputError(f"expected {expected}, got {array.dtype} of shape {array.shape}")
+        return {"x0": single("x0", array)}
+
+    def _strength(
+        self, sigma: float | None, noise: float | None, lambda_reg: float | None
+    ) -> tuple[float, float]:
+        """Return the noise level of the prior and the weight of its regularizer, or raise `InputError`."""
+        if (sigma is None) == (noise is None):
+            raise InputError(
+                "give either sigma, the noise level of the prior, or noise, that of the measurements"
+            )
+        if self.algorithm == "pgd" and lambda_reg is not None:
+            raise InputError("lambda_reg: PGD has no weight of the regularizer; change sigma instead")
+        weight = 1.0
+        if noise is not None:
+            if self.noise_rule is None:
+                raise InputError(
+                    f"noise: {self._session.path} has no rule for it, as an earlier version made it: give sigma, or "
+                    "export it again"
+                )
+            noise = number("noise", noise)
+            if noise < 0:
+                raise InputError(f"noise must not be negative, got {noise:g}")
+            check_noise("noise", noise)
+            sigma = self.noise_rule.sigma(noise)
+            weight = self.noise_rule.lambda_reg(noise, sigma)
+        sigma = number("sigma", sigma)
+        if sigma <= 0:
+            raise InputError(f"sigma must be positive, got {sigma:g}")
+        check_noise("sigma", sigma)
+        weight = weight if lambda_reg is None else number("lambda_reg", lambda_reg)
+        if weight <= 0:
+            raise InputError(f"lambda_reg must be positive, got {weight:g}")
+        return sigma, weight
 
     def _kernel(self, kernel: NDArray[Any] | None, y: NDArray[Any]) -> NDArray[np.float32] | None:
         """Return the kernel ``(1, 1, h, w)`` of a blur, None for compressed sensing, or raise `InputError`."""

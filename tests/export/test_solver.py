@@ -16,7 +16,7 @@ from gradprox.export import Report, VerificationError, export_solver, verify
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix
 from gradprox.priors import LearnedProx
-from gradprox.solvers import GD, PGD
+from gradprox.solvers import GD, PGD, preset
 from gradprox.solvers.deblurring import deblur_images
 from tests.export.tampering import say, tampered
 
@@ -56,7 +56,12 @@ def box(height: int, width: int) -> np.ndarray:
 
 
 def in_torch(
-    solver: OnnxSolver, prior: LearnedProx, y: np.ndarray, kernel: np.ndarray, **settings: float
+    solver: OnnxSolver,
+    prior: LearnedProx,
+    y: np.ndarray,
+    kernel: np.ndarray,
+    x0: np.ndarray | None = None,
+    **settings: float,
 ) -> tuple[np.ndarray, object]:
     double = LearnedProx(type(prior.network)(prior.network.config).double())
     double.network.load_state_dict(prior.network.state_dict())
@@ -67,6 +72,7 @@ def in_torch(
         double,
         kind(**settings),
         boundary=solver.boundary,
+        x0=None if x0 is None else torch.from_numpy(x0).double(),
     )
     return x.numpy(), result
 
@@ -103,6 +109,68 @@ def test_no_step_returns_the_photo(solver: OnnxSolver) -> None:
     assert restored.steps.tolist() == [0, 0]
 
 
+def test_a_given_start(solver: OnnxSolver, prior: LearnedProx) -> None:
+    y, kernel, x0 = photo(2, 1, 30, 26), box(6, 5), np.random.default_rng(1).random((2, 1, 30, 26))
+    given = solver(y, kernel, sigma=0.05, x0=x0, max_iter=12, tol=0)
+    sigma = float(np.float32(0.05))
+    x, result = in_torch(solver, prior, y, kernel, x0, sigma=sigma, max_iter=12, tol=0.0)
+    assert np.abs(given.x - x).max() <= 1e-5
+    np.testing.assert_allclose(given.objective, result.objective.numpy(), rtol=1e-4, equal_nan=True)
+    assert np.abs(given.x - solver(y, kernel, sigma=0.05, max_iter=12, tol=0).x).max() > 1e-2
+    np.testing.assert_array_equal(solver(y, kernel, sigma=0.05, x0=x0, max_iter=0).x, x0.astype(np.float32))
+
+
+def test_the_photo_is_the_start_that_is_not_given(solver: OnnxSolver) -> None:
+    y, kernel = photo(1, 1, 20, 21), box(4, 3)
+    without, given = (solver(y, kernel, sigma=0.05, max_iter=4, **start) for start in ({}, {"x0": y}))
+    np.testing.assert_array_equal(given.x, without.x)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_the_noise_sets_the_prior_as_in_presets(solver: OnnxSolver, noise: float) -> None:
+    y, kernel = photo(1, 1, 20, 21), box(4, 3)
+    chosen = preset("deblur", noise, solver=solver.algorithm).solver
+    settings = {"sigma": chosen.sigma}
+    if solver.algorithm == "gd":
+        settings["lambda_reg"] = chosen.lambda_reg
+    found, expected = (solver(y, kernel, max_iter=4, **given) for given in ({"noise": noise}, settings))
+    np.testing.assert_array_equal(found.x, expected.x)
+    if solver.algorithm == "gd":
+        other = solver(y, kernel, noise=noise, lambda_reg=3.0, max_iter=4)
+        np.testing.assert_array_equal(
+            other.x, solver(y, kernel, sigma=chosen.sigma, lambda_reg=3.0, max_iter=4).x
+        )
+
+
+def test_a_file_of_an_earlier_version(exported_solver: tuple[Path, Report], tmp_path: Path) -> None:
+    def change(model: ModelProto) -> None:
+        (start,) = (value for value in model.graph.input if value.name == "x0")
+        model.graph.input.remove(start)  # the empty start stays, as a constant
+        say(noise_rule=None)(model)
+
+    path = tampered(exported_solver[0], tmp_path / "old.onnx", change)
+    old, new = (OnnxSolver(file, threads=1) for file in (path, exported_solver[0]))
+    y, kernel = photo(1, 1, 20, 21), box(4, 3)
+    found, expected = (solver(y, kernel, sigma=0.05, max_iter=4).x for solver in (old, new))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match="takes no start, as an earlier version made it: export it again"):
+        old(y, kernel, sigma=0.05, x0=y)
+    with pytest.raises(InputError, match="has no rule for it, as an earlier version made it: give sigma"):
+        old(y, kernel, noise=0.05)
+    assert verify(path).cases == exported_solver[1].cases - 2
+
+
+def test_a_file_that_ignores_the_start_is_found(exported_solver: tuple[Path, Report], tmp_path: Path) -> None:
+    def change(model: ModelProto) -> None:
+        (choice,) = (node for node in model.graph.node if node.op_type == "If")
+        branches = {attribute.name: attribute.g for attribute in choice.attribute}
+        branches["then_branch"].CopyFrom(branches["else_branch"])
+
+    path = tampered(exported_solver[0], tmp_path / "changed.onnx", change)
+    with pytest.raises(VerificationError):
+        verify(path)
+
+
 def test_a_stronger_prior_smooths(solver: OnnxSolver) -> None:
     y, kernel = photo(1, 1, 30, 30), box(3, 3)
 
@@ -130,7 +198,7 @@ def test_it_is_one_loop(exported_solver: tuple[Path, Report]) -> None:
     assert [node.op_type for node in model.graph.node].count("Loop") == 1
     algorithm = OnnxSolver(exported_solver[0]).algorithm
     names = ["y", "kernel", "sigma", *(["lambda_reg"] if algorithm == "gd" else [])]
-    assert [i.name for i in model.graph.input] == [*names, "stepsize", "tol", "max_iter"]
+    assert [i.name for i in model.graph.input] == [*names, "stepsize", "tol", "max_iter", "x0"]
     assert [o.name for o in model.graph.output] == ["x", "residuals", "objective", "steps", "status"]
 
 
@@ -192,6 +260,18 @@ def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_f
         ({"y": [[0.1], [0.2, 0.3]]}, "expected floating-point images"),
         ({"y": np.full((1, 1, 12, 12), 1e300)}, "y contains NaN or infinite"),
         ({"y": np.broadcast_to(np.float32(0.5), (1, 1, 2**24, 2**24))}, "does not fit into memory"),
+        ({"noise": 0.05}, "give either sigma"),
+        ({"sigma": None}, "give either sigma"),
+        ({"sigma": None, "noise": -0.1}, "noise must not be negative, got -0.1"),
+        ({"sigma": None, "noise": 25}, "noise 25: .* write gray levels as 25/255"),
+        ({"sigma": None, "noise": "x"}, "noise must be a number"),
+        (
+            {"x0": np.zeros((1, 1, 12, 11), np.float32)},
+            r"x0 of shape \(1, 1, 12, 12\), got .* \(1, 1, 12, 11\)",
+        ),
+        ({"x0": np.zeros((12, 12), np.float32)}, "expected floating-point first images x0"),
+        ({"x0": np.zeros((1, 1, 12, 12), int)}, "expected floating-point first images x0"),
+        ({"x0": np.full((1, 1, 12, 12), np.nan)}, "x0 contains NaN"),
         ({"kernel": np.ones((3, 3), int)}, "expected a floating-point kernel"),
         ({"kernel": np.ones((1, 2, 3, 3))}, "expected a floating-point kernel"),
         ({"kernel": "gaussian:1.6"}, "expected a floating-point kernel"),
@@ -241,6 +321,11 @@ def test_images_and_kernels_in_any_layout(solver: OnnxSolver) -> None:
         {"problem": "cs", "physics": '{"squared_norm": 0}'},
         {"problem": "cs", "physics": '{"measurement_shape": 5}'},
         {"problem": "cs", "physics": "[]"},
+        {"noise_rule": "[]"},
+        {"noise_rule": "no JSON"},
+        {"noise_rule": '{"factor": 0}'},
+        {"noise_rule": '{"factor": "x"}'},
+        {"noise_rule": '{"unknown": 1}'},
     ],
 )
 def test_metadata_that_make_no_sense(
@@ -281,6 +366,19 @@ def test_compressed_sensing(
     result = settings(y.double(), copy.deepcopy(physics).double(), double)
     assert np.abs(restored.x - result.x.numpy()).max() <= 1e-5
     assert restored.steps.tolist() == result.steps.tolist()
+    x0 = photo(2, 1, *physics.size)[..., ::-1].copy()
+    given = solver(y.numpy(), sigma=0.03, x0=x0, max_iter=9, tol=0)
+    again = PGD(sigma=float(np.float32(0.03)), max_iter=9, tol=0.0)(
+        y.double(), copy.deepcopy(physics).double(), double, x0=torch.from_numpy(x0).double()
+    )
+    assert np.abs(given.x - again.x.numpy()).max() <= 1e-5
+    by_noise, expected = (
+        solver(y.numpy(), max_iter=2, **settings)
+        for settings in ({"noise": 0.05}, {"sigma": preset("cs", 0.05, solver="pgd").solver.sigma})
+    )
+    np.testing.assert_array_equal(by_noise.x, expected.x)
+    with pytest.raises(InputError, match="expected floating-point first images x0"):
+        solver(y.numpy(), sigma=0.03, x0=x0[..., 1:])
     with pytest.raises(InputError, match="expected floating-point measurements"):
         solver(y.numpy()[:, :, :-1], sigma=0.03)
     with pytest.raises(InputError, match="expected measurements"):

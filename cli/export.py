@@ -74,8 +74,7 @@ def export(
         str,
         typer.Option(
             metavar="NAME",
-            help="Precision of a model: float32; float16, a rounded copy for GPUs; or int8, which is NOT certified to "
-            "be a proximal operator. The last two are for models that do not iterate.",
+            help="Precision of a model: float32; or float16, a rounded copy for GPUs, for models that do not iterate.",
         ),
     ] = "float32",
     overwrite: options.Overwrite = False,

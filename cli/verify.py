@@ -23,8 +23,7 @@ def verify(
 
     The file is legal ONNX. It computes the same function as the network it contains, whose Jacobian is symmetric and
     has no negative eigenvalue. For a model that iterates, the results minimize the network's objective to the
-    tolerance that the file states. An int8 file makes no such claim: it is only compared with its network, and called
-    UNCERTIFIED.
+    tolerance that the file states.
 
     Example:
       gradprox verify denoiser.onnx
@@ -37,6 +36,4 @@ def verify(
 def print_report(file: Path, found: Verification, report: Report) -> None:
     """Print the result of a verification, and write it as JSON if asked to."""
     report.write({"file": str(file), "verified": True, "report": json.loads(found.to_json())})
-    if not found.certified:
-        typer.echo(f"{file}: UNCERTIFIED: not a proximal operator, and refused as a prior", err=True)
-    report.print(f"{file}: verified{'' if found.certified else ', but UNCERTIFIED'}\n{found}", markup=False)
+    report.print(f"{file}: verified\n{found}", markup=False)

@@ -11,7 +11,7 @@ from gradprox.export.checks.equilibrium_check import examine_equilibrium
 from gradprox.export.checks.report import Report
 from gradprox.export.graph.denoiser_graph import denoiser_model
 from gradprox.export.graph.equilibrium_graph import equilibrium_model
-from gradprox.export.graph.precision import PRECISIONS
+from gradprox.export.runtime.container import PRECISIONS
 from gradprox.networks import Equilibrium
 from gradprox.priors import NetworkPrior
 
@@ -40,16 +40,16 @@ def export_denoiser(
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
         potential: add an output ``potential``, float64 ``(batch,)``: ``Phi(y)``, whose gradient is ``x``.
-        precision: ``"float32"``; ``"float16"``, a rounded copy for GPUs, to which the certificate applies before
-            rounding, and for which the effect of rounding is measured; or ``"int8"``, which is not certified and
-            refused as a prior. Inputs and outputs are float32 in any case. The last two are for networks of one pass.
+        precision: ``"float32"``; or ``"float16"``, for networks of one pass: a rounded copy for GPUs, to which the
+            certificate applies before rounding, and for which the effect of rounding is measured. Inputs and outputs
+            are float32 in any case.
 
     Returns:
         The report of the verification, which the file holds too.
 
     Raises:
         InputError: there is no such model or precision, the architecture cannot be exported, or a potential or an
-            equilibrium is wanted in low precision.
+            equilibrium is wanted in half precision.
         VerificationError: the exported model is not the same function, or the certificate does not hold for it.
             Nothing is written.
         OSError: the file cannot be written.

@@ -12,7 +12,6 @@ from onnx import ModelProto
 
 from gradprox._version import __version__
 from gradprox.errors import InputError
-from gradprox.export.graph.precision import CERTIFIED
 from gradprox.export.graph.tracing import OPSET
 from gradprox.export.runtime import container
 from gradprox.files import written_whole
@@ -46,12 +45,12 @@ def metadata_of(network: ImageNetwork, name: str, kind: str, precision: str = "f
         network: the network.
         name: the name of the model.
         kind: ``"denoiser"`` or ``"solver"``.
-        precision: one of `gradprox.export.graph.precision.PRECISIONS`.
+        precision: one of `gradprox.export.runtime.container.PRECISIONS`.
 
     Returns:
         Strings by key; those that are not plain text are JSON.
     """
-    levels, certified = network.config.noise_levels, precision in CERTIFIED
+    levels = network.config.noise_levels
     return {
         "format": f"{container.FORMAT_NAME}-{container.FORMAT_VERSION}",
         "kind": kind,
@@ -65,8 +64,7 @@ def metadata_of(network: ImageNetwork, name: str, kind: str, precision: str = "f
         "noise_range": json.dumps([levels[0], levels[-1]]),
         "opset": str(OPSET),
         "precision": precision,
-        "certified": json.dumps(certified),
-        "certificate": json.dumps(_certificate(network) if certified else None),
+        "certificate": json.dumps(_certificate(network)),
     }
 
 
@@ -84,12 +82,13 @@ def _certificate(network: ImageNetwork) -> dict[str, object]:
 # Descriptions of inputs and outputs, by name; viewers of ONNX files show them.
 DESCRIPTIONS = {
     "y": "noisy or blurred images (batch, channels, height, width) on the scale where white is 1, or measurements",
-    "sigma": "noise level that the model assumes, where white is 1; PGD: about 0.7 times the noise of the photo",
+    "sigma": "noise level that the model assumes, where white is 1; gradprox.noise_rule derives it from the noise",
     "kernel": "blur kernel (1, 1, height, width), which sums to 1",
     "lambda_reg": "weight of the regularizer",
     "stepsize": "step size; the objective never rises below the limit of OnnxSolver.stepsize_limit",
     "tol": "an image has converged when its relative change is at most this",
     "max_iter": "largest number of steps",
+    "x0": "first images of the iterations, in the shape of x; may be left out",
     "x": "restored images",
     "potential": "convex function whose gradient is x, per image",
     "arrived": "whether the iterations of each image have reached their tolerance",

@@ -103,7 +103,7 @@ def load_prior(
         which has an explicit energy and is no prox.
 
     Raises:
-        InputError: the file is no such model, is not certified, or lacks its potential; or the provider cannot be
+        InputError: the file is no such model, or lacks its potential; or the provider cannot be
             used.
 
     Example:

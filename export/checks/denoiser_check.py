@@ -11,8 +11,7 @@ Three properties are checked, and each failure is an error:
   The image is smaller than the network's reach, so that borders affect every pixel.
 
 In half precision the second check has a wider tolerance, and the third check uses the graph without its rounding.
-The effect of rounding is measured and reported (`gradprox.export.checks.low_precision`). An 8-bit integer model always
-fails the third check, so it is not certified.
+The effect of rounding is measured and reported (`gradprox.export.checks.low_precision`).
 """
 
 from __future__ import annotations
@@ -41,18 +40,17 @@ from gradprox.export.checks.double_precision import evaluator
 from gradprox.export.checks.jacobian import jacobian_figures, neighbors
 from gradprox.export.checks.low_precision import LowPrecisionFigures, measure_low_precision
 from gradprox.export.checks.report import Report, check_legal, demand
-from gradprox.export.graph.precision import CERTIFIED, PRECISIONS
 from gradprox.export.runtime.providers import open_session
 from gradprox.networks.denoisers.config import ImageNetwork
 
 # Largest error of a pixel, relative to the largest pixel: about 17 units in the last place of single precision, and two
-# of half precision. The error of int8 depends on the weights; beyond 3 % a model no longer denoises.
-PARITY_TOLERANCE = {"float32": 2e-6, "float16": 2e-3, "int8": 3e-2}
+# of half precision.
+PARITY_TOLERANCE = {"float32": 2e-6, "float16": 2e-3}
 # A network without a proven Lipschitz bound may amplify rounding. The error of its export may then be this many
 # times that of torch in single precision, if that exceeds PARITY_TOLERANCE.
 SINGLE_PRECISION_FACTOR = 4
 # Tolerance of figures from central differences with step DIFFERENCE in double precision. It covers rounding, curvature,
-# and a kink of a gate within the step. A wrong border rule gives 1e-2, and quantized weights give 1e-1.
+# and a kink of a gate within the step. A wrong border rule gives 1e-2.
 JACOBIAN_TOLERANCE = 1e-6
 DIFFERENCE = 1e-7
 
@@ -67,13 +65,11 @@ class DenoiserReport(Report):
     Attributes:
         shapes: ``(batch, height, width)`` of the images.
         noise_levels: noise levels of the comparisons.
-        precision: one of `gradprox.export.graph.precision.PRECISIONS`.
+        precision: one of `gradprox.export.runtime.container.PRECISIONS`.
         monotone: whether the network is monotone by construction, so that negative eigenvalues are an error.
         potential_error: largest relative difference of the potential; ``None`` without that output.
-        symmetry_defect: ``max |J - J^T| / |J|_2`` of Jacobians of the exported graph, computed without rounding;
-            ``None`` where it is not certified.
-        smallest_eigenvalue: smallest eigenvalue of their symmetric parts, relative to ``|J|_2``; ``None`` where it is
-            not certified.
+        symmetry_defect: ``max |J - J^T| / |J|_2`` of Jacobians of the exported graph, computed without rounding.
+        smallest_eigenvalue: smallest eigenvalue of their symmetric parts, relative to ``|J|_2``.
         potential_gradient_error: largest difference between ``x`` and the gradient of the potential, relative to
             the largest pixel; ``None`` without that output.
         jacobian_tolerance: tolerance of the three figures above.
@@ -85,8 +81,8 @@ class DenoiserReport(Report):
     precision: str
     monotone: bool
     potential_error: float | None
-    symmetry_defect: float | None
-    smallest_eigenvalue: float | None
+    symmetry_defect: float
+    smallest_eigenvalue: float
     potential_gradient_error: float | None
     jacobian_tolerance: float
     low_precision: LowPrecisionFigures | None
@@ -107,13 +103,11 @@ class DenoiserReport(Report):
         if self.low_precision is not None:
             rows += self.low_precision.rows()
         if self.low_precision is not None or not self.monotone:
-            rows.append(("certified", "yes" if self.certified else "NO", self._certificate()))
+            rows.append(("certified", "yes", self._certificate()))
         return rows
 
     def _certificate(self) -> str:
         """Describe the certified property in words."""
-        if not self.certified:
-            return "it may be no proximal operator"
         held = "a proximal operator" if self.monotone else "a gradient with an explicit energy, no prox"
         return (
             held if self.low_precision is None else f"{held}, before rounding: a rounded copy of the network"
@@ -129,8 +123,8 @@ class JacobianFigures(NamedTuple):
         potential_gradient_error: as in `DenoiserReport`.
     """
 
-    symmetry_defect: float | None
-    smallest_eigenvalue: float | None
+    symmetry_defect: float
+    smallest_eigenvalue: float
     potential_gradient_error: float | None
 
 
@@ -149,8 +143,8 @@ def examine_denoiser(
         VerificationError: the model is not legal, not the same function, or its certificate does not hold.
     """
     check_legal(model)
-    demand(precision in PRECISIONS, f"its precision is {precision!r}")
-    tolerance, certified = PARITY_TOLERANCE[precision], precision in CERTIFIED
+    demand(precision in PARITY_TOLERANCE, f"its precision is {precision!r}")
+    tolerance = PARITY_TOLERANCE[precision]
     session = open_session(content, "cpu", allow_fallback=False, threads=1, label="the exported model")
     reference = copy.deepcopy(network).double()
 
@@ -169,9 +163,7 @@ def examine_denoiser(
     demand(potential.error <= tolerance, f"its potential differs by {potential.error:.1e} ({potential.at})")
 
     image = (network.channels, *JACOBIAN_SHAPE)
-    figures = JacobianFigures(None, None, None)
-    if certified:
-        figures = _certified_figures(model, image, network.monotone, has_potential(session))
+    figures = _certified_figures(model, image, network.monotone, has_potential(session))
     low_precision = None
     if precision != "float32":
         largest = network.config.noise_levels[-1]
@@ -192,7 +184,6 @@ def examine_denoiser(
         noise_levels=NOISE_LEVELS,
         precision=precision,
         monotone=network.monotone,
-        certified=certified,
         potential_error=potential.error if has_potential(session) else None,
         jacobian_tolerance=JACOBIAN_TOLERANCE,
         low_precision=low_precision,

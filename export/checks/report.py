@@ -36,8 +36,6 @@ class Report(ABC):
         error: the largest error of all comparisons. An error of an image is relative to the largest input pixel.
         error_at: the comparison with that error.
         error_tolerance: the largest legal error.
-        certified: whether the certificate of its network holds for it, apart from rounding and, where it iterates,
-            its tolerance.
         made_with: versions of the libraries.
     """
 
@@ -47,7 +45,6 @@ class Report(ABC):
     error: float
     error_at: str
     error_tolerance: float
-    certified: bool = True
     made_with: dict[str, str] = field(default_factory=versions)
 
     @abstractmethod

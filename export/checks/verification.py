@@ -17,7 +17,6 @@ from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
 from gradprox.export.checks.report import Report, VerificationError, demand
 from gradprox.export.checks.solver_check import examine_solver
-from gradprox.export.graph.precision import PRECISIONS
 from gradprox.export.graph.problem import problem_in
 from gradprox.export.runtime import container
 from gradprox.networks import Equilibrium
@@ -29,8 +28,7 @@ def verify(path: str | Path) -> Report:
     """Verify a file.
 
     The reference is the torch network that the configuration and the weights in the file describe. The SHA-256 of the
-    weights (`gradprox.priors.onnx_weights.weights_metadata`) identifies them. A file that states that it is not
-    certified is only compared with its network, within the tolerance of its precision.
+    weights (`gradprox.priors.onnx_weights.weights_metadata`) identifies them.
 
     Raises:
         InputError: the file is no gradprox export (see `gradprox.export.runtime.container.read`).
@@ -53,7 +51,7 @@ def _examine(
 ) -> Report:
     kind, precision = metadata.get("kind", ""), metadata.get("precision", "float32")
     demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this version of gradprox does not know")
-    demand(precision in PRECISIONS, f"its precision is {precision!r}")
+    demand(precision in container.PRECISIONS, f"its precision is {precision!r}")
     _check_entries(metadata, onnx_file.metadata_of(network, "", kind, precision))
     if kind == "solver":
         if isinstance(network, Equilibrium):
@@ -68,7 +66,7 @@ def _examine(
 
 def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
     """Raise `VerificationError` unless the metadata on the network are true."""
-    for key in ("channels", "halo", "noise_range", "certified", "certificate"):
+    for key in ("channels", "halo", "noise_range", "certificate"):
         try:
             said = json.loads(metadata[key])
         except (KeyError, ValueError) as error:

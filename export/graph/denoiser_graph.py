@@ -1,4 +1,4 @@
-"""A denoiser of one pass as an ONNX model: any batch and image size, in float32, float16 or int8."""
+"""A denoiser of one pass as an ONNX model: any batch and image size, in float32 or float16."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TracedDenoiser(nn.Module):
 
 
 class TracedBoundary(nn.Module):
-    """A network wrapped for tracing in low precision: the output of its `float32_boundary` is returned too.
+    """A network wrapped for tracing in half precision: the output of its `float32_boundary` is returned too.
 
     Args:
         network: the network, in its `export_form`.
@@ -63,7 +63,7 @@ def denoiser_model(network: ImageNetwork, potential: bool, precision: str = "flo
     Args:
         network: the network, in single precision.
         potential: whether the model returns ``Phi(y)`` too; in float32 only.
-        precision: one of `gradprox.export.graph.precision.PRECISIONS`.
+        precision: one of `gradprox.export.runtime.container.PRECISIONS`.
 
     Raises:
         InputError: the network has no `float32_boundary`, so it can be exported in float32 only.
@@ -79,6 +79,4 @@ def denoiser_model(network: ImageNetwork, potential: bool, precision: str = "flo
         raise InputError(
             f"{type(network).__name__} networks cannot be exported in {precision}, only in float32"
         )
-    return lowered(
-        trace(TracedBoundary(form, boundary), arguments, names, ("x", "boundary"), sizes), precision
-    )
+    return lowered(trace(TracedBoundary(form, boundary), arguments, names, ("x", "boundary"), sizes))

@@ -1,4 +1,4 @@
-"""A denoiser's graph in lower precision: one part of it in ``float16`` or ``int8``, the rest in ``float32``.
+"""A denoiser's graph in half precision: one part of it in ``float16``, the rest in ``float32``.
 
 Filters, coefficients and gains are at most about 1 in size, and bear rounding. These stay in single precision:
 
@@ -12,39 +12,29 @@ The converters that ONNX Runtime ships round every input of a graph, and with it
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
-from gradprox.export.graph.tracing import strip
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-PRECISIONS = ("float32", "float16", "int8")
-# Precisions in which a network keeps its certificate, apart from rounding.
-CERTIFIED = ("float32", "float16")
 
 
-def lowered(model: ModelProto, precision: str) -> ModelProto:
-    """Return a denoiser in low precision; its inputs and its output stay in float32.
+def lowered(model: ModelProto) -> ModelProto:
+    """Return a denoiser in half precision; its inputs and its output stay in float32.
 
     Args:
         model: a denoiser in single precision with the outputs ``x`` and ``boundary``, of which the second is dropped.
-        precision: ``"float16"`` or ``"int8"``.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
     chosen = low_precision_nodes(copy.graph, "boundary")
     del copy.graph.output[1:]
-    return in_half_precision(copy, chosen) if precision == "float16" else quantized(copy, chosen)
+    return in_half_precision(copy, chosen)
 
 
 def low_precision_nodes(graph: GraphProto, boundary: str) -> set[str]:
-    """Return the names of the nodes that bear low precision; see this module's text for the rule.
+    """Return the names of the nodes that bear half precision; see this module's text for the rule.
 
     Args:
         graph: a denoiser with the inputs ``y`` and ``sigma`` and the output ``x``.
@@ -130,24 +120,3 @@ def in_half_precision(model: ModelProto, chosen: set[str]) -> ModelProto:
 
 def _cast(source: str, target: str, kind: int) -> NodeProto:
     return helper.make_node("Cast", [source], [target], name=f"{target}/cast", to=kind)
-
-
-def quantized(model: ModelProto, chosen: set[str]) -> ModelProto:
-    """Return a model whose ``chosen`` convolutions and matrix products multiply integers of 8 bits.
-
-    Each call measures the ranges of its factors. Ranges fixed beforehand, from example images, lose much more: they
-    cut values off at noise levels that the examples do not have.
-    """
-    heavy = [n.name for n in model.graph.node if n.name in chosen and n.op_type in ("Conv", "MatMul")]
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    add_pre_process_metadata(
-        copy
-    )  # or it warns that the model was not prepared, though nothing is to be done
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quantized.onnx"
-        # ONNX Runtime before 1.24 has no convolutions with signed weights.
-        quantize_dynamic(copy, path, nodes_to_quantize=heavy, weight_type=QuantType.QUInt8)
-        found = onnx.load(path)
-    strip(found)
-    return found

@@ -15,6 +15,8 @@ from gradprox.errors import InputError
 from gradprox.export.runtime import protobuf
 
 FORMAT_NAME, FORMAT_VERSION = "gradprox-onnx", 1
+# Precisions of a model: float16 is a rounded copy.
+PRECISIONS = ("float32", "float16")
 PREFIX = "gradprox."  # as `gradprox.priors.onnx_weights.PREFIX`, which needs torch
 _SEAL = PREFIX + "sha256"
 # Protobuf, and with it ONNX Runtime, stops at 2 GiB.

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from onnxruntime import OrtValue
 
 from gradprox.errors import InputError
+from gradprox.export.runtime import container
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.tiling import spans
@@ -36,14 +37,10 @@ class OnnxDenoiser:
         threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
         tile: side in pixels of the tiles in which images are processed. ``None`` takes images whole, which needs about
             1.4 GB per megapixel and 64 filters, or 2.2 GB for a model that iterates. A model of one pass is local, and
-            the file states how far it reaches, so tiles give exactly the values of whole images. A quantized model is
-            an exception, as its rounding depends on all pixels of a tile. A model that iterates always takes images
-            whole.
-        allow_uncertified: run a quantized model too, for which no certificate holds.
+            the file states how far it reaches, so tiles give exactly the values of whole images. A model that iterates
+            always takes images whole.
 
     Attributes:
-        certified: whether the certificate of the network holds for the file, apart from rounding and, where the model
-            iterates, its tolerance.
         channels: number of channels that the model takes together: 1 or 3.
         halo: how many pixels away an input can change an output; ``None`` if any distance is possible.
         has_potential: whether the file was exported with its potential, for `with_potential`.
@@ -52,7 +49,7 @@ class OnnxDenoiser:
         path: the file.
 
     Raises:
-        InputError: the file is no such model, the provider cannot be used, or the model is not certified.
+        InputError: the file is no such model, or the provider cannot be used.
 
     Example:
         >>> D = OnnxDenoiser("denoiser.onnx")
@@ -68,7 +65,6 @@ class OnnxDenoiser:
         allow_fallback: bool = False,
         threads: int | None = None,
         tile: int | None = TILE,
-        allow_uncertified: bool = False,
     ) -> None:
         self.tile = None if tile is None else whole_number("tile", tile, 1)
         self._session = Session(
@@ -84,11 +80,10 @@ class OnnxDenoiser:
         self.metadata = self._session.metadata
         self.path = path
         self.has_potential = "potential" in self._session.outputs
-        self.certified = self.metadata.get("certified", "true") == "true"
-        if not self.certified and not allow_uncertified:
+        precision = self.metadata.get("precision", "float32")
+        if precision not in container.PRECISIONS:
             raise InputError(
-                f"{path}: {self.metadata.get('precision')} is not certified to be a proximal operator: "
-                "allow_uncertified=True runs it anyway"
+                f"{path}: its precision is {precision}: export the model again, in {' or '.join(container.PRECISIONS)}"
             )
         self.channels, self.halo = (self._session.entry(key) for key in ("channels", "halo"))
         if self.channels not in (1, 3):

@@ -71,8 +71,7 @@ def load_network_from_onnx(path: str | Path) -> ImageNetwork:
     """Read the network from which an ONNX file was exported. The graph in the file is not read.
 
     Raises:
-        InputError: the file is missing, is not ONNX, contains no network, or computes another function than the
-        network.
+        InputError: the file is missing, is not ONNX, or contains no network.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -85,9 +84,4 @@ def load_network_from_onnx(path: str | Path) -> ImageNetwork:
     except DecodeError as error:
         raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
     entries = {entry.key.removeprefix(PREFIX): entry.value for entry in model.metadata_props}
-    if entries.get("certified", "true") != "true":
-        raise InputError(
-            f"{path}: {entries.get('precision')} is not certified to be a proximal operator, and no prior: "
-            "use the model that it was made from"
-        )
     return network_from_metadata(entries, str(path))

@@ -1,4 +1,4 @@
-"""Half precision is a rounded copy, and 8-bit integers are no proximal operator; files state it, and are checked."""
+"""Half precision is a rounded copy; files state it, and are checked."""
 
 from __future__ import annotations
 
@@ -16,15 +16,11 @@ from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_denoiser, verify
 from gradprox.export.checks import denoiser_check
 from gradprox.export.checks.denoiser_check import DenoiserReport
-from gradprox.export.checks.jacobian import jacobian_figures, neighbors
-from gradprox.export.checks.low_precision import STEP
 from gradprox.export.runtime import OnnxDenoiser, container
 from gradprox.priors import LearnedProx
 from tests.export.small_networks import MIXTURE, perturbed
 from tests.export.tampering import say, tampered
 from tests.export.test_commands import run
-
-LEVEL = 50 / 255
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +29,17 @@ def half_report(prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) ->
     return path, export_denoiser(prior, path, precision="float16")
 
 
-@pytest.fixture(scope="module")
-def int8_report(prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DenoiserReport]:
-    path = tmp_path_factory.mktemp("low") / "int8.onnx"
-    return path, export_denoiser(prior, path, precision="int8")
-
-
 @pytest.fixture
 def half(half_report: tuple[Path, DenoiserReport]) -> Path:
     return half_report[0]
 
 
-@pytest.fixture
-def quantized(int8_report: tuple[Path, DenoiserReport]) -> Path:
-    return int8_report[0]
-
-
-@pytest.mark.parametrize("low", ["half_report", "int8_report"])
-def test_a_file_verifies_by_itself_and_stores_its_report(request: pytest.FixtureRequest, low: str) -> None:
-    path, report = request.getfixturevalue(low)
+def test_a_file_verifies_by_itself_and_stores_its_report(half_report: tuple[Path, DenoiserReport]) -> None:
+    path, report = half_report
     assert verify(path) == report
     _, metadata = container.read(path)
     assert json.loads(metadata["report"]) == json.loads(report.to_json())
-    assert metadata["precision"] == report.precision == path.stem
-    assert json.loads(metadata["certified"]) == report.certified == (path.stem == "float16")
+    assert metadata["precision"] == report.precision == "float16"
     assert report.low_precision.psnr > 40
     assert report.low_precision.network_symmetry_defect < 1e-9
     graph = onnx.load(path).graph
@@ -79,25 +62,20 @@ def test_the_nodes_in_half_precision(denoiser_file: Path, half: Path) -> None:
     assert 0 < np.abs(OnnxDenoiser(half)(y, 0.0) - exact).max() <= 2e-3 * 10
 
 
-@pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_log_likelihoods_of_mixtures_stay_in_single_precision(tmp_path: Path, precision: str) -> None:
+def test_log_likelihoods_of_mixtures_stay_in_single_precision(tmp_path: Path) -> None:
     mixture, path = perturbed(MIXTURE), tmp_path / "mixture.onnx"
-    export_denoiser(mixture, path, precision=precision)
+    export_denoiser(mixture, path, precision="float16")
     graph = onnx.load(path).graph
     for kind in ("Exp", "Log", "Softmax", "ReduceMax"):
         assert [node for node in graph.node if node.op_type == kind]
-    bright = 10 if precision == "float16" else 1
-    y = bright * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
+    y = 10 * np.random.default_rng(0).random((1, 1, 30, 31), dtype=np.float32)
     for sigma in (0.0, 0.1):
         exact = mixture(torch.from_numpy(y), sigma).numpy()
-        allowed = 2e-3 if precision == "float16" else 0.05
-        found = OnnxDenoiser(path, allow_uncertified=True)(y, sigma)
-        assert 0 < np.abs(found - exact).max() <= allowed * bright
+        assert 0 < np.abs(OnnxDenoiser(path)(y, sigma) - exact).max() <= 2e-3 * 10
 
 
 def test_half_precision_is_certified_before_rounding(half_report: tuple[Path, DenoiserReport]) -> None:
     _, report = half_report
-    assert report.certified
     assert report.symmetry_defect <= 1e-6
     assert report.smallest_eigenvalue >= -1e-6
     # Rounding is visible.
@@ -110,38 +88,6 @@ def test_tiles_in_half_precision_equal_the_whole(half: Path) -> None:
     y = np.random.default_rng(0).random((1, 1, 57, 83), dtype=np.float32)
     whole = OnnxDenoiser(half, tile=None)(y, 0.1)
     np.testing.assert_array_equal(OnnxDenoiser(half, tile=16)(y, 0.1), whole)
-
-
-def test_a_quantized_copy_is_asymmetric(
-    int8_report: tuple[Path, DenoiserReport], denoiser_file: Path
-) -> None:
-    path, report = int8_report
-    assert not report.certified
-    assert report.symmetry_defect is report.smallest_eigenvalue is None
-    y = 0.5 + LEVEL / 4 * np.random.default_rng(1).standard_normal((1, 4, 5))
-    denoisers = [OnnxDenoiser(file, allow_uncertified=True) for file in (path, denoiser_file)]
-    images = neighbors(y, STEP).astype(np.float32)
-    integers, floats = (jacobian_figures(denoise(images, LEVEL), STEP) for denoise in denoisers)
-    # Far more than the rounding of single precision; and negative eigenvalues.
-    assert floats[0] <= 1e-6 / STEP
-    for defect, smallest in (
-        integers,
-        (report.low_precision.symmetry_defect, report.low_precision.smallest_eigenvalue),
-    ):
-        assert defect > 1e-5 / STEP
-        assert smallest < -1e-2
-    assert floats[1] > 0
-
-
-def test_certification_catches_a_quantized_copy(quantized: Path, denoiser_file: Path, tmp_path: Path) -> None:
-    claims = {"certified": "true", "certificate": container.read(denoiser_file)[1]["certificate"]}
-    liar = tampered(quantized, tmp_path / "liar.onnx", say(**claims))
-    with pytest.raises(VerificationError, match="says certified: True; true is False"):
-        verify(liar)
-    for precision in ("float32", "float16"):
-        liar = tampered(quantized, tmp_path / "liar.onnx", say(precision=precision, **claims))
-        with pytest.raises(VerificationError, match="differs from the network"):
-            verify(liar)
 
 
 def test_certificates_catch_quantized_weights(prior: LearnedProx) -> None:
@@ -172,42 +118,28 @@ def test_a_tampered_half_is_found(half: Path, tmp_path: Path, monkeypatch: pytes
         verify(path)
 
 
-def test_what_is_not_certified_is_refused(
-    quantized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(InputError, match="allow_uncertified=True"):
-        OnnxDenoiser(quantized)
-    assert not OnnxDenoiser(quantized, allow_uncertified=True).certified
-    with pytest.raises(InputError, match="not certified to be a proximal operator, and no prior"):
-        gradprox.load_model(quantized)
-    np.save(tmp_path / "y.npy", np.zeros((8, 8), np.float32))
-    given = ["denoise", tmp_path / "y.npy", "--noise", "0.1", "--model", quantized, "-o", tmp_path / "x.npy"]
-    for more in ([], ["--provider", "cpu"]):
-        assert run(monkeypatch, *given, *more) == 1
-        error = capsys.readouterr().err
-        assert "not certified" in error
-        assert error.count("\n") == 1
-    assert not (tmp_path / "x.npy").exists()
-
-
 def test_commands_say_it(
-    quantized: Path, half: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    half: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "verify", quantized) == 0
-    said = capsys.readouterr()
-    assert "verified, but UNCERTIFIED" in said.out
-    assert "UNCERTIFIED" in said.err
     assert run(monkeypatch, "verify", half) == 0
-    said = capsys.readouterr()
-    assert "UNCERTIFIED" not in said.out + said.err
-    assert "a rounded copy" in said.out
+    assert "a rounded copy" in capsys.readouterr().out
+
+
+def test_other_precisions_are_refused(half: Path, tmp_path: Path) -> None:
+    path = tampered(half, tmp_path / "int8.onnx", say(precision="int8"))
+    with pytest.raises(
+        InputError, match="its precision is int8: export the model again, in float32 or float16"
+    ):
+        OnnxDenoiser(path)
+    with pytest.raises(VerificationError, match="its precision is 'int8'"):
+        verify(path)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"precision": "float8"}, "unknown; choose one of float32, float16, int8"),
-        ({"precision": "int8", "potential": True}, "the potential needs float32"),
+        ({"precision": "float8"}, "unknown; choose one of float32, float16$"),
+        ({"precision": "float16", "potential": True}, "the potential needs float32"),
     ],
 )
 def test_illegal_settings(

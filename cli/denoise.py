@@ -15,11 +15,12 @@ from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore, level_of
+from gradprox.cli.restoration import Restoration, Restore, noise_of
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
+    from gradprox.noise import SignalNoise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,13 @@ class Denoising(Restoration):
     """One pass of the model over each image.
 
     Attributes:
-        noise: standard deviation of the noise, where white is 1; estimated from each image if None.
+        noise: standard deviation of the noise, where white is 1, or its gain and read noise; estimated from each image
+            if None.
         charts: where to draw the uncertainty of each image, by image; empty for nowhere.
         replace_charts: whether these may exist already.
     """
 
-    noise: float | None = None
+    noise: float | SignalNoise | None = None
     charts: Mapping[Path, Path] = field(default_factory=dict)
     replace_charts: bool = False
     name = "denoise"
@@ -43,6 +45,7 @@ class Denoising(Restoration):
         import torch
 
         from gradprox.images import ImageData, check_scale, read_image, write_image
+        from gradprox.noise import SignalNoise, StabilizedDenoiser
         from gradprox.priors import posterior_deviation
 
         if self.charts and self.model.provider is not None:
@@ -57,22 +60,25 @@ class Denoising(Restoration):
                 check_absent(chart, self.replace_charts)
             image = read_image(source)
             check_scale(image.pixels, source)
-            level, record = level_of(image, self.noise)
+            noise, record = noise_of(image, self.noise, constant=chart is not None)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
             record |= {"model": prior.name}
+            if isinstance(noise, SignalNoise):
+                clean = StabilizedDenoiser(prior, noise.gain, noise.read)(noisy)
+                return image.with_pixels(clean.cpu()), record
             if chart is not None:
                 priors.follow(None)  # fifty passes over each part of the image
                 uncertain = posterior_deviation(
-                    prior, noisy, level, halo=prior.network.radius, report=show.finished
+                    prior, noisy, noise, halo=prior.network.radius, report=show.finished
                 )
                 # White is as uncertain as the noisy pixel itself.
-                write_image(chart, ImageData((uncertain.deviation / level).cpu()))
+                write_image(chart, ImageData((uncertain.deviation / noise).cpu()))
                 record |= {
                     "uncertainty": str(chart),
                     "mean_deviation": float(uncertain.deviation.mean()),
                     "mean_deviation_error": float(uncertain.error.mean()),
                 }
-            return image.with_pixels(prior(noisy, level).cpu()), record
+            return image.with_pixels(prior(noisy, noise).cpu()), record
 
         return restore
 
@@ -80,7 +86,7 @@ class Denoising(Restoration):
 def denoise(
     images: options.Images,
     output: options.Output,
-    noise: options.EstimatedNoise = None,
+    noise: options.EstimatedSignalNoise = None,
     uncertainty: Annotated[
         str | None,
         typer.Option(
@@ -96,23 +102,26 @@ def denoise(
 ) -> None:
     """Remove Gaussian noise from images, in one pass of a model.
 
-    The noise level is estimated from each image unless --noise gives it.
+    The noise level is estimated from each image unless --noise gives it. Where the variance clearly follows the
+    brightness, as in raw data of cameras, gain and read noise are estimated instead.
 
     Examples:
       gradprox denoise noisy.png --noise 25/255 -o clean.png
       gradprox denoise shots --workers 2 -o clean
       gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    level = options.parse_given_level(noise)
+    given = options.parse_noise(noise)
     charts: dict[Path, Path] = {}
     if uncertainty is not None:
-        if level == 0:
+        if given == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
+        if given is not None and not isinstance(given, float):
+            raise InputError("--uncertainty: it needs a constant noise level: give --noise as a number")
         sources, _ = collect_inputs(images, readable_suffixes())
         charts = dict(plan_outputs(sources, uncertainty).pairs)
         same = {target for _, target in plan_outputs(sources, output).pairs} & {*charts.values()}
         if same:
             raise InputError(f"{min(same)}: the image and its --uncertainty need different names")
     replace = batch.overwrite or batch.resume
-    job = Denoising(noise=level, model=model, charts=charts, replace_charts=replace)
+    job = Denoising(noise=given, model=model, charts=charts, replace_charts=replace)
     run_batch(job, images, output, batch, read=readable_suffixes())

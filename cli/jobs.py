@@ -183,6 +183,11 @@ def describe(record: Record) -> str:
     parts = [record["note"]] if "note" in record else []
     if "estimated_noise" in record:
         parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
+    if "estimated_gain" in record:
+        parts.append(
+            f"noise follows the signal: estimated gain:{record['estimated_gain']:.3g},"
+            f"read:{record['estimated_read']:.3g}"
+        )
     if "compression_error" in record:
         parts.append(f"including the error of JPEG compression, {255 * record['compression_error']:.2f}/255")
     if "kernel_scale" in record:

@@ -15,6 +15,8 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from gradprox.noise import SignalNoise
+
 # Headings of --help.
 MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
 
@@ -74,6 +76,17 @@ EstimatedNoise = Annotated[
         "--noise",
         metavar="LEVEL",
         help="Standard deviation of the noise, on the scale where white is 1, for example 0.01 or 2.55/255.",
+        show_default="estimated from each image",
+    ),
+]
+EstimatedSignalNoise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="LEVEL",
+        help="Standard deviation of the noise, on the scale where white is 1, for example 0.01 or 2.55/255. Or "
+        "gain:G,read:R, on the same scale, for noise of variance G * pixel + R^2, for example gain:0.01,read:2/255. "
+        "auto: estimated from each image, as without this option.",
         show_default="estimated from each image",
     ),
 ]
@@ -266,12 +279,28 @@ def parse_level(text: str) -> float:
     from gradprox.physics import parse_level as parse
 
     with named("--noise"):
+        if text.startswith("gain:"):
+            raise InputError(
+                f"{text}: only denoise takes gain and read noise: give a noise level, for example 0.01"
+            )
         return parse(text)
 
 
 def parse_given_level(text: str | None) -> float | None:
     """Read a noise level as `parse_level` does, or return None if there is none."""
     return None if text is None else parse_level(text)
+
+
+def parse_noise(text: str | None) -> float | SignalNoise | None:
+    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
+    if text is None or text == "auto":
+        return None
+    if not text.startswith("gain:"):
+        return parse_level(text)
+    from gradprox.noise import parse_signal_noise
+
+    with named("--noise"):
+        return parse_signal_noise(text)
 
 
 def parse_strength(text: str) -> float | None:

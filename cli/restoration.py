@@ -17,6 +17,7 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
+    from gradprox.noise import SignalNoise
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
@@ -65,11 +66,7 @@ class Restoration(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the named model (None: the default for each image), and the settings, for a report."""
-        settings = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name in self.reported
-        }
+        settings = {name: value for name, value in dataclasses.asdict(self).items() if name in self.reported}
         if self.task is not None:
             settings |= dataclasses.asdict(self.tuning)
         return {
@@ -130,6 +127,39 @@ def level_of(image: ImageData, given: float | None, *, linear_light: bool = Fals
     elif image.metadata.encoding.lossy:
         record["warnings"] = [UNKNOWN_LOSSES]
     return estimate.level, record
+
+
+def noise_of(
+    image: ImageData, given: float | SignalNoise | None, *, constant: bool
+) -> tuple[float | SignalNoise, Record]:
+    """Return the noise of an image, and the figures and warnings to report.
+
+    An estimate is a constant level, unless the variance clearly follows the signal. Files that were compressed with
+    losses always have a constant level: their errors depend on texture, not on brightness.
+
+    Args:
+        image: from a file.
+        given: the value of ``--noise``; None to estimate it.
+        constant: whether to estimate a constant level in any case.
+
+    Raises:
+        InputError: the image is too small for an estimate.
+    """
+    from gradprox.noise import SignalNoise, estimate_gain
+
+    if isinstance(given, SignalNoise):
+        return given, {}
+    level, record = level_of(image, given)
+    encoding = image.metadata.encoding
+    if given is not None or constant or encoding.lossy or encoding.luma_steps is not None:
+        return level, record
+    try:
+        found = estimate_gain(image.pixels)
+    except InputError:  # nothing to tell gain and read noise by
+        return level, record
+    if not found.is_clear:
+        return level, record
+    return SignalNoise(found.gain, found.read), {"estimated_gain": found.gain, "estimated_read": found.read}
 
 
 def too_low(noise: float, error: float) -> str:

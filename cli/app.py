@@ -33,7 +33,7 @@ from gradprox.memory import keep_freed_memory
 app = typer.Typer(
     name="gradprox",
     cls=Group,
-    help="Restore images with learned proximal operators, with proven properties. Begin with `gradprox demo`.",
+    help="Restore images with learned proximal operators that have proven properties. Begin with `gradprox demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -31,14 +31,15 @@ def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Shipped models or model files; all shipped models if none is named.",
+            help="Shipped models or model files. Without any, all shipped models.",
             show_default=False,
             autocompletion=options.complete_models,
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, metavar="PIXELS", help="Side of the image.")] = 256,
     repeats: Annotated[
-        int, typer.Option(min=1, metavar="COUNT", help="Number of passes; the fastest counts.")
+        int,
+        typer.Option(min=1, metavar="COUNT", help="Number of passes; the time of the fastest is reported."),
     ] = 3,
     provider: options.Provider = None,
     allow_fallback: options.AllowFallback = False,
@@ -47,8 +48,8 @@ def bench(
 ) -> None:
     """Time one denoising pass of models in torch and in ONNX Runtime, with one and with two threads.
 
-    Torch computes on the CPU; ONNX Runtime computes with --provider, or on the CPU too. A model that is no .onnx file
-    is first exported to a temporary one and verified, which takes longer than the timing.
+    Torch computes on the CPU; ONNX Runtime computes with --provider, or on the CPU too. Other models are first
+    exported to a temporary .onnx file and verified, which takes longer than the timing.
 
     Examples:
       gradprox bench gray --size 512 --json speed.json

@@ -43,9 +43,10 @@ def certify(
 ) -> None:
     """Check that a model is a proximal operator.
 
-    Measures in double precision, at random images: the symmetry of the Jacobian, its smallest eigenvalue
-    (monotonicity), its Lipschitz constant against the proven bound, the gradient of the potential, and the prox
-    against random competitors. The exit code is 1 if a check fails.
+    The checks use random images and double precision. The Jacobian must be symmetric and, for a proximal operator,
+    must have no negative eigenvalue. The measured Lipschitz constant must not exceed the proven bound. The model must
+    be the gradient of its potential, and no random competitor may have a smaller prox objective. The exit code is 1 if
+    a check fails.
 
     Example:
       gradprox certify gray --noise 25/255 --json certificate.json

@@ -131,8 +131,8 @@ def deblur(
 ) -> None:
     """Deblur photos with a known blur kernel.
 
-    The kernel says where the light of one point went. Name a family (gaussian, motion, disk) or give a measured kernel
-    as a file; `gradprox kernel` shows what a family looks like.
+    The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
+    motion or disk, or give a file with a measured kernel. `gradprox kernel` draws the kernel of a description.
 
     Examples:
       gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png

@@ -66,10 +66,11 @@ def demo(
     model: ModelChoice,
     report: Report,
 ) -> None:
-    """Deblur a photo, and recover it from a quarter of the measurements, in about a minute.
+    """Show deblurring and compressed sensing on a sample photo, in about a minute.
 
-    The photo comes with gradprox, and nothing is downloaded. The folder then holds the images before and after, and a
-    plot of each solver's exact objective, which never rises.
+    The photo is part of gradprox, so nothing is downloaded. First the photo is blurred and deblurred. Then it is
+    measured by compressed sensing, with a quarter as many measurements as pixels, and reconstructed. The command
+    writes the images before and after, and a plot of each solver's exact objective, which never rises.
 
     Example:
       gradprox demo --out gradprox-demo

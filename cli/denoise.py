@@ -91,8 +91,8 @@ def denoise(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Also draw the posterior standard deviation of each pixel, relative to the noise: white is as "
-            "uncertain as the noisy pixel. A file, or a folder. Takes about 50 times as long.",
+            help="Also write an image of the uncertainty: the posterior standard deviation of each pixel, where white "
+            "is the noise level. A file, or a folder for several images. Takes about 50 times as long.",
             show_default=False,
         ),
     ] = None,

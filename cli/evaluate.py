@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    help="Degrade each image of a folder with a seed, restore it, and report PSNR, SSIM and time.",
+    help="Degrade the images of a folder, restore them, and report PSNR, SSIM and time.",
 )
 
 
@@ -43,7 +43,8 @@ class Evaluation:
     color: Annotated[
         bool,
         typer.Option(
-            "--color", help="Keep colors, as a color model does anyway. Otherwise images become gray first."
+            "--color",
+            help="Restore in color, the default with a color model. Other models get gray images otherwise.",
         ),
     ] = False
     clip: Annotated[bool, typer.Option("--clip", help="Clip restored images to 0..1 before comparing.")] = (
@@ -67,7 +68,7 @@ def _score(
 
     Args:
         task: its name.
-        trials: as of `score_folder`, by label.
+        trials: by label; see `score_folder`.
         settings: the task's own settings, for the report.
         evaluation: the options that all tasks share.
         choice: the model, for the report.
@@ -153,7 +154,7 @@ def deblur(
 ) -> None:
     """Blur images, add Gaussian noise, and restore them.
 
-    A file of several kernels is used kernel by kernel.
+    If a file contains several kernels, every image is blurred with each of them.
 
     Example:
       gradprox evaluate deblur --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
@@ -211,7 +212,7 @@ def cs(
 ) -> None:
     """Measure images by compressed sensing, and reconstruct them.
 
-    The figure of the input is that of the linear reconstruction (adjoint or pseudo-inverse).
+    The PSNR of the input is that of the linear reconstruction (adjoint or pseudo-inverse).
 
     Example:
       gradprox evaluate cs --data Set12 --sampling block-gaussian --ratio 0.25

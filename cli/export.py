@@ -18,7 +18,7 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     from gradprox.physics import BlockSensing, TransformSensing
 
-# Pixels, as of 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
+# Pixels, for example 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
 # The solvers and the problems that can be exported.
 SOLVERS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
@@ -47,7 +47,7 @@ def export(
         str,
         typer.Option(
             metavar="NAME",
-            help="The problem that the solver solves: deblur or cs.",
+            help="The task of the solver: deblur, or cs for compressed sensing.",
             autocompletion=options.completed(PROBLEMS),
         ),
     ] = "deblur",
@@ -81,7 +81,7 @@ def export(
     *,
     report: Report,
 ) -> None:
-    """Export a model, or a solver with its model, to ONNX; verify that the file computes the same function.
+    """Export a model, or a solver with its model, to a verified ONNX file.
 
     The file runs wherever ONNX Runtime does, without torch.
 

@@ -56,7 +56,7 @@ class Report:
             raise InputError(f"--json {self.json}: is a folder, not a file")
 
     def print(self, *what: object, **how: Any) -> None:
-        """Print for people, unless quiet; arguments as of rich's ``Console.print``."""
+        """Print text for people, unless quiet; the arguments are those of rich's ``Console.print``."""
         if not self.quiet:
             console(stderr=self.json == STANDARD_OUTPUT).print(*what, **how)
 

@@ -56,8 +56,8 @@ def run_batch(
 
     Args:
         job: the work on each file.
-        inputs: files, folders and patterns, as of `collect_inputs`.
-        output: a file, or a folder for several, as of `plan_outputs`.
+        inputs: files, folders and patterns; see `collect_inputs`.
+        output: a file, or a folder for several; see `plan_outputs`.
         batch: what is replaced or kept, how many processes work, what is reported.
         read: suffixes of the files that are taken from a folder.
         write: suffix of the outputs; that of the input if None.
@@ -113,7 +113,7 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
     # Opened in this process too, so that unusable settings show before any worker starts.
     work = job.open()
     records: dict[Path, Record] = {}
-    unharmed = "every output is whole; --resume processes the missing ones"
+    unharmed = "every output is complete; run the command again with --resume to process the others"
     with stopping(unharmed), progress_bar(batch.quiet) as bar:
         overall = bar.add_task("files", total=len(pairs), note="", visible=len(pairs) > 1)
 
@@ -196,7 +196,7 @@ def describe(record: Record) -> str:
         )
     if "misfit" in record:
         parts.append(
-            f"strength chosen {record['strength']:.2f}: residual {record['misfit']:.2f} times that of the noise"
+            f"chosen strength {record['strength']:.2f}, squared residual {record['misfit']:.2f} times that of the noise"
         )
     if "steps" in record:
         from gradprox.solvers import Status
@@ -204,7 +204,7 @@ def describe(record: Record) -> str:
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         if record.get("warm_start_steps"):
-            parts[-1] += f" ({record['warm_start_steps']} of them warm start)"
+            parts[-1] += f" ({record['warm_start_steps']} of them in the warm start)"
         # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
         if status.succeeded:
             parts.append(status.value)

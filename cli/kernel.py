@@ -26,7 +26,7 @@ def kernel(
             "--output",
             "-o",
             metavar="FILE",
-            help="A .png or .tif image (16 bits, the largest value is white), or .npy or .npz numbers with sum 1.",
+            help="A .png or .tif image (16 bits; the largest value is white), or a .npy or .npz array.",
             show_default=False,
         ),
     ],
@@ -34,9 +34,9 @@ def kernel(
     *,
     report: Report,
 ) -> None:
-    """Write a blur kernel as an image, to look at, or as numbers; its sides are odd and its sum is 1.
+    """Write a blur kernel to a file, as an image or as an array.
 
-    `gradprox deblur --kernel` reads each of these files.
+    The kernel is padded to odd sides, and its sum is 1. `gradprox deblur --kernel` reads all of these files.
 
     Examples:
       gradprox kernel motion:15:45 -o k.png

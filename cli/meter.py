@@ -10,23 +10,23 @@ if TYPE_CHECKING:
 
     from gradprox.solvers import Step
 
-# Seconds of work before the whole is estimated, and the least estimate that is printed.
+# Seconds of work before the whole time is estimated, and the smallest estimate that is printed.
 TRIAL, LONG = 3.0, 60.0
 # Passes of the model in the first step of a solver, which begins with one more; later steps are predicted by the last.
 FIRST_PASSES = 2.0
 
 
 class Watch(Protocol):
-    """Is told of the work on one file: a solver's callback that also follows the passes of the model."""
+    """Receives the progress of the work on one file: a solver's callback that also follows the passes of the model."""
 
     def __call__(self, step: Step) -> None:
-        """Be told that a step is done."""
+        """Receive a finished step."""
 
     def piece(self, share: float) -> None:
-        """Be told that a tile with this share of an image passed the model (`gradprox.networks.tiling.follow`)."""
+        """Receive the share of an image in a tile that passed the model (`gradprox.networks.tiling.follow`)."""
 
     def finished(self, share: float) -> None:
-        """Be told which share of the whole work is done, where it is known without counting passes."""
+        """Receive the finished share of the whole work, if it is known without counting passes."""
 
 
 class Meter:

@@ -41,10 +41,12 @@ class ModelChoice:
         """
         if self.provider is None:
             if self.allow_fallback:
-                raise InputError("--allow-fallback: there is nothing to fall back from: name a --provider")
+                raise InputError(
+                    "--allow-fallback: needs a --provider, which may then be replaced by the CPU"
+                )
         elif self.model is None or Path(self.model).suffix.lower() != ".onnx":
             raise InputError(
-                "--provider: it runs .onnx models: write one with `gradprox export`, and name it with --model"
+                "--provider: needs an .onnx model: write one with `gradprox export`, and give it as --model"
             )
 
     def load(self, name: str, device: torch.device, *, potential: bool) -> LearnedProx:
@@ -113,7 +115,7 @@ class Priors:
             self._report(share)
 
     def of(self, channels: int) -> LearnedProx:
-        """Return the model for images of so many channels.
+        """Return the model for images with this number of channels.
 
         Raises:
             InputError: the named model is for another number.

@@ -43,8 +43,8 @@ def models(
     if name is None:
         report.print(_overview(cards))
         report.print(
-            f"dB: mean PSNR on {TEST_SET} with noise {LEVEL} of 255. time: of one pass per pixel, relative to "
-            "gray-fast. `gradprox models NAME` has more."
+            f"dB: mean PSNR on {TEST_SET} with noise {LEVEL}/255. time: time of one pass per pixel, relative "
+            "to gray-fast. `gradprox models NAME` shows more."
         )
     else:
         report.print(_figures(cards[0]))

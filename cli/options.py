@@ -59,7 +59,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PATH",
-        help="The image to write. For several images, or with a slash at its end, a folder.",
+        help="The image file to write, or a folder for several images. A name that ends in a slash is a folder.",
         show_default=False,
     ),
 ]
@@ -94,21 +94,22 @@ LinearLight = Annotated[
     bool,
     typer.Option(
         "--linear-light",
-        help="Convert stored sRGB values to light before deblurring, and back after it: lenses and motion blur light. "
-        "--noise is then the noise of the light.",
+        help="Convert stored sRGB values to linear light before deblurring, and back afterwards, because blur acts on "
+        "light. --noise is then the noise level of the linear light.",
     ),
 ]
 RefineKernel = Annotated[
     bool,
     typer.Option(
         "--refine-kernel",
-        help="Scale and turn the kernel of each image, by up to a factor of 1.4 and 20 degrees, until it explains the "
-        "image best. For a kernel that is not known exactly.",
+        help="For a kernel that is not known exactly: fit its scale (up to a factor of 1.4) and its angle (up to 20 "
+        "degrees) to each image before deblurring.",
     ),
 ]
 KERNELS = (
-    "A family, in pixels: gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the right) or "
-    "disk:RADIUS (out of focus). Or a .npy, .npz, .mat or image file; FILE:NAME picks one of several kernels in it."
+    "A description, with lengths in pixels: gaussian:SIGMA, motion:LENGTH:ANGLE (degrees, counter-clockwise from the "
+    "right) or disk:RADIUS (out of focus). Or a .npy, .npz, .mat or image file; FILE:NAME selects one of several "
+    "kernels in a file."
 )
 Kernel = Annotated[
     str | None,
@@ -124,8 +125,8 @@ Boundary = Annotated[
     typer.Option(
         autocompletion=completed(BOUNDARIES),
         metavar="NAME",
-        help="How the blur treats the border. valid: as a camera does, where light from beyond the frame also reaches "
-        "the border. circular: as if the image repeated. symmetric: as if the image were mirrored.",
+        help="What lies beyond the frame and is blurred into the border. valid: a scene that is not known, as in real "
+        "photos. circular: the image, repeated. symmetric: the image, mirrored.",
     ),
 ]
 Sampling = Annotated[
@@ -134,20 +135,20 @@ Sampling = Annotated[
         autocompletion=completed(SAMPLINGS),
         metavar="NAME",
         help="hadamard, dct or fourier: coefficients of the whole image, more of them at low frequencies. structured: "
-        "a random pattern with a fast transform. block-gaussian: a random matrix for blocks of 33x33 pixels. Or a "
-        ".npy, .npz or .mat file with a matrix for square blocks.",
+        "random cosine coefficients of the image with random signs. block-gaussian: a random matrix for blocks of "
+        "33x33 pixels. Or a .npy, .npz or .mat file with a matrix for square blocks.",
     ),
 ]
 Ratio = Annotated[
-    float, typer.Option(help="Measurements per pixel. A matrix from a file fixes its own ratio.")
+    float, typer.Option(help="Measurements per pixel. A matrix from a file determines the ratio itself.")
 ]
 Solver = Annotated[
     str | None,
     typer.Option(
         autocompletion=completed(SOLVERS),
         metavar="NAME",
-        help="hqs, fista, nmapg, pgd, admm, drs or gd. Each has an exact objective that never rises.",
-        show_default="hqs to deblur, fista for compressed sensing (hqs with the deep models, which are no prox)",
+        help="hqs, fista, nmapg, pgd, admm, drs or gd. Each computes its objective exactly, and it never rises.",
+        show_default="hqs for deblurring; fista for compressed sensing, or hqs if the model is not a proximal operator",
         rich_help_panel=SOLVER,
     ),
 ]
@@ -155,9 +156,10 @@ Strength = Annotated[
     str,
     typer.Option(
         metavar="FACTOR",
-        help="How strongly to regularize: above 1 is smoother, below 1 keeps more detail and more noise. It multiplies "
-        "the weight of the regularizer (hqs, nmapg, gd), or the noise level of the prior (fista, pgd, admm, drs). "
-        "auto: chosen for each image so that the residual matches the noise, in up to eight times the time.",
+        help="Strength of the regularization: above 1 gives a smoother image, below 1 keeps more detail and noise. "
+        "It multiplies the weight of the regularizer (hqs, nmapg, gd) or the noise level of the prior (fista, pgd, "
+        "admm, drs). auto: choose it for each image so that the residual matches the noise, which takes up to eight "
+        "times as long.",
         rich_help_panel=SOLVER,
     ),
 ]
@@ -166,7 +168,7 @@ Steps = Annotated[
     typer.Option(
         min=1,
         metavar="COUNT",
-        help="Most steps of the solver, after its warm start.",
+        help="Largest number of steps, not counting the warm start.",
         show_default="the preset's",
         rich_help_panel=SOLVER,
     ),
@@ -174,7 +176,7 @@ Steps = Annotated[
 Tol = Annotated[
     float | None,
     typer.Option(
-        help="Stop when a step changes the image by less than this share of it.",
+        help="Stop when the relative change of the image in a step is below this tolerance.",
         show_default="the preset's",
         rich_help_panel=SOLVER,
     ),
@@ -185,7 +187,7 @@ Model = Annotated[
         autocompletion=complete_models,
         metavar="MODEL",
         help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
-        show_default="gray or color, to match the image; in solvers gray-fast or color-fast",
+        show_default="gray or color, as the image; with a solver, gray-fast or color-fast",
         rich_help_panel=MODEL,
     ),
 ]
@@ -228,7 +230,7 @@ Workers = Annotated[
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Keep existing outputs and process only what is missing.", rich_help_panel=RUN
+        "--resume", help="Keep existing outputs, and produce only the missing ones.", rich_help_panel=RUN
     ),
 ]
 Overwrite = Annotated[
@@ -249,8 +251,8 @@ Json = Annotated[
     typer.Option(
         "--json",
         metavar="FILE",
-        help="Also write the figures to this JSON file; - is standard output, and all else then goes to standard "
-        "error.",
+        help="Also write the figures to this JSON file. With -, write them to standard output, and all other text to "
+        "standard error.",
         show_default=False,
         rich_help_panel=RUN,
     ),
@@ -325,9 +327,9 @@ def require_kernel(kernel: str | None) -> str:
     """
     if kernel is None:
         raise UsageError(
-            "--kernel is missing: name the blur. Try a family and compare: disk:3 if out of focus, motion:15:45 if "
-            "moved 15 pixels at 45 degrees, gaussian:1.6 if soft; or give a measured kernel as a .npy, .npz, .mat or "
-            "image file. `gradprox kernel disk:3 -o kernel.png` shows a kernel"
+            "--kernel is missing: describe the blur, for example as disk:3 (out of focus), motion:15:45 (15 pixels at "
+            "45 degrees) or gaussian:1.6 (soft), or give a measured kernel as a .npy, .npz, .mat or image file. "
+            "`gradprox kernel disk:3 -o kernel.png` draws a kernel"
         )
     return kernel
 

@@ -57,7 +57,7 @@ def recover(
             "--output",
             "-o",
             metavar="PATH",
-            help="The image to write. For several, or with a slash at its end, a folder of .png images.",
+            help="The image file to write, or a folder for several images. A name that ends in a slash is a folder.",
             show_default=False,
         ),
     ],
@@ -68,8 +68,8 @@ def recover(
 ) -> None:
     """Reconstruct images from compressed measurements.
 
-    The file of measurements also says how they were made, so only its name is needed. A model that is no proximal
-    operator, such as gray-deep or color-deep, runs in hqs unless --solver names nmapg or gd; other models run in fista.
+    The file of measurements also describes the sampling, so no option for it is needed. The default solver is fista.
+    For a model that is not a proximal operator, such as gray-deep or color-deep, it is hqs; nmapg and gd work, too.
 
     Example:
       gradprox recover y.npz -o photo.png

@@ -76,7 +76,7 @@ def sense(
             "--output",
             "-o",
             metavar="PATH",
-            help="The .npz file of measurements. For several images, or with a slash at its end, a folder.",
+            help="The .npz file to write, or a folder for several images. A name that ends in a slash is a folder.",
             show_default=False,
         ),
     ],
@@ -95,7 +95,8 @@ def sense(
 ) -> None:
     """Measure images by compressed sensing.
 
-    A file holds the measurements and how they were made, but not the image: `gradprox recover` needs no more.
+    The file contains the measurements and a description of the sampling, but not the image. `gradprox recover` needs
+    only this file.
 
     Example:
       gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz

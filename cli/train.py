@@ -21,7 +21,7 @@ def train(
         typer.Option(
             metavar="RECIPE",
             autocompletion=options.complete_models,
-            help="The name of a shipped model, whose recipe is used, or a .toml file.",
+            help="A recipe file (.toml), or a shipped model, to use its recipe.",
             show_default=False,
         ),
     ],
@@ -38,14 +38,14 @@ def train(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of other images, on which PSNR is measured on the way.",
+            help="Folder of other images, on which PSNR is measured during training.",
             show_default=False,
         ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on from the checkpoint in --out; the result is the same as without a stop."
+            "--resume", help="Continue from the checkpoint in --out, with the same result as without a stop."
         ),
     ] = False,
     threads: Annotated[
@@ -57,7 +57,7 @@ def train(
         bool,
         typer.Option(
             "--compile",
-            help="Compile the model with torch.compile: takes half a minute, then trains faster on a GPU.",
+            help="Compile the model with torch.compile. This takes half a minute; then training on a GPU is faster.",
         ),
     ] = False,
     *,
@@ -81,7 +81,10 @@ def train(
         torch.set_num_threads(threads)
     chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
     last: dict[str, object] = {}
-    with stopping("--resume goes on from the last checkpoint"), progress_bar(report.quiet) as bar:
+    with (
+        stopping("run the command again with --resume to continue from the last checkpoint"),
+        progress_bar(report.quiet) as bar,
+    ):
         task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
 
         def show(progress: Progress) -> None:

@@ -51,7 +51,7 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
             yield future.result()
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, perhaps because memory ran out: use fewer --workers; --resume goes on"
+            "a worker process was killed, perhaps because memory ran out: use fewer --workers, and --resume to continue"
         ) from error
     finally:
         stop.set()

@@ -68,7 +68,9 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
                     or ".." in Path(member.filename).parts
                     or member.filename.startswith("/")
                 ):
-                    raise InputError(f"{path}: the path of its member {member.filename!r} leads elsewhere")
+                    raise InputError(
+                        f"{path}: the path of its member {member.filename!r} leads out of the archive"
+                    )
             return {name: archive[name] for name in archive.files}
     except _NPZ_ERRORS as error:
         if isinstance(error, InputError):

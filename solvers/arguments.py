@@ -53,7 +53,7 @@ def checked_start(y: Tensor, physics: LinearPhysics, x0: Tensor | None) -> Tenso
             raise
         raise InputError(f"y: {_shape(y)} does not fit this physics ({_first_line(error)})") from error
     if start.ndim != 4 or len(start) != len(y):
-        raise InputError(f"y: {_shape(y)} is no batch of measurements of images (B, C, H, W)")
+        raise InputError(f"y: {_shape(y)} is not a batch of measurements of images (B, C, H, W)")
     if measured.shape != y.shape:
         raise InputError(f"y: {_shape(y)} does not fit this physics, which measures {_shape(measured)}")
     if x0 is None:

@@ -20,8 +20,8 @@ def proximal(prior: Prior, solver: str) -> ProximalOperator:
     """
     if not prior.is_prox or not isinstance(prior, ProximalOperator):
         raise InputError(
-            f"prior: {solver} needs a proximal operator, and {prior.name} has an explicit energy only: use "
-            "HQS, GD or NMAPG, or a monotone network as a LearnedProx"
+            f"prior: {solver} needs a proximal operator, but {prior.name} has only an explicit energy: use HQS, GD or "
+            "NMAPG, or a monotone network in a LearnedProx"
         )
     return prior
 
@@ -40,6 +40,6 @@ def curvature(prior: Prior, solver: str) -> float:
     if not math.isfinite(bound):
         raise InputError(
             f"prior: {solver} takes its step size from the curvature of the energy, and no bound is proven for "
-            f"{prior.name}: use HQS, GD or NMAPG, which search their steps"
+            f"{prior.name}: use HQS, GD or NMAPG, which find their steps by a line search"
         )
     return bound

@@ -62,8 +62,8 @@ def check_stepsize(tau: float | None, data: DataTerm) -> None:
     limit = 1 / data.lipschitz
     if tau is not None and not 0 < tau < limit:
         raise InputError(
-            f"stepsize: splitting descends for step sizes between 0 and {limit:.6g}, 1/L_f, with this operator; "
-            f"got {tau:g}"
+            f"stepsize must be between 0 and {limit:.6g}, which is 1/L_f for this operator, so that each step "
+            f"descends; got {tau:g}"
         )
 
 

@@ -15,8 +15,8 @@ from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.result import Result, Status
 from gradprox.solvers.state import S, State, relative_change, select
 
-# A run has diverged when its images are so many times as long as the first ones, or when its merit exceeds the first
-# one by more than its modulus and so many of its rounding errors.
+# A run has diverged if the norm of its images is this many times that of the first ones, or if its merit exceeds the
+# first one by more than its modulus and this many of its rounding errors.
 BLOW_UP = 1e3
 
 

@@ -48,8 +48,8 @@ def check_stepsize(tau: float | None, data: DataTerm, prior: Prior, solver: str)
     limit = (2 - proximal(prior, solver).weak_convexity()) / data.lipschitz
     if tau is not None and not 0 < tau < limit:
         raise InputError(
-            f"stepsize: proximal gradient steps descend for step sizes between 0 and {limit:.6g}, (2 - m)/L_f, with "
-            f"this prior and this operator; got {tau:g}"
+            f"stepsize must be between 0 and {limit:.6g}, which is (2 - m)/L_f for this prior and this operator, so "
+            f"that each step descends; got {tau:g}"
         )
 
 

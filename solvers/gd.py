@@ -79,8 +79,8 @@ class GD(Solver[GDState]):
         curvature = self._curvature(data, prior)
         if self.stepsize is not None and math.isfinite(curvature) and not self.stepsize < 2 / curvature:
             raise InputError(
-                f"stepsize: GD descends for step sizes between 0 and {2 / curvature:.6g}, 2/(L_f + lambda_reg c), with "
-                f"this prior and this operator; got {self.stepsize:g}"
+                f"stepsize must be between 0 and {2 / curvature:.6g}, which is 2/(L_f + lambda_reg c) for this prior "
+                f"and this operator, so that each step descends; got {self.stepsize:g}"
             )
         first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
         return GDState(

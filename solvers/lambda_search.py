@@ -79,8 +79,8 @@ def choose_lambda(
     """
     if not 0 < noise < float("inf"):
         raise InputError(
-            f"the weight of the regularizer can only be chosen from a positive noise level, got {noise:g}: give the "
-            "weight instead"
+            f"the noise level must be positive to choose the weight of the regularizer from it, got {noise:g}: give "
+            "the weight instead"
         )
     if not 0 < low < high < float("inf"):
         raise InputError(f"weights are searched between two positive numbers, got {low:g} and {high:g}")

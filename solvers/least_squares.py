@@ -14,7 +14,7 @@ from gradprox.physics import regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 
-# Conjugate gradients stop at this residual, relative to the right-hand side, or after so many iterations.
+# Conjugate gradients stop at this residual, relative to the right-hand side, or after this many iterations.
 FIT_TOLERANCE = 1e-6
 FIT_ITERATIONS = 40
 

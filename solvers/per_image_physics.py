@@ -40,7 +40,7 @@ def physics_of_images(physics: LinearMap, keep: Tensor, batch: int) -> LinearMap
     if isinstance(physics, deepinv.physics.Inpainting):
         mask = physics.mask[keep]
         return deepinv.physics.Inpainting(tuple(mask.shape[1:]), mask=mask, device=mask.device)
-    raise TypeError(f"{type(physics).__name__} does not say which of its tensors belong to which image")
+    raise TypeError(f"{type(physics).__name__} does not tell which of its tensors belong to which image")
 
 
 def _has_tensors_per_image(physics: LinearMap, batch: int) -> bool:

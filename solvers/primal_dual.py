@@ -77,8 +77,8 @@ class PrimalDual(Solver[PrimalDualState]):
         limit = self._limit(data, prior)
         if self.stepsize is not None and self.stepsize > limit:
             raise InputError(
-                f"stepsize: PrimalDual takes step sizes between 0 and {limit:.6g}, 1/(lambda_reg c/2 + dual_stepsize "
-                f"|A|^2), with this prior and this operator; got {self.stepsize:g}"
+                f"stepsize must be between 0 and {limit:.6g}, which is 1/(lambda_reg c/2 + dual_stepsize |A|^2) for "
+                f"this prior and this operator; got {self.stepsize:g}"
             )
         x = project(x, common_box(self.box, data))
         measured = data.physics.A(x)

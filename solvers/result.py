@@ -46,8 +46,8 @@ _ADVICE = {
     ),
     Status.DIVERGED: (
         "The objective or the image grew far beyond its start, which is impossible if the bound of the operator's norm "
-        "is true. The image before this step is returned: give the solver a larger lipschitz, and check that A_adjoint "
-        "is the adjoint of A."
+        "is correct. The image before this step is returned: give the solver a larger lipschitz, and check that "
+        "A_adjoint is the adjoint of A."
     ),
     Status.NON_FINITE: (
         "NaN or infinite values occurred, and the last finite image is returned: check the measurements."

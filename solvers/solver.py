@@ -147,7 +147,7 @@ class Solver(ABC, Generic[S]):
         data = build_data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
         if self.needs_least_squares and not isinstance(data, QuadraticDataTerm):
             raise InputError(
-                f"fidelity: {type(self).__name__} takes least squares only, not {type(fidelity).__name__}: use NMAPG "
-                "or PrimalDual"
+                f"fidelity: {type(self).__name__} supports only least squares, not {type(fidelity).__name__}: use "
+                "NMAPG or PrimalDual"
             )
         return data, x

@@ -1,4 +1,4 @@
-"""Public names stay; a name must be deprecated before it is removed (CONTRIBUTING.md, "Names that stay")."""
+"""Public names stay; a name must be deprecated before it is removed (CONTRIBUTING.md, "Stability of public names")."""
 
 from __future__ import annotations
 

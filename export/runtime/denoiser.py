@@ -133,7 +133,9 @@ class OnnxDenoiser:
             InputError: as in a call; or the file was exported without its potential.
         """
         if not self.has_potential:
-            raise InputError(f"{self.path}: has no potential: export the model with its potential")
+            raise InputError(
+                f"{self.path}: the file has no potential: export the model again with its potential"
+            )
         y, levels = self._checked(y, sigma)
         out, potential = result_for(y), np.zeros(len(y))
         self._warn_of_scale(y)
@@ -219,7 +221,7 @@ class OnnxDenoiser:
             raise InputError(f"{self.path}: returns {found['x'].shape} for an image of shape {y.shape}")
         if not np.all(found.get("arrived", True)):
             warnings.warn(
-                f"{self.path}: an image is short of the model's tolerance after its last step",
+                f"{self.path}: after the last step, an image is not within the model's tolerance",
                 RuntimeWarning,
                 stacklevel=4,
             )

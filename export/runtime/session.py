@@ -52,7 +52,7 @@ class Session:
         self.path = path
         found = self.metadata.get("kind", "model of no stated kind")
         if found != kind:
-            raise InputError(f"{path}: holds a {found}, not a {kind}")
+            raise InputError(f"{path}: contains a {found}, not a {kind}")
         self._asked = (provider, allow_fallback, threads)
         self._session = self._open(self._content)
         self.outputs = [output.name for output in self._session.get_outputs()]
@@ -60,7 +60,7 @@ class Session:
         taken = [value.name for value in self._session.get_inputs()]
         if inputs and (sorted(taken) != sorted(inputs) or self.outputs[: len(outputs)] != list(outputs)):
             raise InputError(
-                f"{path}: holds no such {kind}: its inputs are {', '.join(taken)}, "
+                f"{path}: is not a {kind} that this version of gradprox can run: its inputs are {', '.join(taken)}, "
                 f"its outputs {', '.join(self.outputs)}"
             )
         # The session prepared last, and the constants it was prepared for. They change together, under the lock.

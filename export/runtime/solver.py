@@ -85,7 +85,9 @@ class OnnxSolver:
         )
         self.channels = self._session.entry("channels")
         if self.algorithm not in ALGORITHMS or self.problem not in PROBLEMS or self.channels not in (1, 3):
-            raise InputError(f"{path}: its metadata describe no solver that this version of gradprox knows")
+            raise InputError(
+                f"{path}: its metadata does not describe a solver that this version of gradprox knows"
+            )
         certificate = self._session.entry("certificate")
         physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:

@@ -127,7 +127,9 @@ def _left_to_pillow(page: Any) -> bool:
 
 def _read_page(path: Path, page: Any, pages: int) -> Samples:
     if pages > 1:
-        raise InputError(f"{path}: holds {pages} images (pages): save the one you mean as a file of its own")
+        raise InputError(
+            f"{path}: contains {pages} images (pages): save the one that you need as a separate file"
+        )
     if page.dtype not in (np.uint8, np.uint16) and page.dtype.kind != "f":
         raise InputError(
             f"{path}: samples of type {page.dtype} are not supported: use 8 or 16 bits or floats"

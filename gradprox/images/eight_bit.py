@@ -47,7 +47,7 @@ def _image(path: Path, image: Image.Image) -> ImageData:
     if several:
         kind = "pages" if image.format == "TIFF" else "frames of an animation"
         raise InputError(
-            f"{path}: holds {frames} images ({kind}): save the one you mean as a file of its own"
+            f"{path}: contains {frames} images ({kind}): save the one that you need as a separate file"
         )
     if too_deep(path, image.format) or image.info.get("bit_depth", 8) > 8:
         raise InputError(

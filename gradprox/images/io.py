@@ -120,7 +120,7 @@ def write_image(path: str | Path, image: ImageData) -> tuple[str, ...]:
     values = image.pixels.detach()[0].permute(1, 2, 0).cpu().float().numpy()
     if not np.isfinite(values).all():
         raise InputError(
-            f"{path}: not written: the result contains NaN or infinite values; is the model damaged?"
+            f"{path}: not written, because the result contains NaN or infinite values: check the input and the model"
         )
     metadata, alpha = image.metadata.for_format(suffix, values.shape[2]), image.alpha
     if alpha is not None and suffix in (*WITHOUT_ALPHA, *ARRAY_SUFFIXES):

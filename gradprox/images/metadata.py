@@ -165,7 +165,7 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
             stated |= ExifTags.Base.XResolution in tags
             described = _descriptive(tags)
             content = described.tobytes()
-            _descriptive(_loaded(exif)).tobytes()  # as writing a TIFF file will do
+            _descriptive(_loaded(exif)).tobytes()  # as the writer of TIFF files does
         if image.format == "TIFF":
             exif = content if len(described) else None
         elif exif and orientation != 1:
@@ -272,5 +272,5 @@ def _descriptive(exif: Image.Exif) -> Image.Exif:
 
 
 def _fits(icc_profile: bytes | None, channels: int) -> bool:
-    """Return whether a profile is for colors of so many channels (ICC.1:2022, 7.2.6: bytes 16 to 19)."""
+    """Return whether a profile is for colors with this number of channels (ICC.1:2022, 7.2.6: bytes 16 to 19)."""
     return (icc_profile or b"")[16:20] == (b"GRAY" if channels == 1 else b"RGB ")

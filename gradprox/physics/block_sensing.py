@@ -122,7 +122,7 @@ class BlockSensing(ForwardOperator):
         """Refuse another precision than the matrix has, because torch multiplies equal ones only."""
         if values.dtype != self.matrix.dtype:
             raise InputError(
-                f"{name}: is of {values.dtype}, the matrix of {self.matrix.dtype}: convert one by double() or float()"
+                f"{name}: has type {values.dtype}, the matrix {self.matrix.dtype}: convert one with double() or float()"
             )
 
     def _cut(self, x: Tensor) -> Tensor:

@@ -90,8 +90,8 @@ def squared_norm(physics: LinearPhysics) -> float:
         # All are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
         return float(physics.mask.abs().max()) ** 2
     raise InputError(
-        f"no proven norm is known for {type(physics).__name__}: give the solver lipschitz=..., an upper bound of "
-        "|A|^2, or the physics a method squared_norm() that returns it; or use HQS or NMAPG, which need none"
+        f"no proven norm is known for {type(physics).__name__}: give the solver an upper bound of |A|^2 as "
+        "lipschitz=..., give the physics a method squared_norm(), or use HQS or NMAPG, which need no bound"
     )
 
 

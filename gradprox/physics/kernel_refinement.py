@@ -68,7 +68,7 @@ def refine_kernel(y: Tensor, kernel: Tensor, noise: float) -> Refinement:
         InputError: several photos or kernels, or a noise level that is not positive.
     """
     if len(y) != 1 or kernel.shape[:2] != (1, 1):
-        raise InputError("one kernel is refined for one photo at a time")
+        raise InputError("give one kernel and one photo at a time to refine the kernel")
     if not noise > 0:
         raise InputError("the noise level must be positive to refine a kernel")
     spectrum = _Spectrum.of(y, noise)
@@ -144,6 +144,6 @@ class _Spectrum:
         height, width = kernel.shape[-2:]
         if height > self.size[0] or width > self.size[1]:
             raise InputError(
-                f"the kernel, {height}x{width}, with a margin for changes, is larger than the photo"
+                f"the kernel ({height}x{width} with a margin for changes) is larger than the photo: crop the kernel"
             )
         return self.size

@@ -137,12 +137,12 @@ def finite_floats(label: str, array: NDArray[np.generic]) -> Tensor:
         InputError: it holds other things than real numbers, or some are not finite in float32.
     """
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{label} holds real numbers, got {array.dtype}")
+        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
     with np.errstate(over="ignore"):  # checked after the cast: 1e300 is finite in double precision only
         values = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(values).all():
         raise InputError(
-            f"{label} holds finite numbers of single precision; this one has NaN, infinite or larger ones"
+            f"{label} must hold finite single-precision numbers; this one has NaN, infinite or larger values"
         )
     return torch.from_numpy(values)
 

@@ -16,7 +16,7 @@ from gradprox.physics.forward_operator import ForwardOperator
 from gradprox.physics.starts import margins
 from gradprox.physics.valid_blur import ValidBlur
 
-# How many proven bounds of the norm are computed, and the least weight in them.
+# How many proven bounds of the norm are computed, and the smallest weight in them.
 BOUNDS = 10
 LEAST_WEIGHT = 0.01
 

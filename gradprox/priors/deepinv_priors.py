@@ -35,7 +35,9 @@ class GradientStepPrior(optim.Prior):
 
     def prox(self, *_: object, **__: object) -> Tensor:
         """Raise: the prox of ``R`` has no closed form."""
-        raise ValueError("the gradient-step prior has no closed-form prox: use ProximalPrior, or GD")
+        raise ValueError(
+            "the prox of the gradient-step prior has no closed form: use ProximalPrior, or gradient descent"
+        )
 
 
 class ProximalPrior(optim.Prior):
@@ -51,7 +53,7 @@ class ProximalPrior(optim.Prior):
     def __init__(self, prior: Prior) -> None:
         if not prior.is_prox:
             raise InputError(
-                f"{prior.name} is no proximal operator, because its network is not monotone: use GradientStepPrior"
+                f"{prior.name} is not a proximal operator, because its network is not monotone: use GradientStepPrior"
             )
         super().__init__()
         self.prior = prior
@@ -60,7 +62,8 @@ class ProximalPrior(optim.Prior):
     def fn(self, *_: object, **__: object) -> Tensor:
         """Raise: ``phi`` is known at outputs of ``D`` only."""
         raise ValueError(
-            "phi is known at outputs of D only, as D.value(y, sigma) at D(y): GradientStepPrior has a value everywhere"
+            "phi is known only at outputs of D, where D.value(y, sigma) returns it: use GradientStepPrior, which has a "
+            "value everywhere"
         )
 
     def prox(self, x: Tensor, sigma_denoiser: Sigma, *_: object, gamma: float = 1.0, **__: object) -> Tensor:

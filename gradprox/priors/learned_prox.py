@@ -56,8 +56,8 @@ class LearnedProx(NetworkPrior):
     def __init__(self, network: GradientNetwork, name: str = "unnamed") -> None:
         if not network.monotone:
             raise InputError(
-                f"{type(network).__name__} is not monotone: the gradient of a nonconvex potential is no prox; "
-                "use GradientStepDenoiser"
+                f"{type(network).__name__} is not monotone, and the gradient of a nonconvex potential is not a "
+                "prox: use GradientStepDenoiser"
             )
         super().__init__(network, name)
 

@@ -109,8 +109,8 @@ class NetworkPrior(Denoiser):
         weight = next(self.network.parameters(), y)
         if (weight.dtype, weight.device) != (y.dtype, y.device):
             raise InputError(
-                f"{self.name} is of {weight.dtype} on {weight.device}, the image of {y.dtype} on {y.device}: "
-                "move one of them, for example by model.to(y)"
+                f"{self.name} has type {weight.dtype} on {weight.device}, the image {y.dtype} on {y.device}: convert "
+                "one of them, for example with model.to(y)"
             )
         if channels not in (None, 1, y.shape[1]):
             raise InputError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")

@@ -236,7 +236,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "stopped: every output is whole; --resume" in err
+    assert "stopped: every output is complete; run the command again with --resume" in err
     assert not [name for name in contents(out) if name.startswith(".")]
     # Workers and what multiprocessing starts beside them end when their parent has, not before.
     deadline = time.monotonic() + 60
@@ -330,4 +330,4 @@ def test_folders_of_measurements(run, shots, tmp_path):
 
 def test_steps_of_the_warm_start_are_told_apart():
     record = {"steps": 17, "warm_start_steps": 16, "status": "max_iter", "seconds": 1.0}
-    assert describe(record) == "17 steps (16 of them warm start), 1.0 s"
+    assert describe(record) == "17 steps (16 of them in the warm start), 1.0 s"

@@ -283,7 +283,10 @@ def test_a_training_that_is_stopped_says_how_to_go_on(run, monkeypatch, tmp_path
 
     monkeypatch.setattr("gradprox.training.train", stopped)
     code, _, err = run("train", "--recipe", "gray", "--data", tmp_path, "--out", tmp_path / "run")
-    assert (code, err) == (130, "stopped: --resume goes on from the last checkpoint\n")
+    assert (code, err) == (
+        130,
+        "stopped: run the command again with --resume to continue from the last checkpoint\n",
+    )
 
 
 def test_gray_levels_of_255_are_not_taken_for_shares_of_white(clear, photo, tmp_path):

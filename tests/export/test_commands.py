@@ -135,8 +135,8 @@ def test_denoise_runs_an_onnx_file_by_a_provider(
     np.testing.assert_allclose(np.load(by_runtime), np.load(by_torch), atol=2e-6)
     capsys.readouterr()
     for more, message in (
-        (("--model", "gray", "--provider", "cpu"), "it runs .onnx models"),
-        (("--model", denoiser_file, "--allow-fallback"), "name a --provider"),
+        (("--model", "gray", "--provider", "cpu"), "needs an .onnx model"),
+        (("--model", denoiser_file, "--allow-fallback"), "needs a --provider"),
         (("--model", denoiser_file, "--provider", "abacus"), "abacus"),
         (("--model", denoiser_file, "--provider", "cpu", "--noise", "1e39"), "write gray levels as"),
         (("--model", denoiser_file, "--provider", "cpu", "--uncertainty", tmp_path / "u.png"), "derivatives"),

@@ -127,7 +127,7 @@ def test_images_are_taken_whole(file: Path, iterating: LearnedProx) -> None:
 
 def test_it_says_when_steps_run_out(file: Path, tmp_path: Path) -> None:
     path = tampered(file, tmp_path / "short.onnx", stop_after_one_step)
-    with pytest.warns(RuntimeWarning, match="short of the model's tolerance"):
+    with pytest.warns(RuntimeWarning, match="an image is not within the model's tolerance"):
         OnnxDenoiser(path)(image(1, 1, 12, 13), 0.1)
 
 

@@ -215,9 +215,9 @@ def test_a_changed_solver_is_found(exported_solver: tuple[Path, Report], tmp_pat
 
 
 def test_kinds_are_not_confused(exported_solver: tuple[Path, Report], denoiser_file: Path) -> None:
-    with pytest.raises(InputError, match="holds a solver, not a denoiser"):
+    with pytest.raises(InputError, match="contains a solver, not a denoiser"):
         OnnxDenoiser(exported_solver[0])
-    with pytest.raises(InputError, match="holds a denoiser, not a solver"):
+    with pytest.raises(InputError, match="contains a denoiser, not a solver"):
         OnnxSolver(denoiser_file)
 
 

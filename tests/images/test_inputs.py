@@ -34,7 +34,7 @@ def test_formats_that_pillow_reads_are_read(tmp_path, suffix):
 def test_several_images_in_a_file_are_refused_with_advice(tmp_path, name, advice):
     frames = [Image.fromarray(values(channels=1) // (1 + i)) for i in range(3)]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-    with pytest.raises(InputError, match=rf"holds 3 images \(.*{advice}\): save the one you mean"):
+    with pytest.raises(InputError, match=rf"contains 3 images \(.*{advice}\): save the one that you need"):
         read_image(tmp_path / name)
 
 

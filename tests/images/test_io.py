@@ -274,9 +274,9 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "nan.tif", np.full(SHAPE, np.nan, "f4"), photometric="minisblack")
     np.savez(tmp_path / "two.npz", a=np.zeros((3, 3)), b=np.zeros((3, 3)))
     for name, message in (
-        ("pages.tif", "holds 2 images"),
-        ("moving.webp", "holds 2 images"),
-        ("deep-pages.tif", "holds 2 images"),
+        ("pages.tif", "contains 2 images"),
+        ("moving.webp", "contains 2 images"),
+        ("deep-pages.tif", "contains 2 images"),
         ("integers.tif", "not supported"),
         ("nan.tif", "NaN"),
         ("two.npz", "expected one array"),

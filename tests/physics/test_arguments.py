@@ -130,7 +130,7 @@ def test_a_matrix_of_another_precision_says_so():
     physics = BlockSensing(gaussian_matrix(4, 0, 4), (8, 8))
     for use, name in ((physics.A, "x"), (physics.A_adjoint, "y"), (physics.initial, "y")):
         shape = (1, 1, 8, 8) if name == "x" else (1, 1, 4, 4)
-        with pytest.raises(InputError, match=rf"^{name}: is of torch.float64, the matrix of torch.float32"):
+        with pytest.raises(InputError, match=rf"^{name}: has type torch.float64, the matrix torch.float32"):
             use(torch.zeros(shape, dtype=torch.float64))
 
 

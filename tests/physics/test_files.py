@@ -161,11 +161,11 @@ def test_the_scale_of_a_kernel_image_does_not_matter(tmp_path, shape):
 @pytest.mark.parametrize("value", [1e300, -1e300, np.inf, np.nan])
 def test_numbers_beyond_single_precision_are_refused(tmp_path, value):
     np.save(tmp_path / "m.npy", np.full((2, 4), value))
-    with pytest.raises(InputError, match="finite numbers of single precision"):
+    with pytest.raises(InputError, match="finite single-precision numbers"):
         read_matrix(tmp_path / "m.npy")
     sensing = Sensing.described("hadamard", 0.3, (8, 8), 1, seed=0, noise=0.0)
     write_measurements(tmp_path / "y.npz", torch.full((1, 1, 19), value, dtype=torch.float64), sensing)
-    with pytest.raises(InputError, match="finite numbers of single precision"):
+    with pytest.raises(InputError, match="finite single-precision numbers"):
         read_measurements(tmp_path / "y.npz")
 
 

@@ -58,7 +58,7 @@ def test_the_gradient_step_prior_has_an_explicit_value(problem):
     prior = GradientStepPrior(prox)
     assert prior.explicit_prior
     torch.testing.assert_close(prior.fn(y, 0.1), prox.regularizer(y, 0.1))
-    with pytest.raises(ValueError, match="no closed-form prox"):
+    with pytest.raises(ValueError, match="has no closed form"):
         prior.prox(y, 0.1)
 
 
@@ -66,5 +66,5 @@ def test_a_prox_is_not_rescaled_in_silence(problem):
     prox, _, y = problem
     with pytest.raises(ValueError, match=r"not of 0\.5 phi"):
         ProximalPrior(prox).prox(y, 0.1, gamma=0.5)
-    with pytest.raises(ValueError, match="at outputs of D only"):
+    with pytest.raises(ValueError, match="only at outputs of D"):
         ProximalPrior(prox).fn(y, 0.1)

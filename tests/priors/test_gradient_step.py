@@ -78,6 +78,6 @@ def test_the_deepinv_adapters_take_what_they_can_use():
     torch.testing.assert_close(adapter.fn(X, 0.1), energy_only.regularizer(X, 0.1))
     torch.testing.assert_close(adapter.grad(X, 0.1), X - energy_only(X, 0.1))
     with pytest.raises(
-        ValueError, match="planted is no proximal operator, because its network is not monotone"
+        ValueError, match="planted is not a proximal operator, because its network is not monotone"
     ):
         ProximalPrior(energy_only)

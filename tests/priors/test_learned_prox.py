@@ -129,7 +129,7 @@ def test_a_prior_in_half_precision_says_what_it_computes_in(make_network, kind):
     prior = LearnedProx(make_network().float()).to(kind)
     with pytest.raises(InputError, match=r"of float32 or float64, got torch.*16"):
         prior(torch.zeros(1, 1, 8, 8, dtype=kind), 0.1)
-    with pytest.raises(InputError, match=r"is of torch.*16 on cpu, the image of torch.float32"):
+    with pytest.raises(InputError, match=r"has type torch.*16 on cpu, the image torch.float32"):
         prior(torch.zeros(1, 1, 8, 8), 0.1)
 
 
@@ -139,9 +139,9 @@ def test_a_prior_in_half_precision_says_what_it_computes_in(make_network, kind):
         (np.zeros((1, 1, 4, 4)), "expected a tensor .* got ndarray"),
         (
             torch.zeros(1, 1, 4, 4, dtype=torch.float64),
-            r"float32 on cpu, the image of torch.float64.*model.to\(y\)",
+            r"float32 on cpu, the image torch.float64.*model.to\(y\)",
         ),
-        (torch.zeros(1, 1, 4, 4, device="meta"), "on cpu, the image of torch.float32 on meta"),
+        (torch.zeros(1, 1, 4, 4, device="meta"), "on cpu, the image torch.float32 on meta"),
     ],
 )
 def test_images_the_weights_do_not_fit_are_refused(make_network, y, message):

@@ -187,7 +187,7 @@ def test_unknown_norms_are_refused_and_given_ones_used(prox, noisy):
 
     y = torch.rand(1, 1, *SIZE, dtype=torch.float64)
     unknown = Unknown(A=lambda x, **_: 2 * x, A_adjoint=lambda x, **_: 2 * x)
-    with pytest.raises(InputError, match="give the solver lipschitz"):
+    with pytest.raises(InputError, match="give the solver an upper bound"):
         PGD(sigma=0.1)(y, unknown, prox)
     result = PGD(sigma=0.1, lipschitz=4.0, max_iter=5)(y, unknown, prox)
     assert int(result.objective_increases[0]) == 0

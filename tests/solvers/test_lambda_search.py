@@ -65,7 +65,7 @@ def test_the_reference_chooses_the_nearest_image(problem):
 
 def test_what_cannot_be_searched_is_refused(problem):
     clean, y, physics, reconstruct, _ = problem
-    with pytest.raises(InputError, match="positive noise level"):
+    with pytest.raises(InputError, match="the noise level must be positive"):
         choose_lambda(reconstruct, y, physics, 0.0)
     with pytest.raises(InputError, match="between two positive numbers"):
         choose_lambda(reconstruct, y, physics, 0.1, low=2, high=1)

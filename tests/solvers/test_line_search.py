@@ -104,7 +104,7 @@ def test_a_step_that_cannot_descend_is_a_status(solver, prior, problem):
 @pytest.mark.parametrize("solver", [PGD, FISTA, ADMM, DRS])
 def test_solvers_that_need_a_prox_refuse_and_say_why(solver, prior, problem):
     physics, y = problem
-    with pytest.raises(InputError, match=r"needs a proximal operator.*explicit energy only"):
+    with pytest.raises(InputError, match=r"needs a proximal operator.*only an explicit energy"):
         solver(sigma=0.05)(y, physics, prior)
 
 

@@ -174,7 +174,9 @@ def rename(kind: str, old: str, new: str) -> object:
 
 @pytest.mark.parametrize("change", [rename("input", "sigma", "noise"), rename("output", "x", "z")])
 def test_a_denoiser_with_other_names(denoiser_file: Path, tmp_path: Path, change: object) -> None:
-    with pytest.raises(InputError, match="holds no such denoiser: its inputs are"):
+    with pytest.raises(
+        InputError, match="is not a denoiser that this version of gradprox can run: its inputs are"
+    ):
         OnnxDenoiser(tampered(denoiser_file, tmp_path / "names.onnx", change))
 
 
@@ -202,7 +204,7 @@ def test_a_denoiser_that_needs_a_further_input(denoiser_file: Path, tmp_path: Pa
     def change(model: ModelProto) -> None:
         model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
-    with pytest.raises(InputError, match="holds no such denoiser"):
+    with pytest.raises(InputError, match="is not a denoiser that this version of gradprox can run"):
         OnnxDenoiser(tampered(denoiser_file, tmp_path / "more.onnx", change))
 
 

@@ -79,9 +79,7 @@ def test_images_in_gray_levels_are_warned_of(D, y):
 
 def test_more_noise_than_in_the_training_is_warned_of_once_per_model(D, y):
     for level in (0.3, 0.4, torch.tensor([0.5])):
-        with pytest.warns(
-            UserWarning, match="^gray-small is made for noise from 1/255 to 50/255: with more"
-        ):
+        with pytest.warns(UserWarning, match="^gray-small is made for noise from 1/255 to 50/255: with more"):
             D(y, level)
     D(y, 50 / 255)
     D(y, 0.0)

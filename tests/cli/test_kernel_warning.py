@@ -12,7 +12,7 @@ from PIL import Image
 from gradprox.cli.deblur import Deblurring
 from gradprox.cli.groups import Tuning
 from gradprox.images import EXAMPLE_IMAGE, read_gray, read_image
-from gradprox.images.noise_estimation import estimate_image_noise
+from gradprox.images.noise_estimation import compression_error, estimate_image_noise
 from gradprox.physics import LARGEST_FITTING_SCORE, blur_of_images, gaussian_noise, motion_kernel
 
 TRUE, WRONG = motion_kernel(9, 20), motion_kernel(9, 40)
@@ -80,6 +80,13 @@ def test_the_error_of_jpeg_compression_is_no_sign_of_a_wrong_kernel(blurred, sha
     noise = estimate_image_noise(read_image(photo)).level
     assert "warnings" not in judged(photo, TRUE, sharp, noise)
     assert "warnings" in judged(photo, WRONG, sharp, noise)
+
+
+def test_the_error_of_jpeg_compression_counts_as_noise_if_a_smaller_level_is_given(blurred, sharp):
+    photo = blurred("photo.jpg", quality=60)
+    error = compression_error(read_image(photo))
+    assert error > 2 / 255
+    assert judged(photo, TRUE, sharp, 0.5 / 255) == judged(photo, TRUE, sharp, error)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def main(
         int | None, typer.Option(help="Most pixels per side of an image; a multiple of 4.")
     ] = None,
     count: Annotated[int | None, typer.Option(help="Number of images; all if not given.")] = None,
+    tasks: Annotated[list[Task] | None, typer.Option("--task", help="Tasks; all if not given.")] = None,
     model: Annotated[str, typer.Option(help="Model for gray images.")] = "gray-fast",
     color_model: Annotated[str, typer.Option(help="Model for images in color.")] = "color-fast",
 ) -> None:
@@ -143,6 +144,8 @@ def main(
     # Image by image, so that a run cut short covers all problems.
     for seed in range(max(map(len, paths.values()))):
         for name, problem in PROBLEMS.items():
+            if tasks and problem.task not in tasks:
+                continue
             rows = figures.setdefault(name, {})
             for path in paths[problem.color][seed : seed + 1]:
                 if path.name not in rows:

@@ -120,6 +120,18 @@ def test_convergence(monkeypatch, tmp_path):
         assert row["best"] >= row["end"] == row["psnr"]["200"] > 10
 
 
+def test_presets(monkeypatch, tmp_path, folder):
+    out = tmp_path / "report.json"
+    common = ["--data", folder, "--crop", 16, "--task", "deblur", "--json", out]
+    run(monkeypatch, "solvers/presets.py", *common)
+    first = out.read_bytes()
+    (row,) = json.loads(first)["deblur, motion blur"].values()
+    assert {*row} == {"start", "solver", "preset", "other"}
+    assert all(math.isfinite(psnr) for psnr in row.values())
+    run(monkeypatch, "solvers/presets.py", *common)
+    assert out.read_bytes() == first  # nothing is restored twice
+
+
 def test_overhead(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "solvers/overhead.py", "--side", 16, "--json", out)

@@ -46,7 +46,10 @@ class _Look(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor, report: Callable[[float], None]) -> Tensor:
-        report(float(values.any() if values.dtype == torch.bool else values.nan_to_num(nan=-math.inf).max()))
+        if values.dtype == torch.bool:
+            report(float(values.any()))
+        else:
+            report(float(values.nan_to_num(-math.inf, math.inf, -math.inf).max()))
         return values.clone()
 
     @staticmethod

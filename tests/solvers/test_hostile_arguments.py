@@ -160,7 +160,7 @@ class TestPriorsWithoutAProx:
         assert solver.needs_prox
         steps = []
         with pytest.raises(
-            InputError, match=r"^prior: .* needs a proximal operator, and energy has an explicit energy"
+            InputError, match=r"^prior: .* needs a proximal operator, but energy has only an explicit energy"
         ):
             solver(Y, CircularBlur(KERNEL, SIZE), prior, callback=steps.append)
         assert not steps

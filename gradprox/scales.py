@@ -21,13 +21,15 @@ MARGIN = 1.05
 
 
 def wrong_value(value: float, limit: float = LARGEST_VALUE) -> str | None:
-    """Return the message about an image whose value of largest modulus is this one; None if it is on the scale.
-
-    Infinite values are not on another scale; they are refused elsewhere.
-    """
-    if not limit < abs(value) < math.inf:
+    """Return the message about an image whose value of largest modulus is this one; None if it is on the scale."""
+    if abs(value) <= limit:
         return None
     return f"values reach {value:g}, but black is 0 and white is 1: divide them by the value of white, for example 255"
+
+
+def wrong_in_memory(value: float) -> str | None:
+    """Return the same for an image in memory; None for infinite values too, which solvers and models refuse."""
+    return wrong_value(value, LARGEST_IN_MEMORY) if value < math.inf else None
 
 
 def check_noise(name: str, level: float, text: str | None = None) -> None:

@@ -17,7 +17,7 @@ from gradprox.batch import largest_of
 from gradprox.errors import InputError
 from gradprox.physics.contract import KnowsStart
 from gradprox.priors.contract import Prior
-from gradprox.scales import LARGEST_IN_MEMORY, wrong_value
+from gradprox.scales import wrong_in_memory
 from gradprox.solvers.arguments import check_arguments, checked_start
 from gradprox.solvers.capabilities import proximal
 from gradprox.solvers.contract import Callback
@@ -140,7 +140,7 @@ class Solver(ABC, Generic[S]):
         x = checked_start(y, physics, x0)
         # Measurements may have any scale, for example counts. Their start is on the scale of images if it is a choice.
         if fidelity is None and (x0 is not None or isinstance(physics, KnowsStart)):
-            wrong = wrong_value(largest_of(x.abs()), LARGEST_IN_MEMORY)
+            wrong = wrong_in_memory(largest_of(x.abs()))
             if wrong is not None:
                 warnings.warn(f"{'y' if x0 is None else 'x0'}: {wrong}", stacklevel=3)
         y = zeros_unless(all_finite(y), y)

@@ -16,7 +16,7 @@ from gradprox.export.runtime import container
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.tiling import spans
-from gradprox.scales import LARGEST_IN_MEMORY, MARGIN, beyond_training, check_noise, wrong_value
+from gradprox.scales import MARGIN, beyond_training, check_noise, wrong_in_memory
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
 # enough that the halo costs little.
@@ -201,7 +201,7 @@ class OnnxDenoiser:
 
     def _warn_of_scale(self, y: NDArray[Any]) -> None:
         """Warn of images whose values are not on the scale from 0 to 1."""
-        wrong = wrong_value(max(float(y.max()), -float(y.min())), LARGEST_IN_MEMORY)
+        wrong = wrong_in_memory(max(float(y.max()), -float(y.min())))
         # What single precision cannot hold is refused as infinite.
         if wrong is not None and np.abs(y).max() < np.finfo(np.float32).max:
             warnings.warn(f"{self.path}: {wrong}", stacklevel=3)

@@ -11,7 +11,7 @@ from gradprox.batch import PRECISIONS, any_true, largest_of
 from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
-from gradprox.scales import (
+from gradprox.scales import LARGEST_NOISE, MARGIN, beyond_training, check_noise, wrong_in_memory
     LARGEST_IN_MEMORY,
     LARGEST_NOISE,
     MARGIN,
@@ -62,7 +62,7 @@ class NetworkPrior(Denoiser):
         """
         folded, levels = self._fold(y, sigma)
         if not compiler.is_compiling():
-            wrong = wrong_value(largest_of(y.detach().abs()), LARGEST_IN_MEMORY)
+            wrong = wrong_in_memory(largest_of(y.detach().abs()))
             if wrong is not None:
                 warnings.warn(f"{self.name}: {wrong}", stacklevel=2)
         return self.network(folded, levels).view_as(y)

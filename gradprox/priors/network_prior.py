@@ -12,13 +12,6 @@ from gradprox.errors import InputError
 from gradprox.networks import GradientNetwork
 from gradprox.priors.contract import Sigma
 from gradprox.scales import LARGEST_NOISE, MARGIN, beyond_training, check_noise, wrong_in_memory
-    LARGEST_IN_MEMORY,
-    LARGEST_NOISE,
-    MARGIN,
-    beyond_training,
-    check_noise,
-    wrong_value,
-)
 
 
 class NetworkPrior(Denoiser):

@@ -29,7 +29,7 @@ def wrong_value(value: float, limit: float = LARGEST_VALUE) -> str | None:
 
 def wrong_in_memory(value: float) -> str | None:
     """Return the same for an image in memory; None for infinite values too, which solvers and models refuse."""
-    return wrong_value(value, LARGEST_IN_MEMORY) if value < math.inf else None
+    return wrong_value(value, LARGEST_IN_MEMORY) if abs(value) < math.inf else None
 
 
 def check_noise(name: str, level: float, text: str | None = None) -> None:

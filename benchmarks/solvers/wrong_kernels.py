@@ -24,6 +24,7 @@ import typer
 from deepinv.loss.metric import PSNR
 from deepinv.physics import LinearPhysics
 from middle import read_middle
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gradprox import load_model
@@ -123,11 +124,10 @@ def problem(
 def restored(y: Tensor, physics: LinearPhysics, prior: Prior, noise: float, file: Path | None) -> Tensor:
     """Return the restored image: from a file if that exists; otherwise restore it, and write the file."""
     if file and file.exists():
-        kept: Tensor = torch.load(file)
-        return kept
+        return load_file(file)["x"]
     x = preset(Task.DEBLUR, noise)(y, physics, prior).x
     if file:
-        torch.save(x, file)
+        save_file({"x": x}, file)
     return x
 
 
@@ -178,7 +178,7 @@ def main(
         found: list[dict[str, Any]] = []
         for name in (TRUE, *drawn):
             physics = blur_of_photos("valid", blur.kernels[name], (y.shape[-2], y.shape[-1]), 1)
-            file = keep / f"{number}-{name.replace(' ', '-')}.pt" if keep else None
+            file = keep / f"{number}-{name.replace(' ', '-')}.safetensors" if keep else None
             x = restored(y, physics, prior, level / 255, file)
             psnr = float(PSNR()(physics.visible(x), clean))
             refined = {}

@@ -47,10 +47,10 @@ def estimate_image_noise(image: ImageData, *, linear_light: bool = False) -> Noi
     Raises:
         InputError: the image is too small.
     """
-    white = estimate_noise(to_linear_light(image.pixels) if linear_light else image.pixels)
     steps = image.metadata.encoding.luma_steps
     if steps is None:
-        return NoiseEstimate(white)
+        return NoiseEstimate(estimate_noise(to_linear_light(image.pixels) if linear_light else image.pixels))
+    _patches(image.pixels[0, 0])  # refuses a small image
     before = noise_before_rounding(_luma(image.pixels), steps) * _luma_scale(image.pixels, linear_light)
     error = compression_error(image, linear_light=linear_light)
     return NoiseEstimate(math.hypot(before, error), error)
@@ -104,16 +104,21 @@ def estimate_noise(pixels: Tensor) -> float:
 
 
 def _variance(plane: Tensor) -> float:
-    height, width = plane.shape
-    stride = max(1, math.ceil(math.sqrt(height * width / MOST_PATCHES)))
-    if min(height, width) >= SIDE:
-        patches = plane.unfold(0, SIDE, stride).unfold(1, SIDE, stride).reshape(-1, SIDE**2)
-    if min(height, width) < SIDE or len(patches) < FEWEST_PATCHES:
-        raise InputError(f"{height}x{width} pixels are too few to estimate their noise: give the noise level")
-    ascending = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0)
+    ascending = torch.linalg.eigvalsh(torch.cov(_patches(plane).T)).clamp_min(0)
     for count in range(SIDE**2, 1, -1):
         rest = ascending[:count]
         mean = rest.mean()
         if int((rest > mean).sum()) >= int((rest < mean).sum()):
             return float(mean)
     return float(ascending[0])
+
+
+def _patches(plane: Tensor) -> Tensor:
+    """Return at most about `MOST_PATCHES` patches of an image, ``(N, SIDE^2)``, or raise `InputError`."""
+    height, width = plane.shape
+    stride = max(1, math.ceil(math.sqrt(height * width / MOST_PATCHES)))
+    if min(height, width) >= SIDE:
+        patches = plane.unfold(0, SIDE, stride).unfold(1, SIDE, stride).reshape(-1, SIDE**2)
+    if min(height, width) < SIDE or len(patches) < FEWEST_PATCHES:
+        raise InputError(f"{height}x{width} pixels are too few to estimate their noise: give the noise level")
+    return patches

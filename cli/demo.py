@@ -91,7 +91,7 @@ def demo(
             # In gray, which takes a third of the time, unless the model is for color.
             ("compressed sensing", _compressed_sensing, example_image(gray=not in_color)),
         ):
-            meter = Meter(bar, name, steps=None)
+            meter = Meter(bar, name, steps=None, quiet=report.quiet)
             prior = priors.of(image.shape[1])
             cases.append(run(image.to(priors.device), prior, generator, meter))
             meter.close()

@@ -119,7 +119,7 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
 
         def serially() -> Iterator[Record]:
             for source, target in pairs:
-                meter = Meter(bar, source.name, job.steps)
+                meter = Meter(bar, source.name, job.steps, quiet=batch.quiet)
                 yield process(work, source, target, meter)
                 meter.close()
 

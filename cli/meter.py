@@ -32,22 +32,23 @@ class Watch(Protocol):
 class Meter:
     """A task of a progress bar that follows one file; a `Watch`.
 
-    After some seconds it prints how long the file takes, if that is long. In a pipe it prints nothing.
+    After some seconds it prints how long the file takes, if that is long; in a pipe too, where the bar is invisible.
 
     Args:
         bar: the progress bar.
         name: name of the file.
         steps: the most steps that it takes; None if that is unknown.
+        quiet: whether to print nothing.
     """
 
-    def __init__(self, bar: Progress, name: str, steps: int | None) -> None:
+    def __init__(self, bar: Progress, name: str, steps: int | None, *, quiet: bool) -> None:
         self._bar, self._name, self._steps = bar, name, steps
         self._task = bar.add_task(name, total=steps, note="")
         self._began = time.perf_counter()
         self._done = 0
         self._passes = 0.0  # of the model, in the step under way
         self._expected = 1.0 if steps == 1 else FIRST_PASSES
-        self._estimated = False
+        self._estimated = quiet or steps is None
 
     def __call__(self, step: Step) -> None:
         """Show a finished step and the change of the image in it."""
@@ -74,7 +75,7 @@ class Meter:
         if note is not None:
             self._bar.update(self._task, note=note)
         seconds = time.perf_counter() - self._began
-        if self._estimated or self._bar.disable or self._steps is None or seconds < TRIAL:
+        if self._estimated or self._steps is None or seconds < TRIAL:
             return
         self._estimated = True
         share = completed / self._steps
@@ -87,6 +88,8 @@ class Meter:
 
 def spoken(seconds: float) -> str:
     """Return a long duration in words."""
+    if seconds < 90:
+        return "a minute"
     if seconds < 5400:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -99,7 +99,7 @@ def score_folder(
         cases = list(_cases(data, trials, study.seed))
         overall = bar.add_task(study.task, total=len(cases), note="")
         for path, name, trial, generator in cases:
-            meter = Meter(bar, name, study.steps)
+            meter = Meter(bar, name, study.steps, quiet=report.quiet)
             follow(meter.piece)
             with naming(path):
                 clean = read(path)

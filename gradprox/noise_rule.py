@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gradprox.scales import LARGEST_NOISE
+
 # Rounding to 8 bits leaves an error of about half a gray level, so a smaller noise level is raised to this one.
 LEAST_NOISE = 0.5 / 255
 # Weight of the regularizer divided by its value in Bayes' rule, (noise / sigma)^2; tuned on natural images.
@@ -47,8 +49,8 @@ class NoiseRule:
         return max(noise, self.least_noise)
 
     def sigma(self, noise: float) -> float:
-        """Return the noise level that the prior assumes."""
-        return max(self.factor * self.level(noise), self.least_sigma)
+        """Return the noise level that the prior assumes, at most that of white."""
+        return min(max(self.factor * self.level(noise), self.least_sigma), LARGEST_NOISE)
 
     def lambda_reg(self, noise: float, sigma: float) -> float:
         """Return the weight of the regularizer of a prior that assumes ``sigma``: Bayes' rule, up to a factor."""

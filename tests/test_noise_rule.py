@@ -34,6 +34,12 @@ def test_presets_follow_the_rule_of_their_task(task, solver):
             assert chosen.sigma == 2 * sigma
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("task", Task)
+def test_every_legal_noise_has_a_preset(task, solver):
+    assert preset(task, 1.0, solver=solver).solver.sigma <= 1
+
+
 @pytest.mark.parametrize(
     "settings",
     [

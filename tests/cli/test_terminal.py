@@ -31,7 +31,7 @@ def screen(monkeypatch):
 )
 def test_a_single_step_shows_no_count(screen, steps, shown, hidden):
     with terminal.progress_bar(quiet=False) as bar:
-        watch = meter.Meter(bar, "photo.png", steps)
+        watch = meter.Meter(bar, "photo.png", steps, quiet=False)
         if steps > 1:
             watch(STEP)
         bar.refresh()
@@ -43,7 +43,7 @@ def test_a_single_step_shows_no_count(screen, steps, shown, hidden):
 
 def test_tiles_move_the_bar_within_a_step(screen):
     with terminal.progress_bar(quiet=False) as bar:
-        watch = meter.Meter(bar, "photo.png", 2)
+        watch = meter.Meter(bar, "photo.png", 2, quiet=False)
         (task,) = bar.tasks
         watch.piece(0.5)
         assert 0 < task.completed < 1
@@ -64,7 +64,7 @@ def test_long_work_is_told_at_its_start(screen, monkeypatch, share, told):
     clock = [0.0]
     monkeypatch.setattr(meter.time, "perf_counter", lambda: clock[0])
     with terminal.progress_bar(quiet=False) as bar:
-        watch = meter.Meter(bar, "photo.png", 1)
+        watch = meter.Meter(bar, "photo.png", 1, quiet=False)
         for seconds in (meter.TRIAL, 2 * meter.TRIAL):
             clock[0] = seconds
             watch.piece(share)
@@ -74,14 +74,23 @@ def test_long_work_is_told_at_its_start(screen, monkeypatch, share, told):
     assert said == told
 
 
-@pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "pipe"])
-def test_nothing_is_printed_in_a_pipe_or_if_quiet(monkeypatch, quiet):
-    screen = Console(file=io.StringIO(), force_terminal=quiet, color_system=None)
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_pipe_gets_the_estimate_alone_unless_quiet(monkeypatch, quiet):
+    screen = Console(file=io.StringIO(), force_terminal=False, color_system=None)
     monkeypatch.setattr(terminal, "console", lambda **_: screen)
     monkeypatch.setattr(meter, "TRIAL", 0.0)
     with terminal.progress_bar(quiet=quiet) as bar:
-        meter.Meter(bar, "photo.png", 1).piece(1e-9)
-    assert screen.file.getvalue() == ""
+        watch = meter.Meter(bar, "photo.png", 1, quiet=quiet)
+        for _ in range(3):
+            watch.piece(1e-9)
+    lines = screen.file.getvalue().splitlines()
+    assert len(lines) == (0 if quiet else 1)
+    assert quiet or lines[0].startswith("photo.png: takes up to about ")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(60, "a minute"), (100, "2 minutes"), (7200, "2.0 hours")])
+def test_durations_in_words(seconds, said):
+    assert meter.spoken(seconds) == said
 
 
 def test_a_network_reports_the_tiles_of_its_passes(monkeypatch):

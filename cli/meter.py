@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 # Seconds of work before the whole time is estimated, and the smallest estimate that is printed.
 TRIAL, LONG = 3.0, 60.0
-# Passes of the model in the first step of a solver, which begins with one more; later steps are predicted by the last.
-FIRST_PASSES = 2.0
 
 
 class Watch(Protocol):
@@ -46,8 +44,8 @@ class Meter:
         self._task = bar.add_task(name, total=steps, note="")
         self._began = time.perf_counter()
         self._done = 0
-        self._passes = 0.0  # of the model, in the step under way
-        self._expected = 1.0 if steps == 1 else FIRST_PASSES
+        # Passes of the model in the step under way; those of the last step predict them.
+        self._passes, self._expected = 0.0, 1.0
         self._estimated = quiet or steps is None
 
     def __call__(self, step: Step) -> None:

@@ -4,13 +4,15 @@ Where to begin:
 
 * `contract`: `Restorer`, the protocol of everything that restores images.
 * `solver` and `driver`: the settings, state and step of an algorithm, and the loop that runs it.
-* one file per algorithm: `hqs`, `gd`, `nmapg`, `pgd`, `fista`, `admm`, `drs`, `primal_dual`, `scheduled_hqs`.
+* one file per algorithm: `hqs`, `gd`, `nmapg`, `pgd`, `fista`, `admm`, `drs`, `primal_dual`, `scheduled_hqs`,
+  `continuation`.
 * `data_term`: the contract of data terms; `fidelity` builds them.
 * `presets`: settings that work, by task and noise level; `lambda_search` finds the weight of the regularizer.
 * `rounding`: the bound beyond which a rise of the objective counts.
 """
 
 from gradprox.solvers.admm import ADMM
+from gradprox.solvers.continuation import Continuation
 from gradprox.solvers.contract import Callback, Restorer, Step
 from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm
 from gradprox.solvers.deblurring import deblur_images
@@ -42,6 +44,7 @@ __all__ = [
     "NMAPG",
     "PGD",
     "Callback",
+    "Continuation",
     "DataTerm",
     "DiscrepancyPreset",
     "DiscrepancyResult",

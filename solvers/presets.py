@@ -1,8 +1,9 @@
 """Presets: solver settings for a task and a noise level, chosen on natural images.
 
 A preset runs several solvers in turn. The learned objectives are not convex, so the result depends on the start. A
-*warm start* (continuation) descends objectives with falling noise levels ``sigma``, each from the result of the one
-before. The last solver then descends the final objective, which is the one that the result reports.
+*warm start* takes steps at falling noise levels ``sigma``: a few of a solver at each level, or one of a
+`gradprox.solvers.continuation.Continuation`. The last solver then descends the final objective, which is the one that
+the result reports.
 
 `preset` chooses the settings, and `Preset` runs the solvers.
 """
@@ -23,6 +24,7 @@ from gradprox.noise_rule import NoiseRule
 from gradprox.priors.contract import Prior
 from gradprox.scales import check_noise
 from gradprox.solvers.admm import ADMM
+from gradprox.solvers.continuation import Continuation
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.drs import DRS
 from gradprox.solvers.fista import FISTA
@@ -75,8 +77,9 @@ DEFAULT_SOLVER = {
 
 # Noise level of the first warm-start solver. An image with this much noise is hardly recognizable.
 WARM_START = 50 / 255
-# Number of warm-start solvers, between WARM_START and the final noise level of the prior.
-DEBLUR_STAGES, SENSING_STAGES = 16, 18
+# Number of steps of the continuation of deblurring, and of warm-start solvers of compressed sensing, between WARM_START
+# and the final noise level of the prior.
+DEBLUR_STEPS, SENSING_STAGES = 16, 18
 # Steps of the first warm-start solver of compressed sensing, and of the others.
 FIRST_STEPS, LATER_STEPS = 16, 4
 # The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
@@ -89,7 +92,8 @@ PROXIMAL_FILLING, EXPLICIT_FILLING = NoiseRule(1.1), NoiseRule(2.3)
 class Preset:
     """A solver and its warm start, a sequence of solvers; a `gradprox.solvers.contract.Restorer`.
 
-    Every solver descends its own objective. The objective and the certificate of the result are those of the last one.
+    The objective and the certificate of the result are those of the last solver. The solvers of a warm start descend
+    objectives of their own, or are a continuation, which has none.
 
     Attributes:
         solver: the last solver.
@@ -182,7 +186,7 @@ def preset(
     Example:
         >>> chosen = preset("deblur", noise=0.01)
         >>> type(chosen.solver).__name__, len(chosen.warm_start), chosen.max_iter
-        ('HQS', 16, 20)
+        ('HQS', 1, 20)
     """
     task = _task(task)
     name = DEFAULT_SOLVER[task] if solver is None else solver
@@ -204,7 +208,7 @@ def preset(
     sigma = rule.sigma(noise)
     warm_start: tuple[Solver[Any], ...] = ()
     if task is Task.DEBLUR:
-        warm_start = _hqs_stages(rule, noise, strength, [1] * DEBLUR_STAGES)
+        warm_start = _continuation(rule, noise, strength)
     elif task in SENSING:
         warm_start = _fista_stages(noise, strength, lipschitz)
     final: Solver[Any]
@@ -266,6 +270,15 @@ def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]
 def _sensing_steps() -> list[int]:
     """Return the steps of each warm-start solver of compressed sensing."""
     return [FIRST_STEPS] + [LATER_STEPS] * (SENSING_STAGES - 1)
+
+
+def _continuation(rule: NoiseRule, noise: float, strength: float) -> tuple[Solver[Any], ...]:
+    """Return the warm start of deblurring: one step of HQS at each noise level; none at the largest levels."""
+    sigma = rule.sigma(noise)
+    if sigma >= WARM_START:
+        return ()
+    weight = strength * rule.lambda_reg(noise, sigma)
+    return (Continuation(sigma=sigma, first_sigma=WARM_START, lambda_reg=weight, max_iter=DEBLUR_STEPS),)
 
 
 def _hqs_stages(rule: NoiseRule, noise: float, strength: float, steps: list[int]) -> tuple[Solver[Any], ...]:

@@ -70,8 +70,8 @@ class Result:
         objective_increases: number of steps, ``(B,)``, that raised the objective (for `NMAPG`, its running mean) by
             more than its rounding error (see `gradprox.solvers.rounding`).
         warm_start_steps: how many of ``steps`` were taken by the warm start of a preset, ``(B,)``; 0 for a solver.
-        certified: whether the solver proves that no step does. Otherwise, for example for `ScheduledHQS` and
-            `PrimalDual`, the count has no meaning.
+        certified: whether the solver proves that no step does. Otherwise, as for `ScheduledHQS`,
+            `Continuation` and `PrimalDual`, the count has no meaning.
     """
 
     x: Tensor

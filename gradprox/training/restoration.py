@@ -22,13 +22,13 @@ from torch import Tensor
 
 from gradprox.physics import CircularBlur, CosineSensing, disk_kernel, gaussian_kernel, motion_kernel
 from gradprox.priors.contract import Prior
-from gradprox.solvers import Preset, Task, preset, unrolled
+from gradprox.solvers import Continuation, Preset, Task, preset, unrolled
 from gradprox.training.patches import PatchSampler, seeded
 from gradprox.training.recipe import RestorationConfig
 
 # Number of restorations that are under way at once, a batch of patches each.
 UNDER_WAY = 24
-# Every so many of a preset's warm-start solvers run in training: fewer levels reach about the same image.
+# Every so many of the noise levels of a preset's warm start are used in training: fewer reach about the same image.
 SPARSE = 4
 # Kernels: pixels per side of random camera shakes, pixels of straight motions, standard deviations of Gaussians and
 # radii of disks.
@@ -85,7 +85,11 @@ class Problem:
     def preset(self, prior: Prior) -> Preset:
         """Return the preset whose minimizer is trained: the one that half-quadratic splitting runs with ``prior``."""
         chosen = preset(self.task, self.noise, solver="hqs").of(prior)
-        return Preset(chosen.solver, chosen.warm_start[::SPARSE])
+        sparse = [
+            replace(stage, max_iter=stage.max_iter // SPARSE) if isinstance(stage, Continuation) else stage
+            for stage in chosen.warm_start[::SPARSE]
+        ]
+        return Preset(chosen.solver, tuple(sparse))
 
     def started(self, prior: Prior) -> Tensor:
         """Return the patches after the warm start."""

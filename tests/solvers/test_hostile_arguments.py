@@ -23,6 +23,7 @@ from gradprox.solvers import (
     HQS,
     NMAPG,
     PGD,
+    Continuation,
     PrimalDual,
     ScheduledHQS,
     Status,
@@ -199,7 +200,9 @@ def test_settings_by_another_name_are_refused_with_the_right_one(build, message)
         build()
 
 
-@pytest.mark.parametrize("kind", [ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, PrimalDual, ScheduledHQS])
+@pytest.mark.parametrize(
+    "kind", [ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Continuation, PrimalDual, ScheduledHQS]
+)
 def test_help_describes_every_setting_once(kind):
     text = inspect.getdoc(kind)
     for field in dataclasses.fields(kind):

@@ -8,7 +8,8 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from gradprox.errors import InputError
-from gradprox.networks import DeepPotential, DeepPotentialConfig
+from gradprox.networks import DeepPotential, DeepPotentialConfig, IdentityPath, IdentityPathConfig
+from gradprox.networks.tiling import follow
 from gradprox.physics import (
     CircularBlur,
     Denoising,
@@ -18,7 +19,7 @@ from gradprox.physics import (
     SuperResolution,
     gaussian_kernel,
 )
-from gradprox.priors import GradientStepDenoiser
+from gradprox.priors import GradientStepDenoiser, LearnedProx
 from gradprox.solvers import Status
 from gradprox.solvers.presets import SOLVERS, Task, preset
 
@@ -101,8 +102,21 @@ def test_the_steps_of_the_warm_start_are_told_apart(prox):
     chosen = preset("deblur", 0.05, tol=0, max_iter=1)
     result = chosen(y, Denoising(), prox)
     assert (result.steps - result.warm_start_steps).tolist() == [1, 1]
-    assert result.warm_start_steps.tolist() == [len(chosen.warm_start)] * 2
+    assert result.warm_start_steps.tolist() == [chosen.max_iter - 1] * 2
     assert chosen.solver(y, Denoising(), prox).warm_start_steps.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("without_prox", [False, True], ids=["prox", "energy only"])
+def test_the_warm_start_of_deblurring_takes_one_pass_a_step(without_prox, energy_only):
+    own = LearnedProx(IdentityPath(IdentityPathConfig(kernel_size=4)).double())
+    prior = energy_only if without_prox else own
+    shares: list[float] = []
+    follow(prior.network, shares.append)
+    y = torch.rand(1, 1, 12, 10, dtype=torch.float64)
+    with torch.no_grad():
+        result = preset("deblur", 0.02, tol=0)(y, Denoising(), prior)
+    # The last solver takes one more pass, for the objective of its start.
+    assert sum(shares) == pytest.approx(int(result.steps) + 1)
 
 
 @pytest.mark.parametrize("task", Task)

@@ -17,6 +17,7 @@ from gradprox.solvers import (
     HQS,
     NMAPG,
     PGD,
+    Continuation,
     PrimalDual,
     ScheduledHQS,
     Solver,
@@ -34,6 +35,7 @@ SOLVERS = {
     "nmapg": NMAPG(sigma=0.1, max_iter=6, tol=0),
     "primal-dual": PrimalDual(sigma=0.1, max_iter=6, tol=0),
     "scheduled hqs": ScheduledHQS(sigma=0.1, noise=0.05, max_iter=6),
+    "continuation": Continuation(sigma=0.1, max_iter=6),
 }
 
 
@@ -114,8 +116,13 @@ def test_solvers_without_a_norm_need_none(prox, make_image):
         assert int(result.objective_increases) == 0
 
 
-def test_a_schedule_claims_nothing(physics, y, prox):
-    result = ScheduledHQS(sigma=0.05, noise=0.02, max_iter=5)(y, physics, prox)
+@pytest.mark.parametrize(
+    "schedule",
+    [ScheduledHQS(sigma=0.05, noise=0.02, max_iter=5), Continuation(sigma=0.05, max_iter=5)],
+    ids=["scheduled hqs", "continuation"],
+)
+def test_a_schedule_claims_nothing(schedule, physics, y, prox):
+    result = schedule(y, physics, prox)
     assert not result.certified
     assert result.status == [Status.SCHEDULE_DONE]
     assert "nothing is certified" in result.status[0].advice
@@ -135,6 +142,15 @@ def test_a_schedule_is_its_two_lines(physics, y, prox):
         x = torch.linalg.solve(normal + weight * torch.eye(72), right.flatten()).view(x.shape)
         x = prox(x, sigma)
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
+
+
+def test_a_continuation_is_a_step_of_hqs_at_each_level(physics, y, prox):
+    result = Continuation(sigma=0.02, first_sigma=0.16, lambda_reg=0.7, max_iter=3)(y, physics, prox)
+    x = None
+    for sigma in (0.16, 0.08, 0.04):
+        step = HQS(sigma=sigma, lambda_reg=0.7 * (0.02 / sigma) ** 2, max_iter=1)
+        x = step(y, physics, prox, x0=x).x
+    torch.testing.assert_close(result.x, x)
 
 
 def test_images_with_kernels_of_their_own_stop_by_themselves(prox, make_image):
@@ -178,6 +194,8 @@ def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, m
         (lambda: PrimalDual(sigma=0.1, dual_stepsize=0), "dual_stepsize"),
         (lambda: ScheduledHQS(sigma=0.1, noise=0), "noise"),
         (lambda: ScheduledHQS(sigma=0.1, noise=0.1, first_sigma=0.01), "first_sigma"),
+        (lambda: Continuation(sigma=0.1, first_sigma=0.1), "first_sigma"),
+        (lambda: Continuation(sigma=0.1, lambda_reg=0.0), "lambda_reg"),
     ],
 )
 def test_illegal_settings_are_refused_when_built(build, message):

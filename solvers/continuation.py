@@ -1,0 +1,91 @@
+r"""Continuation: one step of half-quadratic splitting at each of several falling noise levels.
+
+    z = D(x, sigma_k),    x+ = argmin f + lambda_k |. - z|^2/2,    lambda_k = lambda_reg (sigma/sigma_k)^2,
+
+with ``sigma_k`` falling geometrically from ``first_sigma`` to just above ``sigma``. Bayes' rule gives ``lambda_k``: it
+falls with the square of the noise that the prior assumes.
+
+Every step is a step of `gradprox.solvers.hqs.HQS`. Where ``D`` is a prox, it provably lowers ``f + lambda_k R_k``. But
+each step belongs to another function, so there is no objective that all of them lower. None is computed, because that
+would take a second pass of the model in every step. Where the prior has an explicit energy only, the step is taken in
+full, without a line search. A continuation is a start: a preset (`gradprox.solvers.presets`) then descends the last
+function, and computes its objective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.priors.contract import Prior
+from gradprox.solvers.data_term import DataTerm, quadratic
+from gradprox.solvers.named_settings import named_settings
+from gradprox.solvers.result import Status
+from gradprox.solvers.scheduled_hqs import ScheduledState
+from gradprox.solvers.settings import check_positive, number
+from gradprox.solvers.solver import Solver
+
+
+@named_settings
+@dataclass(frozen=True, kw_only=True)
+class Continuation(Solver[ScheduledState]):
+    """Half-quadratic splitting whose noise level falls from ``first_sigma`` to just above ``sigma``.
+
+    Attributes:
+        sigma: the noise level that a next step would have.
+        first_sigma: the noise level of the first step, above ``sigma``.
+        lambda_reg: weight of the regularizer at ``sigma``.
+        max_iter: number of steps, each at another noise level.
+        tol: 0 unless an image may stop before the last level.
+
+    Example:
+        >>> import torch
+        >>> from gradprox import load_model
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
+        >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
+        >>> y = physics(torch.rand(1, 1, 24, 20))
+        >>> start = Continuation(sigma=0.02, lambda_reg=0.1, max_iter=4)
+        >>> [round(start.level(k), 3) for k in range(4)]
+        [0.196, 0.111, 0.063, 0.035]
+        >>> result = start(y, physics, load_model("gray-fast"))
+        >>> result.status[0].value, result.certified
+        ('schedule_done', False)
+    """
+
+    certified = False
+    needs_prox = False
+    needs_norm = False
+    out_of_steps = Status.SCHEDULE_DONE
+
+    first_sigma: float = 50 / 255
+    lambda_reg: float = 1.0
+    max_iter: int = 16
+    tol: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("lambda_reg", self.lambda_reg)
+        if not self.sigma < number("first_sigma", self.first_sigma) < float("inf"):
+            raise InputError(f"first_sigma must be above sigma, {self.sigma:g}, got {self.first_sigma:g}")
+
+    def level(self, done: int) -> float:
+        """Return the noise level of the step after ``done`` steps."""
+        return float(self.first_sigma * (self.sigma / self.first_sigma) ** (done / self.max_iter))
+
+    def weight(self, level: float) -> float:
+        """Return the weight of the regularizer at a noise level."""
+        return self.lambda_reg * (self.sigma / level) ** 2
+
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
+        """See `Solver.start`."""
+        unknown = torch.full_like(data.value(x), torch.nan)
+        return ScheduledState(x, unknown, unknown, torch.zeros_like(unknown))
+
+    def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
+        """See `Solver.step`."""
+        level = self.level(int(state.number[0]))
+        fitted = quadratic(data).fit(prior(state.x, level), self.weight(level), state.x)
+        return ScheduledState(fitted, state.objective, state.rounding, state.number + 1)

@@ -78,7 +78,6 @@ def _score(
         preset: the solver, whose settings are reported too; None for one pass.
     """
     from gradprox.images import read_gray, read_image
-    from gradprox.zoo import default_model
 
     def read_colors(path: Path) -> Tensor:
         pixels = read_image(path).pixels
@@ -99,11 +98,12 @@ def _score(
         "clip": evaluation.clip,
         "provider": choice.provider,
     }
+    prior = priors.of(3 if color else 1)
     if preset is not None:
-        settings |= preset.settings(priors.of(3 if color else 1))
+        settings |= preset.settings(prior)
     study = Study(
         task=task,
-        model=choice.model or default_model(3 if color else 1, for_solver=preset is not None),
+        model=choice.model or prior.name,
         settings=settings,
         clip=evaluation.clip,
         seed=evaluation.seed,
@@ -168,7 +168,7 @@ def deblur(
     options.check_choice("--boundary", boundary, BOUNDARIES)
     preset = tuning.preset("deblur", level)
     kernels = read_kernels(description)
-    priors = Priors(model)
+    priors = Priors(model, prox=tuning.needs_prox)
     tuning.check_model("deblur", priors.named)
 
     def trial_with(blur: Tensor) -> Trial:
@@ -226,7 +226,7 @@ def cs(
         sampling, ratio, (1, 1), 1, seed, level
     )  # refuses unusable settings before the first image
     preset = tuning.preset("cs", level)
-    priors = Priors(model)
+    priors = Priors(model, prox=tuning.needs_prox)
     tuning.check_model("cs", priors.named)
 
     def trial(clean: Tensor, generator: torch.Generator, show: Callback) -> Callable[[], Restored]:

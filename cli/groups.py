@@ -108,6 +108,13 @@ class Tuning:
         """
         return options.parse_strength(self.strength)
 
+    @property
+    def needs_prox(self) -> bool:
+        """Whether the named solver needs a proximal operator."""
+        from gradprox.solvers.presets import PROXIMAL
+
+        return self.solver in PROXIMAL
+
     def preset(self, task: str, noise: float) -> Restorer:
         """Return the solver for measurements with noise of standard deviation ``noise``.
 

@@ -73,8 +73,9 @@ class Priors:
 
     Args:
         choice: the options.
-        for_solver: whether a solver runs the model many times. The defaults are then the fast models, and objectives
-            are computed beside ``D(y, sigma)`` (``potential`` of `gradprox.export.load_prior`).
+        for_solver: whether a solver computes objectives with the model (``potential`` of
+            `gradprox.export.load_prior`).
+        prox: whether the default models must be proximal operators.
 
     Attributes:
         device: where torch computes.
@@ -84,12 +85,11 @@ class Priors:
         InputError: there is no such model, device or provider.
     """
 
-    def __init__(self, choice: ModelChoice, *, for_solver: bool = True) -> None:
-
+    def __init__(self, choice: ModelChoice, *, for_solver: bool = True, prox: bool = False) -> None:
         choice.check()
         self.device = options.resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
-        self._for_solver = for_solver
+        self._prox = prox
         self._report: Callable[[float], None] | None = None
         self.named = None if choice.model is None else self._loaded(choice.model)
         self._defaults: dict[int, LearnedProx] = {}
@@ -124,7 +124,7 @@ class Priors:
 
         if self.named is None:
             if channels not in self._defaults:
-                self._defaults[channels] = self._loaded(default_model(channels, for_solver=self._for_solver))
+                self._defaults[channels] = self._loaded(default_model(channels, prox=self._prox))
             return self._defaults[channels]
         if self.channels not in (None, 1, channels):
             raise InputError(

@@ -148,7 +148,7 @@ Solver = Annotated[
         autocompletion=completed(SOLVERS),
         metavar="NAME",
         help="hqs, fista, nmapg, pgd, admm, drs or gd. Each computes its objective exactly, and it never rises.",
-        show_default="hqs for deblurring; fista for compressed sensing, or hqs if the model is not a proximal operator",
+        show_default="hqs; fista for compressed sensing with a proximal operator",
         rich_help_panel=SOLVER,
     ),
 ]
@@ -187,7 +187,7 @@ Model = Annotated[
         autocompletion=complete_models,
         metavar="MODEL",
         help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
-        show_default="gray or color, as the image; with a solver, gray-fast or color-fast",
+        show_default="gray-deep or color-deep, as the image; gray-fast or color-fast if the solver needs a prox",
         rich_help_panel=MODEL,
     ),
 ]

@@ -88,7 +88,11 @@ class Restoration(ABC):
         """
         if self.task is not None:
             self.preset(ANY_NOISE)  # refuses unusable settings before any file is read
-        priors = Priors(self.model, for_solver=self.task is not None)
+        priors = Priors(
+            self.model,
+            for_solver=self.task is not None,
+            prox=self.task is not None and self.tuning.needs_prox,
+        )
         if self.task is not None:
             self.tuning.check_model(self.task, priors.named)
         restore = self.restorer(priors)

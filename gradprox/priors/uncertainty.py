@@ -7,8 +7,9 @@ Tweedie's formula is the posterior covariance (Manor and Michaeli, ICLR 2024; Gr
     Cov[x | y] = sigma^2 J_D(y).
 
 The Jacobian of a monotone gradient network is symmetric and positive semidefinite by construction, as a covariance must
-be. The network is trained for the mean squared error, so it approximates the posterior mean. The deviations are exact
-where ``D`` is the posterior mean itself.
+be. That of a model with an explicit energy only is symmetric, and negative estimates count as 0. Networks are trained
+for the mean squared error, so they approximate the posterior mean. The deviations are exact where ``D`` is the
+posterior mean itself.
 """
 
 from __future__ import annotations

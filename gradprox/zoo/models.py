@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from gradprox.priors import GradientStepDenoiser, LearnedProx
 
 FOLDER = Path(__file__).parent
-# The models that are used if none is named, by the number of channels.
-STRONGEST = {1: "gray", 3: "color"}
-# A solver calls its model in every iteration. There the strongest models gain little and take ten times as long.
-FOR_SOLVER = {1: "gray-fast", 3: "color-fast"}
+# The models that are used if none is named, by the number of channels: the best of all, and quick.
+BEST = {1: "gray-deep", 3: "color-deep"}
+# The same for solvers that need a proximal operator. They call it in every iteration, where `gray` and `color` gain
+# little and take ten times as long.
+PROX = {1: "gray-fast", 3: "color-fast"}
 
 
 class Card(BaseModel):
@@ -68,14 +69,14 @@ def model_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
-def default_model(channels: int, *, for_solver: bool = False) -> str:
+def default_model(channels: int, *, prox: bool = False) -> str:
     """Return the name of the model that is used for images of so many channels, if none is named.
 
     Args:
         channels: 1 or 3.
-        for_solver: whether a solver calls the model in every iteration: then a fast one, else the strongest.
+        prox: whether it must be a proximal operator.
     """
-    return (FOR_SOLVER if for_solver else STRONGEST)[channels]
+    return (PROX if prox else BEST)[channels]
 
 
 def recipe_path(name: str) -> Path:
@@ -102,7 +103,7 @@ def read_card(name: str) -> Card:
 
 
 def load_model(
-    model: str | Path = STRONGEST[1], device: torch.device | str = "cpu"
+    model: str | Path = BEST[1], device: torch.device | str = "cpu"
 ) -> LearnedProx | GradientStepDenoiser:
     """Load a denoiser ``D``, called as ``D(y, sigma)``.
 

@@ -49,10 +49,11 @@ def patch(name):
 
 def test_the_default_models_ship_and_take_the_images():
     for channels in (1, 3):
-        for for_solver in (False, True):
-            name = default_model(channels, for_solver=for_solver)
+        for prox in (False, True):
+            name = default_model(channels, prox=prox)
             assert name in MODELS
             assert load_model(name).network.channels == channels
+            assert not prox or load_model(name).is_prox
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from gradprox.images import ImageData
 
+# The solvers whose data term may be an inequality; None is the default, HQS.
+CLIPPING_SOLVERS = (None, "hqs", "nmapg")
 DOES_NOT_FIT = (
     "the kernel does not fit the image: the residual is not noise, or the result rings; try {}another length, radius "
     "or angle, or a larger --noise"
@@ -36,6 +38,7 @@ class Deblurring(Restoration):
         boundary: one of `gradprox.physics.BOUNDARIES`.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
         refine_kernel: whether to scale and turn the kernel to fit each image.
+        clipping: whether white and black pixels may have been clipped.
     """
 
     kernel: str
@@ -43,15 +46,17 @@ class Deblurring(Restoration):
     boundary: str = "valid"
     linear_light: bool = False
     refine_kernel: bool = False
+    clipping: bool = True
     task = "deblur"
     name = "deblur"
-    reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel")
+    reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel", "clipping")
 
     def restorer(self, priors: Priors) -> Restore:
         """Read the kernel, and return the function that reads and restores one image."""
         from gradprox.images import check_scale, read_image
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.physics import BOUNDARIES, read_kernel
+        from gradprox.solvers import ClippedL2
         from gradprox.solvers.deblurring import deblur_images
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
@@ -66,12 +71,14 @@ class Deblurring(Restoration):
             kernel, changes = (
                 self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
             )
+            share = self.clipped_share(image)
             restored, result = deblur_images(
                 pixels.to(priors.device),
                 kernel,
                 prior,
                 preset,
                 boundary=self.boundary,
+                fidelity=ClippedL2() if share else None,
                 callback=show,
             )
             restored = to_display(restored) if self.linear_light else restored
@@ -79,9 +86,17 @@ class Deblurring(Restoration):
             solved = self.solved(prior, preset, result)
             warnings = [*record.get("warnings", ()), *fit.get("warnings", ())]
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
+            record |= {"clipped_pixels": share} if share else {}
             return image.with_pixels(restored.cpu()), record
 
         return restore
+
+    def clipped_share(self, image: ImageData) -> float:
+        """Return the share of the pixels that are treated as clipped."""
+        possible = self.clipping and image.bit_depth < 32 and self.tuning.factor is not None
+        if not possible or self.tuning.solver not in CLIPPING_SOLVERS:
+            return 0.0
+        return float(((image.pixels <= 0) | (image.pixels >= 1)).double().mean())
 
     def refined(self, pixels: Tensor, kernel: Tensor, noise: float) -> tuple[Tensor, Record]:
         """Return the kernel that fits an image better, and its changes, for a report."""
@@ -124,6 +139,7 @@ def deblur(
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
     refine_kernel: options.RefineKernel = False,
+    clipping: options.Clipping = True,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -144,6 +160,7 @@ def deblur(
         boundary=boundary,
         linear_light=linear_light,
         refine_kernel=refine_kernel,
+        clipping=clipping,
         tuning=tuning,
         model=model,
     )

@@ -98,6 +98,14 @@ LinearLight = Annotated[
         "light. --noise is then the noise level of the linear light.",
     ),
 ]
+Clipping = Annotated[
+    bool,
+    typer.Option(
+        "--clipping/--no-clipping",
+        help="Take white and black pixels as clipped: white may have been brighter, and black darker. For images of 8 "
+        "or 16 bits, with --solver hqs or nmapg and a --strength that is a number.",
+    ),
+]
 RefineKernel = Annotated[
     bool,
     typer.Option(

@@ -6,12 +6,13 @@ Where to begin:
 * `solver` and `driver`: the settings, state and step of an algorithm, and the loop that runs it.
 * one file per algorithm: `hqs`, `gd`, `nmapg`, `pgd`, `fista`, `admm`, `drs`, `primal_dual`, `scheduled_hqs`,
   `continuation`.
-* `data_term`: the contract of data terms; `fidelity` builds them.
+* `data_term`: the contract of data terms; `fidelity` builds them. `clipping` is for over- and underexposed pixels.
 * `presets`: settings that work, by task and noise level; `lambda_search` finds the weight of the regularizer.
 * `rounding`: the bound beyond which a rise of the objective counts.
 """
 
 from gradprox.solvers.admm import ADMM
+from gradprox.solvers.clipping import ClippedL2
 from gradprox.solvers.continuation import Continuation
 from gradprox.solvers.contract import Callback, Restorer, Step
 from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm
@@ -44,6 +45,7 @@ __all__ = [
     "NMAPG",
     "PGD",
     "Callback",
+    "ClippedL2",
     "Continuation",
     "DataTerm",
     "DiscrepancyPreset",

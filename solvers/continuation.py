@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
-from gradprox.solvers.data_term import DataTerm, quadratic
+from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
 from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.result import Status
 from gradprox.solvers.scheduled_hqs import ScheduledState
@@ -58,6 +58,7 @@ class Continuation(Solver[ScheduledState]):
     certified = False
     needs_prox = False
     needs_norm = False
+    data_terms = FittedDataTerm
     out_of_steps = Status.SCHEDULE_DONE
 
     first_sigma: float = 50 / 255
@@ -87,5 +88,5 @@ class Continuation(Solver[ScheduledState]):
     def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
         """See `Solver.step`."""
         level = self.level(int(state.number[0]))
-        fitted = quadratic(data).fit(prior(state.x, level), self.weight(level), state.x)
-        return ScheduledState(fitted, state.objective, state.rounding, state.number + 1)
+        x = fitted(data).fit(prior(state.x, level), self.weight(level), state.x)
+        return ScheduledState(x, state.objective, state.rounding, state.number + 1)

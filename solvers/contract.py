@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
@@ -56,6 +57,7 @@ class Restorer(Protocol):
         physics: LinearPhysics,
         prior: Prior,
         *,
+        fidelity: DataFidelity | None = None,
         x0: Tensor | None = None,
         callback: Callback | None = None,
     ) -> Result:
@@ -65,6 +67,7 @@ class Restorer(Protocol):
             y: measurements, batch first.
             physics: the operator that made them.
             prior: the denoiser that stands for the regularizer.
+            fidelity: the data term; ``|A x - y|^2 / 2`` if not given.
             x0: the first image of the iterations, ``(B, C, H, W)``; `gradprox.physics.initial_image` if not given.
             callback: called after each step.
 

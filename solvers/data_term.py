@@ -85,12 +85,16 @@ class DataTerm(ABC):
         return is_per_image(values, self.y.shape[0])
 
 
-class QuadraticDataTerm(DataTerm):
-    """A least-squares term: its gradient is affine, and its fit has a solution by linear algebra."""
+class FittedDataTerm(DataTerm):
+    """A data term that can be fitted to an image nearby by linear algebra."""
 
     @abstractmethod
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
-        """Return ``argmin_x f(x) + weight |x - z|^2/2``; iterative methods begin at ``start``."""
+        """Return ``x`` with a lower ``f(x) + weight |x - z|^2/2`` than ``start``, at or near the minimum."""
+
+
+class QuadraticDataTerm(FittedDataTerm):
+    """A least-squares term: its gradient is affine, and a fit minimizes; iterative methods begin at ``start``."""
 
 
 def quadratic(data: DataTerm) -> QuadraticDataTerm:
@@ -103,4 +107,15 @@ def quadratic(data: DataTerm) -> QuadraticDataTerm:
         raise InputError(
             f"fidelity: {type(data).__name__} is not quadratic, so a least-squares fit does not exist"
         )
+    return data
+
+
+def fitted(data: DataTerm) -> FittedDataTerm:
+    """Return the data term itself if it can be fitted.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not isinstance(data, FittedDataTerm):
+        raise InputError(f"fidelity: {type(data).__name__} cannot be fitted by linear algebra")
     return data

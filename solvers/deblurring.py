@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepinv.optim import DataFidelity
 from torch import Tensor
 
 from gradprox.physics import blur_of_photos
@@ -17,6 +18,7 @@ def deblur_images(
     restorer: Restorer,
     *,
     boundary: str = "valid",
+    fidelity: DataFidelity | None = None,
     x0: Tensor | None = None,
     callback: Callback | None = None,
 ) -> tuple[Tensor, Result]:
@@ -29,6 +31,8 @@ def deblur_images(
         restorer: a solver or a preset.
         boundary: ``"valid"`` for photos: their border pixels received light from outside the frame. ``"circular"``
             for images blurred with periodic borders, ``"symmetric"`` for mirrored borders.
+        fidelity: the data term; ``|A x - y|^2 / 2`` if not given. `ClippedL2` is for photos with over- or underexposed
+            pixels.
         x0: the first images of the iterations, of the size of ``y``, extended to the unknown image as ``y`` is; the
             physics' start if not given.
         callback: called after each step.
@@ -41,5 +45,5 @@ def deblur_images(
     """
     physics = blur_of_photos(boundary, kernel, (y.shape[-2], y.shape[-1]), y.shape[1])
     start = None if x0 is None else physics.initial(x0)
-    result = restorer(y, physics, prior, x0=start, callback=callback)
+    result = restorer(y, physics, prior, fidelity=fidelity, x0=start, callback=callback)
     return physics.visible(result.x), result

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.contract import Callback
 from gradprox.solvers.lambda_search import MAX_TRIALS, choose_lambda
@@ -58,14 +60,20 @@ class DiscrepancyPreset:
         physics: LinearPhysics,
         prior: Prior,
         *,
+        fidelity: DataFidelity | None = None,
         x0: Tensor | None = None,
         callback: Callback | None = None,
     ) -> DiscrepancyResult:
         """Reconstruct at most `MAX_TRIALS` times; see `gradprox.solvers.contract.Restorer`.
 
         Raises:
-            InputError: the noise level is not positive, or an argument cannot be used.
+            InputError: the noise level is not positive, another data term than least squares is given, or an argument
+                cannot be used.
         """
+        if fidelity is not None:
+            raise InputError(
+                "fidelity: the discrepancy principle is for least squares; choose the strength yourself"
+            )
         choice = choose_lambda(
             lambda strength: self.preset(strength)(y, physics, prior, x0=x0, callback=callback),
             y,

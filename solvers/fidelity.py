@@ -10,6 +10,7 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.physics import squared_norm
 from gradprox.solvers.circular_least_squares import CircularLeastSquares
+from gradprox.solvers.clipping import ClippedDistance, ClippedTerm
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.distance_term import DistanceTerm
 from gradprox.solvers.least_squares import LeastSquares
@@ -43,6 +44,8 @@ def build_data_term(
             return CircularLeastSquares.of(y, physics, weight * bound, weight)
         return LeastSquares(y, physics, weight * bound, weight)
     distance = fidelity.d
+    if isinstance(distance, ClippedDistance):
+        return ClippedTerm(y, physics, bound, bound, distance)
     if isinstance(distance, PoissonLikelihoodDistance):
         likelihood = PoissonLikelihood(distance.gain, distance.bkg, distance.denormalize)
         return PoissonTerm(nonnegative_counts(y), physics, float("inf"), bound, likelihood)

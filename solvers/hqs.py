@@ -11,7 +11,7 @@ every ``lambda``, and no step size is needed. This holds *because* ``D`` is a pr
     F(x+) <= F(x) - lambda |x+ - x|^2/2.
 
 Where the fit has no closed form, conjugate gradients start at ``x``. They lower its objective after any number of
-iterations.
+iterations. So does the fit of a data term that is not quadratic (`gradprox.solvers.clipping`). Then ``F`` falls, too.
 
 **Priors with an explicit energy only.** Where ``D = I - grad R`` is not a prox, a relaxed step replaces it:
 
@@ -36,7 +36,7 @@ from torch import Tensor
 
 from gradprox.batch import image_sum, per_image
 from gradprox.priors.contract import Prior
-from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm, quadratic
+from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
 from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
 from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive
@@ -80,6 +80,7 @@ class HQS(Solver[HQSState]):
 
     needs_prox = False
     needs_norm = False
+    data_terms = FittedDataTerm
 
     lambda_reg: float = 1.0
 
@@ -105,12 +106,12 @@ class HQS(Solver[HQSState]):
     def step(self, data: DataTerm, prior: Prior, state: HQSState) -> HQSState:
         """See `Solver.step`."""
         if prior.is_prox:
-            return self.start(data, prior, quadratic(data).fit(state.denoised, self.lambda_reg, state.x))
+            return self.start(data, prior, fitted(data).fit(state.denoised, self.lambda_reg, state.x))
 
         def attempt(relaxation: Tensor) -> tuple[HQSState, Tensor]:
             target = state.x - per_image(relaxation, state.x) * (state.x - state.denoised)
             weights = self.lambda_reg / relaxation
-            new = self.start(data, prior, fit_with_weights(quadratic(data), target, weights, state.x))
+            new = self.start(data, prior, fit_with_weights(fitted(data), target, weights, state.x))
             descent = DELTA * weights * image_sum((new.x - state.x).square())
             return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
 
@@ -119,10 +120,10 @@ class HQS(Solver[HQSState]):
         return replace(new, fraction=found.length, stalled=~found.accepted)
 
 
-def fit_with_weights(data: QuadraticDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:
+def fit_with_weights(data: FittedDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:
     """Return ``argmin_x f(x) + weight |x - z|^2/2``, with one weight per image: ``weights``, ``(B,)``."""
     values = weights.unique().tolist()
-    fitted = data.fit(z, values[0], start)
+    x = data.fit(z, values[0], start)
     for value in values[1:]:
-        fitted = torch.where(per_image(weights == value, z), data.fit(z, value, start), fitted)
-    return fitted
+        x = torch.where(per_image(weights == value, z), data.fit(z, value, start), x)
+    return x

@@ -86,7 +86,7 @@ class NMAPG(Solver[NMAPGState]):
 
     needs_prox = False
     needs_norm = False
-    needs_least_squares = False
+    data_terms = DataTerm
 
     lambda_reg: float = 1.0
     memory: float = 0.8

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 import torch
+from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
@@ -128,6 +129,7 @@ class Preset:
         physics: LinearPhysics,
         prior: Prior,
         *,
+        fidelity: DataFidelity | None = None,
         x0: Tensor | None = None,
         callback: Callback | None = None,
     ) -> Result:
@@ -137,10 +139,12 @@ class Preset:
             The result of the last solver, with the steps and the objective increases of all solvers together.
         """
         if self.of(prior) is not self:
-            return self.of(prior)(y, physics, prior, x0=x0, callback=callback)
+            return self.of(prior)(y, physics, prior, fidelity=fidelity, x0=x0, callback=callback)
         x, done, results = x0, 0, []
         for stage in (*self.warm_start, self.solver):
-            results.append(stage(y, physics, prior, x0=x, callback=_shifted(callback, done)))
+            results.append(
+                stage(y, physics, prior, fidelity=fidelity, x0=x, callback=_shifted(callback, done))
+            )
             x, done = results[-1].x, done + int(results[-1].steps.max())
         last = results[-1]
         steps = torch.stack([result.steps for result in results]).sum(dim=0)

@@ -57,7 +57,7 @@ class PrimalDual(Solver[PrimalDualState]):
 
     certified = False
     needs_prox = False
-    needs_least_squares = False
+    data_terms = DataTerm
 
     lambda_reg: float = 1.0
     dual_stepsize: float | None = None

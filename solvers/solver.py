@@ -46,14 +46,14 @@ class Solver(ABC, Generic[S]):
         certified: whether the algorithm proves that no step raises the objective (exactly: `State.merit`).
         needs_prox: whether the prior must be a prox. Otherwise the explicit energy of any prior is enough.
         needs_norm: whether the step sizes follow from ``|A|^2``.
-        needs_least_squares: whether the data term must be ``|A x - y|^2 / 2``.
+        data_terms: the class of data terms that the steps and their proofs hold for.
         out_of_steps: the status of images that took all steps.
     """
 
     certified: ClassVar[bool] = True
     needs_prox: ClassVar[bool] = True
     needs_norm: ClassVar[bool] = True
-    needs_least_squares: ClassVar[bool] = True
+    data_terms: ClassVar[type[DataTerm]] = QuadraticDataTerm
     out_of_steps: ClassVar[Status] = Status.MAX_ITER
 
     sigma: float
@@ -145,7 +145,7 @@ class Solver(ABC, Generic[S]):
                 warnings.warn(f"{'y' if x0 is None else 'x0'}: {wrong}", stacklevel=3)
         y = zeros_unless(all_finite(y), y)
         data = build_data_term(y, physics, fidelity, lipschitz=self.lipschitz, needs_norm=self.needs_norm)
-        if self.needs_least_squares and not isinstance(data, QuadraticDataTerm):
+        if not isinstance(data, self.data_terms):
             raise InputError(
                 f"fidelity: {type(self).__name__} supports only least squares, not {type(fidelity).__name__}: use "
                 "NMAPG or PrimalDual"

@@ -1,0 +1,151 @@
+r"""Clipped measurements: an inequality in the place of an equation.
+
+A sensor stores everything above white as white, and everything below black as black. So a white measurement ``y_i``
+says only that ``(A x)_i >= y_i``, and a black one that ``(A x)_i <= y_i``. The data term counts violations only:
+
+    f(x) = |A x - v(x)|^2 / 2,    v_i = max((A x)_i, y_i) at white, min((A x)_i, y_i) at black, y_i elsewhere.
+
+Taken as an equation instead, a lamp that is brighter than white contradicts its blurred surroundings, and rings.
+
+**Smooth and convex.** Each term is half the squared distance of ``(A x)_i`` to an interval. So ``grad f(x) = A^T (A x
+- v(x))``, and its Lipschitz constant is at most ``|A|^2``.
+
+**Fits.** HQS lowers ``f + weight |. - z|^2/2``. Where ``v(x) = y``, ``f`` is a quadratic function of ``A x``, and it is
+constant in the other measurements. So a Newton step solves a least-squares problem without the others, by conjugate
+gradients. It reaches the minimum as soon as these measurements stay the same (semismooth Newton). It may fail to
+descend where they change. Then a safe step replaces it: ``v(x')`` lies in the intervals for every ``x'``, so ``f(x) <=
+|A x - v(x')|^2 / 2``, with equality at ``x = x'``. The least-squares term with the measurements ``v(x')`` *majorizes*
+``f`` (Hunter and Lange, Am. Stat. 2004), and a fit of it that starts at ``x'`` lowers the function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from deepinv.optim import DataFidelity
+from deepinv.optim.distance import Distance
+from torch import Tensor
+
+from gradprox.batch import image_sum, per_image
+from gradprox.errors import InputError
+from gradprox.networks.linear_systems import conjugate_gradients
+from gradprox.solvers.data_term import FittedDataTerm
+from gradprox.solvers.distance_term import DistanceTerm
+from gradprox.solvers.least_squares import FIT_ITERATIONS, FIT_TOLERANCE, LeastSquares
+from gradprox.solvers.rounding import norm, operator_factor, square_rounding
+from gradprox.solvers.settings import number
+
+# The most Newton steps of a fit.
+NEWTON_STEPS = 3
+
+
+class ClippedDistance(Distance):
+    """Half the squared distance of ``u`` to the values that clipping may have made ``y``.
+
+    Args:
+        low: the level of black. Measurements at or below it were clipped.
+        high: the level of white. Measurements at or above it were clipped.
+
+    Raises:
+        InputError: ``low`` is not below ``high``.
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        if not number("low", low) < number("high", high):
+            raise InputError(f"black, {low:g}, must be below white, {high:g}")
+        super().__init__()
+        self.low, self.high = low, high
+
+    def nearest(self, u: Tensor, y: Tensor) -> Tensor:
+        """Return ``v``, the nearest values to ``u`` that may have been stored as ``y``."""
+        inside = torch.where(y >= self.high, torch.maximum(u, y), y)
+        return torch.where(y <= self.low, torch.minimum(u, y), inside)
+
+    def fn(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
+        """Return the value at ``u = x``, ``(B,)``."""
+        return image_sum((x - self.nearest(x, y)).square()) / 2
+
+    def grad(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
+        """Return the derivative at ``u = x``."""
+        return x - self.nearest(x, y)
+
+    def prox(self, x: Tensor, y: Tensor, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
+        """Return ``argmin_u gamma d(u, y) + |u - x|^2/2``: a share of the way to the nearest value."""
+        return x - gamma / (1 + gamma) * self.grad(x, y)
+
+
+class ClippedL2(DataFidelity):
+    """Least squares for clipped measurements, a data term for HQS, NMAPG and `PrimalDual`; see the module's head.
+
+    Args:
+        low: the level of black.
+        high: the level of white.
+
+    Raises:
+        InputError: ``low`` is not below ``high``.
+
+    Example:
+        >>> import torch
+        >>> from gradprox import load_model
+        >>> from gradprox.physics import CircularBlur, gaussian_kernel
+        >>> from gradprox.solvers import HQS
+        >>> physics = CircularBlur(gaussian_kernel(1.0), (24, 20))
+        >>> y = physics(1.5 * torch.rand(1, 1, 24, 20)).clamp(0, 1)
+        >>> solver = HQS(sigma=0.05, lambda_reg=0.1, max_iter=5)
+        >>> result = solver(y, physics, load_model("gray-fast"), fidelity=ClippedL2())
+        >>> int(result.objective_increases[0])
+        0
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        super().__init__()
+        self.d = ClippedDistance(low, high)
+
+
+@dataclass(frozen=True)
+class ClippedTerm(DistanceTerm, FittedDataTerm):
+    """The data term ``f`` of this module.
+
+    Attributes:
+        distance: of measurements.
+    """
+
+    distance: ClippedDistance
+
+    def rounding(self, x: Tensor, value: Tensor) -> Tensor:
+        """See `DataTerm.rounding`: the distance to an interval has the error of ``A x``."""
+        shift = operator_factor(x) * (norm(self.physics.A(x)) + norm(self.y)).to(value)
+        return square_rounding(value, (2 * value).sqrt(), shift, x)
+
+    def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
+        """See `FittedDataTerm.fit`: Newton steps, each replaced by a fit of the majorizer where it does not descend."""
+        x, before = start, None
+        for _ in range(NEWTON_STEPS):
+            nearest = self.distance.nearest(self.physics.A(x), self.y)
+            counted = (nearest == self.y).to(x)
+            if before is not None and bool((counted == before).all()):
+                break
+            before = counted
+            new = self._newton(z, weight, x, counted)
+            worse = self._function(new, z, weight) >= self._function(x, z, weight)
+            if bool(worse.any()):
+                safe = LeastSquares(nearest, self.physics, self.lipschitz).fit(z, weight, x)
+                new = torch.where(per_image(worse, x), safe, new)
+            x = new
+        return x
+
+    def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
+        """Return ``argmin |m (A x - y)|^2/2 + weight |x - z|^2/2`` for the mask ``m = counted``."""
+        found, _ = conjugate_gradients(
+            lambda p: self.physics.A_adjoint(counted * self.physics.A(p)) + weight * p,
+            self.physics.A_adjoint(counted * self.y) + weight * z,
+            x,
+            tolerance=FIT_TOLERANCE,
+            steps=FIT_ITERATIONS,
+        )
+        return found
+
+    def _function(self, x: Tensor, z: Tensor, weight: float) -> Tensor:
+        """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``."""
+        return self.value(x) + weight * image_sum((x - z).square()) / 2

@@ -53,7 +53,7 @@ class Solver(ABC, Generic[S]):
     certified: ClassVar[bool] = True
     needs_prox: ClassVar[bool] = True
     needs_norm: ClassVar[bool] = True
-    data_terms: ClassVar[type[DataTerm]] = QuadraticDataTerm
+    data_terms: ClassVar[type] = QuadraticDataTerm
     out_of_steps: ClassVar[Status] = Status.MAX_ITER
 
     sigma: float

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Pixels, for example 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
 # The solvers and the problems that can be exported.
-SOLVERS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
+SOLVERS, PROBLEMS = ("hqs", "fista", "pgd", "gd"), ("deblur", "cs")
 
 
 def export(
@@ -38,19 +38,21 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="pgd or gd: export this solver, with the model in it.",
+            help="Solver with the model in it. The default is the preset of the command line: hqs for deblur, fista "
+            "for cs. pgd and gd are exported alone, without a warm start.",
             show_default=False,
             autocompletion=options.completed(SOLVERS),
         ),
     ] = None,
     problem: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="The task of the solver: deblur, or cs for compressed sensing.",
+            help="Export a solver for this task instead of the model alone: deblur, or cs for compressed sensing.",
+            show_default=False,
             autocompletion=options.completed(PROBLEMS),
         ),
-    ] = "deblur",
+    ] = None,
     boundary: options.Boundary = "valid",
     size: Annotated[
         str | None,
@@ -83,39 +85,40 @@ def export(
 ) -> None:
     """Export a model, or a solver with its model, to a verified ONNX file.
 
-    The file runs wherever ONNX Runtime does, without torch.
+    The file runs wherever ONNX Runtime does, without torch. With --problem it holds all that gradprox deblur or recover
+    runs: warm start, solver and stopping rule.
 
     Examples:
       gradprox export gray denoiser.onnx
       gradprox export gray half.onnx --precision float16
-      gradprox export gray-fast deblur.onnx --solver pgd
-      gradprox export gray-fast recover.onnx --solver pgd --problem cs --size 256x256 --ratio 0.25
+      gradprox export gray-fast deblur.onnx --problem deblur
+      gradprox export gray-fast recover.onnx --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")
     check_absent(output, overwrite)
-    options.check_choice("--problem", problem, PROBLEMS)
+    if problem is None and solver is not None:
+        problem = "deblur"
+    if problem is not None:
+        options.check_choice("--problem", problem, PROBLEMS)
     if solver is not None:
         options.check_choice("--solver", solver, SOLVERS)
     if output.is_dir():
         raise InputError(f"{output}: is a folder")
     if size and problem != "cs":
         raise InputError("--size: only for --problem cs; other files take images of any size")
-    if solver and potential:
+    if problem and potential:
         raise InputError("--potential: only for models; a solver returns its objective anyway")
-    if solver and precision != "float32":
+    if problem and precision != "float32":
         raise InputError(f"--precision {precision}: only for models; solvers compute in float32")
-    if problem != "deblur" and not solver:
-        raise InputError(f"--problem {problem} needs --solver pgd or gd")
-
     from gradprox.export import Report as Verification
     from gradprox.export import export_denoiser, export_solver
 
     found: Verification
 
-    if solver and problem == "cs":
+    if problem == "cs":
         found = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)
-    elif solver:
+    elif problem:
         found = export_solver(problem, solver, model, output, boundary=boundary)
     else:
         found = export_denoiser(model, output, potential=potential, precision=precision)

@@ -9,20 +9,27 @@ from pathlib import Path
 
 from gradprox.errors import InputError
 from gradprox.export import onnx_file
-from gradprox.export.checks.solver_check import SolverReport, examine_solver
+from gradprox.export.checks.preset_check import examine_preset
+from gradprox.export.checks.solver_check import examine_solver
+from gradprox.export.checks.solver_comparison import SolverReport
 from gradprox.export.graph.blur import BOUNDARIES
-from gradprox.export.graph.problem import Deblurring, Problem, Sensing
+from gradprox.export.graph.preset_graph import preset_model
+from gradprox.export.graph.problem import Deblurring, Sensing
+from gradprox.export.graph.recipe import Recipe, SensingRecipe, recipe_of, sensing_recipe
+from gradprox.export.graph.sensing_graph import sensing_model
 from gradprox.export.graph.solver_graph import solver_model
 from gradprox.export.graph.solver_steps import ALGORITHMS
+from gradprox.export.runtime.solver_settings import PRESETS
 from gradprox.networks import Equilibrium
+from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.physics import BlockSensing, HadamardSensing
 from gradprox.priors import NetworkPrior, prior_of
-from gradprox.solvers.presets import noise_rule
+from gradprox.solvers.presets import Task, noise_rule
 
 
 def export_solver(
     problem: str | HadamardSensing | BlockSensing,
-    solver: str,
+    solver: str | None,
     model: str | Path | NetworkPrior,
     path: str | Path,
     *,
@@ -30,15 +37,26 @@ def export_solver(
 ) -> SolverReport:
     """Write a solver, with its physics and its prior, as one verified ONNX file.
 
-    Inputs: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or measurements of any number of
-    images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``; ``sigma``,
-    ``stepsize`` and ``tol``, and for GD ``lambda_reg``, float32 ``(1,)``; ``max_iter``, an int64 scalar, 0 included;
-    and ``x0``, the first images of the iterations, in the shape of ``x``. ``x0`` is optional: without it, the
-    iterations start where those of torch do. With a valid boundary it is extended by its edge pixels, as the photo is.
-    The metadata hold ``noise_rule``, by which ``sigma`` and ``lambda_reg`` follow from the noise, as in
-    `gradprox.solvers.preset`.
-    PGD has no ``lambda_reg``: the weight of its prior is tied to the step size, and ``sigma`` sets its strength. A
-    graph cannot refuse illegal settings; `gradprox.export.runtime.OnnxSolver` refuses them, such as step sizes at
+    By default the solver is the preset of the command line (`gradprox.solvers.preset`): a warm start at falling noise
+    levels, then HQS for deblurring or FISTA for compressed sensing, whose steps descend one objective. PGD and GD can
+    be exported alone.
+
+    Inputs of every file: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or measurements of
+    any number of images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``;
+    ``tol``, float32 ``(1,)``; ``max_iter``, an int64 scalar; and ``x0``, the first images of the iterations, in the
+    shape of ``x``. ``x0`` is optional: without it, the iterations start where those of torch do. With a valid boundary
+    it is extended by its edge pixels, as the photo is.
+
+    Further inputs, float32 ``(1,)``:
+
+    * a preset takes ``noise``, the standard deviation of the noise, and ``strength``, which multiplies the weight of
+      the regularizer (HQS) or the noise level of the prior (FISTA). ``max_iter`` counts the steps after the warm start.
+      The metadata hold the numbers of the preset, ``preset``.
+    * PGD and GD take ``sigma`` and ``stepsize``, and GD ``lambda_reg``. PGD has none: the weight of its prior is tied
+      to the step size, and ``sigma`` sets its strength. The metadata hold ``noise_rule``, by which ``sigma`` and
+      ``lambda_reg`` follow from the noise, as in `gradprox.solvers.preset`. With ``max_iter`` 0 the start is returned.
+
+    A graph cannot refuse illegal settings; `gradprox.export.runtime.OnnxSolver` refuses them, such as step sizes at
     which the objective could rise.
 
     Outputs: images ``x``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64 ``(batch, K + 1)``, as in
@@ -48,7 +66,8 @@ def export_solver(
     Args:
         problem: ``"deblur"``, or the physics of compressed sensing. Its image size and its patterns become part of
             the file.
-        solver: ``"pgd"`` or ``"gd"``.
+        solver: the preset, ``"hqs"`` for deblurring and ``"fista"`` for compressed sensing, if not given; or ``"pgd"``
+            or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
         boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
@@ -62,8 +81,7 @@ def export_solver(
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
-    _choose("solver", solver, tuple(ALGORITHMS))
-    chosen: Problem
+    chosen: Deblurring | Sensing
     if isinstance(problem, str):
         _choose("problem", problem, ("deblur",))
         _choose("boundary", boundary, BOUNDARIES)
@@ -74,25 +92,45 @@ def export_solver(
         raise InputError(
             f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
         )
+    described = chosen.metadata()
+    preset_solver = PRESETS[described["problem"]]
+    solver = preset_solver if solver is None else solver
+    _choose("solver", solver, (preset_solver, *ALGORITHMS))
     network, name = onnx_file.exportable_network(model)
     if isinstance(network, Equilibrium):
         raise InputError(
             f"{name}: is an equilibrium, which iterates, so no solver around it can be exported: export it alone"
         )
+    metadata = onnx_file.metadata_of(network, name, "solver") | described | {"algorithm": solver}
+    if solver == preset_solver:
+        if not network.monotone:
+            raise InputError(f"{name}: is no proximal operator, which an exported preset needs")
+        recipe: Recipe | SensingRecipe
+        if isinstance(chosen, Deblurring):
+            recipe = recipe_of(Task.DEBLUR)
+            exported = preset_model(network, recipe, chosen)
+        else:
+            recipe = sensing_recipe()
+            exported = sensing_model(network, recipe, chosen)
+        metadata |= {"preset": recipe.to_json()}
+        report = examine_preset(exported, onnx_file.serialize(exported, metadata), network, recipe, chosen)
+    else:
+        _check_step_sizes(network, name, solver)
+        exported = solver_model(network, solver, chosen)
+        metadata |= {"noise_rule": json.dumps(asdict(noise_rule(metadata["problem"], solver)))}
+        report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)
+    onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
+    return report
+
+
+def _check_step_sizes(network: ImageNetwork, name: str, solver: str) -> None:
+    """Refuse a network for which a solver has no proven step size."""
     if ALGORITHMS[solver].needs_prox and not network.monotone:
         raise InputError(f"{name}: is no proximal operator, which {solver} needs")
     if not math.isfinite(prior_of(network).curvature_bound()):
         raise InputError(
             f"{name}: has no proven Lipschitz bound, so {solver} has no step size that surely descends"
         )
-    exported = solver_model(network, solver, chosen)
-    described = chosen.metadata()
-    rule = json.dumps(asdict(noise_rule(described["problem"], solver)))
-    metadata = onnx_file.metadata_of(network, name, "solver") | described
-    metadata |= {"algorithm": solver, "noise_rule": rule}
-    report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)
-    onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
-    return report
 
 
 def _choose(kind: str, value: str, known: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ function, and computes its objective.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ from gradprox.solvers.result import Status
 from gradprox.solvers.scheduled_hqs import ScheduledState
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
+
+Value = TypeVar("Value", float, Tensor)
 
 
 @named_settings
@@ -74,11 +77,11 @@ class Continuation(Solver[ScheduledState]):
 
     def level(self, done: int) -> float:
         """Return the noise level of the step after ``done`` steps."""
-        return float(self.first_sigma * (self.sigma / self.first_sigma) ** (done / self.max_iter))
+        return falling_level(self.first_sigma, self.sigma, done / self.max_iter)
 
     def weight(self, level: float) -> float:
         """Return the weight of the regularizer at a noise level."""
-        return self.lambda_reg * (self.sigma / level) ** 2
+        return falling_weight(self.lambda_reg, self.sigma, level)
 
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
         """See `Solver.start`."""
@@ -90,3 +93,13 @@ class Continuation(Solver[ScheduledState]):
         level = self.level(int(state.number[0]))
         x = fitted(data).fit(prior(state.x, level), self.weight(level), state.x)
         return ScheduledState(x, state.objective, state.rounding, state.number + 1)
+
+
+def falling_level(first_sigma: float, sigma: Value, share: Value) -> Value:
+    """Return the noise level after this share of the steps; numbers, or tensors in an exported solver."""
+    return first_sigma * (sigma / first_sigma) ** share
+
+
+def falling_weight(lambda_reg: Value, sigma: Value, level: Value) -> Value:
+    """Return the weight at a noise level by Bayes' rule, where ``lambda_reg`` is that at ``sigma``."""
+    return lambda_reg * (sigma / level) ** 2

@@ -30,6 +30,9 @@ from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
+# The momentum grows more slowly for larger values.
+INERTIA = 3.0
+
 
 @dataclass(frozen=True)
 class FISTAState(ForwardBackwardState):
@@ -69,7 +72,7 @@ class FISTA(Solver[FISTAState]):
     """
 
     stepsize: float | None = None
-    inertia: float = 3.0
+    inertia: float = INERTIA
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,16 +90,10 @@ class FISTA(Solver[FISTAState]):
 
     def step(self, data: DataTerm, prior: Prior, state: FISTAState) -> FISTAState:
         """See `Solver.step`."""
-        beta = per_image(state.momentum / (state.momentum + 1 + self.inertia), state.x)
-        # grad f is affine: its value at the extrapolated point is the extrapolation of its values.
-        new = forward_backward(
-            data,
-            prior,
-            self.sigma,
-            self.stepsize,
-            state.x + beta * (state.x - state.before),
-            state.gradient + beta * (state.gradient - state.gradient_before),
+        point, slope = extrapolation(
+            state.x, state.before, state.gradient, state.gradient_before, state.momentum, self.inertia
         )
+        new = forward_backward(data, prior, self.sigma, self.stepsize, point, slope)
         momentum = state.momentum + 1
         worse = new.objective > state.objective
         if bool(worse.any()):
@@ -104,3 +101,14 @@ class FISTA(Solver[FISTAState]):
             new = choose(worse, plain, new)
             momentum = torch.where(worse, 1.0, momentum)
         return FISTAState(new.x, new.objective, new.rounding, new.gradient, state.x, state.gradient, momentum)
+
+
+def extrapolation(
+    x: Tensor, before: Tensor, gradient: Tensor, gradient_before: Tensor, momentum: Tensor, inertia: float
+) -> tuple[Tensor, Tensor]:
+    """Return the point from which an accelerated step is taken, and ``grad f`` there.
+
+    ``grad f`` is affine: its value at the extrapolated point is the extrapolation of its values.
+    """
+    beta = per_image(momentum / (momentum + 1 + inertia), x)
+    return x + beta * (x - before), gradient + beta * (gradient - gradient_before)

@@ -15,10 +15,13 @@ from gradprox.errors import InputError
 from gradprox.export import onnx_file
 from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
+from gradprox.export.checks.preset_check import examine_preset
 from gradprox.export.checks.report import Report, VerificationError, demand
 from gradprox.export.checks.solver_check import examine_solver
 from gradprox.export.graph.problem import problem_in
+from gradprox.export.graph.recipe import recipe_in
 from gradprox.export.runtime import container
+from gradprox.export.runtime.solver_settings import PRESETS
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors.onnx_weights import network_from_metadata
@@ -56,8 +59,11 @@ def _examine(
     if kind == "solver":
         if isinstance(network, Equilibrium):
             raise VerificationError("holds a solver around an equilibrium, which is never exported")
-        problem = problem_in(metadata, model, label)
-        return examine_solver(model, content, network, metadata.get("algorithm", ""), problem)
+        problem, algorithm = problem_in(metadata, model, label), metadata.get("algorithm", "")
+        if algorithm != PRESETS.get(metadata.get("problem", "")):
+            return examine_solver(model, content, network, algorithm, problem)
+        demand(network.monotone, "holds a preset with a model that is no proximal operator")
+        return examine_preset(model, content, network, recipe_in(metadata, problem, label), problem)
     if not isinstance(network, Equilibrium):
         return examine_denoiser(model, content, network, precision)
     demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")

@@ -1,13 +1,15 @@
 """An ONNX ``Loop`` around a traced step, and one model made of several traced parts.
 
 `inline_part` renames the values of a part, so that parts can share one graph. `loop_node` makes a part the body of a
-``Loop``, and `if_node` makes two parts the branches of an ``If``. `build_model` makes the result a model.
+``Loop``, `loop_around` makes several parts one, and `if_node` makes two parts the branches of an ``If``. `build_model`
+makes the result a model.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
@@ -83,6 +85,70 @@ def loop_node(
     constants["begin"] = helper.make_tensor("begin", TensorProto.BOOL, [], [True])
     return helper.make_node(
         "Loop", ["max_iter", "begin", *first.values()], list(results), name="loop", body=graph
+    )
+
+
+class Carried(NamedTuple):
+    """A value that a loop hands from each step to the next.
+
+    Attributes:
+        first: its name before the loop.
+        now: its name inside, before a step.
+        new: its name inside, after a step.
+        last: its name after the loop.
+        kind: its type, a constant of `onnx.TensorProto`.
+    """
+
+    first: str
+    now: str
+    new: str
+    last: str
+    kind: int
+
+
+def loop_around(
+    nodes: Sequence[NodeProto],
+    name: str,
+    *,
+    steps: str,
+    begin: str,
+    go_on: str,
+    carried: Sequence[Carried],
+    rows: Mapping[str, str] | None = None,
+) -> NodeProto:
+    """Return a ``Loop`` around nodes that may hold loops themselves.
+
+    Args:
+        nodes: one step. ``NAME/number`` is the number of the step in it, from 0.
+        name: the name of the loop.
+        steps: name of the largest number of steps.
+        begin: name of the bool that says whether to take a first step.
+        go_on: name of the bool inside that says whether to take a further step.
+        carried: the values that steps hand on.
+        rows: names of values inside, double ``(B,)``, that are recorded, by the names of their records after the loop.
+    """
+
+    def value(text: str, kind: int, shape: list[int] | None = None) -> ValueInfoProto:
+        return helper.make_tensor_value_info(text, kind, shape)
+
+    rows = {} if rows is None else rows
+    graph = helper.make_graph(
+        list(nodes),
+        name,
+        [
+            value(f"{name}/number", TensorProto.INT64, []),
+            value(f"{name}/condition", TensorProto.BOOL, []),
+            *(value(c.now, c.kind) for c in carried),
+        ],
+        [
+            value(go_on, TensorProto.BOOL, []),
+            *(value(c.new, c.kind) for c in carried),
+            *(value(inside, TensorProto.DOUBLE) for inside in rows.values()),
+        ],
+    )
+    results = [*(c.last for c in carried), *rows]
+    return helper.make_node(
+        "Loop", [steps, begin, *(c.first for c in carried)], results, name=name, body=graph
     )
 
 

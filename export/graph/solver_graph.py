@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import torch
-from onnx import ModelProto, NodeProto, TensorProto, helper
-from torch.export import Dim
+from onnx import ModelProto, TensorProto
 
-from gradprox.export.graph.loop import build_model, if_node, inline_part, loop_node
-from gradprox.export.graph.problem import Deblurring, Problem
-from gradprox.export.graph.solver_steps import Body, Finish, GivenStart, OwnStart, Start
-from gradprox.export.graph.tracing import trace
+from gradprox.export.graph.frame import Frame
+from gradprox.export.graph.loop import Carried, inline_part, loop_around
+from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.solver_steps import Body, Start
+from gradprox.export.graph.tracing import Example, Piece, trace_together
 from gradprox.networks.denoisers.config import ImageNetwork
 
 # Inputs that are the same in every step.
 SETTINGS = ("y", "kernel", "sigma", "lambda_reg", "stepsize", "tol")
-_KERNEL = {2: "kernel_height", 3: "kernel_width"}
 STATE = ("x", "gradient", "status", "steps")
 # Outputs of a step besides its new state: one row of each history.
 ROWS = ("objective", "residual")
@@ -28,127 +27,47 @@ def solver_model(network: ImageNetwork, algorithm: str, problem: Problem) -> Mod
         algorithm: one of `gradprox.export.graph.solver_steps.ALGORITHMS`.
         problem: the inverse problem that the solver is exported for.
     """
-    kernel, one = torch.full((1, 1, 4, 5), 0.05), torch.full((1,), 0.1)
-    y, y_sizes = problem.example()
-    if network.channels != 1:
-        # A color network takes three channels, as in the example, so the number of channels is not dynamic.
-        y_sizes.pop(1)
-    image_sizes = [y_sizes.get(1, network.channels), *problem.image_sizes()]
-    x = problem.operator(kernel).initial(y)
-    counters = torch.zeros(y.shape[0], dtype=torch.long)
-    kernel_sizes = _KERNEL if isinstance(problem, Deblurring) else {}
-    # Sizes inside the loop follow from those of the inputs, and the exporter does not accept a second name for them.
-    state = (x, x, counters, counters)
-    inside = {
-        name: {d: Dim.AUTO for d in range(t.ndim) if t.ndim == 1 or d < 2 or kernel_sizes}
-        for name, t in zip(STATE, state, strict=True)
-    }
-    unnamed = {"y": dict.fromkeys(y_sizes, Dim.AUTO), "kernel": dict.fromkeys(kernel_sizes, Dim.AUTO)}
-
-    given = trace(
-        GivenStart(network, algorithm, problem),
-        (y if isinstance(problem, Deblurring) else x, kernel),
-        ("x0", "kernel"),
-        ("start",),
-        {"x0": inside["x"], "kernel": unnamed["kernel"]},
-    )
-    own = trace(
-        OwnStart(network, algorithm, problem),
-        (y, kernel),
-        ("y", "kernel"),
-        ("start",),
-        {"y": y_sizes, "kernel": kernel_sizes},
-    )
-    start = trace(
-        Start(network, algorithm, problem),
-        (x, y, kernel, one, one),
-        ("start", "y", "kernel", "sigma", "lambda_reg"),
-        (*STATE, "objective"),
-        {"start": inside["x"]} | unnamed,
-    )
-    body = trace(
-        Body(network, algorithm, problem),
-        (*state, y, kernel, one, one, one, one),
-        (*STATE, *SETTINGS),
-        ("go_on", *(f"new_{name}" for name in (*STATE, *ROWS))),
-        inside | unnamed,
-    )
-    finish = None
-    if problem.name == "valid":
-        finish = trace(
-            Finish(network, algorithm, problem),
-            (x, kernel),
-            ("x", "kernel"),
-            ("image",),
-            {"x": inside["x"], "kernel": unnamed["kernel"]},
-        )
-    # The traced parts share one list of inputs, used or not. The model keeps only the inputs that are used.
-    numbers = ["sigma", *([] if algorithm == "pgd" else ["lambda_reg"]), "stepsize", "tol"]
-    inputs = [value for value in own.graph.input if value.name == "y" or isinstance(problem, Deblurring)]
-    inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in numbers]
-    image_shape = ["batch", *image_sizes]
-    inputs += [
-        helper.make_tensor_value_info("max_iter", TensorProto.INT64, []),
-        helper.make_tensor_value_info("x0", TensorProto.FLOAT, image_shape),
-    ]
-    outputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, image_shape),
-        helper.make_tensor_value_info("residuals", TensorProto.DOUBLE, ["batch", "steps_taken"]),
-        helper.make_tensor_value_info("objective", TensorProto.DOUBLE, ["batch", "steps_taken_and_start"]),
-        helper.make_tensor_value_info("steps", TensorProto.INT64, ["batch"]),
-        helper.make_tensor_value_info("status", TensorProto.INT64, ["batch"]),
-    ]
-    # An input with a constant of its name is optional. No image at all stands for the start of the file's own.
-    none = [length if isinstance(length, int) else 0 for length in image_shape]
-    constants = {"x0": helper.make_tensor("x0", TensorProto.FLOAT, none, [])}
-    nodes = [
-        helper.make_node("Size", ["x0"], ["x0/size"], name="x0/size"),
-        helper.make_node("Cast", ["x0/size"], ["x0/given"], name="x0/given", to=TensorProto.BOOL),
-        if_node("x0/given", given, own, "start", constants),
-        *_nodes(start, body, finish, constants),
-    ]
-    return build_model(nodes, inputs, outputs, constants, start.ir_version)
-
-
-def _nodes(
-    start: ModelProto, body: ModelProto, finish: ModelProto | None, constants: dict[str, TensorProto]
-) -> list[NodeProto]:
-    """Return the nodes of the parts: start, a ``Loop`` around the body, and finish if there is one."""
-    first = {name: f"first_{name}" for name in STATE}
-    nodes = inline_part(start, "start", first | {"objective": "first_objective"}, constants)
-    constants["axis_0"] = helper.make_tensor("axis_0", TensorProto.INT64, [1], [0])
-    constants["one_row_each"] = helper.make_tensor("one_row_each", TensorProto.INT64, [1], [-1])
-    results = ["last_x" if finish else "x", "last_gradient", "status", "steps"]
-    results += [f"{name}_rows" for name in ROWS]
-    nodes += [
-        loop_node(body, first, results, constants),
-        *_history("residual_rows", "residuals", None),
-        *_history("objective_rows", "objective", "first_objective"),
-    ]
-    if finish:
-        nodes += inline_part(finish, "finish", {"x": "last_x", "image": "x"}, constants)
-    return nodes
-
-
-def _history(rows: str, name: str, first: str | None) -> list[NodeProto]:
-    """Return nodes that turn rows, one per step, into ``(B, K)``, or ``(B, K + 1)`` with a value before the first step.
-
-    ``rows`` is empty when no step was taken, and ONNX Runtime then does not know the length of a row. The number of
-    images is therefore taken from the first state.
-    """
-    table = f"{name}/table"
-    nodes = [
-        helper.make_node("Shape", ["first_status"], [f"{name}/batch"], name=f"{name}/batch"),
-        helper.make_node(
-            "Concat", ["one_row_each", f"{name}/batch"], [f"{name}/shape"], axis=0, name=f"{name}/shape"
+    frame = Frame(problem, network.channels)
+    one, counters = torch.full((1,), 0.1), torch.zeros(len(frame.y), dtype=torch.long)
+    images, batch = frame.open["x"], frame.open["batch"]
+    pieces = frame.pieces() | {
+        "start": Piece(
+            Start(network, algorithm, problem),
+            ("x", "y", "kernel", "sigma", "lambda_reg"),
+            (*(f"first_{name}" for name in (*STATE, "objective")),),
         ),
-        helper.make_node("Reshape", [rows, f"{name}/shape"], [table], name=table),
+        "body": Piece(
+            Body(network, algorithm, problem),
+            (*STATE, *SETTINGS),
+            ("go_on", *(f"new_{name}" for name in (*STATE, *ROWS))),
+        ),
+    }
+    examples = frame.examples() | {
+        "gradient": Example(frame.x, images),
+        "status": Example(counters, batch),
+        "steps": Example(counters, batch),
+        **{name: Example(one, {}) for name in ("sigma", "lambda_reg", "stepsize", "tol")},
+    }
+    traced = trace_together(pieces, examples)
+    kinds = dict.fromkeys(STATE, TensorProto.FLOAT) | dict.fromkeys(("status", "steps"), TensorProto.INT64)
+    last = {"x": "last_x", "gradient": "last_gradient", "status": "status", "steps": "steps"}
+    carried = [
+        Carried(f"first_{name}", f"now_{name}", f"new_{name}", last[name], kinds[name]) for name in STATE
     ]
-    if first is None:
-        return [*nodes, helper.make_node("Transpose", [table], [name], perm=[1, 0], name=f"{name}/turned")]
-    return [
-        *nodes,
-        helper.make_node("Unsqueeze", [first, "axis_0"], [f"{name}/first"], name=f"{name}/first"),
-        helper.make_node("Concat", [f"{name}/first", table], [f"{name}/all"], axis=0, name=f"{name}/all"),
-        helper.make_node("Transpose", [f"{name}/all"], [name], perm=[1, 0], name=f"{name}/turned"),
+    nodes = [
+        *frame.start_nodes(traced),
+        *inline_part(traced["start"], "start", {"x": "start"}, frame.constants),
+        loop_around(
+            inline_part(traced["body"], "step", {name: f"now_{name}" for name in STATE}, frame.constants),
+            "loop",
+            steps="max_iter",
+            begin=frame.true("begin"),
+            go_on="go_on",
+            carried=carried,
+            rows={f"{name}_rows": f"new_{name}" for name in ROWS},
+        ),
+        *frame.history_nodes("objective_rows", "residual_rows", "first_objective"),
+        *frame.finish_nodes(traced, "last_x"),
     ]
+    numbers = ["sigma", *([] if algorithm == "pgd" else ["lambda_reg"]), "stepsize", "tol"]
+    return frame.model(nodes, numbers, traced["start"].ir_version)

@@ -1,4 +1,4 @@
-"""A solver as torch modules: its first images, the part before its loop, one step, and the part after it.
+"""A solver as torch modules: the part before its loop, and one step.
 
 The formulas are those of `gradprox.solvers`: its functions are traced, and none is written a second time. Graphs check
 no settings; `gradprox.export.runtime.OnnxSolver` does.
@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.graph.problem import Problem
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors import NetworkPrior, Prior
@@ -136,23 +135,6 @@ class Part(nn.Module):
         self.problem = problem
 
 
-class OwnStart(Part):
-    """The first images where the caller gives none."""
-
-    def forward(self, y: Tensor, kernel: Tensor) -> Tensor:
-        """Return the start that the solvers of torch compute from the measurements."""
-        # A copy: a graph may not return one of its inputs.
-        return self.problem.operator(kernel).initial(y).clone()
-
-
-class GivenStart(Part):
-    """The first images where the caller gives them in the frame of the result."""
-
-    def forward(self, x0: Tensor, kernel: Tensor) -> Tensor:
-        """Return ``x0``, extended to the size of the unknown image."""
-        return self.problem.extended(x0, kernel).clone()
-
-
 class Start(Part):
     """The part before the loop."""
 
@@ -187,27 +169,60 @@ class Body(Part):
         settings = Settings(sigma, lambda_reg, stepsize)
         data = LeastSquares(y, self.problem.operator(kernel), 1.0)
         new = self.algorithm.step(data, self.prior, settings, x, gradient)
-        residual = relative_change(new.x, x)
-        running = status == MAX_ITER
-        finite = torch.isfinite(new.objective) & torch.isfinite(residual)
-        # An image that has stopped stays as it is, and so does one whose step is not finite.
-        accepted = (running & finite)[:, None, None, None]
-        stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_ITER), NON_FINITE)
-        new_status = torch.where(running, stopped, status)
+        found = judge(new.x, x, new.objective, status, steps, tol)
         return (
-            (new_status == MAX_ITER).any(),
-            torch.where(accepted, new.x, x),
-            torch.where(accepted, new.gradient, gradient),
-            new_status,
-            steps + running.long(),
-            torch.where(running, new.objective, torch.nan),
-            torch.where(running, residual.to(new.objective), torch.nan),
+            found.go_on,
+            torch.where(found.accepted, new.x, x),
+            torch.where(found.accepted, new.gradient, gradient),
+            found.status,
+            found.steps,
+            found.objective,
+            found.residual,
         )
 
 
-class Finish(Part):
-    """The part after the loop."""
+class Judgment(NamedTuple):
+    """What follows from a step, per image.
 
-    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """Return the image in the frame of the photo."""
-        return GraphBlur(kernel, self.problem.name).visible(x)
+    Attributes:
+        go_on: whether any image takes a further step, a scalar.
+        accepted: whether the new image replaces the old one, ``(B, 1, 1, 1)``.
+        status: 0 while an image goes on, else why it stopped, ``(B,)``.
+        steps: steps taken, ``(B,)``.
+        objective: the objective after this step, NaN for images that had stopped before, ``(B,)``.
+        residual: the relative change of this step, likewise.
+    """
+
+    go_on: Tensor
+    accepted: Tensor
+    status: Tensor
+    steps: Tensor
+    objective: Tensor
+    residual: Tensor
+
+
+def judge(new: Tensor, x: Tensor, objective: Tensor, status: Tensor, steps: Tensor, tol: Tensor) -> Judgment:
+    """Decide which images stop after a step, as `gradprox.solvers.driver.run` does.
+
+    Args:
+        new: the images after the step.
+        x: the images before it.
+        objective: the objective after it, ``(B,)``.
+        status: the statuses before it, ``(B,)``.
+        steps: the step counts before it, ``(B,)``.
+        tol: the tolerance, ``(1,)``.
+    """
+    residual = relative_change(new, x)
+    running = status == MAX_ITER
+    finite = torch.isfinite(objective) & torch.isfinite(residual)
+    stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_ITER), NON_FINITE)
+    new_status = torch.where(running, stopped, status)
+    return Judgment(
+        (new_status == MAX_ITER).any(),
+        # An image that has stopped stays as it is, and so does one whose step is not finite.
+        (running & finite)[:, None, None, None],
+        new_status,
+        steps + running.long(),
+        torch.where(running, objective, torch.nan),
+        torch.where(running, residual.to(objective), torch.nan),
+    )

@@ -1,11 +1,12 @@
 """Deployed models: numpy and onnxruntime, nothing else.
 
 ``D = OnnxDenoiser("denoiser.onnx")`` is called as ``D(y, 25 / 255)``, ``S = OnnxSolver("solver.onnx")`` as
-``S(y, kernel, sigma=0.03).x``.
+``S(y, kernel, noise=0.01).x``.
 
-Begin with `denoiser` and `solver`. Both check their arguments (`arguments`), and run a `session` of ONNX Runtime on one
-of the `providers`. Files are read by `container`, which checks their format and their checksum with the few protobuf
-routines of `protobuf`. `tiling` cuts images into overlapping tiles.
+Begin with `denoiser` and `solver`; `solver_settings` checks the numbers of a solver's call. Both check their arguments
+(`arguments`), and run a `session` of ONNX Runtime on one of the `providers`. Files are read by `container`, which
+checks their format and their checksum with the few protobuf routines of `protobuf`. `tiling` cuts images into
+overlapping tiles.
 """
 
 from gradprox.export.runtime.denoiser import OnnxDenoiser

@@ -1,8 +1,9 @@
-"""A whole reconstruction without torch: ``OnnxSolver("solver.onnx")(y, kernel, sigma=0.03)``."""
+"""A whole reconstruction without torch: ``OnnxSolver("solver.onnx")(y, kernel, noise=0.01)``."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradprox.errors import InputError
-from gradprox.export.runtime.arguments import finite, float_array, number, single, whole_number
+from gradprox.export.runtime.arguments import finite, float_array, single
 from gradprox.export.runtime.session import Session
-from gradprox.noise_rule import NoiseRule
-from gradprox.scales import check_noise
+from gradprox.export.runtime.solver_settings import PLAIN, PRESETS, Given, PlainSettings, PresetSettings
+from gradprox.scales import MARGIN, beyond_training, wrong_in_memory
 
 STATUS = ("max_iter", "converged", "non_finite")
-ALGORITHMS, PROBLEMS = ("pgd", "gd"), ("deblur", "cs")
-# Step sizes that single precision can hold.
-SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+PROBLEMS = ("deblur", "cs")
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
 
@@ -29,11 +28,12 @@ class Restoration:
 
     Attributes:
         x: images ``(B, C, H, W)``, float32.
-        status: per image, why the iterations ended: ``"converged"``, ``"max_iter"``, or ``"non_finite"``, where ``x``
-            is the last finite image.
-        steps: number of steps per image, ``(B,)``.
-        objective: ``(B, K + 1)``, before the first and after each step; NaN where it is not known.
-        residual: relative change of each step, ``(B, K)``; NaN after an image has stopped.
+        status: per image, why the iterations ended: ``"converged"``; ``"completed"``, after the planned steps of a
+            preset; ``"max_iter"``; or ``"non_finite"``, where ``x`` is the last finite image.
+        steps: number of steps per image, ``(B,)``, with those of the warm start of a preset.
+        objective: ``(B, K + 1)``, before the first and after each step, without the warm start; NaN where it is not
+            known.
+        residual: relative change of each of these steps, ``(B, K)``; NaN after an image has stopped.
     """
 
     x: NDArray[np.float32]
@@ -55,7 +55,7 @@ class OnnxSolver:
         threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
 
     Attributes:
-        algorithm: ``"pgd"`` or ``"gd"``.
+        algorithm: ``"hqs"``, the preset of deblurring, ``"fista"``, that of compressed sensing, ``"pgd"`` or ``"gd"``.
         problem: ``"deblur"`` or ``"cs"``.
         channels: number of channels of its images: 3, or 1, which stands for any number.
         boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
@@ -84,33 +84,29 @@ class OnnxSolver:
             self.metadata.get(key, "") for key in ("algorithm", "problem", "boundary")
         )
         self.channels = self._session.entry("channels")
-        if self.algorithm not in ALGORITHMS or self.problem not in PROBLEMS or self.channels not in (1, 3):
+        if (
+            self.algorithm not in (*PLAIN, PRESETS.get(self.problem))
+            or self.problem not in PROBLEMS
+            or self.channels not in (1, 3)
+        ):
             raise InputError(
                 f"{path}: its metadata does not describe a solver that this version of gradprox knows"
             )
-        certificate = self._session.entry("certificate")
         physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:
-            bound = certificate["lipschitz_bound"]
-            lipschitz = math.inf if bound is None else float(bound)
-            # As `NetworkPrior.curvature_bound` and `LearnedProx.weak_convexity`.
-            self._curvature = 1.0 if certificate["monotone"] is True else 1 + lipschitz
-            convexity = certificate["weak_convexity"]
-            # A network that is not monotone has none; PGD files need one.
-            self._weak_convexity = 0.0 if convexity is None and self.algorithm == "gd" else float(convexity)
-            self._squared_norm = float(physics.get("squared_norm", 1.0))
+            squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
             self._size = tuple(physics.get("size", ()))
-            rule = self._session.entry("noise_rule") if "noise_rule" in self.metadata else None
-            self.noise_rule = None if rule is None else NoiseRule(**rule)
-        except InputError:  # which is a ValueError, with a better message
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: its certificate, its physics or its noise rule is damaged") from error
-        if not (
-            0 <= self._weak_convexity <= 1 and 0 < self._squared_norm < math.inf and self._curvature >= 1
-        ):
-            raise InputError(f"{path}: its certificate or its physics is damaged")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: its physics is damaged") from error
+        if not 0 < squared_norm < math.inf:
+            raise InputError(f"{path}: its physics is damaged")
+        self._settings = (
+            PresetSettings(self._session, self.algorithm)
+            if self.algorithm not in PLAIN
+            else PlainSettings(self._session, self.algorithm, squared_norm)
+        )
+        self.noise_rule = self._settings.noise_rule
 
     def stepsize_limit(self, kernel: NDArray[Any] | None = None, lambda_reg: float = 1.0) -> float:
         """Return the step size below which the objective never rises, as in `gradprox.solvers`.
@@ -121,25 +117,21 @@ class OnnxSolver:
             kernel: the kernel of a blur.
             lambda_reg: the weight of the regularizer; of GD only.
         """
-        lipschitz = self._squared_norm
-        if kernel is not None:
-            lipschitz = float(np.abs(kernel).sum(dtype=np.float64)) ** 2
-        if self.algorithm == "pgd":
-            return (2 - self._weak_convexity) / lipschitz
-        return 2 / (lipschitz + lambda_reg * self._curvature)
+        return self._settings.stepsize_limit(kernel, lambda_reg)
 
     def __call__(
         self,
         y: NDArray[Any],
         kernel: NDArray[Any] | None = None,
         *,
-        sigma: float | None = None,
         noise: float | None = None,
+        strength: float | None = None,
         x0: NDArray[Any] | None = None,
+        sigma: float | None = None,
         lambda_reg: float | None = None,
         stepsize: float | None = None,
-        max_iter: int = 200,
-        tol: float = 1e-4,
+        max_iter: int | None = None,
+        tol: float | None = None,
     ) -> Restoration:
         """Restore images.
 
@@ -147,50 +139,60 @@ class OnnxSolver:
             y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or measurements,
                 ``(B, C, m)`` or ``(B, C, blocks, m)``.
             kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
-            sigma: noise level at which the prior is used; a larger value gives smoother images. Give either this or
-                ``noise``.
-            noise: standard deviation of the noise of ``y``, on the scale of images in ``[0, 1]``. ``sigma``, and
-                ``lambda_reg`` if it is not given, then follow by `noise_rule`, as in `gradprox.solvers.preset`.
-            x0: first images of the iterations, ``(B, C, H, W)``, in the shape of the result; for example the result of
-                a call with a larger ``sigma``. With a valid boundary they are extended by their edge pixels. If not
-                given, the iterations start at the photo, extended in the same way, or at a linear reconstruction.
+            noise: standard deviation of the noise of ``y``, on the scale of images in ``[0, 1]``. All settings of the
+                prior follow from it, as in `gradprox.solvers.preset`; see `noise_rule`.
+            strength: in a preset, multiplier of the strength of the prior: 1 if not given; a larger value gives
+                smoother images.
+            x0: first images of the iterations, ``(B, C, H, W)``, in the shape of the result. With a valid boundary they
+                are extended by their edge pixels. If not given, the iterations start at the photo, extended in the same
+                way, or at a linear reconstruction.
+            sigma: for PGD and GD, instead of ``noise``: noise level at which the prior is used; a larger value gives
+                smoother images.
             lambda_reg: weight of the regularizer in GD; 1 if neither it nor ``noise`` is given. PGD has none: there
                 ``sigma`` sets the strength of the prior.
-            stepsize: step size; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.
-            max_iter: step budget; 0 returns the start.
-            tol: an image has converged when its relative change is at most this.
+            stepsize: step size of PGD and GD; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.
+            max_iter: step budget, after the warm start of a preset; if not given, the planned steps of the preset, or
+                200. PGD and GD with a budget of 0 return the start.
+            tol: an image has converged when its relative change is at most this; that of the preset, or 1e-4, if not
+                given.
 
         Raises:
-            InputError: an argument is illegal or not finite, or the objective could rise at this step size.
+            InputError: an argument is illegal or not finite, or is no setting of this solver, or the objective could
+                rise at this step size.
+
+        Warns:
+            UserWarning: the values of ``y`` or ``x0`` are on another scale, or the noise is beyond the training.
         """
         y = self._measurements(y)
         kernel = self._kernel(kernel, y)
         start = self._start(x0, y)
-        level, weight = self._strength(sigma, noise, lambda_reg)
-        tol = number("tol", tol)
-        max_iter = whole_number("max_iter", max_iter, 0)
-        if not 0 <= tol < 1:
-            raise InputError(f"tol must be in [0, 1), got {tol:g}")
-        stepsize = self._stepsize(stepsize, self.stepsize_limit(kernel, weight))
-        # Settings of the prior become constants, see `Session.run`.
+        given = Given(noise, strength, sigma, lambda_reg, stepsize, max_iter, tol)
+        inputs = self._settings.inputs(given, kernel)
+        self._warn(y, start, inputs.sigma)
         found = self._session.run(
-            {
-                "y": y,
-                **({} if kernel is None else {"kernel": kernel}),
-                "max_iter": np.array(max_iter, np.int64),
-                "stepsize": np.array([stepsize], np.float32),
-                "tol": np.array([tol], np.float32),
-                **start,
-            },
-            {"sigma": level, **({} if self.algorithm == "pgd" else {"lambda_reg": weight})},
+            {"y": y, **({} if kernel is None else {"kernel": kernel}), **inputs.arrays, **start},
+            inputs.constants,
         )
+        full = "completed" if inputs.planned else "max_iter"
         return Restoration(
             finite("the result", found["x"]),
-            [STATUS[index] for index in found["status"].tolist()],
+            [full if index == 0 else STATUS[index] for index in found["status"].tolist()],
             found["steps"],
             found["objective"],
             found["residuals"],
         )
+
+    def _warn(self, y: NDArray[Any], start: dict[str, NDArray[Any]], sigma: float) -> None:
+        """Warn of images and noise that the model is not made for."""
+        # Measurements of compressed sensing may have any scale.
+        images = start if self.problem == "cs" else {"y": y, **start}
+        for name, image in images.items():
+            wrong = wrong_in_memory(max(float(image.max()), -float(image.min())))
+            if wrong is not None:
+                warnings.warn(f"{self._session.path}: {name}: {wrong}", stacklevel=3)
+        trained = self._session.entry("noise_range")
+        if sigma > MARGIN * trained[1]:
+            warnings.warn(beyond_training(str(self._session.path), trained), stacklevel=3)
 
     def _measurements(self, y: NDArray[Any]) -> NDArray[np.float32]:
         """Return images, or measurements of compressed sensing, or raise `InputError`."""
@@ -221,38 +223,6 @@ class OnnxSolver:
             raise InputError(f"expected {expected}, got {array.dtype} of shape {array.shape}")
         return {"x0": single("x0", array)}
 
-    def _strength(
-        self, sigma: float | None, noise: float | None, lambda_reg: float | None
-    ) -> tuple[float, float]:
-        """Return the noise level of the prior and the weight of its regularizer, or raise `InputError`."""
-        if (sigma is None) == (noise is None):
-            raise InputError(
-                "give either sigma, the noise level of the prior, or noise, that of the measurements"
-            )
-        if self.algorithm == "pgd" and lambda_reg is not None:
-            raise InputError("lambda_reg: PGD has no weight of the regularizer; change sigma instead")
-        weight = 1.0
-        if noise is not None:
-            if self.noise_rule is None:
-                raise InputError(
-                    f"noise: {self._session.path} has no rule for it, as an earlier version made it: give sigma, or "
-                    "export it again"
-                )
-            noise = number("noise", noise)
-            if noise < 0:
-                raise InputError(f"noise must not be negative, got {noise:g}")
-            check_noise("noise", noise)
-            sigma = self.noise_rule.sigma(noise)
-            weight = self.noise_rule.lambda_reg(noise, sigma)
-        sigma = number("sigma", sigma)
-        if sigma <= 0:
-            raise InputError(f"sigma must be positive, got {sigma:g}")
-        check_noise("sigma", sigma)
-        weight = weight if lambda_reg is None else number("lambda_reg", lambda_reg)
-        if weight <= 0:
-            raise InputError(f"lambda_reg must be positive, got {weight:g}")
-        return sigma, weight
-
     def _kernel(self, kernel: NDArray[Any] | None, y: NDArray[Any]) -> NDArray[np.float32] | None:
         """Return the kernel ``(1, 1, h, w)`` of a blur, None for compressed sensing, or raise `InputError`."""
         if self.problem == "cs":
@@ -271,18 +241,3 @@ class OnnxSolver:
         if array.shape[2] > y.shape[2] or array.shape[3] > y.shape[3]:
             raise InputError(f"the kernel {array.shape[2:]} is larger than the image {y.shape[2:]}")
         return single("the kernel", array)
-
-    def _stepsize(self, stepsize: float | None, limit: float) -> float:
-        """Return a legal step size, or raise `InputError`."""
-        if stepsize is not None:
-            stepsize = number("stepsize", stepsize)
-            if not 0 < stepsize < limit:
-                raise InputError(f"the step size must be between 0 and {limit:.6g} here, got {stepsize:g}")
-            return stepsize
-        # For PGD this is 1/|A|^2 with every prior; with a convex one it is half of the limit.
-        stepsize = limit / 2 if self.algorithm == "gd" else limit / (2 - self._weak_convexity)
-        if not SMALLEST <= stepsize <= LARGEST:
-            raise InputError(
-                f"the values of the kernel are too large or too small: the step size would be {stepsize:g}"
-            )
-        return stepsize

@@ -1,17 +1,76 @@
-"""Conjugate gradients for linear systems that are too large to store, one system per image."""
+"""Conjugate gradients for linear systems that are too large to store, one system per image.
+
+`conjugate_gradients` solves a system. Its first state and its step are functions of their own, because an exported
+solver repeats the step in a loop of ONNX.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gradprox.batch import image_sum, per_image
 
+# A symmetric positive definite map of ``(B, ...)`` that treats images separately.
+Operator = Callable[[Tensor], Tensor]
+
+
+class Iterate(NamedTuple):
+    """The state of the iterations.
+
+    Attributes:
+        x: the approximate solution, ``(B, ...)``.
+        residual: ``right - operator(x)``.
+        direction: the next search direction.
+        energy: ``|residual|^2`` of each image, ``(B,)``.
+    """
+
+    x: Tensor
+    residual: Tensor
+    direction: Tensor
+    energy: Tensor
+
+    def moving(self, enough: Tensor) -> Tensor:
+        """Return the images whose energy is not below ``enough``, ``(B,)``; those with a NaN residual too."""
+        return ~(self.energy <= enough)
+
+    def solvable(self, enough: Tensor) -> Tensor:
+        """Return whether a further step can bring any image nearer to its solution, a scalar."""
+        return (self.moving(enough) & ~self.energy.isnan()).any()
+
+    def solution(self) -> Tensor:
+        """Return ``x``, NaN where the residual is NaN, even if no step was taken."""
+        return torch.where(per_image(self.energy.isnan(), self.x), torch.nan, self.x)
+
+
+def first_iterate(operator: Operator, right: Tensor, start: Tensor | None) -> Iterate:
+    """Return the state before the first step; the initial guess is zero if not given."""
+    x, residual = (torch.zeros_like(right), right) if start is None else (start, right - operator(start))
+    return Iterate(x, residual, residual, image_sum(residual.square()))
+
+
+def next_iterate(operator: Operator, state: Iterate, enough: Tensor) -> Iterate:
+    """Return the state after one step. Images that are no longer moving keep ``x`` and their residual."""
+    moving = state.moving(enough)
+    image = operator(state.direction)
+    curvature = image_sum(state.direction * image)
+    length = per_image(torch.where(moving, state.energy / curvature, 0), state.x)
+    residual = state.residual - length * image
+    energy = image_sum(residual.square())
+    turn = per_image(torch.where(moving, energy / state.energy, 0), state.x)
+    return Iterate(state.x + length * state.direction, residual, residual + turn * state.direction, energy)
+
+
+def small_energy(right: Tensor, tolerance: float) -> Tensor:
+    """Return the largest accepted ``|residual|^2``, ``(B,)``."""
+    return tolerance**2 * image_sum(right.square())
+
 
 def conjugate_gradients(
-    operator: Callable[[Tensor], Tensor],
+    operator: Operator,
     right: Tensor,
     start: Tensor | None = None,
     *,
@@ -33,17 +92,9 @@ def conjugate_gradients(
         ``x``, and whether the residual of each image is within the tolerance, ``(B,)``. An image with a NaN residual
         is returned as NaN and counts as unsolved.
     """
-    x, residual = (torch.zeros_like(right), right) if start is None else (start, right - operator(start))
-    direction, energy = residual, image_sum(residual.square())
-    enough = tolerance**2 * image_sum(right.square())
+    state, enough = first_iterate(operator, right, start), small_energy(right, tolerance)
     for _ in range(steps):
-        moving = ~(energy <= enough)  # true for NaN
-        if not bool((moving & ~energy.isnan()).any()):
+        if not bool(state.solvable(enough)):
             break
-        image = operator(direction)
-        length = per_image(torch.where(moving, energy / image_sum(direction * image), 0), x)
-        x, residual = x + length * direction, residual - length * image
-        before, energy = energy, image_sum(residual.square())
-        direction = residual + per_image(torch.where(moving, energy / before, 0), x) * direction
-    # Return NaN for a NaN residual, even if no step was taken.
-    return torch.where(per_image(energy.isnan(), x), torch.nan, x), energy <= enough
+        state = next_iterate(operator, state, enough)
+    return state.solution(), state.energy <= enough

@@ -77,6 +77,10 @@ def test_verify(
         (["gray", "out.bin"], "must end in .onnx"),
         (["none", "out.onnx"], "no such model"),
         (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential: only for models"),
+        (
+            ["gray", "out.onnx", "--problem", "deblur", "--precision", "float16"],
+            "--precision float16: only for models",
+        ),
         (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
@@ -85,7 +89,15 @@ def test_verify(
             "at most 16777216",
         ),
         (["gray", "out.onnx", "--size", "8x8"], "--size: only for --problem cs"),
-        (["gray", "out.onnx", "--problem", "cs"], "needs --solver"),
+        (["gray", "out.onnx", "--problem", "cs"], "needs --size"),
+        (
+            ["gray", "out.onnx", "--problem", "cs", "--size", "8x8", "--solver", "hqs"],
+            "solver hqs: cannot be exported",
+        ),
+        (
+            ["gray", "out.onnx", "--problem", "deblur", "--solver", "fista"],
+            "solver fista: cannot be exported",
+        ),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],
 )

@@ -1,0 +1,209 @@
+r"""Blur by Fourier transforms, for graphs: a transform of any length is a product with a matrix.
+
+ONNX Runtime's own transform is inaccurate and slow at lengths that are not powers of two. Products with matrices of
+cosines and sines take a small part of the time of the denoiser. They are computed in double precision: a fit with a
+small weight ``lambda`` amplifies rounding errors up to ``1/(2 sqrt(lambda))`` times, and conjugate gradients more.
+
+**Coordinates.** The spectrum of a real image is known from ``F = W // 2 + 1`` frequencies along rows. All but the first
+(and for even ``W`` the last) stand for their conjugates too, and are multiplied by ``sqrt(2)``. So real and imaginary
+parts are coordinates in an orthonormal basis: ``(B, C, 2, H, F)``, with the sums of squares of the images.
+
+**Valid blur.** ``A`` is a circular convolution ``K`` followed by a crop, and ``A^T A = K^T M K``, where ``M`` sets the
+``h - 1`` rows and ``w - 1`` columns to 0 that are not in the photo. In the coordinates ``K`` is diagonal, and ``M`` is
+``(I - U U^*)`` along columns times the same along rows, where ``U`` holds the transforms of these lines. So a product
+with ``A^T A`` needs no transform of an image.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gradprox.export.graph.blur import GraphBlur
+from gradprox.physics.starts import margins
+from gradprox.solvers.smooth_objective import Scalar
+
+
+class Spectrum(NamedTuple):
+    """The transform of images ``(H, W)``, and the response of a kernel; all in double precision.
+
+    Attributes:
+        column_cos: cosines of the transform along columns, ``(H, H)``, symmetric.
+        column_sin: sines of the same.
+        row_cos: cosines of the transform along rows, ``(W, F)``.
+        row_sin: sines of the same.
+        response_real: transfer function of the kernel, real part, ``(H, F)``.
+        response_imag: imaginary part.
+    """
+
+    column_cos: Tensor
+    column_sin: Tensor
+    row_cos: Tensor
+    row_sin: Tensor
+    response_real: Tensor
+    response_imag: Tensor
+
+    @classmethod
+    def of(cls, kernel: Tensor, height: int, width: int) -> Spectrum:
+        """Return the transform of images ``(height, width)`` with the response of a kernel ``(1, 1, h, w)``.
+
+        The center of the kernel is at ``size // 2``, as in `gradprox.physics.CircularBlur`.
+        """
+        rows, columns, half = (torch.arange(length) for length in (height, width, width // 2 + 1))
+        column_cos, column_sin = _waves(rows, rows, height)
+        row_cos, row_sin = _waves(columns, half, width)
+        # A frequency that is not 0 or W / 2 stands for its conjugate too.
+        multiplicity = 1 + ((half > 0) & (2 * half < width)).double()
+        along_columns, along_rows = 1 / _root(rows), multiplicity.sqrt() / _root(columns)
+        taps = kernel[0, 0].double()
+        down, across = (torch.arange(size) - size // 2 for size in taps.shape)
+        down_cos, down_sin = _waves(rows, down, height)
+        across_cos, across_sin = _waves(across, half, width)
+        real, imag = taps @ across_cos, -(taps @ across_sin)
+        return cls(
+            along_columns * column_cos,
+            along_columns * column_sin,
+            along_rows * row_cos,
+            along_rows * row_sin,
+            down_cos @ real + down_sin @ imag,
+            down_cos @ imag - down_sin @ real,
+        )
+
+    def transform(self, x: Tensor) -> Tensor:
+        """Return the coordinates of ``(B, C, H, W)``."""
+        x = x.double()
+        real, imag = x @ self.row_cos, -(x @ self.row_sin)
+        return torch.stack(
+            (
+                self.column_cos @ real + self.column_sin @ imag,
+                self.column_cos @ imag - self.column_sin @ real,
+            ),
+            2,
+        )
+
+    def inverse(self, values: Tensor) -> Tensor:
+        """Return the images ``(B, C, H, W)``, in double precision, that have these coordinates."""
+        real, imag = values[:, :, 0], values[:, :, 1]
+        real, imag = (
+            self.column_cos @ real - self.column_sin @ imag,
+            self.column_cos @ imag + self.column_sin @ real,
+        )
+        return real @ self.row_cos.T - imag @ self.row_sin.T
+
+    def blurred(self, values: Tensor) -> Tensor:
+        """Return the coordinates of ``K x`` for those of ``x``."""
+        real, imag = values[:, :, 0], values[:, :, 1]
+        return torch.stack(
+            (
+                self.response_real * real - self.response_imag * imag,
+                self.response_real * imag + self.response_imag * real,
+            ),
+            2,
+        )
+
+    def correlated(self, values: Tensor) -> Tensor:
+        """Return the coordinates of ``K^T y`` for those of ``y``."""
+        real, imag = values[:, :, 0], values[:, :, 1]
+        return torch.stack(
+            (
+                self.response_real * real + self.response_imag * imag,
+                self.response_real * imag - self.response_imag * real,
+            ),
+            2,
+        )
+
+    def gains(self) -> Tensor:
+        """Return ``|k^|^2``, ``(H, F)``."""
+        return self.response_real.square() + self.response_imag.square()
+
+    def visible(self, values: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the coordinates of ``M x`` for those of ``x``, where the kernel has this size."""
+        real, imag = values[:, :, 0], values[:, :, 1]
+        # Along columns all frequencies are stored.
+        cos, sin = _hidden(self.column_cos, size[0]), _hidden(self.column_sin, size[0])
+        hidden_real, hidden_imag = cos @ real - sin @ imag, cos @ imag + sin @ real
+        real = real - cos.T @ hidden_real - sin.T @ hidden_imag
+        imag = imag - cos.T @ hidden_imag + sin.T @ hidden_real
+        # Along rows, those that are not stored are the conjugates of stored ones at the opposite column frequency.
+        cos, sin = _hidden(self.row_cos, size[1]), _hidden(self.row_sin, size[1])
+        opposite = _opposite(real)
+        hidden_real, hidden_imag = real @ cos.T - imag @ sin.T, imag @ cos.T + real @ sin.T
+        hidden_real = (hidden_real + hidden_real.index_select(-2, opposite)) / 2
+        hidden_imag = (hidden_imag - hidden_imag.index_select(-2, opposite)) / 2
+        return torch.stack(
+            (
+                real - hidden_real @ cos - hidden_imag @ sin,
+                imag - hidden_imag @ cos + hidden_real @ sin,
+            ),
+            2,
+        )
+
+
+class FourierBlur(GraphBlur):
+    """`GraphBlur` by Fourier transforms, in double precision, with the equations of its least-squares fits.
+
+    Args:
+        kernel: ``(1, 1, h, w)``; only its size is used.
+        boundary: ``"valid"`` or ``"circular"``.
+        spectrum: the transform of images of the unknown's size, with the response of the kernel.
+    """
+
+    def __init__(self, kernel: Tensor, boundary: str, spectrum: Spectrum) -> None:
+        super().__init__(kernel, boundary)
+        self.spectrum = spectrum
+
+    def A(self, x: Tensor) -> Tensor:
+        """Convolve; see `GraphBlur.A`."""
+        transform = self.spectrum
+        return self.visible(transform.inverse(transform.blurred(transform.transform(x))))
+
+    def back(self, y: Tensor) -> Tensor:
+        """Return the coordinates of ``A^T y``."""
+        if self.boundary == "valid":
+            (top, bottom), (left, right) = (margins(size) for size in self.kernel.shape[-2:])
+            y = F.pad(y, (left, right, top, bottom))
+        return self.spectrum.correlated(self.spectrum.transform(y))
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        """Correlate with the kernel: the adjoint."""
+        return self.spectrum.inverse(self.back(y))
+
+    def normal_operator(self, values: Tensor, weight: Scalar) -> Tensor:
+        """Return the coordinates of ``A^T A x + weight x`` for those of ``x``."""
+        blurred = self.spectrum.blurred(values)
+        if self.boundary == "valid":
+            blurred = self.spectrum.visible(blurred, (self.kernel.shape[-2], self.kernel.shape[-1]))
+        return self.spectrum.correlated(blurred) + weight * values
+
+
+def _waves(positions: Tensor, frequencies: Tensor, period: int) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of ``2 pi position frequency / period``, in double precision, ``(n, m)``.
+
+    The product is reduced to one period as a whole number, so no digits are lost.
+    """
+    # Tensors, because exporters trace this with symbolic sizes, and round numbers to single precision.
+    turns = (positions[:, None] * frequencies) % torch.full((), period, dtype=torch.long)
+    circle = torch.tensor(2 * math.pi, dtype=torch.float64)
+    angles = turns.double() * (circle / torch.full((), period, dtype=torch.float64))
+    return angles.cos(), angles.sin()
+
+
+def _root(positions: Tensor) -> Tensor:
+    """Return the square root of the number of positions, a scalar."""
+    return torch.full((), positions.shape[0], dtype=torch.float64).sqrt()
+
+
+def _hidden(waves: Tensor, size: int) -> Tensor:
+    """Return the rows of a matrix ``(N, m)`` that belong to the lines outside the photo, ``(size - 1, m)``."""
+    before, after = margins(size)
+    return torch.cat((waves[:before], waves.narrow(0, waves.shape[0] - after, after)))
+
+
+def _opposite(values: Tensor) -> Tensor:
+    """Return the indices of the negative frequencies along the next to last axis."""
+    length = values.shape[-2]
+    return (-torch.arange(length)) % torch.full((), length, dtype=torch.long)

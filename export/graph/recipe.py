@@ -1,0 +1,200 @@
+"""The preset of an exported solver as numbers: they are part of its graph and of its metadata.
+
+`recipe_of` takes them from `gradprox.solvers.presets.preset`. `Recipe.preset` builds the preset again, by which a file
+is verified. So a file keeps its preset when later versions of gradprox choose other numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from gradprox.errors import InputError
+from gradprox.export.graph.problem import Deblurring, Problem
+from gradprox.noise_rule import NoiseRule
+from gradprox.scales import LARGEST_NOISE
+from gradprox.solvers import FISTA, HQS, Continuation
+from gradprox.solvers.continuation import falling_level
+from gradprox.solvers.presets import Preset, Task, noise_rule, preset
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of the preset of a task, for all noise levels.
+
+    Attributes:
+        rule: how the last noise level and the weights follow from the noise.
+        first_sigma: noise level of the first step of the warm start, a `gradprox.solvers.Continuation`.
+        steps: number of its steps.
+        max_iter: planned steps after the warm start.
+        tol: tolerance of these steps.
+    """
+
+    rule: NoiseRule
+    first_sigma: float
+    steps: int
+    max_iter: int
+    tol: float
+
+    def preset(
+        self, noise: float, strength: float = 1.0, max_iter: int | None = None, tol: float | None = None
+    ) -> Preset:
+        """Return the preset for a noise level, with the meaning of `gradprox.solvers.presets.preset`."""
+        sigma = self.rule.sigma(noise)
+        weight = strength * self.rule.lambda_reg(noise, sigma)
+        final = HQS(
+            sigma=sigma,
+            lambda_reg=weight,
+            max_iter=self.max_iter if max_iter is None else max_iter,
+            tol=self.tol if tol is None else tol,
+        )
+        continuation = (
+            Continuation(sigma=sigma, first_sigma=self.first_sigma, lambda_reg=weight, max_iter=self.steps)
+            if sigma < self.first_sigma
+            else None
+        )
+        return Preset(final, () if continuation is None else (continuation,), planned=max_iter is None)
+
+    def to_json(self) -> str:
+        """Return the recipe for the metadata of a file."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class SensingRecipe:
+    """The numbers of the preset of compressed sensing, for all noise levels.
+
+    Attributes:
+        rule: how the last noise level follows from the noise.
+        first_sigma: noise level of the first solver of the warm start.
+        steps: largest number of steps of each solver of the warm start.
+        warm_tol: tolerance of these solvers.
+        max_iter: planned steps after the warm start.
+        tol: tolerance of these steps.
+    """
+
+    rule: NoiseRule
+    first_sigma: float
+    steps: tuple[int, ...]
+    warm_tol: float
+    max_iter: int
+    tol: float
+
+    def preset(
+        self, noise: float, strength: float = 1.0, max_iter: int | None = None, tol: float | None = None
+    ) -> Preset:
+        """Return the preset for a noise level, for a prior that is a prox; see `gradprox.solvers.presets.preset`."""
+        sigma, stages = self.rule.sigma(noise), len(self.steps)
+        final = FISTA(
+            sigma=sigma * strength,
+            max_iter=self.max_iter if max_iter is None else max_iter,
+            tol=self.tol if tol is None else tol,
+        )
+        warm_start = (
+            FISTA(
+                sigma=falling_level(self.first_sigma, sigma, k / stages) * strength,
+                max_iter=self.steps[k],
+                tol=self.warm_tol,
+            )
+            for k in range(stages if sigma < self.first_sigma else 0)
+        )
+        return Preset(final, tuple(warm_start), planned=max_iter is None)
+
+    def to_json(self) -> str:
+        """Return the recipe for the metadata of a file."""
+        return json.dumps(asdict(self))
+
+
+def sensing_recipe() -> SensingRecipe:
+    """Return the recipe of the preset of compressed sensing.
+
+    Raises:
+        InputError: the preset is of another kind than an exported solver can run.
+    """
+    task = Task.COMPRESSED_SENSING
+    example = preset(task, noise=0.01)
+    first = example.warm_start[0]
+    found = SensingRecipe(
+        noise_rule(task, "fista"),
+        first.sigma,
+        tuple(solver.max_iter for solver in example.warm_start),
+        first.tol,
+        example.solver.max_iter,
+        example.solver.tol,
+    )
+    for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0)):
+        if found.preset(noise, strength) != replace(
+            preset(task, noise, strength=strength), without_prox=None
+        ):
+            raise InputError("the preset of compressed sensing cannot be exported")
+    return found
+
+
+def recipe_of(task: Task) -> Recipe:
+    """Return the recipe of a task's preset.
+
+    Raises:
+        InputError: the preset is of another kind than an exported solver can run.
+    """
+    example = preset(task, noise=0.01)
+    (continuation,) = example.warm_start
+    if not isinstance(continuation, Continuation):
+        raise InputError(f"the preset of {task.value} cannot be exported")
+    found = Recipe(
+        noise_rule(task, "hqs"),
+        continuation.first_sigma,
+        continuation.max_iter,
+        example.solver.max_iter,
+        example.solver.tol,
+    )
+    for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0), (1.0, 1.0)):
+        if found.preset(noise, strength) != preset(task, noise, strength=strength):
+            raise InputError(f"the preset of {task.value} cannot be exported")
+    return found
+
+
+def recipe_in(metadata: Mapping[str, str], problem: Problem, label: str) -> Recipe | SensingRecipe:
+    """Return the recipe that the metadata of a file state.
+
+    Args:
+        metadata: the metadata of the file.
+        problem: the problem of its solver.
+        label: the name of the file in messages.
+
+    Raises:
+        InputError: they state none, or one that makes no sense.
+    """
+    try:
+        stated: dict[str, Any] = json.loads(metadata["preset"])
+        rule = NoiseRule(**stated.pop("rule"))
+        found: Recipe | SensingRecipe
+        if isinstance(problem, Deblurring):
+            found = Recipe(rule=rule, **stated)
+        else:
+            found = SensingRecipe(rule=rule, steps=tuple(stated.pop("steps")), **stated)
+        found.preset(0.01)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{label}: its metadata describe no preset that this version of gradprox knows"
+        ) from error
+    return found
+
+
+class GraphRule(NoiseRule):
+    """`NoiseRule` for tensors: comparisons of values become operations of the graph."""
+
+    def level(self, noise: Tensor) -> Tensor:  # type: ignore[override]  # a tensor instead of a number
+        """See `NoiseRule.level`."""
+        return noise.clamp_min(self.least_noise)
+
+    def sigma(self, noise: Tensor) -> Tensor:  # type: ignore[override]
+        """See `NoiseRule.sigma`."""
+        return (self.factor * self.level(noise)).clamp(self.least_sigma, LARGEST_NOISE)
+
+    def lambda_reg(self, noise: Any, sigma: Any) -> Any:
+        """See `NoiseRule.lambda_reg`."""
+        return super().lambda_reg(noise, sigma)

@@ -1,0 +1,217 @@
+"""The preset of deblurring as one ONNX file: the images, objectives and step counts of the command line's solver."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+
+from gradprox.errors import InputError
+from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export.graph.preset_steps import Schedule
+from gradprox.export.graph.recipe import Recipe, recipe_of
+from gradprox.export.runtime import OnnxSolver
+from gradprox.noise_rule import NoiseRule
+from gradprox.physics import gaussian_kernel, motion_kernel
+from gradprox.priors import LearnedProx
+from gradprox.solvers import preset
+from gradprox.solvers.deblurring import deblur_images
+from gradprox.solvers.presets import Task
+from tests.export.tampering import say, tampered
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+KERNELS = {"gaussian": gaussian_kernel(0.8)[0, 0].numpy(), "motion": motion_kernel(6, 30)[0, 0].numpy()}
+
+
+@pytest.fixture(scope="module", params=["circular", "valid"])
+def exported_preset(
+    request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report]:
+    path = tmp_path_factory.mktemp("preset") / "deblur.onnx"
+    return path, export_solver("deblur", None, prior, path, boundary=request.param)
+
+
+@pytest.fixture(scope="module")
+def solver(exported_preset: tuple[Path, Report]) -> OnnxSolver:
+    return OnnxSolver(exported_preset[0], threads=1)
+
+
+def photos(*shape: int) -> np.ndarray:
+    """Return images of blocks, each with another contrast, so that they converge at different steps."""
+    generator = np.random.default_rng(0)
+    rough = generator.random((*shape[:2], shape[2] // 5 + 1, shape[3] // 5 + 1))
+    smooth = np.kron(rough, np.ones((5, 5)))[..., : shape[2], : shape[3]]
+    smooth *= np.linspace(1, 0.1, shape[0])[:, None, None, None]
+    return (smooth + 0.01 * generator.standard_normal(shape)).astype(np.float32)
+
+
+def in_torch(
+    solver: OnnxSolver,
+    prior: LearnedProx,
+    y: np.ndarray,
+    kernel: np.ndarray,
+    noise: float,
+    **settings: object,
+) -> tuple[np.ndarray, object]:
+    """Return the result of ``gradprox deblur``, in double precision."""
+    x0 = settings.pop("x0", None)
+    x, result = deblur_images(
+        torch.from_numpy(y).double(),
+        torch.from_numpy(kernel).double()[None, None],
+        copy.deepcopy(prior).double(),
+        preset("deblur", float(np.float32(noise)), **settings),
+        boundary=solver.boundary,
+        x0=None if x0 is None else torch.from_numpy(x0).double(),
+    )
+    return x.numpy(), result
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
+def test_it_is_what_the_command_line_runs(
+    solver: OnnxSolver, prior: LearnedProx, noise: float, kernel: str
+) -> None:
+    y = photos(2, 1, 33, 26)
+    restored = solver(y, KERNELS[kernel], noise=noise)
+    x, result = in_torch(solver, prior, y, KERNELS[kernel], noise)
+    assert np.abs(restored.x - x).max() <= 1e-5
+    assert restored.steps.tolist() == result.steps.tolist()
+    assert restored.status == [status.value for status in result.status]
+    # Rounding errors are relative to the energy of the image, of which the objective is a small part. Those of torch in
+    # single precision are as large.
+    rounding = 5e-6 * np.square(y).sum() / 2
+    expected = result.objective.numpy()
+    np.testing.assert_allclose(restored.objective, expected, rtol=0, atol=rounding, equal_nan=True)
+    assert np.nanmax(np.diff(restored.objective, axis=1)) <= rounding
+
+
+def test_images_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
+    y = photos(3, 1, 30, 25)
+    settings = {"max_iter": 40, "tol": float(np.float32(2e-3)), "strength": 2.0}
+    restored = solver(y, KERNELS["motion"], noise=0.01, **settings)
+    x, result = in_torch(solver, prior, y, KERNELS["motion"], 0.01, **settings)
+    assert len(set(restored.steps.tolist())) > 1
+    assert restored.steps.tolist() == result.steps.tolist()
+    assert restored.status == [status.value for status in result.status]
+    assert np.abs(restored.x - x).max() <= 1e-5
+    alone = solver(y[1:2], KERNELS["motion"], noise=0.01, **settings)
+    np.testing.assert_allclose(alone.x, restored.x[1:2], rtol=0, atol=1e-6)
+
+
+def test_strength_and_start(solver: OnnxSolver, prior: LearnedProx) -> None:
+    y, kernel = photos(1, 3, 20, 21), KERNELS["gaussian"]
+    x0 = np.random.default_rng(1).random(y.shape, dtype=np.float32)
+    for settings in ({"strength": 3.0}, {"x0": x0}, {"max_iter": 2, "tol": 0.0}):
+        restored = solver(y, kernel, noise=0.02, **settings)
+        x, result = in_torch(solver, prior, y, kernel, 0.02, **settings)
+        assert np.abs(restored.x - x).max() <= 1e-5
+        assert restored.steps.tolist() == result.steps.tolist()
+        assert restored.status == [status.value for status in result.status]
+        assert np.abs(restored.x - solver(y, kernel, noise=0.02).x).max() > 1e-4
+
+
+def test_a_file_verifies_by_itself(exported_preset: tuple[Path, Report]) -> None:
+    path, report = exported_preset
+    assert verify(path) == report
+    assert report.error <= 1e-5
+
+
+def test_its_inputs(exported_preset: tuple[Path, Report]) -> None:
+    model = onnx.load(exported_preset[0])
+    assert [node.op_type for node in model.graph.node].count("Loop") == 2
+    names = ["y", "kernel", "noise", "strength", "tol", "max_iter", "x0"]
+    assert [value.name for value in model.graph.input] == names
+    assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
+
+
+def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_path: Path) -> None:
+    path, _ = exported_preset
+    stated = json.loads(OnnxSolver(path).metadata["preset"])
+    other = json.dumps(stated | {"first_sigma": 0.9 * stated["first_sigma"]})
+    with pytest.raises(VerificationError, match="differs"):
+        verify(tampered(path, tmp_path / "said.onnx", say(preset=other)))
+
+    def fewer_steps(model: ModelProto) -> None:
+        """Let the warm start end one level early."""
+        changed = 0
+        for tensor in model.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.INT64 and numpy_helper.to_array(tensor).tolist() == 16:
+                tensor.CopyFrom(numpy_helper.from_array(np.array(15), tensor.name))
+                changed += 1
+        assert changed
+
+    with pytest.raises(VerificationError, match="steps, not"):
+        verify(tampered(path, tmp_path / "shorter.onnx", fewer_steps))
+
+
+@pytest.mark.parametrize("entry", ['{"rule": {}}', "[]", "no JSON", None, '{"rule": {"factor": 0}}'])
+def test_metadata_that_make_no_sense(
+    exported_preset: tuple[Path, Report], tmp_path: Path, entry: str | None
+) -> None:
+    path = tampered(exported_preset[0], tmp_path / "odd.onnx", say(preset=entry))
+    for read in (OnnxSolver, verify):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": None}, "give noise, the standard deviation"),
+        ({"noise": -0.1}, "noise must not be negative"),
+        ({"noise": 25}, "write gray levels as 25/255"),
+        ({"sigma": 0.1}, "sigma: this file holds a preset, which chooses it"),
+        ({"lambda_reg": 1.0}, "lambda_reg: this file holds a preset"),
+        ({"stepsize": 1.0}, "stepsize: this file holds a preset"),
+        ({"strength": 0.0}, "strength must be positive"),
+        ({"tol": 1.0}, "tol must be in"),
+        ({"max_iter": -1}, "max_iter must be a whole number"),
+        ({"kernel": None}, "needs a kernel"),
+    ],
+)
+def test_illegal_calls(solver: OnnxSolver, changes: dict[str, object], message: str) -> None:
+    arguments = {"y": photos(1, 1, 12, 12), "kernel": KERNELS["gaussian"], "noise": 0.01} | changes
+    with pytest.raises(InputError, match=message):
+        solver(**arguments)
+
+
+def test_images_on_another_scale(solver: OnnxSolver) -> None:
+    y = photos(1, 1, 12, 12)
+    with pytest.warns(
+        UserWarning, match=r"deblur.onnx: y: values reach .* divide them by the value of white"
+    ):
+        solver(255 * y, KERNELS["gaussian"], noise=0.01)
+    with pytest.warns(UserWarning, match="x0: values reach"):
+        solver(y, KERNELS["gaussian"], noise=0.01, x0=255 * y)
+    with pytest.warns(UserWarning, match="made for noise from 1/255 to 50/255"):
+        solver(y, KERNELS["gaussian"], noise=0.6)
+
+
+def test_the_recipe_is_the_preset() -> None:
+    recipe = recipe_of(Task.DEBLUR)
+    for noise in (0.0, 0.01, 0.1, 0.9):
+        assert recipe.preset(noise, 2.0, 9, 1e-3) == preset(
+            "deblur", noise, strength=2.0, max_iter=9, tol=1e-3
+        )
+
+
+@pytest.mark.parametrize("rule", [NoiseRule(0.7), NoiseRule(4.0, least_sigma=0.02, balance=0.3)])
+def test_the_schedule_follows_the_noise(rule: NoiseRule) -> None:
+    recipe = Recipe(rule, 0.2, 5, 3, 1e-3)
+    for noise in (0.0, 0.01, 0.04, 0.3, 1.0):
+        values = (torch.tensor([value], dtype=torch.float64) for value in (noise, 1.5))
+        levels, weights, steps, sigma, weight = (value.tolist() for value in Schedule(recipe)(*values))
+        expected = recipe.preset(noise, 1.5)
+        assert sigma == pytest.approx([expected.solver.sigma])
+        assert weight == pytest.approx([expected.solver.lambda_reg])
+        assert steps == (5 if expected.warm_start else 0)
+        for start in expected.warm_start:
+            assert levels == pytest.approx([start.level(k) for k in range(5)])
+            assert weights == pytest.approx([start.weight(level) for level in levels])

@@ -1,0 +1,74 @@
+"""The preset of compressed sensing as one ONNX file: the images and step counts of the command line's solver."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+
+from gradprox.errors import InputError
+from gradprox.export import VerificationError, export_solver, verify
+from gradprox.export.graph.recipe import sensing_recipe
+from gradprox.export.runtime import OnnxSolver
+from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix
+from gradprox.priors import LearnedProx
+from gradprox.solvers import preset
+from tests.export.tampering import tampered
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+
+
+@pytest.mark.parametrize(
+    "physics",
+    [
+        pytest.param(HadamardSensing((7, 6), 24), id="hadamard"),
+        pytest.param(BlockSensing(gaussian_matrix(12, 0, 6), (20, 15)), id="block", marks=pytest.mark.slow),
+    ],
+)
+def test_it_is_what_the_command_line_runs(
+    physics: HadamardSensing | BlockSensing, prior: LearnedProx, tmp_path: Path
+) -> None:
+    path = tmp_path / "recover.onnx"
+    report = export_solver(physics, None, prior, path)
+    assert verify(path) == report
+    solver, double = OnnxSolver(path, threads=1), copy.deepcopy(prior).double()
+    generator = np.random.default_rng(0)
+    images = np.kron(generator.random((2, 1, 4, 3)), np.ones((5, 5)))[
+        ..., : physics.size[0], : physics.size[1]
+    ]
+    images *= np.array([1, 0.2])[:, None, None, None]
+    y = physics.A(torch.from_numpy(images.astype(np.float32)))
+    for noise, settings in ((0.02, {}), (0.05, {"strength": 0.8, "max_iter": 30, "tol": 1e-3})):
+        chosen = preset("cs", float(np.float32(noise)), **settings)
+        result = chosen(y.double(), copy.deepcopy(physics).double(), double)
+        restored = solver(y.numpy(), noise=noise, **settings)
+        assert np.abs(restored.x - result.x.numpy()).max() <= 1e-5
+        # Restarts near convergence are a matter of rounding.
+        assert np.abs(restored.steps - result.steps.numpy()).max() <= 2
+        assert restored.status == [status.value for status in result.status]
+    with pytest.raises(InputError, match="sigma: this file holds a preset"):
+        solver(y.numpy(), sigma=0.1)
+    with pytest.raises(InputError, match="the noise level of the prior, strength times"):
+        solver(y.numpy(), noise=0.5, strength=4.0)
+    names = ["y", "noise", "strength", "tol", "max_iter", "x0"]
+    assert [value.name for value in onnx.load(path).graph.input] == names
+
+    def loose(model: ModelProto) -> None:
+        """Let the solvers of the warm start end early."""
+        (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == "warm_tol")
+        tensor.CopyFrom(numpy_helper.from_array(np.array([0.3], np.float32), tensor.name))
+
+    with pytest.raises(VerificationError):
+        verify(tampered(path, tmp_path / "changed.onnx", loose))
+
+
+def test_the_recipe_is_the_preset() -> None:
+    for noise in (0.0, 0.01, 0.1, 0.3):
+        expected = replace(preset("cs", noise, strength=2.0, max_iter=9, tol=1e-3), without_prox=None)
+        assert sensing_recipe().preset(noise, 2.0, 9, 1e-3) == expected

@@ -25,7 +25,7 @@ class Deblurrer:
 
     def __init__(self, kernel: str) -> None:
         self.kernel = read_kernel(kernel)
-        self.priors = {1: gradprox.load_model("gray-fast"), 3: gradprox.load_model("color-fast")}
+        self.priors = {1: gradprox.load_model("gray-deep"), 3: gradprox.load_model("color-deep")}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         """Deblur the photo ``source`` into the file ``target``; return the name and the outcome."""

@@ -168,13 +168,13 @@ def test_reports_say_what_ran(run, shots, tmp_path):
     content = json.loads(report.read_text())
     (image,) = content["images"]
     assert (content["task"], content["model"]) == ("recover", None)
-    assert (image["model"], image["solver"]) == ("gray-fast", "fista")
+    assert (image["model"], image["solver"]) == ("gray-deep", "hqs")
     assert image["sampling"]["noise"] == 0
 
     assert run("denoise", photo, "--noise", "0.05", "-o", tmp_path / "d.png", "--json", report)[0] == 0
     content = json.loads(report.read_text())
     assert (content["task"], content["settings"]["noise"]) == ("denoise", 0.05)
-    assert content["images"][0]["model"] == "gray"
+    assert content["images"][0]["model"] == "gray-deep"
 
 
 def test_json_on_standard_output_is_alone_there(run, shots, tmp_path, monkeypatch):

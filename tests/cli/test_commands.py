@@ -221,8 +221,7 @@ def test_evaluate_reports_what_the_contract_says(run, photo, tmp_path):
         assert "mean" in out
         content = json.loads(report.read_text())
         assert content.keys() == {"task", "model", "settings", "mean", "images"}
-        # The photo is gray: what solvers repeat is the fast model.
-        assert content["model"] == ("gray" if arguments[0] == "denoise" else "gray-fast")
+        assert content["model"] == "gray-deep"  # the photo is gray
         assert content["mean"].keys() == {"psnr", "psnr_input", "ssim", "seconds", "steps"}
         assert len(content["images"]) == (2 if tmp_path / "k.npz" in arguments else 1)
         for image in content["images"]:

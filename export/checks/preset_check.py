@@ -59,13 +59,13 @@ class Case(NamedTuple):
 # Blurred images have enough noise. With less, the fits of a valid blur are so ill-conditioned that their conjugate
 # gradients end early, and rounding errors of 1e-8 move the images of torch itself by 1e-3 (of blocks, not of photos).
 CASES = (
-    Case(1, 1, (16, 17), (4, 5), 0.01),
-    Case(3, 2, (23, 18), (5, 3), 0.02, max_iter=30, tol=3e-3),
+    Case(1, 1, (16, 17), (4, 5), 0.04),
+    Case(3, 2, (23, 18), (5, 3), 0.03, max_iter=30, tol=3e-3),
     Case(2, 1, (31, 24), (7, 7), 0.04, strength=2.0),
     Case(1, 3, (20, 21), (1, 1), 0.0),
     Case(1, 1, (1, 1), (1, 1), 0.285),
     Case(2, 1, (17, 15), (4, 3), 0.285, tol=0.0),
-    Case(2, 3, (19, 14), (3, 6), 0.03, strength=0.5, start=True),
+    Case(2, 3, (19, 14), (3, 6), 0.04, strength=0.5, start=True),
 )
 
 

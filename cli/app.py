@@ -15,6 +15,7 @@ from gradprox.cli import (
     deblur,
     demo,
     denoise,
+    estimate_kernel,
     evaluate,
     export,
     kernel,
@@ -50,6 +51,7 @@ for command in (
     verify.verify,
     certify.certify,
     kernel.kernel,
+    estimate_kernel.estimate_kernel,
     bench.bench,
 ):
     register(app, command)

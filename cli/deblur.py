@@ -1,19 +1,23 @@
-"""``gradprox deblur``: undo a known blur."""
+"""``gradprox deblur``: undo a blur that is known, or estimated from the photo."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
 from gradprox.cli.groups import Batch, Tuning
 from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.kernel_search import AUTO, parse_search, planned
+from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.paths import readable_suffixes
+from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,18 +31,26 @@ DOES_NOT_FIT = (
     "or angle, or a larger --noise"
 )
 
+NO_KERNEL = (
+    "left out, because no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, "
+    "or be blurred differently from place to place; give the --kernel if you know it, or add --force"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deblurring(Restoration):
     """Undo the same blur in each image.
 
     Attributes:
-        kernel: the value of ``--kernel``.
+        kernel: the value of ``--kernel``; ``auto`` estimates the kernel of each image.
         noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
         boundary: one of `gradprox.physics.BOUNDARIES`.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
         refine_kernel: whether to scale and turn the kernel to fit each image.
         clipping: whether white and black pixels may have been clipped.
+        force: whether to restore with an estimated kernel of low confidence.
+        kernel_files: where to write the estimated kernel of each image, by image; empty for nowhere.
+        replace_kernels: whether these may exist already.
     """
 
     kernel: str
@@ -47,6 +59,9 @@ class Deblurring(Restoration):
     linear_light: bool = False
     refine_kernel: bool = False
     clipping: bool = True
+    force: bool = False
+    kernel_files: Mapping[Path, Path] = field(default_factory=dict)
+    replace_kernels: bool = False
     task = "deblur"
     name = "deblur"
     reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel", "clipping")
@@ -60,13 +75,18 @@ class Deblurring(Restoration):
         from gradprox.solvers.deblurring import deblur_images
 
         options.check_choice("--boundary", self.boundary, BOUNDARIES)
-        given = read_kernel(self.kernel).to(priors.device)
+        search = parse_search(self.kernel)
+        known = read_kernel(self.kernel).to(priors.device) if search is None else None
 
         def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
+            if source in self.kernel_files:
+                check_absent(self.kernel_files[source], self.replace_kernels)
             image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            given, estimated = (known, {}) if known is not None else self.estimated(source, pixels, level)
+            given, record = given.to(priors.device), record | estimated
             prior, preset = priors.of(pixels.shape[1]), self.preset(level)
             kernel, changes = (
                 self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
@@ -97,6 +117,23 @@ class Deblurring(Restoration):
         if not possible or self.tuning.solver not in CLIPPING_SOLVERS:
             return 0.0
         return float(((image.pixels <= 0) | (image.pixels >= 1)).double().mean())
+
+    def estimated(self, source: Path, pixels: Tensor, noise: float) -> tuple[Tensor, Record]:
+        """Return the estimated kernel of an image, and its figures, for a report.
+
+        Raises:
+            InputError: the confidence is low.
+        """
+        from gradprox.blind import LEAST_CONFIDENCE
+
+        search = parse_search(self.kernel)
+        assert search is not None  # noqa: S101  the caller has checked
+        found, figures = search.estimate(pixels, noise)
+        if found.confidence < LEAST_CONFIDENCE and not self.force:
+            raise InputError(NO_KERNEL.format(found.confidence))
+        if source in self.kernel_files:
+            write_kernel_file(self.kernel_files[source], found.kernel)
+        return found.kernel, {"estimated_kernel": figures}
 
     def refined(self, pixels: Tensor, kernel: Tensor, noise: float) -> tuple[Tensor, Record]:
         """Return the kernel that fits an image better, and its changes, for a report."""
@@ -134,33 +171,49 @@ class Deblurring(Restoration):
 def deblur(
     images: options.Images,
     output: options.Output,
-    kernel: options.Kernel = None,
+    kernel: options.KernelOrEstimate = None,
     noise: options.EstimatedNoise = None,
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
     refine_kernel: options.RefineKernel = False,
     clipping: options.Clipping = True,
+    write_kernel: options.WriteKernel = None,
+    force: options.Force = False,
     *,
     tuning: Tuning,
     model: ModelChoice,
     batch: Batch,
 ) -> None:
-    """Deblur photos with a known blur kernel.
+    """Deblur photos.
 
     The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
-    motion or disk, or give a file with a measured kernel. `gradprox kernel` draws the kernel of a description.
+    motion or disk, or give a file with a measured kernel. `gradprox kernel` draws the kernel of a description. Without
+    --kernel, it is estimated from each photo, and photos without a clear kernel are left out.
 
     Examples:
+      gradprox deblur photo.jpg -o sharp.png
       gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
       gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
+    chosen = AUTO if kernel is None else kernel
+    if parse_search(chosen) is None and (write_kernel is not None or force):
+        raise InputError(
+            f"--kernel {kernel}: --write-kernel and --force are for estimated kernels: use --kernel auto"
+        )
+    sources, _ = collect_inputs(images, readable_suffixes())
+    files = planned(sources, write_kernel, ".npy")
+    if {*files.values()} & {target for _, target in plan_outputs(sources, output).pairs}:
+        raise InputError(f"{write_kernel}: the image and its --write-kernel need different names")
     job = Deblurring(
-        kernel=options.require_kernel(kernel),
+        kernel=chosen,
         noise=options.parse_given_level(noise),
         boundary=boundary,
         linear_light=linear_light,
         refine_kernel=refine_kernel,
         clipping=clipping,
+        force=force,
+        kernel_files=files,
+        replace_kernels=batch.overwrite or batch.resume,
         tuning=tuning,
         model=model,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from gradprox.cli.groups import Batch
+from gradprox.cli.kernel_search import in_words
 from gradprox.cli.meter import Meter, Watch
 from gradprox.cli.paths import collect_inputs, plan_outputs
 from gradprox.cli.terminal import naming, progress_bar, stopping
@@ -190,6 +191,8 @@ def describe(record: Record) -> str:
         )
     if "compression_error" in record:
         parts.append(f"including the error of JPEG compression, {255 * record['compression_error']:.2f}/255")
+    if "estimated_kernel" in record:
+        parts.append(in_words(record["estimated_kernel"]))
     if "kernel_scale" in record:
         parts.append(
             f"kernel scaled by {record['kernel_scale']:.2f}, turned by {record['kernel_turn']:+.1f} degrees"

@@ -24,7 +24,7 @@ MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
 SOLVERS = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 BOUNDARIES = ("valid", "circular", "symmetric")
 SAMPLINGS = ("hadamard", "dct", "fourier", "structured", "block-gaussian")
-KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:")
+KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:", "auto")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -127,6 +127,29 @@ Kernel = Annotated[
         help=f"The blur kernel, required. {KERNELS}",
         show_default=False,
     ),
+]
+KernelOrEstimate = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel",
+        autocompletion=completed(KERNEL_FAMILIES),
+        metavar="KERNEL",
+        help=f"The blur kernel. {KERNELS} Or auto, auto:FAMILY or auto:FAMILY:SIZE, to estimate it from each photo; "
+        "see `gradprox estimate-kernel --help` for the families.",
+        show_default="auto",
+    ),
+]
+WriteKernel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Also write the estimated kernel: a .npy, .npz, .png or .tif file, or a folder for several photos.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Restore photos with the estimated kernel even if its confidence is low."),
 ]
 Boundary = Annotated[
     str,

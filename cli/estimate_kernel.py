@@ -1,0 +1,144 @@
+"""``gradprox estimate-kernel``: find the blur kernel of a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import Record, Work, run_batch
+from gradprox.cli.kernel_search import FAMILIES, KernelSearch, checked_search, in_words, planned, write_kernel
+from gradprox.cli.meter import Watch
+from gradprox.cli.paths import check_absent, collect_inputs, readable_suffixes
+from gradprox.cli.restoration import level_of
+from gradprox.errors import InputError
+
+UNCERTAIN = (
+    "no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, or be blurred "
+    "differently from place to place"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelEstimation:
+    """A job (`gradprox.cli.jobs.Job`) that writes the kernel of each photo.
+
+    Attributes:
+        search: which kernels are considered.
+        noise: standard deviation of the noise; estimated from each photo if None.
+        linear_light: whether to convert sRGB values to light first, because light was blurred.
+        previews: where to draw the kernel of each photo, by photo; empty for nowhere.
+        replace_previews: whether these may exist already.
+    """
+
+    search: KernelSearch
+    noise: float | None = None
+    linear_light: bool = False
+    previews: Mapping[Path, Path] = field(default_factory=dict)
+    replace_previews: bool = False
+
+    @property
+    def steps(self) -> int:
+        """The work is one step."""
+        return 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task and its settings, for a report."""
+        settings = {"family": self.search.family, "size": self.search.size, "noise": self.noise}
+        return {"task": "estimate-kernel", "settings": settings | {"linear_light": self.linear_light}}
+
+    def open(self) -> Work:
+        """Return the function that works on one photo."""
+        from gradprox.blind import LEAST_CONFIDENCE
+        from gradprox.images import check_scale, read_image
+        from gradprox.images.srgb import to_linear_light
+
+        def work(source: Path, target: Path, show: Watch) -> Record:
+            preview = self.previews.get(source)
+            if preview is not None:
+                check_absent(preview, self.replace_previews)
+            image = read_image(source)
+            check_scale(image.pixels, source)
+            pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
+            level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            found, figures = self.search.estimate(pixels, level, show.finished)
+            if found.confidence < LEAST_CONFIDENCE:
+                record["warnings"] = [*record.get("warnings", ()), UNCERTAIN.format(found.confidence)]
+            write_kernel(target, found.kernel)
+            if preview is not None:
+                write_kernel(preview, found.kernel)
+                record["preview"] = str(preview)
+            return record | figures | {"note": in_words(figures)}
+
+        return work
+
+
+def estimate_kernel(
+    photos: options.Images,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The .npy, .npz, .png or .tif file to write, or a folder for several photos.",
+            show_default=False,
+        ),
+    ],
+    family: Annotated[
+        str,
+        typer.Option(
+            autocompletion=options.completed(FAMILIES),
+            metavar="NAME",
+            help="disk (out of focus), gaussian (soft), motion (straight, of constant speed), free (any shape, for "
+            "camera shake), or auto: the one that explains the photo best.",
+        ),
+    ] = "auto",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Largest side of the kernel, odd, at most 63.",
+            show_default="found from the photo",
+        ),
+    ] = None,
+    noise: options.EstimatedNoise = None,
+    linear_light: options.LinearLight = False,
+    preview: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Also draw the kernel: an image file, or a folder for several photos. The largest value is white.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    batch: Batch,
+) -> None:
+    """Estimate the blur kernel of photos, from the photos alone.
+
+    The blur must be the same in the whole photo. The confidence says whether the kernel can be trusted; a warning
+    follows if it cannot. `gradprox deblur` without --kernel does this and restores the photo.
+
+    Examples:
+      gradprox estimate-kernel photo.jpg -o kernel.npy --preview kernel.png
+      gradprox estimate-kernel photo.jpg --family motion -o kernel.png
+    """
+    search = checked_search("--family" if size is None else "--size", family, size)
+    sources, _ = collect_inputs(photos, readable_suffixes())
+    previews = planned(sources, preview, ".png")
+    if {*previews.values()} & {*planned(sources, output, ".npy").values()}:
+        raise InputError(f"{preview}: the kernel and its --preview need different names")
+    job = KernelEstimation(
+        search=search,
+        noise=options.parse_given_level(noise),
+        linear_light=linear_light,
+        previews=previews,
+        replace_previews=batch.overwrite or batch.resume,
+    )
+    run_batch(job, photos, output, batch, read=readable_suffixes(), write=".npy")

@@ -1,0 +1,110 @@
+"""The blur kernel of a photo, estimated for a command: its options, its record and its file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradprox.cli.options import check_choice
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprox.blind import KernelEstimate
+
+# Listed here because `gradprox.blind` imports torch.
+FAMILIES = ("auto", "disk", "gaussian", "motion", "free")
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class KernelSearch:
+    """Which kernels are considered.
+
+    Attributes:
+        family: one of `FAMILIES`.
+        size: largest side in pixels; found if None.
+    """
+
+    family: str = AUTO
+    size: int | None = None
+
+    def estimate(
+        self, pixels: Tensor, noise: float, report: Callable[[float], None] | None = None
+    ) -> tuple[KernelEstimate, dict[str, Any]]:
+        """Return the kernel of an image ``(1, C, H, W)`` with noise of standard deviation ``noise``, and its record."""
+        from gradprox.blind import estimate_kernel
+
+        began = time.perf_counter()
+        found = estimate_kernel(pixels, noise, family=self.family, size=self.size, callback=report)
+        return found, {
+            "family": found.family,
+            "parameters": list(found.parameters),
+            "size": found.size,
+            "confidence": found.confidence,
+            "seconds": time.perf_counter() - began,
+        }
+
+
+def parse_search(kernel: str | None) -> KernelSearch | None:
+    """Read ``auto``, ``auto:FAMILY`` or ``auto:FAMILY:SIZE``; None for any other kernel.
+
+    Raises:
+        InputError: the family or the size is unknown.
+    """
+    if kernel is None:
+        return KernelSearch()
+    name, *rest = kernel.split(":")
+    if name != AUTO:
+        return None
+    family, size = (*rest, None, None)[:2]
+    if len(rest) > 2 or (size is not None and not size.isdecimal()):
+        raise InputError(
+            f"--kernel {kernel}: write auto, auto:FAMILY or auto:FAMILY:SIZE, for example auto:free:31"
+        )
+    return checked_search("--kernel", family or AUTO, None if size is None else int(size))
+
+
+def checked_search(option: str, family: str, size: int | None) -> KernelSearch:
+    """Return a search.
+
+    Raises:
+        InputError: the family or the size is unknown.
+    """
+    check_choice(option, family, FAMILIES)
+    if size is not None and (size % 2 == 0 or not 3 <= size <= 63):
+        raise InputError(
+            f"{option}: the size of a kernel is an odd number of pixels from 3 to 63, got {size}"
+        )
+    return KernelSearch(family, size)
+
+
+def write_kernel(target: Path, kernel: Tensor) -> None:
+    """Write a kernel as an array, or as an image whose largest value is white."""
+    from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
+
+    numbers = target.suffix.lower() in ARRAY_SUFFIXES
+    write_image(
+        target, ImageData(kernel.cpu(), 32) if numbers else ImageData(kernel.cpu() / kernel.max().cpu(), 16)
+    )
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """Return the record of an estimate as a short text for people, in the syntax of ``--kernel`` where it has one."""
+    if found["family"] == "free":
+        name = f"of {found['size']}x{found['size']} pixels"
+    else:
+        length, *angle = found["parameters"]
+        name = ":".join([found["family"], f"{length:.3g}", *(f"{degrees:.0f}" for degrees in angle)])
+    return f"estimated kernel {name}, confidence {found['confidence']:.2f}"
+
+
+def planned(sources: Sequence[Path], output: str | None, suffix: str) -> dict[Path, Path]:
+    """Return the file of each photo's kernel; none if ``output`` is None."""
+    from gradprox.cli.paths import plan_outputs
+
+    return {} if output is None else dict(plan_outputs(sources, output, suffix).pairs)

@@ -120,6 +120,15 @@ def test_convergence(monkeypatch, tmp_path):
         assert row["best"] >= row["end"] == row["psnr"]["200"] > 10
 
 
+def test_clipped(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    options = ["--crop", 48, "--model", "gray-small", "--kernel", "motion:5:20", "--json", out]
+    run(monkeypatch, "solvers/clipped.py", *options)
+    means = json.loads(out.read_text())["mean"]
+    assert {*means} == {"photo", "equations", "inequalities"}
+    assert all(math.isfinite(psnr) for psnr in means.values())
+
+
 def test_presets(monkeypatch, tmp_path, folder):
     out = tmp_path / "report.json"
     common = ["--data", folder, "--crop", 16, "--task", "deblur", "--json", out]

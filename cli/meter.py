@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from gradprox.solvers import Step
 
-# Seconds of work before the whole time is estimated, and the smallest estimate that is printed.
+# Seconds of work before the time left is estimated, and the smallest estimate that is printed.
 TRIAL, LONG = 3.0, 60.0
 
 
@@ -30,7 +30,7 @@ class Watch(Protocol):
 class Meter:
     """A task of a progress bar that follows one file; a `Watch`.
 
-    After some seconds it prints how long the file takes, if that is long; in a pipe too, where the bar is invisible.
+    After some seconds it prints the time left, if that is long; in a pipe too, where the bar is invisible.
 
     Args:
         bar: the progress bar.
@@ -42,7 +42,8 @@ class Meter:
     def __init__(self, bar: Progress, name: str, steps: int | None, *, quiet: bool) -> None:
         self._bar, self._name, self._steps = bar, name, steps
         self._task = bar.add_task(name, total=steps, note="")
-        self._began = time.perf_counter()
+        # Time and finished work at the first report: what comes before it, such as reading, has no speed.
+        self._first: tuple[float, float] | None = None
         self._done = 0
         # Passes of the model in the step under way; those of the last step predict them.
         self._passes, self._expected = 0.0, 1.0
@@ -72,16 +73,14 @@ class Meter:
         self._bar.update(self._task, completed=completed)
         if note is not None:
             self._bar.update(self._task, note=note)
-        seconds = time.perf_counter() - self._began
-        if self._estimated or self._steps is None or seconds < TRIAL:
+        now = time.perf_counter()
+        began, before = self._first = self._first or (now, completed)
+        if self._estimated or self._steps is None or now - began < TRIAL or completed <= before:
             return
         self._estimated = True
-        share = completed / self._steps
-        if seconds / share >= LONG:
-            self._bar.console.print(
-                f"{self._name}: takes up to about {spoken(seconds / share)} (estimated from the first {share:.1%})",
-                markup=False,
-            )
+        left = (self._steps - completed) / (completed - before) * (now - began)
+        if left >= LONG:
+            self._bar.console.print(f"{self._name}: up to about {spoken(left)} left", markup=False)
 
 
 def spoken(seconds: float) -> str:

@@ -85,8 +85,8 @@ def export(
 ) -> None:
     """Export a model, or a solver with its model, to a verified ONNX file.
 
-    The file runs wherever ONNX Runtime does, without torch. With --problem it holds all that gradprox deblur or recover
-    runs: warm start, solver and stopping rule.
+    The file runs wherever ONNX Runtime does, without torch. With --problem it holds the preset that gradprox deblur or
+    recover runs with this model: warm start, solver and stopping rule.
 
     Examples:
       gradprox export gray denoiser.onnx

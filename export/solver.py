@@ -104,7 +104,10 @@ def export_solver(
     metadata = onnx_file.metadata_of(network, name, "solver") | described | {"algorithm": solver}
     if solver == preset_solver:
         if not network.monotone:
-            raise InputError(f"{name}: is no proximal operator, which an exported preset needs")
+            raise InputError(
+                f"{name}: is no proximal operator, which an exported preset needs: choose a model that is one, for "
+                "example gray-fast or color-fast"
+            )
         recipe: Recipe | SensingRecipe
         if isinstance(chosen, Deblurring):
             recipe = recipe_of(Task.DEBLUR)

@@ -19,7 +19,7 @@ from gradprox.noise_rule import LEAST_NOISE
 from gradprox.scales import check_noise
 
 FAMILY_NAMES = ("auto", *FAMILIES, "free")
-# Estimates below this confidence should not be used. Chosen on photos of BSDS400; see benchmarks/blind.md.
+# Estimates below this confidence should not be used. See `gradprox.blind.confidence`.
 LEAST_CONFIDENCE = 0.5
 # Sides of the part of a photo whose spectrum is looked at, and of the part whose edges are.
 SPECTRUM_SIDE, EDGES_SIDE = 1024, 512

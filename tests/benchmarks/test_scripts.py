@@ -159,3 +159,31 @@ def test_scaling(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "paper/scaling.py", "--dims", 8, "--json", out)
     assert json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("blurs", ["free", "families", "none"])
+def test_blind(monkeypatch, tmp_path, blurs):
+    images, kernels, out = tmp_path / "images", tmp_path / "kernels.npz", tmp_path / "report.json"
+    images.mkdir()
+    values = np.random.default_rng(0).integers(256, size=(90, 90), dtype=np.uint8)
+    Image.fromarray(values).save(images / "one.png")
+    np.savez(kernels, k1=motion_kernel(3, 20).numpy()[0, 0])
+    words = ["--data", images, "--kernels", kernels, "--blurs", blurs, "--family", "disk", "--crop", 70]
+    run(monkeypatch, "blind.py", *words, "--json", out, "--cases", 1)
+    first = json.loads(out.read_text())["cases"]
+    run(monkeypatch, "blind.py", *words, "--json", out, "--cases", 2)
+    report = json.loads(out.read_text())
+    assert report["cases"][:1] == first
+    assert len(report["cases"]) == report["summary"]["cases"] == 2
+    assert ("ratio" in first[0]) is (blurs != "none")
+    if blurs != "none":
+        assert first[0]["loss"] == pytest.approx(10 * math.log10(first[0]["ratio"]))
+
+
+def test_blind_errors_forgive_shifts(monkeypatch):
+    """A shift of the image is no error; a change is."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    squared_error = runpy.run_path(str(ROOT / "benchmarks" / "blind.py"))["squared_error"]
+    clean = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert squared_error(clean.roll((3, -5), (-2, -1)), clean) == pytest.approx(0, abs=1e-9)
+    assert squared_error(clean + 0.1, clean) == pytest.approx(0.01 * 32**2, rel=1e-3)

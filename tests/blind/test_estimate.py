@@ -47,7 +47,8 @@ def test_the_family_is_found(family, kernel):
     found = estimate_kernel(photo_of(kernel, side=220), NOISE, callback=shares.append)
     assert found.family == family
     assert similarity(found.kernel, kernel) > (0.65 if family == "free" else 0.95)
-    assert found.confidence > LEAST_CONFIDENCE
+    # The fur of the example has few edges: the estimates of a free kernel disagree, and the confidence says so.
+    assert (found.confidence > LEAST_CONFIDENCE) is (family != "free")
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
 

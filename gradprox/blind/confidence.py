@@ -1,13 +1,17 @@
 """How far an estimated kernel can be trusted.
 
-Three things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; other settings
-lead to other kernels; or the photo shows hardly anything but noise. The threshold of the agreement separates good from
-bad kernels on six shaken photos of BSDS400, which is few: ``docs/figures.md`` shows how often it errs on others.
+Four things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
+a pixel; other settings lead to other kernels; or the photo shows hardly anything but noise. The threshold of the
+agreement separates good from bad kernels on six shaken photos of BSDS400, which is few, and the others were set by
+hand. ``docs/figures.md`` shows how often they err.
 """
 
 from __future__ import annotations
 
 import math
+
+import torch
+from torch import Tensor
 
 from gradprox.blind.families import Member
 from gradprox.blind.photo_spectrum import PhotoSpectrum
@@ -18,6 +22,9 @@ HALF_GAIN, GAIN_SLOPE = 2.0, 2.0
 HALF_AGREEMENT, AGREEMENT_SLOPE = 0.8, 20.0
 # A photo with fewer frequencies above the noise shows nothing.
 LEAST_SIGNAL = 0.003
+# A kernel whose standard deviation along its longest axis is smaller, in pixels, cannot be told from a soft scene: a
+# Gaussian of this sigma, a disk of twice this radius.
+LEAST_SPREAD = 0.75
 
 
 def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> float:
@@ -29,10 +36,20 @@ def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> floa
         sharp: the evidence of no blur.
     """
     gain = (member.evidence - sharp) / spectrum.blocks
-    if gain <= 0 or spectrum.signal_share < LEAST_SIGNAL:
+    if gain <= 0 or spectrum.signal_share < LEAST_SIGNAL or spread(member.kernel) < LEAST_SPREAD:
         return 0.0
     explains = 1 / (1 + (gain / HALF_GAIN) ** -GAIN_SLOPE)
     if member.family != "free":
         return explains
     agrees = 1 / (1 + math.exp(AGREEMENT_SLOPE * (HALF_AGREEMENT - member.agreement)))
     return min(explains, agrees)
+
+
+def spread(kernel: Tensor) -> float:
+    """Return the standard deviation of a kernel ``(1, 1, h, w)`` of sum 1 along its longest axis, in pixels."""
+    density = kernel[0, 0].double().cpu()
+    places = torch.stack(
+        torch.meshgrid(*(torch.arange(side, dtype=torch.float64) for side in density.shape), indexing="ij")
+    ).flatten(1)
+    covariance = torch.cov(places, aweights=density.flatten(), correction=0)
+    return math.sqrt(float(torch.linalg.eigvalsh(covariance)[-1]))

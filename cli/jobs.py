@@ -197,8 +197,8 @@ def describe(record: Record) -> str:
         parts.append(
             f"kernel scaled by {record['kernel_scale']:.2f}, turned by {record['kernel_turn']:+.1f} degrees"
         )
-    if "clipped_pixels" in record:
-        parts.append(f"{record['clipped_pixels']:.2g} of the pixels clipped")
+    if record.get("clipped_pixels", 0) >= 0.001:  # fewer change nothing visible
+        parts.append(f"{record['clipped_pixels']:.1%} of the pixels clipped")
     if "misfit" in record:
         parts.append(
             f"chosen strength {record['strength']:.2f}, squared residual {record['misfit']:.2f} times that of the noise"

@@ -134,7 +134,7 @@ KernelOrEstimate = Annotated[
         "--kernel",
         autocompletion=completed(KERNEL_FAMILIES),
         metavar="KERNEL",
-        help=f"The blur kernel. {KERNELS} Or auto, auto:FAMILY or auto:FAMILY:SIZE, to estimate it from each photo; "
+        help=f"The blur kernel. {KERNELS} Or auto to estimate it from each photo, or auto:motion for one family; "
         "see `gradprox estimate-kernel --help` for the families.",
         show_default="auto",
     ),

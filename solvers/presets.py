@@ -25,6 +25,7 @@ from gradprox.noise_rule import NoiseRule
 from gradprox.priors.contract import Prior
 from gradprox.scales import check_noise
 from gradprox.solvers.admm import ADMM
+from gradprox.solvers.arguments import check_arguments
 from gradprox.solvers.continuation import Continuation
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.drs import DRS
@@ -140,6 +141,7 @@ class Preset:
         Returns:
             The result of the last solver, with the steps and the objective increases of all solvers together.
         """
+        check_arguments(y, physics, prior, fidelity, x0)
         if self.of(prior) is not self:
             return self.of(prior)(y, physics, prior, fidelity=fidelity, x0=x0, callback=callback)
         x, done, results = x0, 0, []

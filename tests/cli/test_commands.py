@@ -60,7 +60,7 @@ def test_help_answers_at_once():
     assert seconds() < 30  # what matters is above: neither torch nor deepinv is imported
 
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,9 @@ def test_models_lists_the_zoo(run, tmp_path):
 
 
 def test_demo_shows_the_main_job(run, tmp_path):
-    code, out, _ = run("demo", "--out", tmp_path / "demo", "--json", tmp_path / "demo.json")
+    # A quick model: `.ci/run` runs the default one.
+    words = ("demo", "--model", "gray-small", "--out", tmp_path / "demo", "--json", tmp_path / "demo.json")
+    code, out, _ = run(*words)
     assert code == 0
     assert "deblurring" in out
     assert "compressed sensing" in out

@@ -136,3 +136,9 @@ def test_every_problem_has_a_preset_whose_objective_never_rises(task, prox):
     result = preset(task, 0.02)(y, physics, prox)
     assert result.objective_increases.tolist() == [0, 0]
     assert all(status.succeeded for status in result.status)
+
+
+def test_a_denoiser_of_deepinv_is_refused_by_name():
+    y = torch.rand(1, 1, 12, 10)
+    with pytest.raises(InputError, match=r"^prior: expected a learned prox .*, got TVDenoiser"):
+        preset("deblur", 0.01)(y, Denoising(), deepinv.models.TVDenoiser())

@@ -22,6 +22,7 @@ from gradprox.zoo import default_model, read_card, recipe_path
 from gradprox.zoo.models import FOLDER
 
 SIGMAS = [1 / 255, 5 / 255, 25 / 255, 50 / 255]
+QUICK = (5 / 255, 25 / 255)
 MODELS = model_names()
 PROXIMAL = [name for name in MODELS if load_model(name).is_prox]
 ENERGY_ONLY = sorted(set(MODELS) - set(PROXIMAL))
@@ -38,6 +39,15 @@ def is_slow(name):
     """Return whether a model takes long even for small images: it iterates, or has a large receptive field."""
     network = load_model(name).network
     return isinstance(network, Equilibrium) or network.radius > 30
+
+
+def cases(names):
+    """Return every model at every noise level; models that take long at two of them, unless slow tests run too."""
+    return [
+        pytest.param(name, sigma, marks=[pytest.mark.slow] if is_slow(name) and sigma not in QUICK else [])
+        for name in names
+        for sigma in SIGMAS
+    ]
 
 
 @pytest.fixture
@@ -76,8 +86,7 @@ def test_files_are_those_that_saving_the_network_writes(name):
     assert network_bytes(load_model(name).network) == (FOLDER / f"{name}.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize(("name", "sigma"), cases(MODELS))
 def test_shipped_weights_are_symmetric_and_monotone_where_they_are_a_prox(name, sigma, patch):
     prox = load_model(name).double()
     noisy = patch + gaussian_noise(patch, sigma, torch.Generator().manual_seed(0))
@@ -98,8 +107,7 @@ def test_shipped_weights_are_the_gradient_of_their_potential(name, sigma, patch)
     torch.testing.assert_close(gradient, prox(y, sigma), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", PROXIMAL)
-@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize(("name", "sigma"), cases(PROXIMAL))
 def test_no_competitor_beats_the_shipped_prox(name, sigma, patch):
     prox = load_model(name).double()
     rivals = 40 if is_slow(name) else 200

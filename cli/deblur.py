@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # The solvers whose data term may be an inequality; None is the default, HQS.
 CLIPPING_SOLVERS = (None, "hqs", "nmapg")
 DOES_NOT_FIT = (
-    "the kernel does not fit the image: the residual is not noise, or the result rings; try {}another length, radius "
-    "or angle, or a larger --noise"
+    "the kernel does not fit the image: the residual is not noise, or the result rings; try --linear-light for a "
+    "camera photo, {}another length, radius or angle, or a larger --noise"
 )
 
 NO_KERNEL = (

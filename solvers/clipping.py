@@ -120,19 +120,21 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
         """See `FittedDataTerm.fit`: Newton steps, each replaced by a fit of the majorizer where it does not descend."""
-        x, before = start, None
+        x, u, before = start, self.physics.A(start), None
         for _ in range(NEWTON_STEPS):
-            nearest = self.distance.nearest(self.physics.A(x), self.y)
+            nearest = self.distance.nearest(u, self.y)
             counted = (nearest == self.y).to(x)
             if before is not None and bool((counted == before).all()):
                 break
             before = counted
             new = self._newton(z, weight, x, counted)
-            worse = self._function(new, z, weight) >= self._function(x, z, weight)
+            new_u = self.physics.A(new)
+            worse = self._function(new, new_u, z, weight) >= self._function(x, u, z, weight)
             if bool(worse.any()):
                 safe = LeastSquares(nearest, self.physics, self.lipschitz).fit(z, weight, x)
                 new = torch.where(per_image(worse, x), safe, new)
-            x = new
+                new_u = self.physics.A(new)
+            x, u = new, new_u
         return x
 
     def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
@@ -146,6 +148,6 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
         )
         return found
 
-    def _function(self, x: Tensor, z: Tensor, weight: float) -> Tensor:
-        """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``."""
-        return self.value(x) + weight * image_sum((x - z).square()) / 2
+    def _function(self, x: Tensor, u: Tensor, z: Tensor, weight: float) -> Tensor:
+        """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``, where ``u = A x``."""
+        return self.value_of_measurements(u) + weight * image_sum((x - z).square()) / 2

@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
@@ -85,8 +84,7 @@ class Continuation(Solver[ScheduledState]):
 
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
         """See `Solver.start`."""
-        unknown = torch.full_like(data.value(x), torch.nan)
-        return ScheduledState(x, unknown, unknown, torch.zeros_like(unknown))
+        return ScheduledState.first(data, x)
 
     def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
         """See `Solver.step`."""

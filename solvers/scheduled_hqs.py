@@ -35,6 +35,12 @@ class ScheduledState(State):
 
     number: Tensor
 
+    @classmethod
+    def first(cls, data: DataTerm, x: Tensor) -> ScheduledState:
+        """Return the state before the first step."""
+        unknown = torch.full_like(data.value(x), torch.nan)
+        return cls(x, unknown, unknown, torch.zeros_like(unknown))
+
 
 @named_settings
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +74,7 @@ class ScheduledHQS(Solver[ScheduledState]):
 
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
         """See `Solver.start`."""
-        unknown = torch.full_like(data.value(x), torch.nan)
-        return ScheduledState(x, unknown, unknown, torch.zeros_like(unknown))
+        return ScheduledState.first(data, x)
 
     def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
         """See `Solver.step`."""

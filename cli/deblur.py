@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from gradprox.cli import options
 from gradprox.cli.groups import Batch, Tuning
 from gradprox.cli.jobs import Record, run_batch
-from gradprox.cli.kernel_search import AUTO, parse_search, planned
+from gradprox.cli.kernel_search import AUTO, parse_search, planned_beside
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
+from gradprox.cli.paths import check_absent, readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore, level_of
 from gradprox.errors import InputError
 
@@ -204,10 +204,8 @@ def deblur(
         raise InputError(
             f"--kernel {kernel}: --write-kernel and --force are for estimated kernels: use --kernel auto"
         )
-    sources, _ = collect_inputs(images, readable_suffixes())
-    files = planned(sources, write_kernel, ".npy")
-    if {*files.values()} & {target for _, target in plan_outputs(sources, output).pairs}:
-        raise InputError(f"{write_kernel}: the image and its --write-kernel need different names")
+    same = f"{write_kernel}: the image and its --write-kernel need different names"
+    files = planned_beside(images, output, write_kernel, same, suffix=".npy")
     job = Deblurring(
         kernel=chosen,
         noise=options.parse_given_level(noise),

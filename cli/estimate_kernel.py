@@ -12,11 +12,17 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
-from gradprox.cli.kernel_search import FAMILIES, KernelSearch, checked_search, in_words, planned, write_kernel
+from gradprox.cli.kernel_search import (
+    FAMILIES,
+    KernelSearch,
+    checked_search,
+    in_words,
+    planned_beside,
+    write_kernel,
+)
 from gradprox.cli.meter import Watch
-from gradprox.cli.paths import check_absent, collect_inputs, readable_suffixes
+from gradprox.cli.paths import check_absent, readable_suffixes
 from gradprox.cli.restoration import level_of
-from gradprox.errors import InputError
 
 UNCERTAIN = (
     "no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, or be blurred "
@@ -130,10 +136,8 @@ def estimate_kernel(
       gradprox estimate-kernel photo.jpg --family motion -o kernel.png
     """
     search = checked_search("--family" if size is None else "--size", family, size)
-    sources, _ = collect_inputs(photos, readable_suffixes())
-    previews = planned(sources, preview, ".png")
-    if {*previews.values()} & {*planned(sources, output, ".npy").values()}:
-        raise InputError(f"{preview}: the kernel and its --preview need different names")
+    same = f"{preview}: the kernel and its --preview need different names"
+    previews = planned_beside(photos, output, preview, same, suffix=".png", output_suffix=".npy")
     job = KernelEstimation(
         search=search,
         noise=options.parse_given_level(noise),

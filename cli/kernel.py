@@ -9,6 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.kernel_search import write_kernel
 from gradprox.cli.paths import check_absent
 from gradprox.errors import InputError
 
@@ -46,13 +47,11 @@ def kernel(
         raise InputError(f"{output}: the name must end in one of {' '.join(SUFFIXES)}")
     check_absent(output, overwrite)
 
-    from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
     from gradprox.physics import read_kernel
 
     given = read_kernel(description)
     odd = odd_sides(given)
-    numbers = output.suffix.lower() in ARRAY_SUFFIXES
-    write_image(output, ImageData(odd, 32) if numbers else ImageData(odd / odd.max(), 16))
+    write_kernel(output, odd)
     figures = {"output": str(output), **_figures(odd)}
     height, width = odd.shape[-2:]
     padded = "" if odd.shape == given.shape else ", padded to odd sides"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.options import check_choice
+from gradprox.cli.paths import collect_inputs, plan_outputs, readable_suffixes
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,13 +99,38 @@ def in_words(found: dict[str, Any]) -> str:
     if found["family"] == "free":
         name = f"of {found['size']}x{found['size']} pixels"
     else:
-        length, *angle = found["parameters"]
-        name = ":".join([found["family"], f"{length:.3g}", *(f"{degrees:.0f}" for degrees in angle)])
+        from gradprox.blind.families import description
+
+        name = description(found["family"], found["parameters"])
     return f"estimated kernel {name}, confidence {found['confidence']:.2f}"
 
 
-def planned(sources: Sequence[Path], output: str | None, suffix: str) -> dict[Path, Path]:
-    """Return the file of each photo's kernel; none if ``output`` is None."""
-    from gradprox.cli.paths import plan_outputs
+def planned_beside(
+    photos: Sequence[Path],
+    output: str,
+    further: str | None,
+    message: str,
+    *,
+    suffix: str,
+    output_suffix: str | None = None,
+) -> dict[Path, Path]:
+    """Return a further file of each photo, beside its output; none if ``further`` is None.
 
-    return {} if output is None else dict(plan_outputs(sources, output, suffix).pairs)
+    Args:
+        photos: files, folders and patterns.
+        output: the output, as `plan_outputs` takes it.
+        further: the further file, or a folder for several.
+        message: of the error.
+        suffix: of further files in a folder.
+        output_suffix: of outputs in a folder; that of the photo if None.
+
+    Raises:
+        InputError: a further file is an output.
+    """
+    if further is None:
+        return {}
+    sources, _ = collect_inputs(photos, readable_suffixes())
+    files = dict(plan_outputs(sources, further, suffix).pairs)
+    if {*files.values()} & {target for _, target in plan_outputs(sources, output, output_suffix).pairs}:
+        raise InputError(message)
+    return files

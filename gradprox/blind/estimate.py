@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradprox.blind.confidence import confidence_of
-from gradprox.blind.families import FAMILIES, best_member, no_blur
+from gradprox.blind.families import FAMILIES, best_member, description, no_blur
 from gradprox.blind.free_search import best_free_kernel
 from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 from gradprox.blind.textured_part import textured_part
@@ -50,10 +50,7 @@ class KernelEstimate:
     @property
     def description(self) -> str | None:
         """The kernel in the syntax of ``gradprox deblur --kernel``, for example ``motion:11.2:30``; None if free."""
-        if not self.parameters:
-            return None
-        length, *angle = self.parameters
-        return ":".join([self.family, f"{length:.3g}", *(f"{degrees:.0f}" for degrees in angle)])
+        return description(self.family, self.parameters) if self.parameters else None
 
 
 def estimate_kernel(

@@ -24,6 +24,7 @@ from gradprox.cli import (
     sense,
     train,
     verify,
+    web,
 )
 from gradprox.cli.groups import Group, register
 from gradprox.cli.options import UsageError
@@ -53,6 +54,7 @@ for command in (
     kernel.kernel,
     estimate_kernel.estimate_kernel,
     bench.bench,
+    web.web,
 ):
     register(app, command)
 app.add_typer(evaluate.app, name="evaluate")

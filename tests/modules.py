@@ -10,6 +10,7 @@ FOLDERS = {
     "solvers": "gradprox.solvers",
     "export": "gradprox.export",
     "cli": "gradprox.cli",
+    "web": "gradprox.web",
 }
 
 

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from gradprox.export import export_denoiser
 from gradprox.networks import IdentityPath, IdentityPathConfig, RidgeConfig
 from gradprox.priors import LearnedProx
+from gradprox.web.server import NPM, RUNTIME
 from gradprox.zoo import model_names
 from tests.printed import ROOT
 
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.slow
 IN_THE_PACKAGE = [
     "gradprox/py.typed",
     "gradprox/images/example.png",
+    *(f"gradprox/web/{name}" for name in ("index.html", "app.mjs", "models/denoise-gray-fast.onnx")),
+    *(f"gradprox/web/{NPM.as_posix()}/{name}" for name in RUNTIME),
     *(f"gradprox/zoo/{name}.{end}" for name in model_names() for end in ("safetensors", "json", "toml")),
 ]
 JUNK = ("__pycache__", ".pyc", ".git", ".venv", "gradprox-demo", "build/", "runs/", ".part", "_cache")
@@ -40,9 +43,12 @@ def distributions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distributions")
     source = folder / "source"
     left_out = shutil.ignore_patterns(
-        ".git", ".venv", "build", "dist", "runs", "*.egg-info", "*_cache", "__pycache__"
+        ".git", ".venv", "build", "dist", "runs", "node_modules", "*.egg-info", "*_cache", "__pycache__"
     )
     shutil.copytree(ROOT, source, ignore=left_out)
+    for name in RUNTIME:  # as after `npm ci --prefix web`
+        (source / "web" / NPM).mkdir(parents=True, exist_ok=True)
+        (source / "web" / NPM / name).touch()
     # Without isolation nothing is fetched, because the setuptools of this environment is used.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
@@ -66,7 +72,14 @@ def test_the_source_distribution_can_be_tested_and_documented(distributions):
     with tarfile.open(one(distributions, "*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = ["pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "mkdocs.yml"]
-    assert {*tracked, "docs/index.md", "docs/demo.jpg", "docs/hooks/tables.py", "tests/conftest.py"} <= names
+    assert {
+        *tracked,
+        "docs/index.md",
+        "docs/demo.jpg",
+        "docs/hooks/tables.py",
+        "tests/conftest.py",
+        "web/package-lock.json",
+    } <= names
     assert {"examples/deploy/Containerfile", "gradprox/images/example.png", "gradprox/py.typed"} <= names
     assert any(name.startswith("benchmarks/figures/") for name in names)
     assert not [name for name in names for junk in JUNK if junk in name]

@@ -1,0 +1,138 @@
+"""The page in a real browser: the same images as in Python, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gradprox import load_model
+from gradprox.export.runtime import OnnxDenoiser
+from gradprox.web.server import PAGE
+
+# Restore an image in the page, and return its samples as floats, as the page has them before it rounds them.
+RESTORED = """async ([width, height, pixels, settings]) => {
+  const { restore } = await import("./restore.mjs");
+  const image = { width, height, data: Uint8ClampedArray.from(pixels) };
+  const result = [0, 1, 2].map(() => new Array(width * height));
+  for await (const { window: { rows, columns }, samples, channels } of restore(image, settings)) {
+    for (let c = 0; c < 3; c++) {
+      const plane = channels === 1 ? 0 : c * rows.size * columns.size;
+      for (let i = rows.start; i < rows.stop; i++) {
+        for (let j = columns.start; j < columns.stop; j++) {
+          result[c][i * width + j] = samples[plane + (i - rows.first) * columns.size + j - columns.first];
+        }
+      }
+    }
+  }
+  return result;
+}"""
+
+
+def noisy(height, width, channels, seed=0):
+    """An image of ``uint8``, ``(height, width, channels)``, smooth with noise; one channel stands for gray."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width] / 40
+    clean = np.stack([0.5 + 0.3 * np.sin(rows + c) * np.cos(columns) for c in range(channels)], -1)
+    return ((clean + generator.normal(0, 0.06, clean.shape)).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def png(array):
+    stream = io.BytesIO()
+    Image.fromarray(array.squeeze()).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def denoised(array, sigma):
+    """What Python restores from ``(H, W, C)`` of ``uint8``: floats ``(C, H, W)``."""
+    y = torch.from_numpy(array.astype(np.float32) / 255).movedim(-1, 0)[None]
+    return load_model("color-fast" if array.shape[-1] == 3 else "gray-fast")(y, sigma)[0].numpy()
+
+
+def restored(page, array, settings):
+    """What the page restores from it."""
+    height, width, channels = array.shape
+    opaque = np.full((height, width, 1), 255, np.uint8)
+    rgba = np.concatenate([array.repeat(3 // channels, -1), opaque], -1)
+    return np.array(page.evaluate(RESTORED, [width, height, rgba.ravel().tolist(), settings])).reshape(
+        3, height, width
+    )
+
+
+def choose(page, content, name="photo.png"):
+    page.set_input_files("#files", {"name": name, "mimeType": "image/png", "buffer": content})
+
+
+def finish(page):
+    """Restore the photos, and return the PNG of the one that is shown."""
+    page.click("#start")
+    page.wait_for_selector("#download:not([hidden])")
+    with page.expect_download() as download:
+        page.click("#download")
+    return np.array(Image.open(download.value.path())), download.value.suggested_filename
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_larger_than_a_tile_is_the_same_as_in_python(page, channels):
+    array = noisy(40, 450, channels)
+    x = restored(page, array, {"noise": 15 / 255, "strength": 1.2})
+    assert np.abs(x - denoised(array, 18 / 255)).max() < 1e-5
+
+
+def test_tiles_have_the_halo_of_the_models(page):
+    tiles = page.evaluate("import('./restore.mjs').then((restore) => restore.DENOISE)")
+    models = [OnnxDenoiser(path) for path in PAGE.glob("models/denoise-*.onnx")]
+    assert max(model.halo for model in models) == tiles["halo"] < tiles["side"] / 4
+
+
+def test_the_downloaded_image_is_that_of_python(page):
+    assert page.evaluate("crossOriginIsolated")
+    array = noisy(60, 50, 3)
+    choose(page, png(array), "my photo.png")
+    image, name = finish(page)
+    assert name == "my photo-restored.png"
+    assert (image[..., 3:] == 255).all()
+    expected = denoised(array, 15 / 255).clip(0, 1) * 255
+    assert np.abs(image[..., :3] - expected.transpose(1, 2, 0)).max() < 0.51  # rounding, and the last digits
+
+
+def test_alpha_is_kept(page):
+    alpha = np.random.default_rng(1).integers(0, 256, (30, 40, 1), dtype=np.uint8)
+    choose(page, png(np.concatenate([noisy(30, 40, 3), alpha], -1)))
+    image, _ = finish(page)
+    assert (image[..., 3:] == alpha).all()
+
+
+def test_a_file_that_is_no_image_is_reported_and_the_others_are_restored(page):
+    choose(page, b"no image", "notes.png")
+    choose(page, png(noisy(20, 20, 1)))
+    image, _ = finish(page)
+    assert image.shape == (20, 20, 4)
+    assert "not an image" in page.inner_text("li.failed")
+    page.click("li.failed .choose")
+    assert "not an image" in page.inner_text("#caption")
+
+
+def test_cancel_ends_the_work_and_another_photo_follows(page):
+    choose(page, png(noisy(600, 600, 3)))
+    page.click("#start")
+    page.wait_for_selector("#progress[value]")  # the first tile is done
+    page.click("#cancel")
+    assert page.inner_text("#status") == "Cancelled."
+    assert page.is_hidden("#progress")
+    page.click(".remove")
+    choose(page, png(noisy(20, 20, 3)))
+    assert finish(page)[0].shape == (20, 20, 4)
+
+
+def test_the_page_works_without_the_server_once_loaded(page):
+    page.evaluate("navigator.serviceWorker.ready")
+    page.context.set_offline(True)
+    page.reload()
+    array = noisy(24, 24, 3)
+    choose(page, png(array))
+    image, _ = finish(page)
+    assert np.abs(image[..., :3] - denoised(array, 15 / 255).clip(0, 1).transpose(1, 2, 0) * 255).max() < 0.51

@@ -14,6 +14,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.model_choice import complete_models
 from gradprox.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def bench(
         typer.Argument(
             help="Shipped models or model files. Without any, all shipped models.",
             show_default=False,
-            autocompletion=options.complete_models,
+            autocompletion=complete_models,
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, metavar="PIXELS", help="Side of the image.")] = 256,

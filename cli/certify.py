@@ -9,6 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.model_choice import Device, complete_models, resolve_device
 from gradprox.errors import InputError
 
 Model = Annotated[
@@ -16,7 +17,7 @@ Model = Annotated[
     typer.Argument(
         help="A shipped model, or a .safetensors or .onnx file.",
         show_default=False,
-        autocompletion=options.complete_models,
+        autocompletion=complete_models,
     ),
 ]
 Size = Annotated[
@@ -37,7 +38,7 @@ def certify(
     size: Size = 24,
     points: Points = 2,
     seed: options.Seed = 0,
-    device: options.Device = "auto",
+    device: Device = "auto",
     *,
     report: Report,
 ) -> None:
@@ -58,7 +59,7 @@ def certify(
     from gradprox.certificates import certify as measure
     from gradprox.zoo import load_model
 
-    place = options.resolve_device(device)
+    place = resolve_device(device)
     if place.type == "mps":
         raise InputError("--device mps: certificates need double precision; use --device cpu")
     prior = load_model(model, place)

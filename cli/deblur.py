@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.groups import Batch, Tuning
+from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search, planned_beside
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore, level_of
+from gradprox.cli.restoration import Restoration, Restore
+from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.jobs import outcome
 from gradprox.cli.meter import Meter
 from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.restoration import outcome
 from gradprox.cli.terminal import progress_bar
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
+from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore, noise_of
+from gradprox.cli.restoration import Restoration, Restore
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,6 +84,51 @@ class Denoising(Restoration):
         return restore
 
 
+def parse_noise(text: str | None) -> float | SignalNoise | None:
+    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
+    if text is None or text == "auto":
+        return None
+    if not text.startswith("gain:"):
+        return options.parse_level(text)
+    from gradprox.noise import parse_signal_noise
+
+    with options.named("--noise"):
+        return parse_signal_noise(text)
+
+
+def noise_of(
+    image: ImageData, given: float | SignalNoise | None, *, constant: bool
+) -> tuple[float | SignalNoise, Record]:
+    """Return the noise of an image, and the figures and warnings to report.
+
+    An estimate is a constant level, unless the variance clearly follows the signal. Files that were compressed with
+    losses always have a constant level: their errors depend on texture, not on brightness.
+
+    Args:
+        image: from a file.
+        given: the value of ``--noise``; None to estimate it.
+        constant: whether to estimate a constant level in any case.
+
+    Raises:
+        InputError: the image is too small for an estimate.
+    """
+    from gradprox.noise import SignalNoise, estimate_gain
+
+    if isinstance(given, SignalNoise):
+        return given, {}
+    level, record = level_of(image, given)
+    encoding = image.metadata.encoding
+    if given is not None or constant or encoding.lossy or encoding.luma_steps is not None:
+        return level, record
+    try:
+        found = estimate_gain(image.pixels)
+    except InputError:  # nothing to tell gain and read noise by
+        return level, record
+    if not found.is_clear:
+        return level, record
+    return SignalNoise(found.gain, found.read), {"estimated_gain": found.gain, "estimated_read": found.read}
+
+
 def denoise(
     images: options.Images,
     output: options.Output,
@@ -110,7 +156,7 @@ def denoise(
       gradprox denoise shots --workers 2 -o clean
       gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
-    given = options.parse_noise(noise)
+    given = parse_noise(noise)
     charts: dict[Path, Path] = {}
     if uncertainty is not None:
         if given == 0:

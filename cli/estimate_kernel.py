@@ -11,18 +11,18 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, Work, run_batch
+from gradprox.cli.jobs import Record, Work, in_words, run_batch
 from gradprox.cli.kernel_search import (
     FAMILIES,
     KernelSearch,
     checked_search,
-    in_words,
     planned_beside,
     write_kernel,
 )
 from gradprox.cli.meter import Watch
+from gradprox.cli.model_choice import use_threads
+from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, readable_suffixes
-from gradprox.cli.restoration import level_of
 
 UNCERTAIN = (
     "no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, or be blurred "
@@ -58,11 +58,13 @@ class KernelEstimation:
         settings = {"family": self.search.family, "size": self.search.size, "noise": self.noise}
         return {"task": "estimate-kernel", "settings": settings | {"linear_light": self.linear_light}}
 
-    def open(self) -> Work:
+    def open(self, threads: int | None = None) -> Work:
         """Return the function that works on one photo."""
         from gradprox.blind import LEAST_CONFIDENCE
         from gradprox.images import check_scale, read_image
         from gradprox.images.srgb import to_linear_light
+
+        use_threads(threads)
 
         def work(source: Path, target: Path, show: Watch) -> Record:
             preview = self.previews.get(source)

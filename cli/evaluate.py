@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
-from gradprox.cli.groups import Group, Report, Tuning, register
+from gradprox.cli.groups import Group, Report, register
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.scores import Restored, Study, Trial, score_folder
+from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def deblur(
     Example:
       gradprox evaluate deblur --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
     """
-    description = options.require_kernel(kernel)
+    description = options.require_kernel(kernel, ". `gradprox kernel disk:3 -o kernel.png` draws a kernel")
     level = options.parse_level(noise)
 
     from gradprox.physics import BOUNDARIES, blur_of_images, gaussian_noise, read_kernels

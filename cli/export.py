@@ -11,6 +11,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.model_choice import complete_models
 from gradprox.cli.paths import check_absent
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
@@ -30,7 +31,7 @@ def export(
         typer.Argument(
             help="A shipped model, or a .safetensors file.",
             show_default=False,
-            autocompletion=options.complete_models,
+            autocompletion=complete_models,
         ),
     ],
     output: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -22,16 +22,8 @@ from gradprox.cli.terminal import console
 from gradprox.errors import InputError
 from gradprox.files import json_text, write_json
 
-if TYPE_CHECKING:
-    from gradprox.priors.contract import Prior
-    from gradprox.solvers import Preset, Restorer
-
 # The value of --json that stands for standard output.
 STANDARD_OUTPUT = Path("-")
-
-
-# Checks of settings that do not depend on the noise need some level.
-ANY_NOISE = 0.01
 
 
 @dataclass(frozen=True)
@@ -81,80 +73,6 @@ class Batch(Report):
     workers: options.Workers = 1
     resume: options.Resume = False
     overwrite: options.Overwrite = False
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """The settings of a solver.
-
-    Attributes:
-        solver: its name; that of the preset if None.
-        strength: multiplier of the preset's regularization, or ``auto``.
-        steps: step budget after the warm start; that of the preset if None.
-        tol: tolerance on the relative change; that of the preset if None.
-    """
-
-    solver: options.Solver = None
-    strength: options.Strength = "1"
-    steps: options.Steps = None
-    tol: options.Tol = None
-
-    @property
-    def factor(self) -> float | None:
-        """The strength as a number; None if it is chosen for each image.
-
-        Raises:
-            InputError: the strength is neither a number nor ``auto``.
-        """
-        return options.parse_strength(self.strength)
-
-    @property
-    def needs_prox(self) -> bool:
-        """Whether the named solver needs a proximal operator."""
-        from gradprox.solvers.presets import PROXIMAL
-
-        return self.solver in PROXIMAL
-
-    def preset(self, task: str, noise: float) -> Restorer:
-        """Return the solver for measurements with noise of standard deviation ``noise``.
-
-        Args:
-            task: a value of `gradprox.solvers.presets.Task`.
-            noise: on the scale of images in ``[0, 1]``.
-
-        Raises:
-            InputError: a setting is unusable.
-        """
-        if self.factor is not None:
-            return self._preset(task, noise, self.factor)
-        if noise == 0:
-            raise InputError("--strength auto: there is no noise to match: give a number, for example 1")
-        from gradprox.solvers.discrepancy import DiscrepancyPreset
-
-        self._preset(task, noise, 1.0)  # refuses unusable settings before any image is read
-        return DiscrepancyPreset(functools.partial(self._preset, task, noise), noise)
-
-    def check_model(self, task: str, prior: Prior | None) -> None:
-        """Refuse a solver that does not work with a model; None stands for the default models, which work with all.
-
-        Raises:
-            InputError: the solver needs a proximal operator, and the model is none.
-        """
-        if prior is None:
-            return
-        solver = self._preset(task, ANY_NOISE, 1.0).of(prior).solver
-        if solver.needs_prox and not prior.is_prox:
-            from gradprox.solvers.presets import EXPLICIT
-
-            raise InputError(
-                f"--solver {self.solver}: needs a proximal operator, which {prior.name} is not: use --solver "
-                f"{' or '.join(EXPLICIT)}, or another --model"
-            )
-
-    def _preset(self, task: str, noise: float, strength: float) -> Preset:
-        from gradprox.solvers.presets import preset
-
-        return preset(task, noise, solver=self.solver, strength=strength, max_iter=self.steps, tol=self.tol)
 
 
 def register(app: typer.Typer, command: Callable[..., None]) -> Callable[..., None]:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from gradprox.cli.groups import Batch
-from gradprox.cli.kernel_search import in_words
 from gradprox.cli.meter import Meter, Watch
 from gradprox.cli.paths import collect_inputs, plan_outputs
 from gradprox.cli.terminal import naming, progress_bar, stopping
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
+from gradprox.status import Status
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.solvers import Result
 
 Record = dict[str, Any]
 # Reads the first file, writes the second, tells of its progress, and returns the figures to report.
@@ -36,8 +35,11 @@ class Job(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return the task and its settings, for a report."""
 
-    def open(self) -> Work:
+    def open(self, threads: int | None = None) -> Work:
         """Load the model, and return the function that works on one file.
+
+        Args:
+            threads: the number of CPU threads that it may use; all if None.
 
         Raises:
             InputError: a setting is unusable.
@@ -162,23 +164,6 @@ def save(target: Path, image: ImageData) -> Record:
     return {"not_kept": list(lost)} if lost else {}
 
 
-def outcome(result: Result) -> Record:
-    """Return a solver's record of one image, for a report."""
-    from gradprox.solvers.discrepancy import DiscrepancyResult
-
-    chosen = (
-        {"strength": result.strength, "misfit": result.misfit}
-        if isinstance(result, DiscrepancyResult)
-        else {}
-    )
-    return chosen | {
-        "steps": int(result.steps[0]),
-        "warm_start_steps": int(result.warm_start_steps[0]),
-        "status": result.status[0].value,
-        "objective_increases": int(result.objective_increases[0]),
-    }
-
-
 def describe(record: Record) -> str:
     """Return a record as a short line for people."""
     parts = [record["note"]] if "note" in record else []
@@ -204,8 +189,6 @@ def describe(record: Record) -> str:
             f"chosen strength {record['strength']:.2f}, squared residual {record['misfit']:.2f} times that of the noise"
         )
     if "steps" in record:
-        from gradprox.solvers import Status
-
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         if record.get("warm_start_steps"):
@@ -219,3 +202,14 @@ def describe(record: Record) -> str:
     if "not_kept" in record:
         parts.append(f"not kept: {', '.join(record['not_kept'])}")
     return ", ".join(parts)
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """Return the record of an estimate as a short text for people, in the syntax of ``--kernel`` where it has one."""
+    if found["family"] == "free":
+        name = f"of {found['size']}x{found['size']} pixels"
+    else:
+        from gradprox.kernels.descriptions import description_of
+
+        name = description_of(found["family"], found["parameters"])
+    return f"estimated kernel {name}, confidence {found['confidence']:.2f}"

@@ -94,17 +94,6 @@ def write_kernel(target: Path, kernel: Tensor) -> None:
     )
 
 
-def in_words(found: dict[str, Any]) -> str:
-    """Return the record of an estimate as a short text for people, in the syntax of ``--kernel`` where it has one."""
-    if found["family"] == "free":
-        name = f"of {found['size']}x{found['size']} pixels"
-    else:
-        from gradprox.blind.families import description
-
-        name = description(found["family"], found["parameters"])
-    return f"estimated kernel {name}, confidence {found['confidence']:.2f}"
-
-
 def planned_beside(
     photos: Sequence[Path],
     output: str,

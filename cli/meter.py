@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from gradprox.solvers import Step
-
 # Seconds of work before the time left is estimated, and the smallest estimate that is printed.
 TRIAL, LONG = 3.0, 60.0
+
+
+class Step(Protocol):
+    """A finished step of a solver (`gradprox.solvers.Step`)."""
+
+    @property
+    def residual(self) -> Any:
+        """The relative change of each image."""
 
 
 class Watch(Protocol):

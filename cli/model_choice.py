@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from gradprox.cli import options
 from gradprox.errors import InputError
@@ -15,6 +17,61 @@ if TYPE_CHECKING:
     import torch
 
     from gradprox.priors import LearnedProx
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Return the shipped models whose names begin so, for shell completion."""
+    from gradprox.zoo import model_names
+
+    return options.beginning(incomplete, model_names())
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=complete_models,
+        metavar="MODEL",
+        help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
+        show_default="gray-deep or color-deep, as the image; gray-fast or color-fast if the solver needs a prox",
+        rich_help_panel=options.MODEL,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        autocompletion=options.completed(DEVICES),
+        metavar="NAME",
+        help="Where torch computes: auto, cpu, cuda or mps.",
+        rich_help_panel=options.MODEL,
+    ),
+]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a ``--device`` option; ``auto`` prefers CUDA, then MPS.
+
+    Raises:
+        InputError: the name is unknown or this machine has no such device.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in available.items() if there))
+    options.check_choice("--device", name, ("auto", *available))
+    if not available[name]:
+        raise InputError(f"--device {name}: this machine or this build of torch has none; use --device cpu")
+    return torch.device(name)
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch use so many threads of the CPU; all if None."""
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 @dataclass(frozen=True)
@@ -28,8 +85,8 @@ class ModelChoice:
         allow_fallback: run on the CPU if the provider cannot be used.
     """
 
-    model: options.Model = None
-    device: options.Device = "auto"
+    model: Model = None
+    device: Device = "auto"
     provider: options.Provider = None
     allow_fallback: options.AllowFallback = False
 
@@ -87,7 +144,7 @@ class Priors:
 
     def __init__(self, choice: ModelChoice, *, for_solver: bool = True, prox: bool = False) -> None:
         choice.check()
-        self.device = options.resolve_device(choice.device)
+        self.device = resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
         self._prox = prox
         self._report: Callable[[float], None] | None = None
@@ -126,9 +183,5 @@ class Priors:
             if channels not in self._defaults:
                 self._defaults[channels] = self._loaded(default_model(channels, prox=self._prox))
             return self._defaults[channels]
-        if self.channels not in (None, 1, channels):
-            raise InputError(
-                f"model {self.named.name}: restores {self.channels} channels together, but the image has {channels}: "
-                "leave --model out, or name a gray model"
-            )
+        options.check_channels(self.named.name, self.channels, channels)
         return self.named

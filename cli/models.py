@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.model_choice import complete_models
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ def models(
         typer.Argument(
             help="A shipped model, to see all its figures.",
             show_default=False,
-            autocompletion=options.complete_models,
+            autocompletion=complete_models,
         ),
     ] = None,
     *,

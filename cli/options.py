@@ -6,16 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gradprox.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-
-    from gradprox.noise import SignalNoise
+from gradprox.scales import parse_level as read_level
 
 # Headings of --help.
 MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
@@ -25,22 +21,15 @@ SOLVERS = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 BOUNDARIES = ("valid", "circular", "symmetric")
 SAMPLINGS = ("hadamard", "dct", "fourier", "structured", "block-gaussian")
 KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:", "auto")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-def complete_models(incomplete: str) -> list[str]:
-    """Return the shipped models whose names begin so, for shell completion."""
-    from gradprox.zoo import model_names
-
-    return _beginning(incomplete, model_names())
 
 
 def completed(choices: Sequence[str]) -> Callable[[str], list[str]]:
     """Return the function that completes a name in the shell to one of ``choices``."""
-    return lambda incomplete: _beginning(incomplete, choices)
+    return lambda incomplete: beginning(incomplete, choices)
 
 
-def _beginning(incomplete: str, choices: Sequence[str]) -> list[str]:
+def beginning(incomplete: str, choices: Sequence[str]) -> list[str]:
+    """Return the choices that begin so."""
     return [choice for choice in choices if choice.startswith(incomplete)]
 
 
@@ -212,25 +201,6 @@ Tol = Annotated[
         rich_help_panel=SOLVER,
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        autocompletion=complete_models,
-        metavar="MODEL",
-        help="A shipped model (`gradprox models` lists them), or a .safetensors or .onnx file.",
-        show_default="gray-deep or color-deep, as the image; gray-fast or color-fast if the solver needs a prox",
-        rich_help_panel=MODEL,
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        autocompletion=completed(DEVICES),
-        metavar="NAME",
-        help="Where torch computes: auto, cpu, cuda or mps.",
-        rich_help_panel=MODEL,
-    ),
-]
 Provider = Annotated[
     str | None,
     typer.Option(
@@ -309,31 +279,17 @@ def named(option: str) -> Iterator[None]:
 
 def parse_level(text: str) -> float:
     """Read the noise level of ``--noise``; see `gradprox.physics.parse_level`."""
-    from gradprox.physics import parse_level as parse
-
     with named("--noise"):
         if text.startswith("gain:"):
             raise InputError(
                 f"{text}: only denoise takes gain and read noise: give a noise level, for example 0.01"
             )
-        return parse(text)
+        return read_level(text)
 
 
 def parse_given_level(text: str | None) -> float | None:
     """Read a noise level as `parse_level` does, or return None if there is none."""
     return None if text is None else parse_level(text)
-
-
-def parse_noise(text: str | None) -> float | SignalNoise | None:
-    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
-    if text is None or text == "auto":
-        return None
-    if not text.startswith("gain:"):
-        return parse_level(text)
-    from gradprox.noise import parse_signal_noise
-
-    with named("--noise"):
-        return parse_signal_noise(text)
 
 
 def parse_strength(text: str) -> float | None:
@@ -350,8 +306,12 @@ def parse_strength(text: str) -> float | None:
         raise InputError(f"--strength {text}: write a number, for example 0.5, or auto") from error
 
 
-def require_kernel(kernel: str | None) -> str:
+def require_kernel(kernel: str | None, advice: str = "") -> str:
     """Return the kernel of ``--kernel``.
+
+    Args:
+        kernel: the value of the option.
+        advice: the end of the message.
 
     Raises:
         UsageError: it is missing; the message says how to find one.
@@ -359,8 +319,8 @@ def require_kernel(kernel: str | None) -> str:
     if kernel is None:
         raise UsageError(
             "--kernel is missing: describe the blur, for example as disk:3 (out of focus), motion:15:45 (15 pixels at "
-            "45 degrees) or gaussian:1.6 (soft), or give a measured kernel as a .npy, .npz, .mat or image file. "
-            "`gradprox kernel disk:3 -o kernel.png` draws a kernel"
+            "45 degrees) or gaussian:1.6 (soft), or give a measured kernel as a .npy, .npz, .mat or image file"
+            f"{advice}"
         )
     return kernel
 
@@ -380,6 +340,24 @@ def check_folder(option: str, path: Path) -> None:
         raise InputError(f"{option} {path}: is a file, not a folder")
 
 
+def check_channels(model: str, together: int | None, channels: int) -> None:
+    """Refuse an image that a named model cannot restore.
+
+    Args:
+        model: name of the model.
+        together: number of channels that it restores together; None for any number.
+        channels: number of channels of the image.
+
+    Raises:
+        InputError: the model is for another number.
+    """
+    if together not in (None, 1, channels):
+        raise InputError(
+            f"model {model}: restores {together} channels together, but the image has {channels}: leave --model out, "
+            "or name a gray model"
+        )
+
+
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a value that is none of the choices.
 
@@ -388,20 +366,3 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise InputError(f"{option} {value}: unknown; choose one of {', '.join(choices)}")
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device of a ``--device`` option; ``auto`` prefers CUDA, then MPS.
-
-    Raises:
-        InputError: the name is unknown or this machine has no such device.
-    """
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
-    check_choice("--device", name, ("auto", *available))
-    if not available[name]:
-        raise InputError(f"--device {name}: this machine or this build of torch has none; use --device cpu")
-    return torch.device(name)

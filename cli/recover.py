@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli.groups import Batch, Tuning
+from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.restoration import Restoration, Restore
+from gradprox.cli.tuning import Tuning
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData

@@ -9,22 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.groups import ANY_NOISE, Tuning
-from gradprox.cli.jobs import Record, Work, outcome, save
+from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
-from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.errors import InputError
+from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
+from gradprox.cli.tuning import ANY_NOISE, Tuning
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.noise import SignalNoise
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
-UNKNOWN_LOSSES = (
-    "the file was compressed with losses of unknown size, so the estimate of its noise may be far too low: give "
-    "--noise if the result shows artifacts"
-)
 # Reads a file, restores it and tells of its progress; returns the image and the figures to report.
 Restore = Callable[[Path, Watch], tuple["ImageData", Record]]
 
@@ -80,12 +74,13 @@ class Restoration(ABC):
         """The most steps that one file takes."""
         return 1 if self.task is None else self.preset(ANY_NOISE).max_iter
 
-    def open(self) -> Work:
-        """Load the model, and return the function that works on one file.
+    def open(self, threads: int | None = None) -> Work:
+        """Load the model, and return the function that works on one file; see `gradprox.cli.jobs.Job`.
 
         Raises:
             InputError: a setting is unusable.
         """
+        use_threads(threads)
         if self.task is not None:
             self.preset(ANY_NOISE)  # refuses unusable settings before any file is read
         priors = Priors(
@@ -105,70 +100,18 @@ class Restoration(ABC):
         return work
 
 
-def level_of(image: ImageData, given: float | None, *, linear_light: bool = False) -> tuple[float, Record]:
-    """Return the noise level of an image, and the figures and warnings to report.
+def outcome(result: Result) -> Record:
+    """Return a solver's record of one image, for a report."""
+    from gradprox.solvers.discrepancy import DiscrepancyResult
 
-    Args:
-        image: from a file.
-        given: the level of ``--noise``; None to estimate it.
-        linear_light: whether the level is that of linear light.
-
-    Raises:
-        InputError: the image is too small for an estimate.
-    """
-    from gradprox.images.noise_estimation import compression_error, estimate_image_noise
-
-    if given is not None:
-        error = compression_error(image, linear_light=linear_light)
-        return given, {"warnings": [too_low(given, error)]} if given < error / 2 else {}
-    try:
-        estimate = estimate_image_noise(image, linear_light=linear_light)
-    except InputError as error:
-        raise InputError(f"{error} by --noise") from error
-    record: Record = {"estimated_noise": estimate.level}
-    if estimate.compression:
-        record["compression_error"] = estimate.compression
-    elif image.metadata.encoding.lossy:
-        record["warnings"] = [UNKNOWN_LOSSES]
-    return estimate.level, record
-
-
-def noise_of(
-    image: ImageData, given: float | SignalNoise | None, *, constant: bool
-) -> tuple[float | SignalNoise, Record]:
-    """Return the noise of an image, and the figures and warnings to report.
-
-    An estimate is a constant level, unless the variance clearly follows the signal. Files that were compressed with
-    losses always have a constant level: their errors depend on texture, not on brightness.
-
-    Args:
-        image: from a file.
-        given: the value of ``--noise``; None to estimate it.
-        constant: whether to estimate a constant level in any case.
-
-    Raises:
-        InputError: the image is too small for an estimate.
-    """
-    from gradprox.noise import SignalNoise, estimate_gain
-
-    if isinstance(given, SignalNoise):
-        return given, {}
-    level, record = level_of(image, given)
-    encoding = image.metadata.encoding
-    if given is not None or constant or encoding.lossy or encoding.luma_steps is not None:
-        return level, record
-    try:
-        found = estimate_gain(image.pixels)
-    except InputError:  # nothing to tell gain and read noise by
-        return level, record
-    if not found.is_clear:
-        return level, record
-    return SignalNoise(found.gain, found.read), {"estimated_gain": found.gain, "estimated_read": found.read}
-
-
-def too_low(noise: float, error: float) -> str:
-    """Return the warning that JPEG compression changed an image by more than the given noise."""
-    return (
-        f"--noise {255 * noise:.2f}/255 is below the error of JPEG compression, about {255 * error:.2f}/255: the "
-        "result may show its blocks; leave --noise out to estimate both"
+    chosen = (
+        {"strength": result.strength, "misfit": result.misfit}
+        if isinstance(result, DiscrepancyResult)
+        else {}
     )
+    return chosen | {
+        "steps": int(result.steps[0]),
+        "warm_start_steps": int(result.warm_start_steps[0]),
+        "status": result.status[0].value,
+        "objective_increases": int(result.objective_increases[0]),
+    }

@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.groups import Report
-from gradprox.cli.jobs import outcome
 from gradprox.cli.meter import Meter
 from gradprox.cli.paths import readable_suffixes
+from gradprox.cli.restoration import outcome
 from gradprox.cli.terminal import naming, progress_bar
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
 from gradprox.cli.meter import Watch
+from gradprox.cli.model_choice import use_threads
 from gradprox.cli.paths import readable_suffixes
 
 
@@ -37,7 +38,7 @@ class Measuring:
         """Return the task and its settings."""
         return {"task": "sense", "settings": dataclasses.asdict(self)}
 
-    def open(self) -> Work:
+    def open(self, threads: int | None = None) -> Work:
         """Return the function that measures one image.
 
         Raises:
@@ -48,6 +49,7 @@ class Measuring:
         from gradprox.images import check_scale, read_image
         from gradprox.physics import Sensing, gaussian_noise, write_measurements
 
+        use_threads(threads)
         # Refuses unusable settings once, before the first image.
         Sensing.described(self.sampling, self.ratio, (1, 1), 1, self.seed, self.noise)
 

@@ -9,6 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.model_choice import Device, complete_models, resolve_device
 from gradprox.cli.terminal import progress_bar, stopping
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def train(
         str,
         typer.Option(
             metavar="RECIPE",
-            autocompletion=options.complete_models,
+            autocompletion=complete_models,
             help="A recipe file (.toml), or a shipped model, to use its recipe.",
             show_default=False,
         ),
@@ -52,7 +53,7 @@ def train(
         int | None,
         typer.Option(min=1, metavar="COUNT", help="CPU threads.", show_default="chosen by torch"),
     ] = None,
-    device: options.Device = "auto",
+    device: Device = "auto",
     compiled: Annotated[
         bool,
         typer.Option(
@@ -102,7 +103,7 @@ def train(
             out,
             validation=validation,
             resume=resume,
-            device=options.resolve_device(device),
+            device=resolve_device(device),
             compiled=compiled,
             report=show,
         )

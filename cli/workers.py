@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.jobs import Job, Record, process
+from gradprox.cli.meter import Step
 from gradprox.errors import InputError
 from gradprox.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
-
-    from gradprox.solvers import Step
 
 _worker: dict[str, Any] = {}  # in a worker process: its work, and the event that ends it
 
@@ -34,11 +33,9 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
     Raises:
         InputError: a process was killed.
     """
-    import torch
-
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    threads = max(1, torch.get_num_threads() // workers)
+    threads = max(1, usable_threads() // workers)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job, threads, stop))
     # A terminal sends Ctrl-C to every process. Workers inherit this handler and leave Ctrl-C to their parent.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -58,13 +55,18 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def _start(job: Job, threads: int, stop: Event) -> None:
-    import torch
+def usable_threads() -> int:
+    """Return the number of threads that this process may use: that of OMP_NUM_THREADS, or of its cores."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+
+def _start(job: Job, threads: int, stop: Event) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
     keep_freed_memory()
-    _worker.update(work=job.open(), stop=stop)
+    _worker.update(work=job.open(threads), stop=stop)
 
 
 def _process(source: Path, target: Path) -> Record:

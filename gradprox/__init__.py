@@ -2,8 +2,8 @@
 
 Begin with `load_model`, which returns a shipped model as a prior. The packages are ``networks`` (gradient networks),
 ``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``noise`` (of cameras), ``solvers``,
-``certificates``, ``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``export`` (ONNX) and
-``cli``.
+``certificates``, ``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``kernels`` (of blur),
+``export`` (ONNX) and ``cli``.
 
 The names below and the packages are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not
 import torch.
@@ -37,6 +37,7 @@ _PACKAGES = {
     "certificates",
     "export",
     "images",
+    "kernels",
     "networks",
     "noise",
     "physics",

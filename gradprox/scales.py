@@ -49,6 +49,28 @@ def check_noise(name: str, level: float, text: str | None = None) -> None:
         raise InputError(f"{name} {written}: black is 0 and white is 1: write gray levels as {gray}/255")
 
 
+def parse_level(text: str) -> float:
+    """Read a noise level from a number or a fraction, for example ``0.1`` or ``25/255``.
+
+    Returns:
+        A standard deviation in ``[0, 1]``, on the scale of images in ``[0, 1]``.
+
+    Raises:
+        InputError: the text is no number, is negative or not finite, or is above 1, the level of white.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        level = float(numerator) / (float(denominator) if slash else 1.0)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"noise level {text}: write a number or a fraction, for example 0.1 or 25/255"
+        ) from error
+    if not math.isfinite(level) or level < 0:
+        raise InputError(f"noise level {text}: must be finite and not negative")
+    check_noise("noise level", level, text)
+    return level
+
+
 def beyond_training(name: str, trained: tuple[float, float]) -> str:
     """Return the warning about noise beyond the levels that a model was trained for.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,20 @@ class OnnxDenoiser:
         ):
             raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
 
-    def __call__(self, y: NDArray[Any], sigma: ArrayLike) -> NDArray[np.float32]:
+    def __call__(
+        self,
+        y: NDArray[Any],
+        sigma: ArrayLike,
+        *,
+        callback: Callable[[float], None] | None = None,
+    ) -> NDArray[np.float32]:
         """Return ``D(y)``, float32. A model of one channel takes the channels of an image one by one.
 
         Args:
             y: images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``. Other values are legal, and
                 nothing is clipped. ``C`` is the model's ``channels``, or any number where those are 1.
             sigma: noise level on the scale of ``y``: one number, or one per image.
+            callback: called after each tile with its share of the work.
 
         Raises:
             InputError: ``y`` is no such array; ``y`` or the result contains NaN or infinite values; a noise level is
@@ -117,7 +124,9 @@ class OnnxDenoiser:
         self._warn_of_scale(y)
         for image, result, level in zip(y, out, levels, strict=True):
             for together in self._channel_groups(image):
-                self._denoise(image[together], level, result[together])
+                for pixels in self._denoise(image[together], level, result[together]):
+                    if callback is not None:
+                        callback(pixels * self.channels / y.size)
         return out
 
     def with_potential(
@@ -196,7 +205,7 @@ class OnnxDenoiser:
         levels = _levels(sigma, len(y))
         trained = self._session.entry("noise_range")
         if trained and levels.max() > MARGIN * trained[1]:
-            warnings.warn(beyond_training(str(self.path), trained), stacklevel=3)
+            warnings.warn(beyond_training(self.metadata.get("name", str(self.path)), trained), stacklevel=3)
         return y, np.broadcast_to(levels, len(y))
 
     def _warn_of_scale(self, y: NDArray[Any]) -> None:
@@ -227,8 +236,8 @@ class OnnxDenoiser:
             )
         return found
 
-    def _denoise(self, planes: NDArray[Any], level: np.float32, out: NDArray[np.float32]) -> None:
-        """Write ``D`` of ``(channels, H, W)`` into ``out``."""
+    def _denoise(self, planes: NDArray[Any], level: np.float32, out: NDArray[np.float32]) -> Iterator[int]:
+        """Write ``D`` of ``(channels, H, W)`` into ``out``; yield the number of pixels of each finished tile."""
         height, width = planes.shape[1:]
         noise, constants = _noise(level, height * width)
         side = max(height, width) if self.tile is None or self.halo is None else self.tile
@@ -236,6 +245,7 @@ class OnnxDenoiser:
             for columns in spans(width, side, self.halo or 0):
                 x = self._run(planes[:, rows.read, columns.read], noise, constants)["x"]
                 out[:, rows.kept, columns.kept] = x[0, :, rows.inner, columns.inner]
+                yield (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _images(y: object) -> NDArray[Any]:

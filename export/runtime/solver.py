@@ -192,7 +192,9 @@ class OnnxSolver:
                 warnings.warn(f"{self._session.path}: {name}: {wrong}", stacklevel=3)
         trained = self._session.entry("noise_range")
         if sigma > MARGIN * trained[1]:
-            warnings.warn(beyond_training(str(self._session.path), trained), stacklevel=3)
+            warnings.warn(
+                beyond_training(self.metadata.get("name", str(self._session.path)), trained), stacklevel=3
+            )
 
     def _measurements(self, y: NDArray[Any]) -> NDArray[np.float32]:
         """Return images, or measurements of compressed sensing, or raise `InputError`."""

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from gradprox.blind.confidence import confidence_of
-from gradprox.blind.families import FAMILIES, best_member, description, no_blur
+from gradprox.blind.families import FAMILIES, best_member, no_blur
 from gradprox.blind.free_search import best_free_kernel
 from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 from gradprox.blind.textured_part import textured_part
 from gradprox.errors import InputError
 from gradprox.images.image_data import LUMA
+from gradprox.kernels.descriptions import description_of
 from gradprox.noise_rule import LEAST_NOISE
 from gradprox.scales import check_noise
 
@@ -50,7 +51,7 @@ class KernelEstimate:
     @property
     def description(self) -> str | None:
         """The kernel in the syntax of ``gradprox deblur --kernel``, for example ``motion:11.2:30``; None if free."""
-        return description(self.family, self.parameters) if self.parameters else None
+        return description_of(self.family, self.parameters) if self.parameters else None
 
 
 def estimate_kernel(

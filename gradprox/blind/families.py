@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -58,12 +58,6 @@ FAMILIES = {
     "gaussian": Family(("sigma",), gaussian_kernel, 0.4, 7.5),
     "motion": Family(("length", "angle"), motion_kernel, 2.5, 60.0),
 }
-
-
-def description(family: str, parameters: Sequence[float]) -> str:
-    """Return a member in the syntax of ``gradprox deblur --kernel``, for example ``motion:11.2:30``."""
-    length, *angle = parameters
-    return ":".join([family, f"{length:.3g}", *(f"{degrees:.0f}" for degrees in angle)])
 
 
 @dataclass(frozen=True)

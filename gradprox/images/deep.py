@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -65,6 +64,19 @@ class Samples:
     premultiplied: bool
 
 
+def _codecs() -> Any:
+    """Return the module imagecodecs, which the distribution without torch leaves to the user: it takes 80 MB.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import imagecodecs
+    except ModuleNotFoundError as error:
+        raise InputError("PNG files of 16 bits need a further package: pip install imagecodecs") from error
+    return imagecodecs
+
+
 def is_deep_png(path: Path) -> bool:
     """Return whether a file is a PNG file with 16 bits per sample."""
     with path.open("rb") as stream:
@@ -79,8 +91,10 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
         InputError: the file is damaged.
     """
     try:
-        values: NDArray[np.generic] = imagecodecs.png_decode(path.read_bytes())
+        values: NDArray[np.generic] = _codecs().png_decode(path.read_bytes())
     except DEEP_ERRORS as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: damaged PNG: {error}") from error
     return values.reshape(*values.shape[:2], -1)
 
@@ -88,7 +102,7 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
 def write_deep_png(stream: BinaryIO, values: NDArray[np.uint16], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)`` and the metadata that `Metadata.for_format` kept."""
     stored = values[..., 0] if values.shape[2] == 1 else values
-    content = bytes(imagecodecs.png_encode(np.ascontiguousarray(stored)))
+    content = bytes(_codecs().png_encode(np.ascontiguousarray(stored)))
     chunks = png_chunks(metadata, channels=1 if values.shape[2] <= 2 else 3)
     stream.write(with_chunks(content, chunks))
 

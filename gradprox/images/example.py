@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from gradprox.images.io import read_color, read_gray
+
+if TYPE_CHECKING:
+    from gradprox.images.tensors import Tensor
 
 EXAMPLE_IMAGE = Path(__file__).with_name("example.png")  # Chelsea the cat, by Stefan van der Walt, CC0
 

@@ -1,4 +1,4 @@
-"""Reading and writing images in every format, as tensors ``(1, C, H, W)`` with values in ``[0, 1]``."""
+"""Reading and writing images in every format, as ``(1, C, H, W)`` with values in ``[0, 1]``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from gradprox.arrays import read_npy, read_npz
 from gradprox.errors import InputError
@@ -29,6 +29,9 @@ from gradprox.images.formats import (
 )
 from gradprox.images.image_data import ImageData
 from gradprox.images.samples import image_from_samples, stored_samples, upright
+
+if TYPE_CHECKING:
+    from gradprox.images.tensors import Tensor
 
 # Pillow raises these on damaged files; found by reading some thousands of them.
 _DAMAGED = (
@@ -117,7 +120,8 @@ def write_image(path: str | Path, image: ImageData) -> tuple[str, ...]:
     check_image_suffix(path)
     path = Path(path)
     suffix = path.suffix.lower()
-    values = image.pixels.detach()[0].permute(1, 2, 0).cpu().float().numpy()
+    with np.errstate(over="ignore"):  # infinite values are refused below
+        values = np.moveaxis(image.array[0], 0, -1).astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         raise InputError(
             f"{path}: not written, because the result contains NaN or infinite values: check the input and the model"

@@ -13,12 +13,11 @@ come close to it if some frequencies have little texture in half of the blocks.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn
-from scipy.special import erfinv
 
 SIDE = 8  # pixels per side of a block of JPEG
 MOST_BLOCKS = 1 << 13  # larger images are sampled
@@ -31,6 +30,9 @@ WEAKEST = 8  # number of frequencies, the ones of least deviation, that give the
 # The smallest of many estimates are too small, by this share divided by the square root of the number of blocks; found
 # by simulating white noise.
 SELECTION_BIAS = 1.7
+# The orthonormal cosine transform of a line of pixels (ITU-T T.81, A.3.3), one row per frequency.
+COSINES = np.cos(np.pi / SIDE * np.outer(np.arange(SIDE), np.arange(SIDE) + 0.5)) * math.sqrt(2 / SIDE)
+COSINES[0] /= math.sqrt(2)
 
 
 def rounding_error(steps: NDArray[Any]) -> float:
@@ -59,7 +61,8 @@ def noise_before_rounding(plane: NDArray[Any], steps: NDArray[Any]) -> float:
     edges = (np.ceil(np.median(sizes, axis=0) / steps - 0.5).clip(0) + 0.5) * steps
     # If all coefficients are inside, the deviation is only known to be small: half a coefficient is taken as outside.
     inside = (sizes < edges).mean(axis=0).clip(max=1 - 0.5 / len(sizes))
-    deviations = edges / (math.sqrt(2) * erfinv(inside))
+    # Values of this share of a Gaussian lie within so many deviations of its mean.
+    deviations = edges / np.vectorize(NormalDist().inv_cdf)((1 + inside) / 2)
     weakest = np.sort(deviations.flatten()[1:])[:WEAKEST].mean()  # the first is the mean of the block
     return float(weakest * (1 + SELECTION_BIAS / math.sqrt(len(sizes)))) / WHITE
 
@@ -67,7 +70,7 @@ def noise_before_rounding(plane: NDArray[Any], steps: NDArray[Any]) -> float:
 def _coefficient_sizes(plane: NDArray[Any]) -> NDArray[Any]:
     """Return the absolute cosine coefficients of the blocks of JPEG, ``(N, 8, 8)``."""
     corners = (plane, plane[::-1], plane[:, ::-1], plane[::-1, ::-1])
-    candidates = [np.abs(dctn(_blocks(corner), axes=(1, 2), norm="ortho")) for corner in corners]
+    candidates = [np.abs(COSINES @ _blocks(corner) @ COSINES.T) for corner in corners]
     # Blocks beside the grid of JPEG mix the coefficients of several blocks, so fewer of theirs are zero.
     return max(candidates, key=lambda sizes: (sizes < NEARLY_ZERO).mean())
 

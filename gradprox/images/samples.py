@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.images.image_data import ImageData
@@ -48,8 +46,8 @@ def image_from_samples(
         raise InputError(f"{path}: expected floats, uint8 or uint16, got {values.dtype}")
     if premultiplied and alpha is not None:
         unit = _divided(unit, alpha)
-    pixels = _tensor(unit)
-    if not bool(torch.isfinite(pixels).all()) or not (alpha is None or np.isfinite(alpha).all()):
+    pixels = _planes(unit)
+    if not np.isfinite(pixels).all() or not (alpha is None or np.isfinite(alpha).all()):
         raise InputError(f"{path}: contains NaN or infinite values, or values beyond single precision")
     return ImageData(pixels, bits, alpha, metadata)
 
@@ -100,9 +98,9 @@ def _divided(unit: NDArray[np.generic], alpha: NDArray[np.generic]) -> NDArray[n
     return np.where(visible, unit.astype(np.float64) / np.where(visible, opacity, 1.0), 0.0)
 
 
-def _tensor(values: NDArray[np.generic]) -> Tensor:
+def _planes(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return samples ``(H, W, C)`` as pixels ``(1, C, H, W)``."""
     with np.errstate(
         over="ignore"
     ):  # values beyond single precision become infinite, which the caller refuses
-        contiguous = np.ascontiguousarray(np.moveaxis(values, 2, 0), dtype=np.float32)
-    return torch.from_numpy(contiguous)[None]
+        return np.ascontiguousarray(np.moveaxis(values, 2, 0), dtype=np.float32)[None]

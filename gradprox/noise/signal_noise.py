@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from gradprox.errors import InputError
-from gradprox.physics import parse_level
+from gradprox.scales import parse_level
 
 FORM = "write gain:G,read:R, for example gain:0.01,read:2/255"
 

@@ -22,7 +22,7 @@ from scipy.ndimage import affine_transform, center_of_mass
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.physics.kernels import normalized
+from gradprox.kernels.formulas import normalized
 
 # Searched versions of the kernel: first these, then a grid of the same size with a third of the distances.
 SCALES = (0.75, 0.85, 1.0, 1.15, 1.3)
@@ -96,7 +96,7 @@ def scaled_and_turned(kernel: Tensor, scale: float, turn: float) -> Tensor:
     matrix = np.array([[cosine, sine], [-sine, cosine]])
     center = np.array(center_of_mass(wide))
     moved = affine_transform(wide, matrix, center - matrix @ center, order=1).clip(0)
-    return normalized(torch.from_numpy(moved)).to(kernel)
+    return torch.from_numpy(normalized(moved))[None, None].to(kernel)
 
 
 @dataclass(frozen=True)

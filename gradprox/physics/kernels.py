@@ -1,77 +1,46 @@
-"""Blur kernels by formula, as ``(1, 1, h, w)`` tensors of float32 that sum to one."""
+"""The blur kernels of `gradprox.kernels` as tensors ``(1, 1, h, w)`` of float32 that sum to one."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
-from gradprox.errors import InputError
-
-# Pixels per side of the largest kernel.
-LARGEST = 1024
+from gradprox import kernels
+from gradprox.kernels.formulas import Kernel
 
 
 def gaussian_kernel(sigma: float) -> Tensor:
-    """Return a Gaussian with a standard deviation of ``sigma`` pixels, cut at four of them.
-
-    Raises:
-        InputError: ``sigma`` is not positive, or too large.
-    """
-    _check_length("sigma", sigma, LARGEST / 8)
-    radius = math.ceil(4 * sigma)
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    line = torch.exp(-(offsets / sigma).square() / 2)
-    return normalized(line[:, None] * line)
+    """Return a Gaussian, as `gradprox.kernels.gaussian_kernel` does, as a tensor ``(1, 1, h, w)``."""
+    return _tensor(kernels.gaussian_kernel(sigma))
 
 
 def motion_kernel(length: float, angle: float) -> Tensor:
-    """Return a straight motion of ``length`` pixels at ``angle`` degrees, counter-clockwise from the right.
-
-    A pixel at distance ``d`` from the path of the pixel centers, ``length - 1`` long, has weight ``max(0, 1 - d)``. So
-    ``motion_kernel(5, 0)`` is five equal weights, and a motion of at most one pixel is no blur.
-
-    Raises:
-        InputError: the length is not positive, or too large, or the angle is not finite.
-    """
-    _check_length("length", length, LARGEST / 2)
-    if not math.isfinite(angle):
-        raise InputError(f"the kernel's angle must be finite, got {angle:g}")
-    half = max(0.0, (length - 1) / 2)
-    offsets = torch.arange(-math.ceil(half), math.ceil(half) + 1, dtype=torch.float64)
-    up, right = -offsets[:, None], offsets[None, :]
-    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    along = (right * cosine + up * sine).clamp(-half, half)
-    distance = torch.hypot(right - along * cosine, up - along * sine)
-    return normalized((1 - distance).clamp_min(0))
+    """Return a straight motion, as `gradprox.kernels.motion_kernel` does, as a tensor ``(1, 1, h, w)``."""
+    return _tensor(kernels.motion_kernel(length, angle))
 
 
 def disk_kernel(radius: float) -> Tensor:
-    """Return a disk, the blur of a defocused lens; border pixels are weighted by the area inside it.
+    """Return a disk, as `gradprox.kernels.disk_kernel` does, as a tensor ``(1, 1, h, w)``."""
+    return _tensor(kernels.disk_kernel(radius))
 
-    Areas are measured with 16x16 points per pixel. A disk inside one pixel, ``radius <= 1/2``, is no blur.
+
+def read_kernel(description: str) -> Tensor:
+    """Return one kernel from ``gaussian:1.6``, ``motion:15:45``, ``disk:4`` or a file, ``(1, 1, h, w)``.
 
     Raises:
-        InputError: the radius is not positive, or too large.
+        InputError: it is none of these, or a file holds several kernels.
     """
-    _check_length("radius", radius, LARGEST / 2)
-    half, points = math.ceil(radius), 16
-    size = 2 * half + 1
-    # Below half a pixel all of the area is in the middle, though no point may be.
-    radius = max(radius, 0.5)
-    fine = (torch.arange(size * points, dtype=torch.float64) + 0.5) / points - size / 2
-    inside = (fine[:, None] ** 2 + fine**2 <= radius**2).double()
-    return normalized(inside.view(size, points, size, points).sum(dim=(1, 3)))
+    return _tensor(kernels.read_kernel(description))
 
 
-def normalized(kernel: Tensor) -> Tensor:
-    """Return a nonnegative kernel ``(h, w)`` of float64 that is not zero as ``(1, 1, h, w)`` of sum 1."""
-    # The largest weight first: a sum of huge weights overflows, and one of tiny weights has few digits.
-    relative = kernel / kernel.max()
-    return (relative / relative.sum()).float()[None, None]
+def read_kernels(description: str) -> dict[str, Tensor]:
+    """Return all kernels of a description, by name, ``(1, 1, h, w)``; see `gradprox.kernels.read_kernels`.
+
+    Raises:
+        InputError: the description is unknown, or the file is unreadable or holds no kernel.
+    """
+    return {name: _tensor(kernel) for name, kernel in kernels.read_kernels(description).items()}
 
 
-def _check_length(name: str, value: float, largest: float) -> None:
-    if not 0 < value <= largest:
-        raise InputError(f"the kernel's {name} must be above 0 and at most {largest:g}, got {value:g}")
+def _tensor(kernel: Kernel) -> Tensor:
+    return torch.from_numpy(kernel)[None, None]

@@ -7,13 +7,10 @@ Solvers fit by least squares, the likelihood of Gaussian noise. The likelihood o
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
-from gradprox.scales import check_noise
 
 
 def gaussian_noise(like: Tensor, level: float, generator: torch.Generator) -> Tensor:
@@ -54,25 +51,3 @@ def poisson_noise(clean: Tensor, gain: float, generator: torch.Generator) -> Ten
 def poisson_level(noisy: Tensor, gain: float) -> Tensor:
     """Return the standard deviation of Poisson noise, root mean square over each image of ``(B, ...)``, ``(B,)``."""
     return (gain * noisy.flatten(1).mean(dim=1)).clamp_min(0).sqrt()
-
-
-def parse_level(text: str) -> float:
-    """Read a noise level from a number or a fraction, for example ``0.1`` or ``25/255``.
-
-    Returns:
-        A standard deviation in ``[0, 1]``, on the scale of images in ``[0, 1]``.
-
-    Raises:
-        InputError: the text is no number, is negative or not finite, or is above 1, the level of white.
-    """
-    numerator, slash, denominator = text.partition("/")
-    try:
-        level = float(numerator) / (float(denominator) if slash else 1.0)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(
-            f"noise level {text}: write a number or a fraction, for example 0.1 or 25/255"
-        ) from error
-    if not math.isfinite(level) or level < 0:
-        raise InputError(f"noise level {text}: must be finite and not negative")
-    check_noise("noise level", level, text)
-    return level

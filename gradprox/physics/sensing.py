@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from gradprox.array_files import ARRAY_SUFFIXES, arrays_in
 from gradprox.errors import InputError
-from gradprox.physics.array_files import ARRAY_SUFFIXES, arrays_in
 from gradprox.physics.block_sensing import BLOCK, BlockSensing, gaussian_matrix
 from gradprox.physics.cosine_sensing import CosineSensing
 from gradprox.physics.fourier_sensing import FourierSensing

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from gradprox.cli.deblur import Deblurring
-from gradprox.cli.groups import Tuning
+from gradprox.cli.tuning import Tuning
 from gradprox.images import EXAMPLE_IMAGE, read_gray, read_image
 from gradprox.images.noise_estimation import compression_error, estimate_image_noise
 from gradprox.physics import LARGEST_FITTING_SCORE, blur_of_images, gaussian_noise, motion_kernel

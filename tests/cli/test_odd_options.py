@@ -107,7 +107,7 @@ def test_flags_have_no_type_in_help(run):
 
 
 def test_the_shell_completes_names():
-    from gradprox.cli import options
+    from gradprox.cli import model_choice, options
     from gradprox.physics import BOUNDARIES, SAMPLINGS
     from gradprox.solvers.presets import SOLVERS
     from gradprox.zoo import model_names
@@ -115,7 +115,7 @@ def test_the_shell_completes_names():
     assert options.SOLVERS == SOLVERS
     assert options.BOUNDARIES == BOUNDARIES
     assert options.SAMPLINGS == SAMPLINGS
-    assert options.complete_models("") == model_names()
+    assert model_choice.complete_models("") == model_names()
     assert options.completed(SOLVERS)("h") == ["hqs"]
     completing = {"model", "solver", "problem", "boundary", "sampling", "kernel", "device", "recipe"}
     for command in typer.main.get_command(app).commands.values():

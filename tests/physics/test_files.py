@@ -11,10 +11,9 @@ import scipy.io
 import torch
 from PIL import Image
 
-from gradprox import InputError
+from gradprox import InputError, array_files
 from gradprox.physics import (
     Sensing,
-    array_files,
     disk_kernel,
     gaussian_kernel,
     motion_kernel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,8 @@ def _read_mat(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         InputError: that process could not read it.
     """
+    if importlib.util.find_spec("scipy") is None:
+        raise InputError(f"{path}: .mat files need a further package: pip install scipy, or save a .npz file")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "arrays.npz"
         command = [sys.executable, "-c", _MAT_TO_NPZ, str(path), str(copy)]

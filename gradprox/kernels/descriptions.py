@@ -1,32 +1,37 @@
-"""Blur kernels from a short description or from a file, as ``(1, 1, h, w)`` tensors that sum to one."""
+"""Blur kernels from a short description or from a file, as arrays ``(h, w)`` that sum to one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from gradprox.array_files import ARRAY_SUFFIXES, arrays_in
 from gradprox.errors import InputError
-from gradprox.images import read_gray
-from gradprox.physics.array_files import ARRAY_SUFFIXES, arrays_in
-from gradprox.physics.kernels import LARGEST, disk_kernel, gaussian_kernel, motion_kernel, normalized
+from gradprox.images import read_image
+from gradprox.kernels.formulas import (
+    LARGEST,
+    Kernel,
+    disk_kernel,
+    gaussian_kernel,
+    motion_kernel,
+    normalized,
+)
 
 KERNEL_SUFFIXES = (*ARRAY_SUFFIXES, ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
 # The function of each name, and the names of its numbers.
-GENERATORS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
+GENERATORS: dict[str, tuple[Callable[..., Kernel], tuple[str, ...]]] = {
     "gaussian": (gaussian_kernel, ("SIGMA",)),
     "motion": (motion_kernel, ("LENGTH", "ANGLE")),
     "disk": (disk_kernel, ("RADIUS",)),
 }
 
 
-def read_kernel(description: str) -> Tensor:
+def read_kernel(description: str) -> Kernel:
     """Return one kernel from ``gaussian:1.6``, ``motion:15:45``, ``disk:4`` or a file.
 
     Raises:
@@ -41,7 +46,7 @@ def read_kernel(description: str) -> Tensor:
     return next(iter(kernels.values()))
 
 
-def read_kernels(description: str) -> dict[str, Tensor]:
+def read_kernels(description: str) -> dict[str, Kernel]:
     """Return all kernels of a description, by name.
 
     ``FILE.npz`` and ``FILE.mat`` give every two-dimensional array in the file, ``FILE.npz:NAME`` gives one.
@@ -65,7 +70,7 @@ def read_kernels(description: str) -> dict[str, Tensor]:
     if Path(path).suffix.lower() in ARRAY_SUFFIXES:
         arrays = arrays_in(Path(path))
     else:
-        arrays = {Path(path).stem: read_gray(path)[0, 0].numpy()}
+        arrays = {Path(path).stem: read_image(path).gray_array()[0, 0]}
     if wanted:
         if wanted not in arrays:
             raise InputError(f"{path}: no kernel {wanted!r} in it, only {', '.join(arrays)}")
@@ -75,7 +80,13 @@ def read_kernels(description: str) -> dict[str, Tensor]:
     return {key: _from_array(f"{path}:{key}" if len(arrays) > 1 else path, a) for key, a in arrays.items()}
 
 
-def _generated(description: str, name: str, arguments: list[str]) -> Tensor:
+def description_of(family: str, parameters: Sequence[float]) -> str:
+    """Return a kernel by formula in the syntax of `read_kernel`, for example ``motion:11.2:30``."""
+    length, *angle = parameters
+    return ":".join([family, f"{length:.3g}", *(f"{degrees:.0f}" for degrees in angle)])
+
+
+def _generated(description: str, name: str, arguments: list[str]) -> Kernel:
     generator, expected = GENERATORS[name]
     usage = ":".join((name, *expected))
     try:
@@ -87,16 +98,16 @@ def _generated(description: str, name: str, arguments: list[str]) -> Tensor:
     return generator(*numbers)
 
 
-def _from_array(label: str, array: NDArray[np.generic]) -> Tensor:
+def _from_array(label: str, array: NDArray[np.generic]) -> Kernel:
     if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise InputError(
             f"{label}: a kernel is a two-dimensional array of real numbers, got {array.dtype} of {array.shape}"
         )
     if max(array.shape) > LARGEST:
         raise InputError(f"{label}: {array.shape[0]}x{array.shape[1]} is too large for a kernel")
-    kernel = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
-    if not bool(torch.isfinite(kernel).all()):
+    kernel = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(kernel).all():
         raise InputError(f"{label}: contains NaN or infinite values")
-    if bool((kernel < 0).any()) or not bool((kernel > 0).any()):
+    if (kernel < 0).any() or not (kernel > 0).any():
         raise InputError(f"{label}: a blur kernel is nonnegative and not zero")
     return normalized(kernel)

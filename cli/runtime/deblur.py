@@ -1,0 +1,179 @@
+"""``gradprox-runtime deblur``: undo a blur that is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradprox.cli import options
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import Record, Work, run_batch, save
+from gradprox.cli.meter import Watch
+from gradprox.cli.noise_levels import level_of
+from gradprox.cli.paths import readable_suffixes
+from gradprox.cli.runtime.models import ModelChoice, Models
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from gradprox.export.runtime import OnnxSolver, Restoration
+    from gradprox.images import ImageData
+
+# A smaller share of clipped pixels changes nothing visible.
+VISIBLE_SHARE = 0.001
+CLIPPED = (
+    "{:.1%} of the pixels are white or black. They are taken as they are, so lamps may ring; `gradprox deblur` knows "
+    "that they may be clipped"
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The settings of the preset in an exported file.
+
+    Attributes:
+        strength: multiplier of the preset's regularization.
+        steps: step budget after the warm start; that of the preset if None.
+        tol: tolerance on the relative change; that of the preset if None.
+    """
+
+    strength: Annotated[
+        float,
+        typer.Option(
+            metavar="FACTOR",
+            help="Strength of the regularization: above 1 gives a smoother image, below 1 keeps more detail and noise.",
+            rich_help_panel=options.SOLVER,
+        ),
+    ] = 1.0
+    steps: options.Steps = None
+    tol: options.Tol = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deblurring:
+    """A job (`gradprox.cli.jobs.Job`) that undoes the same blur in each image.
+
+    Attributes:
+        kernel: the value of ``--kernel``.
+        noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
+        linear_light: whether to convert sRGB values to light first, because light was blurred.
+        tuning: the settings of the preset.
+        model: the model, and where it runs.
+    """
+
+    kernel: str
+    noise: float | None = None
+    linear_light: bool = False
+    tuning: Tuning = field(default_factory=Tuning)
+    model: ModelChoice = field(default_factory=ModelChoice)
+    steps = 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task, the model and the settings, for a report."""
+        settings = {name: getattr(self, name) for name in ("kernel", "noise", "linear_light")}
+        settings |= dataclasses.asdict(self.tuning) | {"provider": self.model.provider}
+        return {"task": "deblur", "model": self.model.model, "settings": settings}
+
+    def open(self, threads: int | None = None) -> Work:
+        """Load the model and the kernel, and return the function that works on one image.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+        from gradprox.images import check_scale, read_image
+        from gradprox.images.srgb import to_display, to_linear_light
+        from gradprox.kernels import read_kernel
+
+        kernel = read_kernel(self.kernel)
+        models = Models(self.model, "deblur", partial(load_deblurring, threads=threads))
+
+        def work(source: Path, target: Path, _: Watch) -> Record:
+            image = read_image(source)
+            check_scale(image.array, source)  # as stored: light passes the limit sooner
+            pixels = to_linear_light(image.array) if self.linear_light else image.array
+            level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            name, solver = models.of(pixels.shape[1])
+            result = solver(
+                pixels,
+                kernel,
+                noise=level,
+                strength=self.tuning.strength,
+                max_iter=self.tuning.steps,
+                tol=self.tuning.tol,
+            )
+            restored = to_display(result.x) if self.linear_light else result.x
+            record |= {"model": name, "solver": solver.algorithm, **outcome(result)}
+            share = clipped_share(image)
+            if share >= VISIBLE_SHARE:
+                record["warnings"] = [*record.get("warnings", ()), CLIPPED.format(share)]
+            return record | save(target, image.with_pixels(restored))
+
+        return work
+
+
+def load_deblurring(path: Path, *, threads: int | None, **where: Any) -> OnnxSolver:
+    """Load a file that deblurs.
+
+    Raises:
+        InputError: the file does something else, or cannot be used.
+    """
+    from gradprox.export.runtime import OnnxSolver
+
+    solver = OnnxSolver(path, threads=threads, **where)
+    if solver.problem != "deblur":
+        raise InputError(f"{path}: its solver is for compressed sensing, not for deblurring")
+    return solver
+
+
+def outcome(result: Restoration) -> Record:
+    """Return a solver's record of one image, for a report, as `gradprox.cli.restoration.outcome` does."""
+    import numpy as np
+
+    steps = int(result.steps[0])
+    return {
+        "steps": steps,
+        "warm_start_steps": steps - int(np.isfinite(result.residual[0]).sum()),
+        "status": result.status[0],
+    }
+
+
+def clipped_share(image: ImageData) -> float:
+    """Return the share of white and black pixels; 0 for floating-point images, which are never clipped."""
+    if image.bit_depth == 32:
+        return 0.0
+    return float(((image.array <= 0) | (image.array >= 1)).mean())
+
+
+def deblur(
+    images: options.Images,
+    output: options.Output,
+    kernel: options.Kernel = None,
+    noise: options.EstimatedNoise = None,
+    linear_light: options.LinearLight = False,
+    *,
+    tuning: Tuning,
+    model: ModelChoice,
+    batch: Batch,
+) -> None:
+    """Deblur photos.
+
+    The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
+    motion or disk, or give a file with a measured kernel. The solver is the preset in the model's file. The shipped
+    files do what `gradprox deblur --model gray-fast --no-clipping` does.
+
+    Examples:
+      gradprox-runtime deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
+      gradprox-runtime deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
+    """
+    job = Deblurring(
+        kernel=options.require_kernel(kernel),
+        noise=options.parse_given_level(noise),
+        linear_light=linear_light,
+        tuning=tuning,
+        model=model,
+    )
+    run_batch(job, images, output, batch, read=readable_suffixes())

@@ -1,0 +1,72 @@
+"""``gradprox-runtime denoise``: remove Gaussian noise in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gradprox.cli import options
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import Record, Work, run_batch, save
+from gradprox.cli.meter import Watch
+from gradprox.cli.noise_levels import level_of
+from gradprox.cli.paths import readable_suffixes
+from gradprox.cli.runtime.models import ModelChoice, Models
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """A job (`gradprox.cli.jobs.Job`) that denoises each image.
+
+    Attributes:
+        noise: standard deviation of the noise, where white is 1; estimated from each image if None.
+        model: the model, and where it runs.
+    """
+
+    noise: float | None = None
+    model: ModelChoice = field(default_factory=ModelChoice)
+    steps = 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task, the model and the settings, for a report."""
+        settings = {"noise": self.noise, "provider": self.model.provider}
+        return {"task": "denoise", "model": self.model.model, "settings": settings}
+
+    def open(self, threads: int | None = None) -> Work:
+        """Load the model, and return the function that denoises one image; see `gradprox.cli.jobs.Job`."""
+        from gradprox.export.runtime import OnnxDenoiser
+        from gradprox.images import check_scale, read_image
+
+        models = Models(self.model, "denoise", partial(OnnxDenoiser, threads=threads))
+
+        def work(source: Path, target: Path, show: Watch) -> Record:
+            image = read_image(source)
+            check_scale(image.array, source)
+            level, record = level_of(image, self.noise)
+            name, denoiser = models.of(image.array.shape[1])
+            clean = denoiser(image.array, level, callback=show.piece)
+            return record | {"model": name} | save(target, image.with_pixels(clean))
+
+        return work
+
+
+def denoise(
+    images: options.Images,
+    output: options.Output,
+    noise: options.EstimatedNoise = None,
+    *,
+    model: ModelChoice,
+    batch: Batch,
+) -> None:
+    """Remove Gaussian noise from images, in one pass of a model.
+
+    The noise level is estimated from each image unless --noise gives it.
+
+    Examples:
+      gradprox-runtime denoise noisy.png --noise 25/255 -o clean.png
+      gradprox-runtime denoise shots --workers 2 -o clean
+    """
+    job = Denoising(noise=options.parse_given_level(noise), model=model)
+    run_batch(job, images, output, batch, read=readable_suffixes())

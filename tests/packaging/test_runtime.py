@@ -1,0 +1,263 @@
+"""gradprox-runtime: built without network, it restores as gradprox does in a process that cannot import torch."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import runpy
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gradprox.cli.app import main
+from gradprox.cli.runtime.shipped import MODELS
+from gradprox.export.runtime import container
+from gradprox.images import EXAMPLE_IMAGE, ImageData, example_image, write_image
+from gradprox.physics import ValidBlur, gaussian_noise, motion_kernel
+from gradprox.zoo import read_card
+from tests.printed import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RUNTIME = ROOT / "runtime"
+ABSENT = ("torch", "deepinv", "scipy", "onnx", "onnxscript", "safetensors", "matplotlib", "imagecodecs")
+PROGRAM = f"""
+import sys
+sys.modules.update(dict.fromkeys({ABSENT}))  # importing them fails
+sys.argv[0] = "gradprox-runtime"
+from gradprox.cli.runtime.app import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built as by ``pip wheel ./runtime``, with the setuptools of this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, RUNTIME]
+    subprocess.run(command, check=True, capture_output=True)
+    (found,) = folder.glob("gradprox_runtime-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A folder with nothing but the content of the wheel."""
+    site = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--target", site]
+    subprocess.run([*command, wheel], check=True)
+    return site
+
+
+@pytest.fixture
+def runtime(installed, tmp_path):
+    """Run the command in ``tmp_path``; return exit code, standard output and standard error."""
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    # With -S Python reads no .pth file, so it finds the wheel's gradprox and no other.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), *packages]), "COLUMNS": "200"}
+
+    def run(*arguments):
+        command = [sys.executable, "-S", "-c", PROGRAM, *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def with_torch(monkeypatch, tmp_path):
+    """Run ``gradprox`` in ``tmp_path``."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["gradprox", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert not exit_.value.code
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A gray and a color photo of 8 bits, with their color profile and comment, and an array."""
+    with Image.open(EXAMPLE_IMAGE) as image:
+        small = image.convert("RGB").crop((60, 60, 124, 108))
+    small.save(tmp_path / "color.png", dpi=(300, 300))
+    small.convert("L").save(tmp_path / "gray.jpg", quality=95, comment=b"a cat")
+    np.save(tmp_path / "array.npy", example_image(gray=True)[0, 0, 60:108, 60:124].numpy())
+    return tmp_path
+
+
+def pixels(path):
+    if path.suffix == ".npy":
+        return np.load(path)
+    with Image.open(path) as image:
+        return np.asarray(image, dtype=float)
+
+
+def test_help_names_the_commands_and_loads_nothing_large(runtime, installed):
+    code, out, _ = runtime("--help")
+    assert code == 0
+    assert "denoise" in out
+    assert "deblur" in out
+    program = "import gradprox.cli.runtime.app, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=installed
+    ).stdout.split()
+    assert {"typer", "gradprox.cli.runtime.denoise"} <= {*loaded}
+    assert not {"numpy", "onnxruntime", "PIL"} & {*loaded}
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "options"),
+    [
+        ("array.npy", "gray-fast", ("--noise", "15/255")),
+        ("array.npy", "gray-fast", ()),
+        ("color.png", "color-fast", ("--noise", "15/255")),
+        ("gray.jpg", "gray-fast", ()),
+    ],
+)
+def test_denoise_equals_gradprox(runtime, with_torch, photos, name, model, options):
+    suffix = Path(name).suffix
+    code, _, err = runtime("denoise", name, *options, "-o", f"lean{suffix}")
+    assert (code, err) == (0, "")
+    with_torch("denoise", name, *options, "--model", model, "-o", f"full{suffix}", "--quiet")
+    lean, full = photos / f"lean{suffix}", photos / f"full{suffix}"
+    np.testing.assert_allclose(pixels(lean), pixels(full), rtol=0, atol=1e-5)
+    if suffix != ".npy":
+        assert lean.read_bytes() == full.read_bytes()  # with the same metadata
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "options"),
+    [
+        ("blurred.npy", "gray-fast", ("--kernel", "motion:9:45", "--noise", "0.02")),
+        ("blurred.npy", "gray-fast", ("--kernel", "kernel.npy", "--linear-light", "--steps", "3")),
+        ("blurred.png", "color-fast", ("--kernel", "motion:9:45", "--noise", "0.02", "--strength", "0.8")),
+    ],
+)
+def test_deblur_equals_gradprox(runtime, with_torch, photos, name, model, options):
+    suffix, kernel = Path(name).suffix, motion_kernel(9, 45)
+    np.save(photos / "kernel.npy", kernel[0, 0].numpy())
+    clean = example_image(gray=name.endswith(".npy"))[..., 60:116, 60:132]
+    y = ValidBlur(kernel, (56, 72)).A(clean)
+    y = y + gaussian_noise(y, 0.02, torch.Generator().manual_seed(0))
+    write_image(photos / name, ImageData(y, 32 if suffix == ".npy" else 8))
+    code, _, err = runtime("deblur", name, *options, "-o", f"lean{suffix}", "--json", "lean.json")
+    assert code == 0
+    # Noise made some pixels black, which a floating-point file would keep below black.
+    assert ("of the pixels are white or black" in err) == (suffix == ".png")
+    more = ("--model", model, "--no-clipping", "--quiet", "--json", "full.json")
+    with_torch("deblur", name, *options, *more, "-o", f"full{suffix}")
+    lean, full = (pixels(photos / f"{kind}{suffix}") for kind in ("lean", "full"))
+    if suffix == ".npy":
+        np.testing.assert_allclose(lean, full, rtol=0, atol=1e-5)
+    else:
+        # A difference of 1e-5 is 1/400 of a gray level, so about as many pixels are rounded to the next one.
+        assert np.abs(lean - full).max() <= 1
+        assert (lean != full).mean() < 0.01
+    lean, full = (json.loads((photos / f"{kind}.json").read_text())["images"][0] for kind in ("lean", "full"))
+    for figure in ("steps", "warm_start_steps", "status", "solver", "estimated_noise"):
+        assert lean.get(figure) == pytest.approx(full.get(figure)), figure
+
+
+def test_folders_are_resumed_and_existing_files_kept(runtime, photos):
+    assert runtime("denoise", ".", "--noise", "0.1", "-o", "out/")[0] == 0
+    assert sorted(path.name for path in (photos / "out").iterdir()) == ["color.png", "gray.jpg"]
+    code, _, err = runtime("denoise", "color.png", "--noise", "0.1", "-o", "out/")
+    assert code == 1
+    assert "exists already: add --overwrite" in err
+    (photos / "out" / "gray.jpg").unlink()
+    code, out, _ = runtime("denoise", ".", "--noise", "0.1", "-o", "out/", "--resume", "--workers", "2")
+    assert code == 0
+    assert "1 done, 1 skipped" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("denoise", "none.png", "-o", "out.png"), 1, "none.png: no such file"),
+        (("denoise", "color.png", "--noise", "25", "-o", "out.png"), 1, "write gray levels as 25/255"),
+        (
+            ("denoise", "color.png", "-o", "out.png", "--model", "gray"),
+            1,
+            "shipped are gray-fast, color-fast",
+        ),
+        (
+            ("denoise", "gray.jpg", "-o", "out.png", "--model", "color-fast"),
+            1,
+            "restores 3 channels together",
+        ),
+        (("denoise", "color.png", "-o", "out.png", "--provider", "cuda"), 1, "provider cuda"),
+        (("deblur", "color.png", "-o", "out.png"), 2, "--kernel is missing"),
+        (("deblur", "color.png", "-o", "out.png", "--kernel", "auto"), 1, "auto: not a kernel"),
+        (("deblur", "color.png", "-o", "out.png", "--kernel", "k.mat"), 1, "pip install scipy"),
+        (("denoise", "deep.png", "-o", "out.png"), 1, "pip install imagecodecs"),
+    ],
+)
+def test_errors_are_one_line(runtime, photos, arguments, code, message):
+    (photos / "k.mat").write_bytes(b"MATLAB")
+    Image.fromarray(np.zeros((20, 20), np.uint16)).save(photos / "deep.png")
+    found, out, err = runtime(*arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (photos / "out.png").exists()
+
+
+def test_the_wheel_holds_only_modules_that_import_each_other_or_what_it_requires(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        sources = {name: archive.read(name) for name in archive.namelist() if name.endswith(".py")}
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    allowed = {"numpy", "onnxruntime", "PIL", "rich", "tifffile", "typer", *sys.stdlib_module_names}
+    optional = {"imagecodecs", "pillow_heif", "torch"}
+    for name, source in sources.items():
+        for imported in imports(ast.parse(source)):
+            top = imported.partition(".")[0]
+            assert imported in modules or top in allowed | optional, f"{name} imports {imported}"
+            assert top != "torch" or name == "gradprox/images/tensors.py", f"{name} imports torch"
+
+
+def test_the_import_rule_covers_the_selected_modules():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (rule,) = (contract for contract in contracts if "gradprox-runtime" in contract["name"])
+    packages = runpy.run_path(str(RUNTIME / "selection.py"))["PACKAGES"]
+    selected = {package for package, (_, modules) in packages.items() if modules == ("*",)}
+    for package, (_, modules) in packages.items():
+        selected |= {f"{package}.{module}" for module in modules} - {f"{package}.*", f"{package}.__init__"}
+    assert {*rule["source_modules"]} == selected
+    assert "torch" in rule["forbidden_modules"]
+
+
+def imports(node):
+    """Yield the modules that a module imports when it runs, those imported for types alone left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield child.module
+        yield from imports(child)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_exported_models_are_those_of_the_zoo(model):
+    for task in model.tasks:
+        _, metadata = container.read(model.file(task))
+        assert metadata["weights_sha256"] == read_card(model.name).sha256
+        assert metadata["name"] == model.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
+from gradprox.cli.error_maps import ErrorMaps, Uncertainty, shown_deviation
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
-from gradprox.cli.kernel_search import AUTO, parse_search, planned_beside
+from gradprox.cli.kernel_search import AUTO, parse_search
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
-from gradprox.cli.paths import check_absent, readable_suffixes
+from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore
 from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
+    from gradprox.physics.boundaries import AnyBlur
 
 # The solvers whose data term may be an inequality; None is the default, HQS.
 CLIPPING_SOLVERS = (None, "hqs", "nmapg")
@@ -85,6 +88,7 @@ class Deblurring(Restoration):
         def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
             if source in self.kernel_files:
                 check_absent(self.kernel_files[source], self.replace_kernels)
+            self.maps.check_target(source)
             image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
@@ -97,21 +101,24 @@ class Deblurring(Restoration):
                 self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
             )
             share = self.clipped_share(image)
+            fidelity = ClippedL2() if share else None
+            blurred = pixels.to(priors.device)
             restored, result = deblur_images(
-                pixels.to(priors.device),
-                kernel,
-                prior,
-                preset,
-                boundary=self.boundary,
-                fidelity=ClippedL2() if share else None,
-                callback=show,
+                blurred, kernel, prior, preset, boundary=self.boundary, fidelity=fidelity, callback=show
             )
-            restored = to_display(restored) if self.linear_light else restored
+            if self.linear_light:
+                restored = to_display(restored)
             fit = self.kernel_fit(image, kernel, result.x, level)
             solved = self.solved(prior, preset, result)
             warnings += fit.get("warnings", ())
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
             record |= {"clipped_pixels": share} if share else {}
+            if source in self.maps.files:
+                priors.follow(None)
+                physics = self.blur(kernel, pixels)
+                posterior = self.posterior(blurred, physics, prior, level, result, fidelity)
+                in_frame = functools.partial(self.in_frame, physics, result.x)
+                record |= self.maps.draw(source, posterior, result.x, self.second_part(show), in_frame)
             return image.with_pixels(restored.cpu()), record
 
         return restore
@@ -122,6 +129,17 @@ class Deblurring(Restoration):
         if not possible or self.tuning.solver not in CLIPPING_SOLVERS:
             return 0.0
         return float(((image.pixels <= 0) | (image.pixels >= 1)).double().mean())
+
+    def blur(self, kernel: Tensor, photo: Tensor) -> AnyBlur:
+        """Return the physics of a photo ``(1, C, H, W)``."""
+        from gradprox.physics import blur_of_photos
+
+        return blur_of_photos(self.boundary, kernel, (photo.shape[-2], photo.shape[-1]), photo.shape[1])
+
+    def in_frame(self, physics: AnyBlur, x: Tensor, deviation: Tensor) -> Tensor:
+        """Return deviations of the restored image ``x`` as those of the values that are written."""
+        light, seen = physics.visible(x), physics.visible(deviation)
+        return shown_deviation(light, seen) if self.linear_light else seen
 
     def estimated(self, source: Path, pixels: Tensor, noise: float) -> tuple[Tensor, Record]:
         """Return the estimated kernel of an image, and its figures, for a report.
@@ -157,15 +175,14 @@ class Deblurring(Restoration):
         """
         from gradprox.images.noise_estimation import compression_error
         from gradprox.noise_rule import LEAST_NOISE
-        from gradprox.physics import LARGEST_FITTING_SCORE, blur_of_photos, wrong_kernel_score
+        from gradprox.physics import LARGEST_FITTING_SCORE, wrong_kernel_score
 
         compression = compression_error(image)
         unknown = self.linear_light or (image.metadata.encoding.lossy and compression == 0)
         if self.tuning.factor != 1 or unknown:
             return {}
         y = image.pixels.to(x)
-        physics = blur_of_photos(self.boundary, kernel, (y.shape[-2], y.shape[-1]), y.shape[1])
-        score = float(wrong_kernel_score(y, x, physics, max(noise, compression, LEAST_NOISE)))
+        score = float(wrong_kernel_score(y, x, self.blur(kernel, y), max(noise, compression, LEAST_NOISE)))
         if math.isnan(score):
             return {}
         record: Record = {"wrong_kernel_score": score}
@@ -185,6 +202,7 @@ def deblur(
     clipping: options.Clipping = True,
     write_kernel: options.WriteKernel = None,
     force: options.Force = False,
+    uncertainty: Uncertainty = None,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -200,6 +218,7 @@ def deblur(
       gradprox deblur photo.jpg -o sharp.png
       gradprox deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
       gradprox deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
+      gradprox deblur photo.jpg --kernel disk:2 -o sharp.png --uncertainty uncertain.png
     """
     chosen = AUTO if kernel is None else kernel
     if parse_search(chosen) is None and (write_kernel is not None or force):
@@ -218,6 +237,7 @@ def deblur(
         force=force,
         kernel_files=files,
         replace_kernels=batch.overwrite or batch.resume,
+        maps=ErrorMaps.beside(images, output, uncertainty, batch),
         tuning=tuning,
         model=model,
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.error_maps import ErrorMaps
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
-from gradprox.cli.paths import check_absent, collect_inputs, plan_outputs, readable_suffixes
+from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import Restoration, Restore
 from gradprox.errors import InputError
 
@@ -31,13 +31,9 @@ class Denoising(Restoration):
     Attributes:
         noise: standard deviation of the noise, where white is 1, or its gain and read noise; estimated from each image
             if None.
-        charts: where to draw the uncertainty of each image, by image; empty for nowhere.
-        replace_charts: whether these may exist already.
     """
 
     noise: float | SignalNoise | None = None
-    charts: Mapping[Path, Path] = field(default_factory=dict)
-    replace_charts: bool = False
     name = "denoise"
     reported = ("noise",)
 
@@ -49,16 +45,10 @@ class Denoising(Restoration):
         from gradprox.noise import SignalNoise, StabilizedDenoiser
         from gradprox.priors import posterior_deviation
 
-        if self.charts and self.model.provider is not None:
-            raise InputError(
-                "--uncertainty: it needs derivatives, which ONNX Runtime lacks: leave --provider out"
-            )
-
         @torch.no_grad()
         def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
-            chart = self.charts.get(source)
-            if chart is not None:
-                check_absent(chart, self.replace_charts)
+            self.maps.check_target(source)
+            chart = self.maps.files.get(source)
             image = read_image(source)
             check_scale(image.pixels, source)
             noise, record = noise_of(image, self.noise, constant=chart is not None)
@@ -157,17 +147,11 @@ def denoise(
       gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
     given = parse_noise(noise)
-    charts: dict[Path, Path] = {}
     if uncertainty is not None:
         if given == 0:
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
         if given is not None and not isinstance(given, float):
             raise InputError("--uncertainty: it needs a constant noise level: give --noise as a number")
-        sources, _ = collect_inputs(images, readable_suffixes())
-        charts = dict(plan_outputs(sources, uncertainty).pairs)
-        same = {target for _, target in plan_outputs(sources, output).pairs} & {*charts.values()}
-        if same:
-            raise InputError(f"{min(same)}: the image and its --uncertainty need different names")
-    replace = batch.overwrite or batch.resume
-    job = Denoising(noise=given, model=model, charts=charts, replace_charts=replace)
+    maps = ErrorMaps.beside(images, output, uncertainty, batch, suffix=None)
+    job = Denoising(noise=given, model=model, maps=maps)
     run_batch(job, images, output, batch, read=readable_suffixes())

@@ -16,13 +16,12 @@ from gradprox.cli.kernel_search import (
     FAMILIES,
     KernelSearch,
     checked_search,
-    planned_beside,
     write_kernel,
 )
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import use_threads
 from gradprox.cli.noise_levels import level_of
-from gradprox.cli.paths import check_absent, readable_suffixes
+from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
 
 UNCERTAIN = (
     "no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, or be blurred "

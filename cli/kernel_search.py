@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.options import check_choice
-from gradprox.cli.paths import collect_inputs, plan_outputs, readable_suffixes
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,34 +91,3 @@ def write_kernel(target: Path, kernel: Tensor) -> None:
     write_image(
         target, ImageData(kernel.cpu(), 32) if numbers else ImageData(kernel.cpu() / kernel.max().cpu(), 16)
     )
-
-
-def planned_beside(
-    photos: Sequence[Path],
-    output: str,
-    further: str | None,
-    message: str,
-    *,
-    suffix: str,
-    output_suffix: str | None = None,
-) -> dict[Path, Path]:
-    """Return a further file of each photo, beside its output; none if ``further`` is None.
-
-    Args:
-        photos: files, folders and patterns.
-        output: the output, as `plan_outputs` takes it.
-        further: the further file, or a folder for several.
-        message: of the error.
-        suffix: of further files in a folder.
-        output_suffix: of outputs in a folder; that of the photo if None.
-
-    Raises:
-        InputError: a further file is an output.
-    """
-    if further is None:
-        return {}
-    sources, _ = collect_inputs(photos, readable_suffixes())
-    files = dict(plan_outputs(sources, further, suffix).pairs)
-    if {*files.values()} & {target for _, target in plan_outputs(sources, output, output_suffix).pairs}:
-        raise InputError(message)
-    return files

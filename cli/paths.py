@@ -122,6 +122,39 @@ def plan_outputs(inputs: Sequence[Path], output: str | Path, suffix: str | None 
     return plan
 
 
+def planned_beside(
+    inputs: Sequence[Path],
+    output: str,
+    further: str | None,
+    message: str,
+    *,
+    suffix: str | None = None,
+    output_suffix: str | None = None,
+    read: Sequence[str] | None = None,
+) -> dict[Path, Path]:
+    """Return a further file of each input, beside its output; none if ``further`` is None.
+
+    Args:
+        inputs: files, folders and patterns.
+        output: the output, as `plan_outputs` takes it.
+        further: the further file, or a folder for several.
+        message: of the error.
+        suffix: of further files in a folder; that of the input if None.
+        output_suffix: of outputs in a folder; that of the input if None.
+        read: suffixes of the files that are taken from a folder; those of images if None.
+
+    Raises:
+        InputError: a further file is an output.
+    """
+    if further is None:
+        return {}
+    sources, _ = collect_inputs(inputs, readable_suffixes() if read is None else read)
+    files = dict(plan_outputs(sources, further, suffix).pairs)
+    if {*files.values()} & {target for _, target in plan_outputs(sources, output, output_suffix).pairs}:
+        raise InputError(message)
+    return files
+
+
 def check_absent(target: Path, overwrite: bool) -> None:
     """Refuse an output that exists already, unless it may be overwritten.
 

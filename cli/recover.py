@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradprox.cli.error_maps import ErrorMaps, Uncertainty
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
@@ -32,6 +33,7 @@ class Recovering(Restoration):
         from gradprox.physics import initial_image, read_measurements
 
         def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
+            self.maps.check_target(source)
             y, sensing = read_measurements(source)
             physics, y = sensing.physics().to(priors.device), y.to(priors.device)
             # Measurements have scales of their own; those of their linear reconstruction are the image's.
@@ -39,7 +41,12 @@ class Recovering(Restoration):
             prior, preset = priors.of(y.shape[1]), self.preset(sensing.sampling.noise)
             result = preset(y, physics, prior, callback=show)
             record = {"sampling": sensing.sampling.model_dump(mode="json")}
-            return ImageData(result.x.cpu()), record | self.solved(prior, preset, result)
+            record |= self.solved(prior, preset, result)
+            if source in self.maps.files:
+                priors.follow(None)
+                posterior = self.posterior(y, physics, prior, sensing.sampling.noise, result)
+                record |= self.maps.draw(source, posterior, result.x, self.second_part(show))
+            return ImageData(result.x.cpu()), record
 
         return restore
 
@@ -62,6 +69,7 @@ def recover(
             show_default=False,
         ),
     ],
+    uncertainty: Uncertainty = None,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -72,9 +80,11 @@ def recover(
     The file of measurements also describes the sampling, so no option for it is needed. The default solver is fista.
     For a model that is not a proximal operator, such as gray-deep or color-deep, it is hqs; nmapg and gd work, too.
 
-    Example:
+    Examples:
       gradprox recover y.npz -o photo.png
+      gradprox recover y.npz -o photo.png --uncertainty uncertain.png
     """
-    run_batch(
-        Recovering(tuning=tuning, model=model), measurements, output, batch, read=(".npz",), write=".png"
-    )
+    read = (".npz",)
+    maps = ErrorMaps.beside(measurements, output, uncertainty, batch, output_suffix=".png", read=read)
+    job = Recovering(tuning=tuning, model=model, maps=maps)
+    run_batch(job, measurements, output, batch, read=read, write=".png")

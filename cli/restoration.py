@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gradprox.cli.error_maps import ErrorMaps
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
 from gradprox.cli.tuning import ANY_NOISE, Tuning
 
 if TYPE_CHECKING:
+    from deepinv.optim import DataFidelity
+    from deepinv.physics import LinearPhysics
+    from torch import Tensor
+
     from gradprox.images import ImageData
+    from gradprox.posterior import Posterior
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
@@ -30,6 +36,7 @@ class Restoration(ABC):
     Attributes:
         model: the model, and where it runs.
         tuning: the settings of the solver.
+        maps: which files get a map of their uncertainty.
         task: the solver's task, a value of `gradprox.solvers.presets.Task`; None for one pass of the model.
         name: the name of the command, for a report.
         reported: the names of the attributes that a report lists as settings.
@@ -37,6 +44,7 @@ class Restoration(ABC):
 
     model: ModelChoice = field(default_factory=ModelChoice)
     tuning: Tuning = field(default_factory=Tuning)
+    maps: ErrorMaps = field(default_factory=ErrorMaps)
     task: ClassVar[str | None] = None
     name: ClassVar[str]
     reported: ClassVar[tuple[str, ...]] = ()
@@ -58,6 +66,29 @@ class Restoration(ABC):
         """Return the record of one image that a solver restored, for a report."""
         return {"model": prior.name, **restorer.settings(prior), **outcome(result)}
 
+    def posterior(
+        self,
+        y: Tensor,
+        physics: LinearPhysics,
+        prior: LearnedProx,
+        noise: float,
+        result: Result,
+        fidelity: DataFidelity | None = None,
+    ) -> Posterior:
+        """Return the density of an image that a solver restored; arguments as in `Posterior.of_preset`."""
+        from gradprox.posterior import Posterior
+        from gradprox.solvers.discrepancy import DiscrepancyResult
+
+        chosen = result.strength if isinstance(result, DiscrepancyResult) else self.tuning.factor
+        assert self.task is not None  # noqa: S101  restorations of one pass have no result of a solver
+        assert chosen is not None  # noqa: S101  a discrepancy preset returns its strength
+        return Posterior.of_preset(self.task, y, physics, prior, noise, strength=chosen, fidelity=fidelity)
+
+    def second_part(self, show: Watch) -> Callable[[float], None]:
+        """Return the report of the finished share of a map, after the steps of the solver."""
+        before = self.steps - self.maps.steps
+        return lambda share: show.finished((before + share * self.maps.steps) / self.steps)
+
     def describe(self) -> dict[str, Any]:
         """Return the task, the named model (None: the default for each image), and the settings, for a report."""
         settings = {name: value for name, value in dataclasses.asdict(self).items() if name in self.reported}
@@ -72,7 +103,7 @@ class Restoration(ABC):
     @property
     def steps(self) -> int:
         """The most steps that one file takes."""
-        return 1 if self.task is None else self.preset(ANY_NOISE).max_iter
+        return 1 if self.task is None else self.preset(ANY_NOISE).max_iter + self.maps.steps
 
     def open(self, threads: int | None = None) -> Work:
         """Load the model, and return the function that works on one file; see `gradprox.cli.jobs.Job`.
@@ -81,6 +112,7 @@ class Restoration(ABC):
             InputError: a setting is unusable.
         """
         use_threads(threads)
+        self.maps.check_model(self.model)
         if self.task is not None:
             self.preset(ANY_NOISE)  # refuses unusable settings before any file is read
         priors = Priors(

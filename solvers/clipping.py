@@ -20,6 +20,7 @@ descend where they change. Then a safe step replaces it: ``v(x')`` lies in the i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -122,8 +123,7 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
         """See `FittedDataTerm.fit`: Newton steps, each replaced by a fit of the majorizer where it does not descend."""
         x, u, before = start, self.physics.A(start), None
         for _ in range(NEWTON_STEPS):
-            nearest = self.distance.nearest(u, self.y)
-            counted = (nearest == self.y).to(x)
+            counted = self._counted(u)
             if before is not None and bool((counted == before).all()):
                 break
             before = counted
@@ -131,11 +131,21 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
             new_u = self.physics.A(new)
             worse = self._function(new, new_u, z, weight) >= self._function(x, u, z, weight)
             if bool(worse.any()):
+                nearest = self.distance.nearest(u, self.y)
                 safe = LeastSquares(nearest, self.physics, self.lipschitz).fit(z, weight, x)
                 new = torch.where(per_image(worse, x), safe, new)
                 new_u = self.physics.A(new)
             x, u = new, new_u
         return x
+
+    def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `FittedDataTerm.hessian`: ``A^T A`` without the measurements that ``x`` meets as inequalities."""
+        counted = self._counted(self.physics.A(x))
+        return lambda v: self.physics.A_adjoint(counted * self.physics.A(v))
+
+    def _counted(self, u: Tensor) -> Tensor:
+        """Return 1 for each measurement that counts as an equation at ``u = A x``, and 0 for the others."""
+        return (self.distance.nearest(u, self.y) == self.y).to(u)
 
     def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
         """Return ``argmin |m (A x - y)|^2/2 + weight |x - z|^2/2`` for the mask ``m = counted``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -91,6 +92,10 @@ class FittedDataTerm(DataTerm):
     @abstractmethod
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
         """Return ``x`` with a lower ``f(x) + weight |x - z|^2/2`` than ``start``, at or near the minimum."""
+
+    @abstractmethod
+    def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the product of images with the Hessian of ``f`` at ``x``."""
 
 
 class QuadraticDataTerm(FittedDataTerm):

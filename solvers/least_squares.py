@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -82,6 +83,10 @@ class LeastSquares(QuadraticDataTerm):
             steps=FIT_ITERATIONS,
         )
         return fitted
+
+    def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG002
+        """See `FittedDataTerm.hessian`: it is ``weight A^T A`` everywhere."""
+        return lambda v: self.weight * self.physics.A_adjoint(self.physics.A(v))
 
     def select(self: L, keep: Tensor) -> L:
         """See `DataTerm.select`."""

@@ -14,14 +14,14 @@ posterior mean itself.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gradprox.networks.tiling import tiles
+from gradprox.priors.probing import probed_diagonal, root_with_error
 from gradprox.seeds import seeded_generator
 
 # Pixels per side of a window of a local denoiser: automatic differentiation keeps its activations in memory.
@@ -54,10 +54,8 @@ def posterior_deviation(
 ) -> Uncertainty:
     r"""Estimate ``sigma sqrt(diag J_D(y))`` by probing.
 
-    A probe ``v`` has random signs on every ``spacing``-th pixel of one channel. There ``(v * J v)_i`` is ``J_ii`` plus
-    ``sum_j v_i v_j J_ij`` over the other pixels of the probe. This sum has mean zero, and is small because ``J_ij``
-    falls off with distance. ``J`` is symmetric, so ``J v`` is one backward pass. Every pixel is probed ``repeats``
-    times.
+    The probes are those of `gradprox.priors.probing`. ``J`` is symmetric, so a product is one backward pass. Every
+    pixel is probed ``repeats`` times.
 
     Args:
         denoise: ``D(y, sigma)`` with a symmetric Jacobian, for example a `LearnedProx`.
@@ -80,50 +78,28 @@ def posterior_deviation(
     level = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).flatten()
     generator = seeded_generator(seed)
     size = y.shape[-2], y.shape[-1]
-    mean, error = torch.empty_like(y), torch.empty_like(y)
+    root, error = torch.empty_like(y), torch.empty_like(y)
     windows = list(tiles(size, max(size) if halo is None else WINDOW))
     for done, tile in enumerate(windows):
         grown = tile.within(size, halo or 0)
         inner = tile.relative_to(grown)
-        diagonals = torch.stack(
-            [_diagonal(denoise, grown.of(y), level, spacing, generator) for _ in range(repeats)]
-        )
-        mean_here, spread = diagonals.mean(dim=0), diagonals.std(dim=0)
-        tile.of(mean)[...] = inner.of(mean_here)
-        tile.of(error)[...] = inner.of(spread) / repeats**0.5
+        part = grown.of(y)
+        product = _jacobian_product(denoise, part, level)
+        estimates = [probed_diagonal(product, part, spacing, generator) for _ in range(repeats)]
+        root_here, error_here = root_with_error(torch.stack(estimates))
+        tile.of(root)[...] = inner.of(root_here)
+        tile.of(error)[...] = inner.of(error_here)
         if report:
             report((done + 1) / len(windows))
-    # The diagonal of a positive semidefinite matrix is not negative, but its estimate may be.
-    root = mean.clamp_min(0).sqrt()
     scale = level.view(-1, 1, 1, 1)
-    # d sqrt(m) = dm / (2 sqrt(m)), as long as the estimate exceeds its error.
-    return Uncertainty(scale * root, scale * error / (2 * root).clamp_min(error.sqrt()))
+    return Uncertainty(scale * root, scale * error)
 
 
-def _diagonal(
-    denoise: Callable[[Tensor, Tensor], Tensor],
-    y: Tensor,
-    level: Tensor,
-    spacing: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return one estimate of ``diag J_D(y)``."""
+def _jacobian_product(
+    denoise: Callable[[Tensor, Tensor], Tensor], y: Tensor, level: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Return ``v -> J_D(y) v`` from one recorded pass."""
     at = y.detach().clone().requires_grad_()
     with torch.enable_grad():
         x = denoise(at, level)
-    signs = (2 * torch.randint(2, y.shape, generator=generator) - 1).to(y)
-    diagonal = torch.zeros_like(y)
-    for mask in _lattices(y, spacing):
-        probe = signs * mask
-        (product,) = torch.autograd.grad(x, at, probe, retain_graph=True)
-        diagonal += probe * product
-    return diagonal
-
-
-def _lattices(y: Tensor, spacing: int) -> Iterator[Tensor]:
-    """Yield masks that together cover every sample once: one channel, every ``spacing``-th row and column."""
-    starts = range(min(spacing, y.shape[2])), range(min(spacing, y.shape[3]))
-    for channel, row, column in itertools.product(range(y.shape[1]), *starts):
-        mask = torch.zeros_like(y)
-        mask[:, channel, row::spacing, column::spacing] = 1
-        yield mask
+    return lambda v: torch.autograd.grad(x, at, v, retain_graph=True)[0]

@@ -1,0 +1,151 @@
+"""Maps of the uncertainty of restored images: the part that `gradprox deblur`, `denoise` and `recover` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import Record
+from gradprox.cli.model_choice import ModelChoice
+from gradprox.cli.paths import check_absent, planned_beside
+from gradprox.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprox.posterior import Posterior
+
+# The deviation that is drawn white, on the scale of images in [0, 1].
+WHITE = 0.1
+# The work of a map, in steps of a solver: for the bar of the progress.
+MAP_STEPS = 200
+
+Uncertainty = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Also write a map of the uncertainty: the posterior standard deviation of each pixel, if kernel, noise "
+        f"level and model are right. In an image, white is a deviation of {WHITE} or more; .npy holds the deviations. "
+        "A file, or a folder for several. Takes about 20 times as long as the restoration, and 60 times in color.",
+        show_default=False,
+    ),
+]
+
+
+def check_differentiable(model: ModelChoice) -> None:
+    """Refuse a model that ONNX Runtime runs.
+
+    Raises:
+        InputError: it does.
+    """
+    if model.provider is not None:
+        raise InputError(
+            "--uncertainty: it needs derivatives, which ONNX Runtime lacks: leave --provider out"
+        )
+
+
+@dataclass(frozen=True)
+class ErrorMaps:
+    """The maps of a batch.
+
+    Attributes:
+        files: where to write the map of each input, by input; empty for nowhere.
+        replace: whether these may exist already.
+    """
+
+    files: Mapping[Path, Path] = field(default_factory=dict)
+    replace: bool = False
+
+    @classmethod
+    def beside(
+        cls,
+        inputs: Sequence[Path],
+        output: str,
+        uncertainty: str | None,
+        batch: Batch,
+        *,
+        suffix: str | None = ".png",
+        output_suffix: str | None = None,
+        read: Sequence[str] | None = None,
+    ) -> ErrorMaps:
+        """Return the maps that ``--uncertainty`` asks for; see `gradprox.cli.paths.planned_beside`.
+
+        Raises:
+            InputError: a map is an output.
+        """
+        same = f"{uncertainty}: the image and its --uncertainty need different names"
+        files = planned_beside(
+            inputs, output, uncertainty, same, suffix=suffix, output_suffix=output_suffix, read=read
+        )
+        return cls(files, replace=batch.overwrite or batch.resume)
+
+    @property
+    def steps(self) -> int:
+        """The work of a map, in steps of a solver."""
+        return MAP_STEPS if self.files else 0
+
+    def check_model(self, model: ModelChoice) -> None:
+        """Refuse a model without derivatives, if there are maps.
+
+        Raises:
+            InputError: it has none.
+        """
+        if self.files:
+            check_differentiable(model)
+
+    def check_target(self, source: Path) -> None:
+        """Refuse an existing map that must not be replaced.
+
+        Raises:
+            InputError: it exists.
+        """
+        if source in self.files:
+            check_absent(self.files[source], self.replace)
+
+    def draw(
+        self,
+        source: Path,
+        posterior: Posterior,
+        x: Tensor,
+        show: Callable[[float], None],
+        in_frame: Callable[[Tensor], Tensor] = lambda deviation: deviation,
+    ) -> Record:
+        """Write the map of an input, and return its figures for a report.
+
+        Args:
+            source: the input.
+            posterior: the density of the image.
+            x: the restored image ``(1, C, H, W)``, with its surroundings if the density has them.
+            show: called with the finished share of the map.
+            in_frame: takes the deviations to those of the pixels of the output.
+        """
+        from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
+        from gradprox.posterior import laplace_deviation
+
+        began = time.perf_counter()
+        found = laplace_deviation(posterior, x, report=show)
+        deviation = in_frame(found.deviation).cpu()
+        target = self.files[source]
+        numbers = target.suffix.lower() in ARRAY_SUFFIXES
+        write_image(target, ImageData(deviation, 32) if numbers else ImageData(deviation / WHITE))
+        return {
+            "uncertainty": str(target),
+            "mean_deviation": float(deviation.mean()),
+            "mean_deviation_error": float(in_frame(found.error).mean()),
+            "uncertainty_probes": found.probes,
+            "uncertainty_seconds": time.perf_counter() - began,
+            "least_curvature": float(found.curvature),
+        }
+
+
+def shown_deviation(light: Tensor, deviation: Tensor) -> Tensor:
+    """Return deviations of linear light as those of sRGB values: half the range that they span there."""
+    from gradprox.images.srgb import to_display
+
+    return (to_display(light + deviation) - to_display(light - deviation)) / 2

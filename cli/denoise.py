@@ -91,8 +91,7 @@ def noise_of(
 ) -> tuple[float | SignalNoise, Record]:
     """Return the noise of an image, and the figures and warnings to report.
 
-    An estimate is a constant level, unless the variance clearly follows the signal. Files that were compressed with
-    losses always have a constant level: their errors depend on texture, not on brightness.
+    An estimate is a constant level, unless the variance clearly follows the signal.
 
     Args:
         image: from a file.
@@ -102,21 +101,15 @@ def noise_of(
     Raises:
         InputError: the image is too small for an estimate.
     """
-    from gradprox.noise import SignalNoise, estimate_gain
+    from gradprox.noise import SignalNoise, clear_signal_noise
 
     if isinstance(given, SignalNoise):
         return given, {}
     level, record = level_of(image, given)
-    encoding = image.metadata.encoding
-    if given is not None or constant or encoding.lossy or encoding.luma_steps is not None:
+    found = None if given is not None or constant else clear_signal_noise(image)
+    if found is None:
         return level, record
-    try:
-        found = estimate_gain(image.pixels)
-    except InputError:  # nothing to tell gain and read noise by
-        return level, record
-    if not found.is_clear:
-        return level, record
-    return SignalNoise(found.gain, found.read), {"estimated_gain": found.gain, "estimated_read": found.read}
+    return found, {"estimated_gain": found.gain, "estimated_read": found.read}
 
 
 def denoise(

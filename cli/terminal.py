@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -99,3 +101,20 @@ def stopping(advice: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(f"stopped: {advice}", err=True)
         raise
+
+
+@contextmanager
+def stop_request() -> Iterator[threading.Event]:
+    """Yield an event that the first Ctrl-C in the block sets; the second one interrupts as usual."""
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, usual)
+        asked.set()
+        typer.echo("stopping after this step; press Ctrl-C again to stop at once", err=True)
+
+    usual = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import Device, complete_models, resolve_device
-from gradprox.cli.terminal import progress_bar, stopping
+from gradprox.cli.options import UsageError
+from gradprox.cli.terminal import progress_bar, stop_request, stopping
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.training import Progress
+    from gradprox.training import Progress, Recipe
+
+WAYS = {"estimated": "estimated PSNR", "neighbors": "PSNR of predicted neighbors"}
+EXPLAINED = {
+    "sure": "PSNR is estimated without clean images, by Stein's unbiased risk estimate: it is right for Gaussian noise "
+    "of the right level.",
+    "neighbor2neighbor": "Noisy pixels are predicted from their neighbors. Their noise, which cannot be predicted, "
+    "counts as error: the true gain is larger.",
+}
+# The exit code of a command that Ctrl-C ended.
+INTERRUPTED = 130
 
 
 def train(
-    recipe: Annotated[
-        str,
-        typer.Option(
-            metavar="RECIPE",
-            autocompletion=complete_models,
-            help="A recipe file (.toml), or a shipped model, to use its recipe.",
-            show_default=False,
-        ),
-    ],
     data: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of training images.", show_default=False)
     ],
@@ -35,11 +38,59 @@ def train(
             metavar="FOLDER", help="Folder for the checkpoint, the log and the model.", show_default=False
         ),
     ],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            autocompletion=complete_models,
+            help="A recipe file (.toml), or a shipped model, to use its recipe.",
+            show_default="go on with a trained model",
+        ),
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=complete_models,
+            help="Go on with this model, a shipped one or a file, instead of a recipe.",
+            show_default="gray-fast or color-fast",
+        ),
+    ] = None,
+    unsupervised: Annotated[
+        bool,
+        typer.Option(
+            "--unsupervised",
+            help="The training images are noisy, and there are no clean ones. Stacks of images (TIFF) are read too.",
+        ),
+    ] = False,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="With --unsupervised: the standard deviation of the noise, for example 25/255, or gain:G,read:R, as "
+            "of denoise. unknown: not Gaussian, but independent from pixel to pixel.",
+            show_default="estimated from each image",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="COUNT", help="Training steps.", show_default="of the recipe, or 400"),
+    ] = None,
     validation: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of other images, on which PSNR is measured during training.",
+            help="Folder of other images, on which PSNR is measured during training. With --unsupervised they are "
+            "noisy, and PSNR is estimated.",
+            show_default=False,
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="COUNT",
+            help="Stop after so many validations in a row that bring nothing new, and keep the best model.",
             show_default=False,
         ),
     ] = None,
@@ -64,26 +115,29 @@ def train(
     *,
     report: Report,
 ) -> None:
-    """Train a learned proximal operator on a folder of images.
+    """Train a learned proximal operator on a folder of images, clean or noisy.
 
-    Ctrl-C loses at most the steps since the last checkpoint: run the command again with --resume.
+    Ctrl-C ends the training after the step that is under way: the model so far and a checkpoint are written. Run the
+    command again with --resume to continue.
 
-    Example:
+    Examples:
+      gradprox train --data noisy --unsupervised --out runs/mine
+      gradprox train --data stack --unsupervised --noise 10/255 --steps 200 --out runs/microscope
       gradprox train --recipe gray-fast --data BSDS400 --validation BSDS32 --out runs/gray-fast
     """
     import torch
 
-    from gradprox.training import read_recipe
     from gradprox.training import train as run
-    from gradprox.zoo import recipe_path
+    from gradprox.training.run_log import read_log
 
     options.check_folder("--out", out)
     if threads:
         torch.set_num_threads(threads)
-    chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
-    last: dict[str, object] = {}
+    chosen = _recipe(recipe, initial, data, unsupervised, noise, steps)
+    last: dict[str, Any] = {}
     with (
         stopping("run the command again with --resume to continue from the last checkpoint"),
+        stop_request() as asked,
         progress_bar(report.quiet) as bar,
     ):
         task = bar.add_task(f"training {chosen.name}", total=chosen.steps, note="")
@@ -92,10 +146,15 @@ def train(
             last.update(step=progress.step, loss=progress.loss)
             if progress.validation:
                 last["validation"] = progress.validation
+            if progress.gain:
+                last["gain"] = progress.gain
             bar.update(task, completed=progress.step, note=f"loss {progress.loss:.4g}")
-            if progress.validation and not report.quiet:
-                figures = "  ".join(f"{level}: {psnr:.2f} dB" for level, psnr in progress.validation.items())
-                bar.console.print(f"step {progress.step}  {figures}")
+            if progress.validation and progress.gain and not report.quiet:
+                gain = progress.gain
+                figures = "  ".join(
+                    f"{name}: {psnr:.2f} dB ({gain[name]:+.2f})" for name, psnr in progress.validation.items()
+                )
+                bar.console.print(f"step {progress.step}  {figures}", markup=False)
 
         path = run(
             chosen,
@@ -105,7 +164,69 @@ def train(
             resume=resume,
             device=resolve_device(device),
             compiled=compiled,
+            patience=patience,
+            stop=asked.is_set,
             report=show,
         )
+    for line in _summary(chosen, read_log(out)):
+        report.print(line, markup=False)
     report.print(f"model: {path}", markup=False)
     report.write({"model": str(path), **last})
+    if asked.is_set():
+        typer.echo("stopped: run the command again with --resume to continue", err=True)
+        raise typer.Exit(INTERRUPTED)
+
+
+def _recipe(
+    recipe: str | None,
+    initial: str | None,
+    data: Path,
+    unsupervised: bool,
+    noise: str | None,
+    steps: int | None,
+) -> Recipe:
+    """Return the recipe that the options ask for.
+
+    Raises:
+        UsageError: two options exclude each other.
+        InputError: a value cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from gradprox.training import default_initial, fine_tuning, read_recipe, without_clean_images
+    from gradprox.zoo import recipe_path
+
+    if recipe is not None and initial is not None:
+        raise UsageError("--recipe and --initial: give one of them; a recipe names its own initial model")
+    if noise is not None and not unsupervised:
+        raise UsageError("--noise: clean images have none; add --unsupervised if the images are noisy")
+    if recipe is None:
+        chosen = fine_tuning(initial or default_initial(data), **({} if steps is None else {"steps": steps}))
+    else:
+        chosen = read_recipe(recipe if recipe.endswith(".toml") else recipe_path(recipe))
+        chosen = chosen if steps is None else chosen.model_copy(update={"steps": steps})
+    if not unsupervised:
+        return chosen
+    level = "auto" if noise is None else noise
+    if level not in ("auto", "unknown") and not level.startswith("gain:"):
+        with options.named("--noise"):
+            return without_clean_images(chosen, options.parse_level(level))
+    try:
+        return without_clean_images(chosen, None if level == "unknown" else level)
+    except ValidationError as error:
+        raise InputError(f"--unsupervised: {error.errors()[0]['msg']}") from error
+
+
+def _summary(recipe: Recipe, log: dict[str, Any] | None) -> list[str]:
+    """Return what the model gained over the one that it is compared with, as lines."""
+    result = (log or {}).get("result")
+    if log is None or result is None:
+        return []
+    figures = ", ".join(
+        f"{result['gain'][name]:+.2f} dB ({WAYS.get(name, name + '/255')}: {psnr:.2f} dB)"
+        for name, psnr in result["psnr"].items()
+    )
+    said = [f"gain over {log['baseline']['model']} at step {result['step']}: {figures}"]
+    if recipe.loss in EXPLAINED:
+        said.append(EXPLAINED[recipe.loss])
+    return said

@@ -23,6 +23,7 @@ from gradprox.images.io import (
     read_image,
     write_image,
 )
+from gradprox.images.pages import read_pages
 
 __all__ = [
     "ARRAY_SUFFIXES",
@@ -37,5 +38,6 @@ __all__ = [
     "read_color",
     "read_gray",
     "read_image",
+    "read_pages",
     "write_image",
 ]

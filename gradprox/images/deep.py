@@ -6,6 +6,8 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -119,15 +121,39 @@ def read_deep_tiff(path: Path) -> Samples | None:
     with path.open("rb") as stream:
         if stream.read(4) not in _TIFF_MAGIC:
             return None
+    with _opened(path) as file:
+        page = file.pages[0]
+        if page.dtype is None or page.dtype == np.bool_ or _left_to_pillow(page):
+            return None
+        if len(file.pages) > 1:
+            raise InputError(
+                f"{path}: contains {len(file.pages)} images (pages): save the one that you need as a separate file"
+            )
+        return _read_page(path, page)
+
+
+def read_deep_pages(path: Path) -> list[Samples]:
+    """Read all pages of a TIFF file of several; return an empty list for a file of one page, or another format.
+
+    Raises:
+        InputError: the file is damaged, or a page is too large or of an unsupported kind.
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) not in _TIFF_MAGIC:
+            return []
+    with _opened(path) as file:
+        return [_read_page(path, page) for page in file.pages] if len(file.pages) > 1 else []
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file; errors of the library in the block become errors of input."""
     try:
         with warnings.catch_warnings():
             # Offsets in damaged files overflow numpy's integers; serious damage raises an error.
             warnings.simplefilter("ignore", RuntimeWarning)
             with tifffile.TiffFile(path) as file:
-                page = file.pages[0]
-                if page.dtype is None or page.dtype == np.bool_ or _left_to_pillow(page):
-                    return None
-                return _read_page(path, page, len(file.pages))
+                yield file
     except DEEP_ERRORS as error:
         if isinstance(error, InputError):
             raise
@@ -139,11 +165,7 @@ def _left_to_pillow(page: Any) -> bool:
     return page.dtype == np.uint8 and not unspecified
 
 
-def _read_page(path: Path, page: Any, pages: int) -> Samples:
-    if pages > 1:
-        raise InputError(
-            f"{path}: contains {pages} images (pages): save the one that you need as a separate file"
-        )
+def _read_page(path: Path, page: Any) -> Samples:
     if page.dtype not in (np.uint8, np.uint16) and page.dtype.kind != "f":
         raise InputError(
             f"{path}: samples of type {page.dtype} are not supported: use 8 or 16 bits or floats"

@@ -3,18 +3,22 @@
 Begin with `StabilizedDenoiser` (`stabilized_denoiser.py`): it lets a denoiser of constant noise remove this noise. It
 stands on the generalized Anscombe transform and its exact unbiased inverse (`anscombe.py`). `estimate_gain`
 (`gain_estimation.py`) finds gain and read noise in one image, and `SignalNoise` (`signal_noise.py`) holds the two.
+`clear_signal_noise` (`image_noise.py`) decides whether the noise of a file depends on the signal.
 """
 
 from gradprox.noise.anscombe import GeneralizedAnscombe
 from gradprox.noise.gain_estimation import GainEstimate, estimate_gain
+from gradprox.noise.image_noise import clear_signal_noise
 from gradprox.noise.signal_noise import SignalNoise, parse_signal_noise
-from gradprox.noise.stabilized_denoiser import StabilizedDenoiser
+from gradprox.noise.stabilized_denoiser import Stabilization, StabilizedDenoiser
 
 __all__ = [
     "GainEstimate",
     "GeneralizedAnscombe",
     "SignalNoise",
+    "Stabilization",
     "StabilizedDenoiser",
+    "clear_signal_noise",
     "estimate_gain",
     "parse_signal_noise",
 ]

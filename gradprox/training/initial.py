@@ -20,13 +20,16 @@ from gradprox.training.recipe import Recipe
 from gradprox.zoo import load_model
 
 
-def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwork:
+def initial_network(
+    recipe: Recipe, images: Sequence[Tensor] = (), levels: Sequence[float] = ()
+) -> ImageNetwork:
     """Return the network of a recipe before its first step.
 
     Args:
         recipe: the training.
         images: training images, ``(C, H, W)`` (see `stored_images`), to which the components of a mixture are fitted;
             if there are none, the components stay random.
+        levels: noise levels of the images; they are clean if not given.
 
     Raises:
         InputError: the recipe starts from a model that is missing or does not fit.
@@ -40,7 +43,7 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
         if trained is not None and getattr(trained, "config", None) == network.config:
             network.load_state_dict(trained.state_dict())
         elif isinstance(network, IdentityPath) and isinstance(network.shrinkage, HierarchicalMixture):
-            _start_mixture(network, trained, images, recipe.seed)
+            _start_mixture(network, trained, images, recipe.seed, levels)
         elif trained is not None:
             network.take_over(trained)
     except ValueError as error:
@@ -52,7 +55,11 @@ def initial_network(recipe: Recipe, images: Sequence[Tensor] = ()) -> ImageNetwo
 
 
 def _start_mixture(
-    network: IdentityPath, trained: GradientNetwork | None, images: Sequence[Tensor], seed: int
+    network: IdentityPath,
+    trained: GradientNetwork | None,
+    images: Sequence[Tensor],
+    seed: int,
+    levels: Sequence[float],
 ) -> None:
     """Take the filters of a trained network, or new ones, and fit the mixture components to the images.
 
@@ -71,4 +78,4 @@ def _start_mixture(
     if pairs < complete:
         tighten(bank)
     if images:
-        fit_components(network, images, seed)
+        fit_components(network, images, seed, levels)

@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gradprox.errors import InputError
 from gradprox.networks import EquilibriumConfig, IdentityPathConfig
 from gradprox.networks.denoisers.config import ImageNetworkConfig
+from gradprox.noise import parse_signal_noise
 from gradprox.training.losses import LossName
+from gradprox.training.noisy_images import ESTIMATED
+from gradprox.training.unsupervised import UnsupervisedLoss, is_unsupervised
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,6 +56,9 @@ class RestorationConfig(BaseModel):
 class Recipe(BaseModel):
     """The settings of a training that removes Gaussian noise, and on request also restores images in a solver.
 
+    With the losses ``"sure"`` and ``"neighbor2neighbor"`` the training images are noisy and stay as they are: entries
+    about noise levels and validation levels have no effect.
+
     Attributes:
         name: the name of the model.
         network: the architecture.
@@ -66,7 +72,10 @@ class Recipe(BaseModel):
         noise_range: least and largest noise level, on the scale of images in ``[0, 1]``.
         noise_power: noise levels are ``low + (high - low) u^noise_power`` with uniform ``u``: above 1, low levels are
             more frequent.
-        loss: the loss, see `gradprox.training.losses`.
+        loss: the loss, see `gradprox.training.losses`; for noisy images see `gradprox.training.unsupervised`.
+        noise: of the training images if they are noisy: the noise level, or ``"gain:G,read:R"``; ``"auto"`` to estimate
+            either from each image. It must be right for ``"sure"``. For ``"neighbor2neighbor"`` it only tells the
+            network how much to remove.
         loss_power: squared errors are divided by ``sigma^loss_power``, so that all noise levels weigh alike.
         loss_gamma: width of proximal matching, in noise levels.
         restoration: restore images in a solver in a share of the steps, see `gradprox.training.restoration`; None to
@@ -101,7 +110,8 @@ class Recipe(BaseModel):
     patch_size: int = Field(default=80, ge=8)
     noise_range: tuple[float, float] = (1 / 255, 50 / 255)
     noise_power: float = Field(default=1.5, gt=0)
-    loss: LossName = "mse"
+    loss: LossName | UnsupervisedLoss = "mse"
+    noise: float | str = ESTIMATED
     loss_power: float = 1.4
     loss_gamma: float = Field(default=0.3, gt=0)
     restoration: RestorationConfig | None = None
@@ -119,6 +129,29 @@ class Recipe(BaseModel):
     validation_levels: tuple[float, ...] = (5 / 255, 15 / 255, 25 / 255, 50 / 255)
 
     _ordered = field_validator("noise_range")(_increasing)
+
+    @field_validator("noise")
+    @classmethod
+    def _is_noise(cls, noise: float | str) -> float | str:
+        if isinstance(noise, str) and noise != ESTIMATED:
+            parse_signal_noise(noise)
+        elif isinstance(noise, float) and not 0 < noise <= 1:
+            raise ValueError(f"expected a level above 0 and at most 1, gain:G,read:R or auto, got {noise}")
+        return noise
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Recipe:
+        if not is_unsupervised(self.loss):
+            return self
+        if self.restoration is not None or self.precision != "float32":
+            raise ValueError(f"{self.loss}: leave restoration and precision out")
+        if self.loss == "sure" and isinstance(self.network, EquilibriumConfig):
+            raise ValueError(
+                "sure needs second derivatives, which an equilibrium lacks: use neighbor2neighbor"
+            )
+        if self.loss == "neighbor2neighbor" and (self.patch_size % 2 or self.repeated_batches):
+            raise ValueError("neighbor2neighbor needs an even patch_size, and no repeated_batches")
+        return self
 
     @model_validator(mode="after")
     def _kernels_fit_the_patches(self) -> Recipe:

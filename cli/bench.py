@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,13 @@ from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import complete_models
 from gradprox.cli.terminal import progress_bar
+from gradprox.cli.timing import SIGMA, THREADS, fastest, timing_record, timing_table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.table import Table
 
     from gradprox.priors import LearnedProx
-
-SIGMA = 25 / 255
-THREADS = (1, 2)
 
 
 def bench(
@@ -77,19 +73,11 @@ def bench(
             image = np.random.default_rng(0).random(shape, dtype=np.float32)
             for backend, threads, run in _backends(name, prior, place, allow_fallback):
                 bar.update(task, note=f"{name}, {backend}")
-                seconds = _fastest(run, image, repeats)
-                rows.append(
-                    {
-                        "model": name,
-                        "backend": backend,
-                        "threads": threads,
-                        "seconds": seconds,
-                        "ms_per_megapixel": 1e9 * seconds / size**2,
-                    }
-                )
+                seconds = fastest(run, image, repeats)
+                rows.append(timing_record(name, backend, threads, seconds, size))
                 bar.advance(task)
     torch.set_num_threads(threads_before)
-    report.print(_table(rows, size))
+    report.print(timing_table(rows, size))
     machine = {"machine": platform.machine(), "system": platform.system(), "torch": torch.__version__}
     report.write({**machine, "size": size, "repeats": repeats, "runs": rows})
 
@@ -119,27 +107,3 @@ def _backends(
             runtime = OnnxDenoiser(path, provider, allow_fallback=allow_fallback, threads=threads)
             backend = "onnxruntime" if runtime.provider == "cpu" else f"onnxruntime, {runtime.provider}"
             yield backend, threads, partial(runtime, sigma=SIGMA)
-
-
-def _fastest(run: Callable[[NDArray[np.float32]], object], image: NDArray[np.float32], repeats: int) -> float:
-    run(image)  # the first pass fills caches
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run(image)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
-
-
-def _table(rows: list[dict[str, Any]], size: int) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"one pass over {size}x{size} pixels", title_justify="left")
-    table.add_column("model")
-    table.add_column("backend")
-    for heading in ("threads", "ms", "ms per megapixel"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        figures = (f"{1e3 * row['seconds']:.1f}", f"{row['ms_per_megapixel']:.0f}")
-        table.add_row(row["model"], row["backend"], str(row["threads"]), *figures)
-    return table

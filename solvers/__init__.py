@@ -29,12 +29,13 @@ from gradprox.solvers.pgd import PGD
 from gradprox.solvers.presets import Preset, Task, preset
 from gradprox.solvers.primal_dual import PrimalDual
 from gradprox.solvers.reconstructor import SolverReconstructor
-from gradprox.solvers.result import Result, Status
+from gradprox.solvers.result import Result
 from gradprox.solvers.scheduled_hqs import ScheduledHQS
 from gradprox.solvers.smooth_objective import SmoothState, smooth_state
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import State
 from gradprox.solvers.unrolling import unrolled
+from gradprox.status import Status
 
 __all__ = [
     "ADMM",

@@ -23,10 +23,10 @@ from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
 from gradprox.solvers.named_settings import named_settings
-from gradprox.solvers.result import Status
 from gradprox.solvers.scheduled_hqs import ScheduledState
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
+from gradprox.status import Status
 
 Value = TypeVar("Value", float, Tensor)
 

@@ -12,8 +12,9 @@ from gradprox.batch import per_image
 from gradprox.priors.contract import Prior
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.result import Result, Status
+from gradprox.solvers.result import Result
 from gradprox.solvers.state import S, State, relative_change, select
+from gradprox.status import Status
 
 # A run has diverged if the norm of its images is this many times that of the first ones, or if its merit exceeds the
 # first one by more than its modulus and this many of its rounding errors.

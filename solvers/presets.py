@@ -34,9 +34,10 @@ from gradprox.solvers.gd import GD
 from gradprox.solvers.hqs import HQS
 from gradprox.solvers.nmapg import NMAPG
 from gradprox.solvers.pgd import PGD
-from gradprox.solvers.result import Result, Status
+from gradprox.solvers.result import Result
 from gradprox.solvers.settings import check_positive, number
 from gradprox.solvers.solver import Solver
+from gradprox.status import Status
 
 
 class Task(str, Enum):

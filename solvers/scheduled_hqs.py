@@ -19,10 +19,10 @@ from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, quadratic
 from gradprox.solvers.named_settings import named_settings
-from gradprox.solvers.result import Status
 from gradprox.solvers.settings import check_level, check_positive, number
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import State
+from gradprox.status import Status
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from gradprox.solvers.contract import Callback
 from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm
 from gradprox.solvers.driver import all_finite, run, zeros_unless
 from gradprox.solvers.fidelity import build_data_term
-from gradprox.solvers.result import Result, Status
+from gradprox.solvers.result import Result
 from gradprox.solvers.settings import check_count, check_level, check_positive, number
 from gradprox.solvers.state import S
+from gradprox.status import Status
 
 
 @dataclass(frozen=True, kw_only=True)

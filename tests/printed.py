@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.app import main
+from gradprox.cli.runtime.app import main as runtime_main
 from gradprox.images import EXAMPLE_IMAGE
 
 ROOT = Path(__file__).parents[1]
@@ -69,10 +70,11 @@ def lay_out_images(folder: Path, side: int) -> None:
 
 
 def run_command(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a ``gradprox`` command line in this process; fail if it fails."""
-    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    """Run a ``gradprox`` or ``gradprox-runtime`` command line in this process; fail if it fails."""
+    words = shlex.split(line)
+    monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as exit_:
-        main()
+        runtime_main() if words[0] == "gradprox-runtime" else main()
     assert not exit_.value.code, f"{line}: {capsys.readouterr().err}"
 
 

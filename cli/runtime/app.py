@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from gradprox.cli.entry import command_line, run
+from gradprox.cli.runtime.bench import bench
 from gradprox.cli.runtime.deblur import deblur
+from gradprox.cli.runtime.demo import demo
 from gradprox.cli.runtime.denoise import denoise
+from gradprox.cli.runtime.verify import verify
 
 app = command_line(
     "gradprox-runtime",
     "Restore images with exported models in ONNX Runtime, without torch. Begin with `gradprox-runtime demo`.",
-    (deblur, denoise),
+    (demo, deblur, denoise, verify, bench),
 )
 
 

@@ -115,7 +115,7 @@ class Deblurring:
         return work
 
 
-def load_deblurring(path: Path, *, threads: int | None, **where: Any) -> OnnxSolver:
+def load_deblurring(path: Path, *, threads: int | None = None, **where: Any) -> OnnxSolver:
     """Load a file that deblurs.
 
     Raises:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from numpy.typing import NDArray
 
 from gradprox.images.tensors import namespace_of
 
 if TYPE_CHECKING:
-    from gradprox.images.tensors import Pixels
+    from gradprox.images.tensors import Tensor
 
-Values = TypeVar("Values", bound="Pixels")
+Values = TypeVar("Values", NDArray[Any], "Tensor")
 
 # The curve is linear near black and a power above the knee.
 _SLOPE, _OFFSET, _POWER = 12.92, 0.055, 2.4

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gradprox.errors import InputError
@@ -64,6 +65,15 @@ def disk_kernel(radius: float) -> Kernel:
     fine = (np.arange(size * points) + 0.5) / points - size / 2
     inside = fine[:, None] ** 2 + fine**2 <= radius**2
     return normalized(inside.reshape(size, points, size, points).sum(axis=(1, 3)).astype(np.float64))
+
+
+def blurred(image: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
+    """Return the blurred image ``(..., H - h + 1, W - w + 1)`` of a scene ``(..., H, W)`` that exceeds the frame.
+
+    It is the valid part of the convolution, as in `gradprox.physics.ValidBlur`.
+    """
+    windows = sliding_window_view(image, kernel.shape, axis=(-2, -1))
+    return np.einsum("...ij,ij", windows, kernel[::-1, ::-1])
 
 
 def normalized(kernel: NDArray[Any]) -> Kernel:

@@ -99,7 +99,7 @@ def requirements(name):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_a_deployment_needs_numpy_and_onnxruntime_and_200_megabytes(distributions, tmp_path):
-    # These are the steps of examples/deploy/Containerfile, with the packages of this environment.
+    # The wheel of gradprox without its dependencies, for scripts such as examples/deploy/denoise.py.
     site = tmp_path / "site"
     site.mkdir()
     for name in requirements("numpy") | requirements("onnxruntime"):

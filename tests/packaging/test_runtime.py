@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.runtime.shipped import MODELS
+from gradprox.cli.runtime.shipped import FOLDER, MODELS
 from gradprox.export.runtime import container
 from gradprox.images import EXAMPLE_IMAGE, ImageData, example_image, write_image
 from gradprox.physics import ValidBlur, gaussian_noise, motion_kernel
@@ -217,6 +217,47 @@ def test_errors_are_one_line(runtime, photos, arguments, code, message):
     assert err.count("\n") == 1
     assert message in err
     assert not (photos / "out.png").exists()
+
+
+def test_verify_and_bench_run_shipped_files(runtime, installed, photos):
+    models = installed / "gradprox" / "cli" / "runtime" / "models"
+    for name in ("gray-fast.onnx", "color-fast-deblur.onnx"):
+        code, out, err = runtime("verify", models / name)
+        assert (code, err) == (0, "")
+        assert "complete and unchanged\nruns here on cpu: " in out
+    content = bytearray((models / "gray-fast.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (photos / "changed.onnx").write_bytes(content)
+    code, _, err = runtime("verify", "changed.onnx")
+    assert code == 1
+    assert err.startswith("error: changed.onnx: ")
+    assert err.count("\n") == 1
+    code, _, err = runtime("bench", "gray-fast", "--size", "16", "--json", "speed.json", "--quiet")
+    assert (code, err) == (0, "")
+    runs = json.loads((photos / "speed.json").read_text())["runs"]
+    assert [(run["model"], run["threads"]) for run in runs] == [("gray-fast", 1), ("gray-fast", 2)]
+
+
+@pytest.mark.slow
+def test_the_demo_gains_as_much_as_it_says(runtime, tmp_path):
+    code, out, _ = runtime("demo", "--out", "demo", "--json", "demo.json")
+    assert code == 0
+    assert "deblurring" in out
+    cases = json.loads((tmp_path / "demo.json").read_text())["cases"]
+    assert {case["name"] for case in cases} == {"denoising", "deblurring"}
+    assert all(case["psnr_after"] > case["psnr_before"] + 3 for case in cases)
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
+        f"{case}-{kind}.png" for case in ("denoising", "deblurring") for kind in ("before", "after")
+    }
+
+
+@pytest.mark.slow
+def test_the_exported_models_can_be_made_again(tmp_path):
+    runpy.run_path(str(RUNTIME / "make_models.py"))["make_models"](tmp_path)
+    for file in FOLDER.iterdir():
+        stored, again = container.read(file), container.read(tmp_path / file.name)
+        assert {*stored[1]} == {*again[1]}
+        assert stored[1]["weights_sha256"] == again[1]["weights_sha256"]
 
 
 def test_the_wheel_holds_only_modules_that_import_each_other_or_what_it_requires(wheel):

@@ -116,9 +116,9 @@ class Deblurring(Restoration):
             if source in self.maps.files:
                 priors.follow(None)
                 physics = self.blur(kernel, pixels)
-                posterior = self.posterior(blurred, physics, prior, level, result, fidelity)
+                find = self.deviations(blurred, physics, prior, level, result, fidelity)
                 in_frame = functools.partial(self.in_frame, physics, result.x)
-                record |= self.maps.draw(source, posterior, result.x, self.second_part(show), in_frame)
+                record |= self.maps.draw(source, find, self.second_part(show), in_frame)
             return image.with_pixels(restored.cpu()), record
 
         return restore

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -19,12 +19,20 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradprox.posterior import Posterior
+    from gradprox.posterior import LaplaceDeviation
 
 # The deviation that is drawn white, on the scale of images in [0, 1].
 WHITE = 0.1
 # The work of a map, in steps of a solver: for the bar of the progress.
 MAP_STEPS = 200
+
+
+class FindDeviations(Protocol):
+    """Estimates the deviations of a restored image."""
+
+    def __call__(self, *, report: Callable[[float], None]) -> LaplaceDeviation:
+        """Return them, and tell ``report`` the finished share."""
+
 
 Uncertainty = Annotated[
     str | None,
@@ -111,8 +119,7 @@ class ErrorMaps:
     def draw(
         self,
         source: Path,
-        posterior: Posterior,
-        x: Tensor,
+        find: FindDeviations,
         show: Callable[[float], None],
         in_frame: Callable[[Tensor], Tensor] = lambda deviation: deviation,
     ) -> Record:
@@ -120,16 +127,14 @@ class ErrorMaps:
 
         Args:
             source: the input.
-            posterior: the density of the image.
-            x: the restored image ``(1, C, H, W)``, with its surroundings if the density has them.
+            find: returns the deviations, ``(1, C, H, W)``.
             show: called with the finished share of the map.
             in_frame: takes the deviations to those of the pixels of the output.
         """
         from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
-        from gradprox.posterior import laplace_deviation
 
         began = time.perf_counter()
-        found = laplace_deviation(posterior, x, report=show)
+        found = find(report=show)
         deviation = in_frame(found.deviation).cpu()
         target = self.files[source]
         numbers = target.suffix.lower() in ARRAY_SUFFIXES

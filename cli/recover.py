@@ -44,8 +44,8 @@ class Recovering(Restoration):
             record |= self.solved(prior, preset, result)
             if source in self.maps.files:
                 priors.follow(None)
-                posterior = self.posterior(y, physics, prior, sensing.sampling.noise, result)
-                record |= self.maps.draw(source, posterior, result.x, self.second_part(show))
+                find = self.deviations(y, physics, prior, sensing.sampling.noise, result)
+                record |= self.maps.draw(source, find, self.second_part(show))
             return ImageData(result.x.cpu()), record
 
         return restore

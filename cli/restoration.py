@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.error_maps import ErrorMaps
+from gradprox.cli.error_maps import ErrorMaps, FindDeviations
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
-    from gradprox.posterior import Posterior
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
@@ -66,7 +66,7 @@ class Restoration(ABC):
         """Return the record of one image that a solver restored, for a report."""
         return {"model": prior.name, **restorer.settings(prior), **outcome(result)}
 
-    def posterior(
+    def deviations(
         self,
         y: Tensor,
         physics: LinearPhysics,
@@ -74,15 +74,28 @@ class Restoration(ABC):
         noise: float,
         result: Result,
         fidelity: DataFidelity | None = None,
-    ) -> Posterior:
-        """Return the density of an image that a solver restored; arguments as in `Posterior.of_preset`."""
-        from gradprox.posterior import Posterior
+    ) -> FindDeviations:
+        """Return the function that estimates the deviations of an image that a solver restored.
+
+        The arguments are those of `gradprox.posterior.restoration_deviation`.
+        """
+        from gradprox.posterior import restoration_deviation
         from gradprox.solvers.discrepancy import DiscrepancyResult
 
         chosen = result.strength if isinstance(result, DiscrepancyResult) else self.tuning.factor
         assert self.task is not None  # noqa: S101  restorations of one pass have no result of a solver
         assert chosen is not None  # noqa: S101  a discrepancy preset returns its strength
-        return Posterior.of_preset(self.task, y, physics, prior, noise, strength=chosen, fidelity=fidelity)
+        return functools.partial(
+            restoration_deviation,
+            self.task,
+            result.x,
+            y,
+            physics,
+            prior,
+            noise,
+            strength=chosen,
+            fidelity=fidelity,
+        )
 
     def second_part(self, show: Watch) -> Callable[[float], None]:
         """Return the report of the finished share of a map, after the steps of the solver."""

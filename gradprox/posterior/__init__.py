@@ -6,7 +6,21 @@ fast, from the curvature at the restored image; `lanczos.py` is its linear algeb
 with a Metropolis test, and `chains.py` runs several chains, saves them and compares them.
 """
 
+from gradprox.posterior.chains import SampledDeviation, load_chains, sampled_deviation, save_chains
 from gradprox.posterior.density import Posterior
+from gradprox.posterior.langevin import ChainState
 from gradprox.posterior.laplace import LaplaceDeviation, laplace_deviation
+from gradprox.posterior.restoration import restoration_deviation, restoration_posterior
 
-__all__ = ["LaplaceDeviation", "Posterior", "laplace_deviation"]
+__all__ = [
+    "ChainState",
+    "LaplaceDeviation",
+    "Posterior",
+    "SampledDeviation",
+    "laplace_deviation",
+    "load_chains",
+    "restoration_deviation",
+    "restoration_posterior",
+    "sampled_deviation",
+    "save_chains",
+]

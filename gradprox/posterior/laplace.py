@@ -32,7 +32,7 @@ from gradprox.seeds import seeded_generator
 from gradprox.solvers.settings import check_count, check_positive
 
 # The smallest curvature of the regularizer that counts, where 1 is that of |x|^2/2.
-LEAST_CURVATURE = 0.1
+LEAST_CURVATURE = 0.05
 
 
 @dataclass(frozen=True)

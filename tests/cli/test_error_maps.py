@@ -15,7 +15,7 @@ from gradprox.cli import error_maps
 from gradprox.images import read_gray
 from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.physics import CircularBlur, gaussian_kernel
-from gradprox.posterior import Posterior, laplace_deviation
+from gradprox.posterior import restoration_deviation
 from gradprox.priors import save_network
 from gradprox.solvers import ClippedL2, Task, preset
 
@@ -48,8 +48,7 @@ def test_the_map_is_that_of_the_library(run, small, model, tmp_path):
     physics = CircularBlur(gaussian_kernel(1.0), (20, 24))
     fidelity = ClippedL2() if bool(((y <= 0) | (y >= 1)).any()) else None
     x = preset(Task.DEBLUR, 0.02, strength=2)(y, physics, D, fidelity=fidelity).x
-    posterior = Posterior.of_preset("deblur", y, physics, D, 0.02, strength=2, fidelity=fidelity)
-    expected = laplace_deviation(posterior, x)
+    expected = restoration_deviation("deblur", x, y, physics, D, 0.02, strength=2, fidelity=fidelity)
     np.testing.assert_allclose(found, expected.deviation[0, 0], rtol=2e-3)
     with Image.open(tmp_path / "map.png") as image:
         drawn = np.asarray(image) / 255

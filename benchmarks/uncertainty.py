@@ -6,8 +6,8 @@
 Each image is cropped in the middle, degraded with a seed and restored by the preset of the task. Deblurring has
 periodic borders and noise of 2.55/255; sensing has 25 % of the Hadamard coefficients without noise. ``within`` holds
 the shares of pixels with an error of at most one and two deviations (0.68 and 0.95 for Gaussian errors), without the
-factor of calibration (1.0) and with it. ``fitted`` is the factor at which the shares are closest to 0.685 and 0.95. An
-interrupted run continues where it stopped.
+factor of calibration (1.0) and with it. ``fitted`` is the factor at which the shares are closest to 0.685 and 0.95, by
+least squares. An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def within(deviation: Tensor, error: Tensor, factor: float) -> list[float]:
 
 
 def fitted(deviation: Tensor, error: Tensor) -> float:
-    """Return the factor, in steps of 0.01, at which the shares are closest to those of a Gaussian."""
+    """Return the factor, in steps of 0.01, at which the shares are closest to those of a Gaussian (least squares)."""
 
     def distance(factor: float) -> float:
         return sum(
-            abs(share - wanted)
+            (share - wanted) ** 2
             for share, wanted in zip(within(deviation, error, factor), WANTED, strict=True)
         )
 
@@ -117,7 +117,7 @@ def main(
         raise typer.BadParameter("give --task deblur with a --kernel, or --task cs without")
     keep_freed_memory()
     paths, prior = images_in(data), load_model(model)
-    chosen = paths if count is None else paths[:: len(paths) // count][:count]
+    chosen = paths[::every][:count]
     pixels = report.with_suffix(".pixels.json")
     done: dict[str, Any] = json.loads(pixels.read_text()) if pixels.exists() else {}
     blur = None if kernel is None else read_kernel(kernel)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprox.cli import options
-from gradprox.cli.error_maps import ErrorMaps, Uncertainty, shown_deviation
+from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_deviation
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search
@@ -203,6 +203,7 @@ def deblur(
     write_kernel: options.WriteKernel = None,
     force: options.Force = False,
     uncertainty: Uncertainty = None,
+    samples: Samples = None,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -237,7 +238,7 @@ def deblur(
         force=force,
         kernel_files=files,
         replace_kernels=batch.overwrite or batch.resume,
-        maps=ErrorMaps.beside(images, output, uncertainty, batch),
+        maps=ErrorMaps.beside(images, output, uncertainty, batch, samples),
         tuning=tuning,
         model=model,
     )

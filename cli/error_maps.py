@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +20,20 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradprox.posterior import LaplaceDeviation
+    from gradprox.priors import Uncertainty as PosteriorDeviation
 
 # The deviation that is drawn white, on the scale of images in [0, 1].
 WHITE = 0.1
 # The work of a map, in steps of a solver: for the bar of the progress.
 MAP_STEPS = 200
+# Chains of Langevin sampling, and the steps of burn-in for each sample of a chain.
+CHAINS, BURN_IN = 4, 0.25
 
 
 class FindDeviations(Protocol):
     """Estimates the deviations of a restored image."""
 
-    def __call__(self, *, report: Callable[[float], None]) -> LaplaceDeviation:
+    def __call__(self, *, report: Callable[[float], None]) -> PosteriorDeviation:
         """Return them, and tell ``report`` the finished share."""
 
 
@@ -41,6 +44,18 @@ Uncertainty = Annotated[
         help="Also write a map of the uncertainty: the posterior standard deviation of each pixel, if kernel, noise "
         f"level and model are right. In an image, white is a deviation of {WHITE} or more; .npy holds the deviations. "
         "A file, or a folder for several. Takes about 20 times as long as the restoration, and 60 times in color.",
+        show_default=False,
+    ),
+]
+
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        metavar="N",
+        help=f"Estimate the --uncertainty from N samples of each of {CHAINS} Langevin chains with a Metropolis test, "
+        "instead of the curvature at the restored image. Exact for many samples, but not calibrated. A sample takes "
+        f"about {CHAINS} passes of the model; 2000 is a start. The report says whether the chains agree.",
         show_default=False,
     ),
 ]
@@ -65,10 +80,12 @@ class ErrorMaps:
     Attributes:
         files: where to write the map of each input, by input; empty for nowhere.
         replace: whether these may exist already.
+        samples: number of samples of each Langevin chain; None estimates the deviations from the curvature.
     """
 
     files: Mapping[Path, Path] = field(default_factory=dict)
     replace: bool = False
+    samples: int | None = None
 
     @classmethod
     def beside(
@@ -77,6 +94,7 @@ class ErrorMaps:
         output: str,
         uncertainty: str | None,
         batch: Batch,
+        samples: int | None = None,
         *,
         suffix: str | None = ".png",
         output_suffix: str | None = None,
@@ -85,18 +103,27 @@ class ErrorMaps:
         """Return the maps that ``--uncertainty`` asks for; see `gradprox.cli.paths.planned_beside`.
 
         Raises:
-            InputError: a map is an output.
+            InputError: a map is an output, or there are samples and no maps.
         """
+        if samples is not None and uncertainty is None:
+            raise InputError("--samples: is for the map of --uncertainty, which is missing")
         same = f"{uncertainty}: the image and its --uncertainty need different names"
         files = planned_beside(
             inputs, output, uncertainty, same, suffix=suffix, output_suffix=output_suffix, read=read
         )
-        return cls(files, replace=batch.overwrite or batch.resume)
+        return cls(files, batch.overwrite or batch.resume, samples)
 
     @property
     def steps(self) -> int:
         """The work of a map, in steps of a solver."""
-        return MAP_STEPS if self.files else 0
+        if not self.files:
+            return 0
+        return MAP_STEPS if self.samples is None else CHAINS * (self.burn_in + self.samples)
+
+    @property
+    def burn_in(self) -> int:
+        """The steps of each chain before its samples."""
+        return 1 + math.ceil(BURN_IN * (self.samples or 0))
 
     def check_model(self, model: ModelChoice) -> None:
         """Refuse a model without derivatives, if there are maps.
@@ -143,10 +170,19 @@ class ErrorMaps:
             "uncertainty": str(target),
             "mean_deviation": float(deviation.mean()),
             "mean_deviation_error": float(in_frame(found.error).mean()),
-            "uncertainty_probes": found.probes,
             "uncertainty_seconds": time.perf_counter() - began,
-            "least_curvature": float(found.curvature),
+            **figures(found),
         }
+
+
+def figures(found: PosteriorDeviation) -> Record:
+    """Return what a report says about an estimate."""
+    from gradprox.posterior import LaplaceDeviation, SampledDeviation
+
+    if isinstance(found, LaplaceDeviation):
+        return {"uncertainty_probes": found.probes, "least_curvature": float(found.curvature)}
+    assert isinstance(found, SampledDeviation)  # noqa: S101  there is no other kind
+    return {"acceptance": float(found.acceptance.mean()), "r_hat": found.r_hat}
 
 
 def shown_deviation(light: Tensor, deviation: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli.error_maps import ErrorMaps, Uncertainty
+from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
@@ -70,6 +70,7 @@ def recover(
         ),
     ],
     uncertainty: Uncertainty = None,
+    samples: Samples = None,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -85,6 +86,8 @@ def recover(
       gradprox recover y.npz -o photo.png --uncertainty uncertain.png
     """
     read = (".npz",)
-    maps = ErrorMaps.beside(measurements, output, uncertainty, batch, output_suffix=".png", read=read)
+    maps = ErrorMaps.beside(
+        measurements, output, uncertainty, batch, samples, output_suffix=".png", read=read
+    )
     job = Recovering(tuning=tuning, model=model, maps=maps)
     run_batch(job, measurements, output, batch, read=read, write=".png")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.error_maps import ErrorMaps, FindDeviations
+from gradprox.cli.error_maps import CHAINS, ErrorMaps, FindDeviations
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprox.images import ImageData
+    from gradprox.posterior import SampledDeviation
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
@@ -79,23 +80,30 @@ class Restoration(ABC):
 
         The arguments are those of `gradprox.posterior.restoration_deviation`.
         """
-        from gradprox.posterior import restoration_deviation
+        from gradprox.posterior import restoration_deviation, restoration_posterior, sampled_deviation
         from gradprox.solvers.discrepancy import DiscrepancyResult
 
         chosen = result.strength if isinstance(result, DiscrepancyResult) else self.tuning.factor
         assert self.task is not None  # noqa: S101  restorations of one pass have no result of a solver
         assert chosen is not None  # noqa: S101  a discrepancy preset returns its strength
-        return functools.partial(
-            restoration_deviation,
-            self.task,
-            result.x,
-            y,
-            physics,
-            prior,
-            noise,
-            strength=chosen,
-            fidelity=fidelity,
-        )
+        problem = (y, physics, prior, noise)
+        given: Record = {"strength": chosen, "fidelity": fidelity}
+        samples, burn_in = self.maps.samples, self.maps.burn_in
+        if samples is None:
+            return functools.partial(restoration_deviation, self.task, result.x, *problem, **given)
+        posterior = restoration_posterior(self.task, *problem, **given)
+
+        def sample(*, report: Callable[[float], None]) -> SampledDeviation:
+            return sampled_deviation(
+                posterior,
+                result.x,
+                chains=CHAINS,
+                burn_in=burn_in,
+                samples=samples,
+                report=lambda state: report(float(state.steps) / (burn_in + samples)),
+            )
+
+        return sample
 
     def second_part(self, show: Watch) -> Callable[[float], None]:
         """Return the report of the finished share of a map, after the steps of the solver."""

@@ -97,6 +97,18 @@ def test_recovered_images_and_folders(run, small, model, tmp_path):
     assert run(*command, "--uncertainty", f"{maps}/", "--resume")[0] == 0
 
 
+def test_samples_give_a_map_too(run, small, model, tmp_path):
+    out, report = tmp_path / "out.png", tmp_path / "report.json"
+    common = ("deblur", small, "--kernel", "gaussian:1", "--noise", "0.02", "--model", model, "-o", out)
+    assert run(*common, "--samples", 3)[2].count("--uncertainty") == 1
+    target = tmp_path / "map.npy"
+    assert run(*common, "--samples", 3, "--uncertainty", target, "--json", report)[0] == 0
+    assert np.load(target).shape == (20, 24)
+    (record,) = json.loads(report.read_text())["images"]
+    assert record["r_hat"] > 0
+    assert 0 <= record["acceptance"] <= 1
+
+
 def test_names_and_models_that_cannot_be_used(run, small, model, tmp_path):
     out = tmp_path / "out.png"
     common = ("deblur", small, "--kernel", "gaussian:1", "--noise", "0.02", "-o", out)

@@ -108,9 +108,8 @@ def main(
     ] = None,
     model: Annotated[str, typer.Option()] = "gray-deep",
     crop: Annotated[int, typer.Option(help="Side of the crops.")] = 128,
-    count: Annotated[
-        int | None, typer.Option(help="Number of images, evenly spread; all if not given.")
-    ] = None,
+    every: Annotated[int, typer.Option(help="Take every N-th image.")] = 1,
+    count: Annotated[int | None, typer.Option(help="Take at most N images.")] = None,
 ) -> None:
     """Measure, and print a table."""
     if task not in CALIBRATION or (task is Task.DEBLUR) != (kernel is not None):

@@ -66,7 +66,7 @@ SOLVERS: tuple[str, ...] = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 # Planned steps after the warm start. Early stopping regularizes: in strongly ill-posed problems or with little noise, a
 # longer descent adds artifacts to components of the image that the measurements do not determine.
 STEPS: dict[Task, dict[str, int]] = {
-    Task.DEBLUR: {"hqs": 4, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
+    Task.DEBLUR: {"hqs": 2, "fista": 10, "nmapg": 8, "pgd": 20, "admm": 20, "drs": 20, "gd": 20},
     **{
         task: {"hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20}
         for task in SENSING
@@ -84,7 +84,7 @@ DEFAULT_SOLVER = {
 WARM_START = 50 / 255
 # Number of steps of the continuation of deblurring, and of warm-start solvers of compressed sensing, between WARM_START
 # and the final noise level of the prior.
-DEBLUR_STEPS, SENSING_STAGES = 16, 18
+DEBLUR_STEPS, SENSING_STAGES = 12, 18
 # Steps of the first warm-start solver of compressed sensing, and of the others.
 FIRST_STEPS, LATER_STEPS = 16, 4
 # The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
@@ -195,7 +195,7 @@ def preset(
     Example:
         >>> chosen = preset("deblur", noise=0.01)
         >>> type(chosen.solver).__name__, len(chosen.warm_start), chosen.max_iter
-        ('HQS', 1, 20)
+        ('HQS', 1, 14)
     """
     task = _task(task)
     name = DEFAULT_SOLVER[task] if solver is None else solver

@@ -22,7 +22,7 @@ from gradprox.physics import gaussian_kernel, motion_kernel
 from gradprox.priors import LearnedProx
 from gradprox.solvers import preset
 from gradprox.solvers.deblurring import deblur_images
-from gradprox.solvers.presets import Task
+from gradprox.solvers.presets import DEBLUR_STEPS, Task
 from tests.export.tampering import say, tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -107,7 +107,7 @@ def test_images_stop_one_by_one(solver: OnnxSolver, prior: LearnedProx) -> None:
 def test_strength_and_start(solver: OnnxSolver, prior: LearnedProx) -> None:
     y, kernel = photos(1, 3, 20, 21), KERNELS["gaussian"]
     x0 = np.random.default_rng(1).random(y.shape, dtype=np.float32)
-    for settings in ({"strength": 3.0}, {"x0": x0}, {"max_iter": 2, "tol": 0.0}):
+    for settings in ({"strength": 3.0}, {"x0": x0}, {"max_iter": 5, "tol": 0.0}):
         restored = solver(y, kernel, noise=0.02, **settings)
         x, result = in_torch(solver, prior, y, kernel, 0.02, **settings)
         assert np.abs(restored.x - x).max() <= 1e-5
@@ -141,8 +141,11 @@ def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_pat
         """Let the warm start end one level early."""
         changed = 0
         for tensor in model.graph.initializer:
-            if tensor.data_type == onnx.TensorProto.INT64 and numpy_helper.to_array(tensor).tolist() == 16:
-                tensor.CopyFrom(numpy_helper.from_array(np.array(15), tensor.name))
+            if (
+                tensor.data_type == onnx.TensorProto.INT64
+                and numpy_helper.to_array(tensor).tolist() == DEBLUR_STEPS
+            ):
+                tensor.CopyFrom(numpy_helper.from_array(np.array(DEBLUR_STEPS - 1), tensor.name))
                 changed += 1
         assert changed
 

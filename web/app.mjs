@@ -76,6 +76,7 @@ function show(photo) {
 
 /** Return the photos that the current settings have not restored yet. */
 function waiting() {
+  if (!settings()) return [];
   const wanted = JSON.stringify(settings());
   return photos.filter((photo) => !photo.error && photo.madeWith !== wanted);
 }
@@ -90,7 +91,6 @@ function refresh() {
 
 async function start() {
   busy = true;
-  element("status").textContent = "";
   const chosen = settings();
   const queue = waiting();
   let done = 0;
@@ -98,7 +98,8 @@ async function start() {
     if (!photos.includes(photo)) continue; // removed meanwhile
     refresh();
     const begin = performance.now();
-    const answer = await restored(photo, chosen, (share) => report(share, begin, done, queue.length));
+    const which = queue.length > 1 ? `Photo ${queue.indexOf(photo) + 1} of ${queue.length}: ` : "";
+    const answer = await restored(photo, chosen, (share) => report(which, share, begin));
     if (answer.cancelled) break;
     if (answer.error) {
       fail(photo, answer.error);
@@ -120,18 +121,22 @@ async function start() {
   refresh();
 }
 
-function report(share, begin, done, count) {
+/** Show how much of a photo is restored; the time left is known after the first tile. */
+function report(which, share, begin) {
+  if (share === 0) {
+    element("progress").removeAttribute("value");
+    element("status").textContent = `${which}restoring…`;
+    return;
+  }
   element("progress").value = share;
   const seconds = ((performance.now() - begin) / 1000) * (1 / share - 1);
-  const left = share === 1 ? "" : seconds < 90 ? `, ${Math.ceil(seconds)} s left` : `, ${Math.ceil(seconds / 60)} min left`;
-  const which = count > 1 ? `Photo ${done + 1} of ${count}: ` : "";
-  element("status").textContent = `${which}${Math.round(100 * share)} %${left}`;
+  const left = seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+  element("status").textContent = `${which}${Math.round(100 * share)} %${share < 1 ? `, ${left} left` : ""}`;
 }
 
-/** Restore one photo in the worker; resolves to `{ result }`, `{ error }` or `{ cancelled }`. */
+/** Restore one photo in the worker, calling `progress` with the share that is done; resolves to `{ result }`, `{ error }` or `{ cancelled }`. */
 function restored({ file }, chosen, progress) {
-  element("progress").removeAttribute("value");
-  element("status").textContent ||= "Reading the photo";
+  progress(0);
   return new Promise((resolve) => {
     worker ??= new Worker(new URL("./worker.mjs", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }) => ("share" in data ? progress(data.share) : resolve(data));

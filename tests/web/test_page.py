@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -10,12 +11,16 @@ import torch
 from PIL import Image
 
 from gradprox import load_model
-from gradprox.export.runtime import OnnxDenoiser
+from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
+from gradprox.physics import ValidBlur, disk_kernel, gaussian_kernel, motion_kernel
+from gradprox.solvers import preset
 from gradprox.web.server import PAGE
 
 # Restore an image in the page, and return its samples as floats, as the page has them before it rounds them.
 RESTORED = """async ([width, height, pixels, settings]) => {
   const { restore } = await import("./restore.mjs");
+  const ort = await import("./runtime/ort.wasm.bundle.min.mjs");
+  ort.env.wasm.numThreads = 1; // small images are not worth more
   const image = { width, height, data: Uint8ClampedArray.from(pixels) };
   const result = [0, 1, 2].map(() => new Array(width * height));
   for await (const { window: { rows, columns }, samples, channels } of restore(image, settings)) {
@@ -46,10 +51,14 @@ def png(array):
     return stream.getvalue()
 
 
+def model(channels):
+    return load_model("color-fast" if channels == 3 else "gray-fast")
+
+
 def denoised(array, sigma):
     """What Python restores from ``(H, W, C)`` of ``uint8``: floats ``(C, H, W)``."""
     y = torch.from_numpy(array.astype(np.float32) / 255).movedim(-1, 0)[None]
-    return load_model("color-fast" if array.shape[-1] == 3 else "gray-fast")(y, sigma)[0].numpy()
+    return model(array.shape[-1])(y, sigma)[0].numpy()
 
 
 def restored(page, array, settings):
@@ -82,10 +91,74 @@ def test_an_image_larger_than_a_tile_is_the_same_as_in_python(page, channels):
     assert np.abs(x - denoised(array, 18 / 255)).max() < 1e-5
 
 
-def test_tiles_have_the_halo_of_the_models(page):
-    tiles = page.evaluate("import('./restore.mjs').then((restore) => restore.DENOISE)")
-    models = [OnnxDenoiser(path) for path in PAGE.glob("models/denoise-*.onnx")]
-    assert max(model.halo for model in models) == tiles["halo"] < tiles["side"] / 4
+def test_the_page_takes_halo_and_preset_from_the_models(page):
+    tiles, preset = page.evaluate("import('./restore.mjs').then(({ DENOISE, PRESET }) => [DENOISE, PRESET])")
+    denoisers = [OnnxDenoiser(path) for path in PAGE.glob("models/denoise-*.onnx")]
+    assert max(model.halo for model in denoisers) == tiles["halo"] < tiles["side"] / 4
+    for path in PAGE.glob("models/deblur-*.onnx"):
+        stated = json.loads(OnnxSolver(path).metadata["preset"])
+        assert preset == {key: stated[key] for key in ("max_iter", "tol")}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("gaussian(0.3)", gaussian_kernel(0.3)),
+        ("gaussian(1.6)", gaussian_kernel(1.6)),
+        ("motion(15, 30)", motion_kernel(15, 30)),
+        ("motion(6.5, 117)", motion_kernel(6.5, 117)),
+        ("disk(0.5)", disk_kernel(0.5)),
+        ("disk(4.5)", disk_kernel(4.5)),
+    ],
+)
+def test_kernels_are_those_of_python(page, call, expected):
+    kernel = page.evaluate(f"import('./kernels.mjs').then((kernels) => kernels.{call})")
+    assert (kernel["height"], kernel["width"]) == expected.shape[-2:]
+    np.testing.assert_allclose(kernel["weights"], expected.ravel(), atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_deblurred_image_is_the_same_as_in_python(page, channels):
+    array, kernel = noisy(40, 48, channels), motion_kernel(7, 30)
+    described = {"height": kernel.shape[-2], "width": kernel.shape[-1], "weights": kernel.ravel().tolist()}
+    x = restored(page, array, {"noise": 0.06, "strength": 1.2, "kernel": described})
+    y = torch.from_numpy(array.astype(np.float32) / 255).movedim(-1, 0)[None]
+    physics = ValidBlur(kernel, (40 + kernel.shape[-2] - 1, 48 + kernel.shape[-1] - 1))
+    expected = preset("deblur", 0.06, strength=1.2)(y, physics, model(channels)).x
+    assert np.abs(x - physics.visible(expected)[0].numpy()).max() < 1e-4
+
+
+def test_tiles_of_a_deblurred_image_agree(page):
+    array = noisy(16, 150, 1)
+    kernel = {"height": 1, "width": 3, "weights": [0.25, 0.5, 0.25]}
+    settings = {"noise": 0.06, "strength": 1, "kernel": kernel}
+    whole = restored(page, array, settings)
+    page.evaluate("import('./restore.mjs').then(({ DEBLUR }) => { DEBLUR.side = 70; })")
+    tiles = restored(page, array, settings)
+    assert 0 < np.abs(tiles - whole).max() < 1e-3
+
+
+def test_a_kernel_image(page):
+    page.check("[value=deblur]", force=True)
+    page.select_option("#kind", "image")
+    choose(page, png(noisy(20, 20, 3)))
+    assert page.is_disabled("#start")
+    kernel = np.zeros((5, 9, 1), np.uint8)
+    kernel[2, 1:8] = 255
+    for content, said in [
+        (b"no image", "not an image"),
+        (png(np.zeros((3, 3, 1), np.uint8)), "black everywhere"),
+    ]:
+        page.set_input_files("#kernel", {"name": "kernel.png", "mimeType": "image/png", "buffer": content})
+        page.wait_for_function(
+            "said => document.getElementById('kernel-error').textContent.includes(said)", arg=said
+        )
+    page.set_input_files("#kernel", {"name": "kernel.png", "mimeType": "image/png", "buffer": png(kernel)})
+    page.wait_for_selector("#drawing:not([hidden])")
+    assert page.is_enabled("#start")
+    found = page.evaluate("import('./settings.mjs').then(({ settings }) => settings().kernel)")
+    assert (found["height"], found["width"]) == (5, 9)
+    np.testing.assert_allclose(found["weights"], kernel.ravel() / 255 / 7, atol=1e-12)
 
 
 def test_the_downloaded_image_is_that_of_python(page):
@@ -136,3 +209,14 @@ def test_the_page_works_without_the_server_once_loaded(page):
     choose(page, png(array))
     image, _ = finish(page)
     assert np.abs(image[..., :3] - denoised(array, 15 / 255).clip(0, 1).transpose(1, 2, 0) * 255).max() < 0.51
+
+
+def test_every_control_has_a_label(page):
+    page.check("[value=deblur]", force=True)
+    for kind, names in [("disk", ["Radius"]), ("gaussian", ["Width"]), ("motion", ["Length", "Angle"])]:
+        page.get_by_label("Kind").select_option(kind)
+        for name in ["Noise", "Strength", *names]:
+            assert page.get_by_role("slider", name=name).is_visible()
+    assert page.get_by_role("slider").count() == 4
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement !== document.body")

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from gradprox.export.runtime import OnnxDenoiser
+from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
 from gradprox.priors.onnx_weights import weights_metadata
 from gradprox.web.server import PAGE, RUNTIME, TYPES, PageServer, find_runtime
 from gradprox.zoo import load_model
@@ -74,8 +74,9 @@ def test_the_page_keeps_all_its_files_for_use_offline(served):
     assert {path.suffix for path in served.files.values()} == set(TYPES)
 
 
-@pytest.mark.parametrize("path", sorted(PAGE.glob("models/denoise-*.onnx")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(PAGE.glob("models/*.onnx")), ids=lambda path: path.stem)
 def test_the_models_are_the_shipped_ones(path):
-    file = OnnxDenoiser(path)
-    shipped = load_model(path.stem.removeprefix("denoise-"))
+    task, _, name = path.stem.partition("-")
+    file = OnnxDenoiser(path) if task == "denoise" else OnnxSolver(path)
+    shipped = load_model(name)
     assert file.metadata["weights_sha256"] == weights_metadata(shipped.network)["weights_sha256"]

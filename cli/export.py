@@ -40,7 +40,8 @@ def export(
         typer.Option(
             metavar="NAME",
             help="Solver with the model in it. The default is the preset of the command line: hqs for deblur, fista "
-            "for cs. pgd and gd are exported alone, without a warm start.",
+            "for cs, or hqs for cs with gray-deep and color-deep. pgd and gd are exported alone, without a warm start, "
+            "and not with these two.",
             show_default=False,
             autocompletion=options.completed(SOLVERS),
         ),
@@ -87,13 +88,15 @@ def export(
     """Export a model, or a solver with its model, to a verified ONNX file.
 
     The file runs wherever ONNX Runtime does, without torch. With --problem it holds the preset that gradprox deblur or
-    recover runs with this model: warm start, solver and stopping rule.
+    recover runs with this model: warm start, solver, line search and stopping rule. gray-deep and color-deep are the
+    default models of these commands.
 
     Examples:
       gradprox export gray denoiser.onnx
       gradprox export gray half.onnx --precision float16
-      gradprox export gray-fast deblur.onnx --problem deblur
-      gradprox export gray-fast recover.onnx --problem cs --size 256x256 --ratio 0.25
+      gradprox export gray-deep deblur.onnx --problem deblur
+      gradprox export color-deep deblur-color.onnx --problem deblur
+      gradprox export gray-deep recover.onnx --problem cs --size 256x256 --ratio 0.25
     """
     if output.suffix.lower() != ".onnx":
         raise InputError(f"{output}: the name must end in .onnx")

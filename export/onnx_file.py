@@ -97,7 +97,7 @@ DESCRIPTIONS = {
     "objective": "objective before the first and after each step, per image",
     "residuals": "relative change of each step, per image",
     "steps": "steps taken, per image",
-    "status": "0: all steps taken, 1: converged, 2: NaN or infinite values, per image",
+    "status": "0: all steps taken, 1: converged, 2: NaN or infinite values, 3: no step descends, per image",
 }
 
 

@@ -19,7 +19,6 @@ from gradprox.export.graph.recipe import Recipe, SensingRecipe, recipe_of, sensi
 from gradprox.export.graph.sensing_graph import sensing_model
 from gradprox.export.graph.solver_graph import solver_model
 from gradprox.export.graph.solver_steps import ALGORITHMS
-from gradprox.export.runtime.solver_settings import PRESETS
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.physics import BlockSensing, HadamardSensing
@@ -38,8 +37,9 @@ def export_solver(
     """Write a solver, with its physics and its prior, as one verified ONNX file.
 
     By default the solver is the preset of the command line (`gradprox.solvers.preset`): a warm start at falling noise
-    levels, then HQS for deblurring or FISTA for compressed sensing, whose steps descend one objective. PGD and GD can
-    be exported alone.
+    levels, then a solver whose steps descend one objective. This is HQS for deblurring, and for compressed sensing
+    FISTA, or HQS with a model that has an explicit energy only. Such a model needs a line search; it is a ``Loop``
+    inside each step. PGD and GD can be exported alone, with a proven step size.
 
     Inputs of every file: ``y``, float32: photos ``(batch, channels, height, width)`` of any size, or measurements of
     any number of images and channels; for deblurring ``kernel``, float32 ``(1, 1, kernel_height, kernel_width)``;
@@ -61,13 +61,12 @@ def export_solver(
 
     Outputs: images ``x``; ``residuals``, float64 ``(batch, K)``, and ``objective``, float64 ``(batch, K + 1)``, as in
     `gradprox.solvers.Result`; ``steps`` and ``status``, int64 ``(batch,)``. A status is 0 where the budget ran out, 1
-    where the image converged, and 2 where values became NaN or infinite.
+    where the image converged, 2 where values became NaN or infinite, and 3 where no step lowers the objective.
 
     Args:
         problem: ``"deblur"``, or the physics of compressed sensing. Its image size and its patterns become part of
             the file.
-        solver: the preset, ``"hqs"`` for deblurring and ``"fista"`` for compressed sensing, if not given; or ``"pgd"``
-            or ``"gd"``.
+        solver: the preset, ``"hqs"`` or ``"fista"``, if not given; or ``"pgd"`` or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
         boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
@@ -76,8 +75,8 @@ def export_solver(
         The report of the verification, which the file holds too.
 
     Raises:
-        InputError: the problem, solver, boundary or model is unknown; the model is an equilibrium; the solver
-            needs a prox, and the model is none; or the model has no proven Lipschitz bound.
+        InputError: the problem, solver, boundary or model is unknown; the model is an equilibrium; or the solver is
+            PGD, which needs a prox, or PGD or GD, which need a proven Lipschitz bound, and the model has none.
         VerificationError: the exported solver is not the same. Nothing is written.
         OSError: the file cannot be written.
     """
@@ -93,28 +92,23 @@ def export_solver(
             f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
         )
     described = chosen.metadata()
-    preset_solver = PRESETS[described["problem"]]
-    solver = preset_solver if solver is None else solver
-    _choose("solver", solver, (preset_solver, *ALGORITHMS))
     network, name = onnx_file.exportable_network(model)
     if isinstance(network, Equilibrium):
         raise InputError(
             f"{name}: is an equilibrium, which iterates, so no solver around it can be exported: export it alone"
         )
+    recipe: Recipe | SensingRecipe
+    recipe = (
+        recipe_of(Task.DEBLUR) if isinstance(chosen, Deblurring) else sensing_recipe(is_prox=network.monotone)
+    )
+    solver = recipe.solver if solver is None else solver
+    _choose("solver", solver, (recipe.solver, *ALGORITHMS))
     metadata = onnx_file.metadata_of(network, name, "solver") | described | {"algorithm": solver}
-    if solver == preset_solver:
-        if not network.monotone:
-            raise InputError(
-                f"{name}: is no proximal operator, which an exported preset needs: choose a model that is one, for "
-                "example gray-fast or color-fast"
-            )
-        recipe: Recipe | SensingRecipe
-        if isinstance(chosen, Deblurring):
-            recipe = recipe_of(Task.DEBLUR)
-            exported = preset_model(network, recipe, chosen)
-        else:
-            recipe = sensing_recipe()
+    if solver == recipe.solver:
+        if isinstance(chosen, Sensing) and isinstance(recipe, SensingRecipe) and solver == "fista":
             exported = sensing_model(network, recipe, chosen)
+        else:
+            exported = preset_model(network, recipe, chosen)
         metadata |= {"preset": recipe.to_json()}
         report = examine_preset(exported, onnx_file.serialize(exported, metadata), network, recipe, chosen)
     else:

@@ -40,7 +40,7 @@ from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
 from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
 from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.settings import check_positive
-from gradprox.solvers.smooth_objective import smooth_rounding
+from gradprox.solvers.smooth_objective import Scalar, smooth_rounding
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -109,15 +109,25 @@ class HQS(Solver[HQSState]):
             return self.start(data, prior, fitted(data).fit(state.denoised, self.lambda_reg, state.x))
 
         def attempt(relaxation: Tensor) -> tuple[HQSState, Tensor]:
-            target = state.x - per_image(relaxation, state.x) * (state.x - state.denoised)
-            weights = self.lambda_reg / relaxation
+            target, weights = relaxed(state.x, state.denoised, relaxation, self.lambda_reg)
             new = self.start(data, prior, fit_with_weights(fitted(data), target, weights, state.x))
-            descent = DELTA * weights * image_sum((new.x - state.x).square())
-            return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
+            descent = enough_descent(state.x, new.x, weights, state.rounding, new.rounding)
+            return new, state.objective - descent
 
         found = backtrack(attempt, (state.fraction / SHRINK).clamp_max(1.0))
         new = choose(found.accepted, found.state, state)
         return replace(new, fraction=found.length, stalled=~found.accepted)
+
+
+def relaxed(x: Tensor, denoised: Tensor, relaxation: Tensor, lambda_reg: Scalar) -> tuple[Tensor, Tensor]:
+    """Return the images to fit in a relaxed step, and the weights of the fits, ``(B,)``; ``denoised`` is ``D(x)``."""
+    return x - per_image(relaxation, x) * (x - denoised), lambda_reg / relaxation
+
+
+def enough_descent(x: Tensor, new: Tensor, weights: Tensor, rounding: Tensor, new_rounding: Tensor) -> Tensor:
+    """Return the least descent, ``(B,)``, by which a step from ``x`` to ``new`` is accepted."""
+    descent = DELTA * weights * image_sum((new - x).square())
+    return descent - SLACK * (rounding + new_rounding)
 
 
 def fit_with_weights(data: FittedDataTerm, z: Tensor, weights: Tensor, start: Tensor) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from onnx import ModelProto
 
-from gradprox.export.checks.report import check_legal, run
+from gradprox.export.checks.report import check_legal, demand, run
+from gradprox.export.checks.rough_energy import SCALES, rougher
 from gradprox.export.checks.solver_comparison import (
     Array,
     Comparison,
@@ -23,9 +25,12 @@ from gradprox.export.graph.problem import Deblurring, Problem, Sensing
 from gradprox.export.graph.recipe import Recipe, SensingRecipe
 from gradprox.export.runtime.solver import STATUS
 from gradprox.networks.denoisers.config import ImageNetwork
-from gradprox.priors import LearnedProx
+from gradprox.networks.denoisers.deep_potential import DeepPotential
+from gradprox.priors import GradientStepDenoiser, LearnedProx, prior_of
 from gradprox.solvers import Status
+from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.deblurring import deblur_images
+from gradprox.solvers.fista import FISTAState
 from gradprox.solvers.presets import Preset
 
 
@@ -80,6 +85,25 @@ SENSING_CASES = (
     Case(2, 1, (0, 0), (1, 1), 0.05, max_iter=30, tol=3e-3),
     Case(1, 3, (0, 0), (1, 1), 0.18, strength=0.9, max_iter=6, start=True),
 )
+# HQS assumes a larger noise level of the prior for the same noise.
+ENERGY_SENSING_CASES = tuple(case._replace(noise=case.noise / 3.6) for case in SENSING_CASES)
+# Long runs from a wrong start with a weak prior, in which momentum grows until FISTA restarts, far from convergence.
+RESTART_CASES = tuple(
+    Case(2, 1, (0, 0), (1, 1), 0.18, strength=strength, max_iter=steps, tol=0.0, start=True)
+    for strength, steps in ((0.3, 30), (1.0, 30), (0.3, 60))
+)
+# With a rougher energy, without a warm start: a continuation has no line search, and amplifies rounding errors there.
+# The tolerance is so large that images converge in steps of several lengths.
+ROUGH_CASES = (
+    Case(3, 1, (12, 13), (3, 2), 0.285, max_iter=16, tol=4e-2),
+    Case(2, 1, (9, 14), (2, 3), 0.285, strength=3.0, max_iter=6, tol=0.0, start=True),
+)
+ROUGH_SENSING_CASES = (
+    Case(3, 1, (0, 0), (1, 1), 0.05, max_iter=16, tol=4e-2),
+    Case(2, 1, (0, 0), (1, 1), 0.05, strength=3.0, max_iter=6, tol=0.0, start=True),
+)
+# Smaller relative changes of an image are not far above rounding.
+REAL_CHANGE = 1e-4
 
 
 def examine_preset(
@@ -98,13 +122,71 @@ def examine_preset(
         VerificationError: the model is not legal, or not that preset.
     """
     check_legal(model)
-    session, prior = solver_session(content), LearnedProx(copy.deepcopy(network).double())
-    deblurring = isinstance(problem, Deblurring)
-    cases: tuple[Case, ...] = CASES if deblurring else SENSING_CASES
-    comparison = Comparison(0 if deblurring else RESTART_STEPS)
-    if network.channels != 1:
-        cases = tuple(case._replace(channels=network.channels) for case in cases)
-    for number, case in enumerate(cases):
+    deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
+    comparison = Comparison(RESTART_STEPS if restarts else 0)
+    compared = _Compared(content, network, recipe, problem, comparison)
+    sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
+    for case in CASES if deblurring else sensing:
+        compared.add(case)
+    if restarts:
+        for case in RESTART_CASES:
+            if compared.rare == 0:
+                compared.add(case)
+    if isinstance(network, DeepPotential):
+        for scale in SCALES:
+            rough_model, rough_network = rougher(model, network, scale)
+            rough = _Compared(rough_model.SerializeToString(), rough_network, recipe, problem, comparison)
+            for case in ROUGH_CASES if deblurring else ROUGH_SENSING_CASES:
+                rough.add(case)
+            compared.cases += rough.cases
+            compared.rare += rough.rare
+            if rough.rare:
+                break
+        demand(compared.rare > 0, "no step was shortened, so that its line search could not be verified")
+    report = comparison.report(tuple(compared.cases))
+    return replace(report, rare_steps=compared.rare if restarts or not network.monotone else None)
+
+
+class _Compared:
+    """Runs of a file, compared with the preset in torch.
+
+    Args:
+        content: the bytes of the file.
+        network: the network of its prior.
+        recipe: the numbers of the preset.
+        problem: the kind of measurement.
+        comparison: the differences found.
+
+    Attributes:
+        cases: the runs.
+        rare: the number of steps that took another branch than usual: that a line search shortened, or from which
+            FISTA restarted.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        network: ImageNetwork,
+        recipe: Recipe | SensingRecipe,
+        problem: Problem,
+        comparison: Comparison,
+    ) -> None:
+        self._session, self._prior = solver_session(content), prior_of(copy.deepcopy(network).double())
+        self._recipe, self._problem, self._comparison = recipe, problem, comparison
+        self._channels = network.channels
+        self.cases: list[Case] = []
+        self.rare = 0
+
+    def add(self, case: Case) -> None:
+        """Compare one run.
+
+        Raises:
+            VerificationError: the file cannot be run, or steps or statuses differ.
+        """
+        recipe, problem, number = self._recipe, self._problem, len(self.cases)
+        if self._channels != 1:
+            case = case._replace(channels=self._channels)
+        self.cases.append(case)
         y, kernel = measured(case, number, problem)
         start = first_images(case, number, y, problem)
         # As the file receives it.
@@ -115,12 +197,20 @@ def examine_preset(
             "tol": tol,
             "max_iter": np.array(recipe.max_iter if case.max_iter is None else case.max_iter),
         }
-        found = run(session, {"y": y, **kernel, **settings, **start})
-        noise = float(settings["noise"][0])
-        preset = recipe.preset(noise, case.strength, case.max_iter, float(tol[0]))
-        expected = _expected(preset, y, kernel, start, prior, problem)
-        comparison.add(f"at noise {case.noise:g}", y, found, expected)
-    return comparison.report(cases)
+        found = run(self._session, {"y": y, **kernel, **settings, **start})
+        noise, strength = (float(settings[name][0]) for name in ("noise", "strength"))
+        preset = recipe.preset(noise, strength, case.max_iter, float(tol[0]))
+        look = None if preset.warm_start else self._look
+        expected = _expected(preset, y, kernel, start, self._prior, problem, look)
+        self._comparison.add(f"at noise {case.noise:g}", y, found, expected)
+
+    def _look(self, step: Step) -> None:
+        """Count the rare steps of a run without a warm start."""
+        state = step.state
+        rare = state.step_fraction < 1
+        if isinstance(state, FISTAState):
+            rare = (state.momentum == 1) & (step.number > 1)
+        self.rare += int((rare & (step.residual >= REAL_CHANGE)).sum())
 
 
 def _expected(
@@ -128,18 +218,19 @@ def _expected(
     y: Array,
     kernel: dict[str, Array],
     start: dict[str, Array],
-    prior: LearnedProx,
+    prior: LearnedProx | GradientStepDenoiser,
     problem: Problem,
+    callback: Callback | None,
 ) -> Expected:
     """Return the result of the preset in torch."""
     y64 = torch.from_numpy(y).double()
     x0 = torch.from_numpy(start["x0"]).double() if start else None
     if isinstance(problem, Sensing):
-        result = preset(y64, copy.deepcopy(problem.physics).double(), prior, x0=x0)
+        result = preset(y64, copy.deepcopy(problem.physics).double(), prior, x0=x0, callback=callback)
         x = result.x
     else:
         blur = torch.from_numpy(kernel["kernel"]).double()
-        x, result = deblur_images(y64, blur, prior, preset, boundary=problem.name, x0=x0)
+        x, result = deblur_images(y64, blur, prior, preset, boundary=problem.name, x0=x0, callback=callback)
     status = [
         0 if status in (Status.COMPLETED, Status.MAX_ITER) else STATUS.index(status.value)
         for status in result.status

@@ -16,7 +16,7 @@ from gradprox.export.runtime.providers import open_session
 
 # Largest error of a pixel in single precision, relative to the largest pixel of the input.
 PARITY_TOLERANCE = 1e-5
-# Largest error of an objective, relative to the energy |y|^2/2 of the image.
+# Largest error of an objective, relative to the energy |y|^2/2 of the image, or to itself where it is larger.
 OBJECTIVE_TOLERANCE = 1e-6
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
@@ -62,9 +62,12 @@ class SolverReport(Report):
     Attributes:
         runs: the cases.
         steps: for each case, the steps that each image took, in ONNX Runtime as in torch.
-        objective_error: largest difference of an objective, relative to ``|y|^2/2`` of its image.
+        objective_error: largest difference of an objective, relative to ``|y|^2/2`` of its image, or to itself where
+            it is larger.
         steps_error: largest difference of a step count from that of torch.
         steps_tolerance: the largest legal one.
+        rare_steps: how many steps of the comparisons took another branch than usual: a step that the line search
+            shortened, or from which FISTA restarted. None where no step can.
     """
 
     runs: tuple[tuple[Any, ...], ...]
@@ -72,9 +75,15 @@ class SolverReport(Report):
     objective_error: float
     steps_error: int = 0
     steps_tolerance: int = 0
+    rare_steps: int | None = None
 
     def further_rows(self) -> list[tuple[str, str, str]]:
         """See `Report.further_rows`."""
+        rare = (
+            []
+            if self.rare_steps is None
+            else [("shortened steps or restarts", str(self.rare_steps), "compared")]
+        )
         return [
             (
                 "objective, error relative to |y|^2/2",
@@ -83,6 +92,7 @@ class SolverReport(Report):
             ),
             ("statuses", "same", "of every image"),
             ("step counts, largest difference", str(self.steps_error), f"at most {self.steps_tolerance}"),
+            *rare,
         ]
 
 
@@ -130,7 +140,8 @@ class Comparison:
         if known.any():
             # Near the minimum an objective is a small difference of terms as large as the energy of the image.
             energy = np.square(y, dtype=np.float64).reshape(len(y), -1).sum(axis=1)[:, None] / 2
-            largest = (np.abs(objective - reference) / energy)[known].max()
+            size = np.maximum(energy, np.where(known, np.abs(reference), 0))
+            largest = (np.abs(objective - reference) / size)[known].max()
             self._objective_error = float(np.maximum(self._objective_error, largest))
         difference = float(np.abs(x - expected.x).max() / np.abs(y).max())
         if difference >= self._error or np.isnan(difference):

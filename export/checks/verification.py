@@ -60,10 +60,14 @@ def _examine(
         if isinstance(network, Equilibrium):
             raise VerificationError("holds a solver around an equilibrium, which is never exported")
         problem, algorithm = problem_in(metadata, model, label), metadata.get("algorithm", "")
-        if algorithm != PRESETS.get(metadata.get("problem", "")):
+        if algorithm not in PRESETS.get(metadata.get("problem", ""), ()):
             return examine_solver(model, content, network, algorithm, problem)
-        demand(network.monotone, "holds a preset with a model that is no proximal operator")
-        return examine_preset(model, content, network, recipe_in(metadata, problem, label), problem)
+        recipe = recipe_in(metadata, problem, label)
+        demand(recipe.solver == algorithm, f"holds a preset of {recipe.solver} and says {algorithm}")
+        demand(
+            network.monotone or algorithm == "hqs", f"{algorithm} needs a model that is a proximal operator"
+        )
+        return examine_preset(model, content, network, recipe, problem)
     if not isinstance(network, Equilibrium):
         return examine_denoiser(model, content, network, precision)
     demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")

@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.export.graph.blur import GraphBlur
+from gradprox.export.graph.equations import Equations
 from gradprox.physics.starts import margins
-from gradprox.solvers.smooth_objective import Scalar
 
 
 class Spectrum(NamedTuple):
@@ -143,7 +143,7 @@ class Spectrum(NamedTuple):
         )
 
 
-class FourierBlur(GraphBlur):
+class FourierBlur(GraphBlur, Equations):
     """`GraphBlur` by Fourier transforms, in double precision, with the equations of its least-squares fits.
 
     Args:
@@ -158,26 +158,41 @@ class FourierBlur(GraphBlur):
 
     def A(self, x: Tensor) -> Tensor:
         """Convolve; see `GraphBlur.A`."""
-        transform = self.spectrum
-        return self.visible(transform.inverse(transform.blurred(transform.transform(x))))
-
-    def back(self, y: Tensor) -> Tensor:
-        """Return the coordinates of ``A^T y``."""
-        if self.boundary == "valid":
-            (top, bottom), (left, right) = (margins(size) for size in self.kernel.shape[-2:])
-            y = F.pad(y, (left, right, top, bottom))
-        return self.spectrum.correlated(self.spectrum.transform(y))
+        return self.visible(self.images(self.spectrum.blurred(self.coordinates(x))))
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         """Correlate with the kernel: the adjoint."""
-        return self.spectrum.inverse(self.back(y))
+        return self.images(self.back(y))
 
-    def normal_operator(self, values: Tensor, weight: Scalar) -> Tensor:
-        """Return the coordinates of ``A^T A x + weight x`` for those of ``x``."""
-        blurred = self.spectrum.blurred(values)
+    def coordinates(self, x: Tensor) -> Tensor:
+        """See `Equations.coordinates`."""
+        return self.spectrum.transform(x)
+
+    def images(self, coordinates: Tensor) -> Tensor:
+        """See `Equations.images`."""
+        return self.spectrum.inverse(coordinates)
+
+    def back(self, y: Tensor) -> Tensor:
+        """See `Equations.back`."""
+        if self.boundary == "valid":
+            (top, bottom), (left, right) = (margins(size) for size in self.kernel.shape[-2:])
+            y = F.pad(y, (left, right, top, bottom))
+        return self.spectrum.correlated(self.coordinates(y))
+
+    def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
+        """See `Equations.normal_operator`."""
+        blurred = self.spectrum.blurred(coordinates)
         if self.boundary == "valid":
             blurred = self.spectrum.visible(blurred, (self.kernel.shape[-2], self.kernel.shape[-1]))
-        return self.spectrum.correlated(blurred) + weight * values
+        return self.spectrum.correlated(blurred) + weight * coordinates
+
+    def closed_fit(self, z: Tensor, y: Tensor, back: Tensor, weight: Tensor) -> Tensor | None:  # noqa: ARG002
+        """See `Equations.closed_fit`: a circular blur is diagonal in these coordinates."""
+        if self.boundary == "valid":
+            return None
+        # Images have four dimensions, coordinates five.
+        weight = weight[..., None]
+        return self.images((back + weight * self.coordinates(z)) / (self.spectrum.gains() + weight))
 
 
 def _waves(positions: Tensor, frequencies: Tensor, period: int) -> tuple[Tensor, Tensor]:

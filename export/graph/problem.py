@@ -21,10 +21,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.numpy_helper import to_array
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradprox.errors import InputError
 from gradprox.export.graph.blur import BOUNDARIES, GraphBlur
+from gradprox.export.graph.equations import Equations, SensingEquations
+from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum
 from gradprox.physics import BlockSensing, HadamardSensing
 from gradprox.physics.contract import Physics
 
@@ -34,9 +36,21 @@ class Problem(ABC):
 
     Attributes:
         name: how the metadata of a file call it.
+        known: the names of the tensors, computed once, that `equations` is built from.
+        exact: the forward operator in double precision, where it is a part of the file.
     """
 
     name: str
+    known: tuple[str, ...] = ()
+    exact: nn.Module | None = None
+
+    def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """Return the values of `known` but the kernel, for images of the size of ``x``."""
+        return ()
+
+    @abstractmethod
+    def equations(self, known: tuple[Tensor, ...]) -> Equations:
+        """Return the forward operator in double precision, with the equations of its least-squares fits."""
 
     @abstractmethod
     def operator(self, kernel: Tensor) -> Physics:
@@ -68,6 +82,16 @@ class Deblurring(Problem):
     """
 
     name: str
+    known = ("kernel", *Spectrum._fields)
+
+    def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:
+        """See `Problem.transform`."""
+        return Spectrum.of(kernel, x.shape[-2], x.shape[-1])
+
+    def equations(self, known: tuple[Tensor, ...]) -> FourierBlur:
+        """See `Problem.equations`."""
+        kernel, *spectrum = known
+        return FourierBlur(kernel, self.name, Spectrum(*spectrum))
 
     def operator(self, kernel: Tensor) -> GraphBlur:
         """See `Problem.operator`."""
@@ -101,6 +125,11 @@ class Sensing(Problem):
 
     def __init__(self, physics: HadamardSensing | BlockSensing) -> None:
         self.physics = copy.deepcopy(physics).cpu().float()
+        self.exact: HadamardSensing | BlockSensing = copy.deepcopy(self.physics).double()
+
+    def equations(self, known: tuple[Tensor, ...]) -> SensingEquations:  # noqa: ARG002
+        """See `Problem.equations`."""
+        return SensingEquations(self.exact)
 
     def operator(self, kernel: Tensor) -> Physics:  # noqa: ARG002
         """See `Problem.operator`."""

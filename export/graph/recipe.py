@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -20,6 +20,9 @@ from gradprox.scales import LARGEST_NOISE
 from gradprox.solvers import FISTA, HQS, Continuation
 from gradprox.solvers.continuation import falling_level
 from gradprox.solvers.presets import Preset, Task, noise_rule, preset
+
+# The solvers of the presets of compressed sensing: for a prior that is a prox, and for an explicit energy.
+SENSING_SOLVERS = ("fista", "hqs")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Recipe:
     steps: int
     max_iter: int
     tol: float
+
+    # The solver of the preset, by its name.
+    solver: ClassVar[str] = "hqs"
+
+    @property
+    def stages(self) -> int:
+        """Return the number of noise levels of the warm start."""
+        return self.steps
 
     def preset(
         self, noise: float, strength: float = 1.0, max_iter: int | None = None, tol: float | None = None
@@ -75,6 +86,7 @@ class SensingRecipe:
         warm_tol: tolerance of these solvers.
         max_iter: planned steps after the warm start.
         tol: tolerance of these steps.
+        solver: ``"fista"`` for a prior that is a prox, and ``"hqs"`` for an explicit energy.
     """
 
     rule: NoiseRule
@@ -83,53 +95,75 @@ class SensingRecipe:
     warm_tol: float
     max_iter: int
     tol: float
+    solver: str = "fista"
+
+    @property
+    def stages(self) -> int:
+        """Return the number of noise levels of the warm start."""
+        return len(self.steps)
 
     def preset(
         self, noise: float, strength: float = 1.0, max_iter: int | None = None, tol: float | None = None
     ) -> Preset:
-        """Return the preset for a noise level, for a prior that is a prox; see `gradprox.solvers.presets.preset`."""
-        sigma, stages = self.rule.sigma(noise), len(self.steps)
-        final = FISTA(
-            sigma=sigma * strength,
-            max_iter=self.max_iter if max_iter is None else max_iter,
-            tol=self.tol if tol is None else tol,
+        """Return the preset for a noise level; see `gradprox.solvers.presets.preset`."""
+        sigma = self.rule.sigma(noise)
+        final = self._solver(
+            noise,
+            sigma,
+            strength,
+            self.max_iter if max_iter is None else max_iter,
+            self.tol if tol is None else tol,
         )
         warm_start = (
-            FISTA(
-                sigma=falling_level(self.first_sigma, sigma, k / stages) * strength,
-                max_iter=self.steps[k],
-                tol=self.warm_tol,
+            self._solver(
+                noise,
+                falling_level(self.first_sigma, sigma, k / self.stages),
+                strength,
+                self.steps[k],
+                self.warm_tol,
             )
-            for k in range(stages if sigma < self.first_sigma else 0)
+            for k in range(self.stages if sigma < self.first_sigma else 0)
         )
         return Preset(final, tuple(warm_start), planned=max_iter is None)
+
+    def _solver(self, noise: float, sigma: float, strength: float, max_iter: int, tol: float) -> FISTA | HQS:
+        """Return a solver at one noise level of the prior."""
+        if self.solver == "fista":
+            return FISTA(sigma=sigma * strength, max_iter=max_iter, tol=tol)
+        weight = strength * self.rule.lambda_reg(noise, sigma)
+        return HQS(sigma=sigma, lambda_reg=weight, max_iter=max_iter, tol=tol)
 
     def to_json(self) -> str:
         """Return the recipe for the metadata of a file."""
         return json.dumps(asdict(self))
 
 
-def sensing_recipe() -> SensingRecipe:
-    """Return the recipe of the preset of compressed sensing.
+def sensing_recipe(*, is_prox: bool) -> SensingRecipe:
+    """Return the recipe of the preset of compressed sensing, for a prior that is a prox, or an explicit energy.
 
     Raises:
         InputError: the preset is of another kind than an exported solver can run.
     """
     task = Task.COMPRESSED_SENSING
-    example = preset(task, noise=0.01)
+
+    def wanted(noise: float, strength: float) -> Preset:
+        given = preset(task, noise, strength=strength)
+        energy = given.without_prox
+        return replace(given, without_prox=None) if is_prox or energy is None else energy
+
+    example, solver = wanted(0.01, 1.0), SENSING_SOLVERS[0 if is_prox else 1]
     first = example.warm_start[0]
     found = SensingRecipe(
-        noise_rule(task, "fista"),
+        noise_rule(task, solver),
         first.sigma,
-        tuple(solver.max_iter for solver in example.warm_start),
+        tuple(stage.max_iter for stage in example.warm_start),
         first.tol,
         example.solver.max_iter,
         example.solver.tol,
+        solver,
     )
     for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0)):
-        if found.preset(noise, strength) != replace(
-            preset(task, noise, strength=strength), without_prox=None
-        ):
+        if found.preset(noise, strength) != wanted(noise, strength):
             raise InputError("the preset of compressed sensing cannot be exported")
     return found
 
@@ -176,6 +210,8 @@ def recipe_in(metadata: Mapping[str, str], problem: Problem, label: str) -> Reci
             found = Recipe(rule=rule, **stated)
         else:
             found = SensingRecipe(rule=rule, steps=tuple(stated.pop("steps")), **stated)
+            if found.solver not in SENSING_SOLVERS:
+                raise ValueError(f"there is no preset of {found.solver}")
         found.preset(0.01)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

@@ -22,7 +22,7 @@ from gradprox.solvers.least_squares import LeastSquares
 from gradprox.solvers.smooth_objective import SmoothState, smooth_state
 from gradprox.solvers.state import relative_change
 
-MAX_ITER, CONVERGED, NON_FINITE = range(3)  # the order of `gradprox.export.runtime.solver.STATUS`
+MAX_ITER, CONVERGED, NON_FINITE, STALLED = range(4)  # the order of `gradprox.export.runtime.solver.STATUS`
 
 
 class Settings(NamedTuple):
@@ -201,7 +201,15 @@ class Judgment(NamedTuple):
     residual: Tensor
 
 
-def judge(new: Tensor, x: Tensor, objective: Tensor, status: Tensor, steps: Tensor, tol: Tensor) -> Judgment:
+def judge(
+    new: Tensor,
+    x: Tensor,
+    objective: Tensor,
+    status: Tensor,
+    steps: Tensor,
+    tol: Tensor,
+    stalled: Tensor | None = None,
+) -> Judgment:
     """Decide which images stop after a step, as `gradprox.solvers.driver.run` does.
 
     Args:
@@ -210,12 +218,16 @@ def judge(new: Tensor, x: Tensor, objective: Tensor, status: Tensor, steps: Tens
         objective: the objective after it, ``(B,)``.
         status: the statuses before it, ``(B,)``.
         steps: the step counts before it, ``(B,)``.
-        tol: the tolerance, ``(1,)``.
+        tol: the tolerance, ``(1,)`` or ``(B,)``.
+        stalled: the images for which no step was found, ``(B,)``; none if not given.
     """
     residual = relative_change(new, x)
     running = status == MAX_ITER
     finite = torch.isfinite(objective) & torch.isfinite(residual)
-    stopped = torch.where(finite, torch.where(residual <= tol, CONVERGED, MAX_ITER), NON_FINITE)
+    stopped = torch.where(residual <= tol, CONVERGED, MAX_ITER)
+    if stalled is not None:
+        stopped = torch.where(stalled, STALLED, stopped)
+    stopped = torch.where(finite, stopped, NON_FINITE)
     new_status = torch.where(running, stopped, status)
     return Judgment(
         (new_status == MAX_ITER).any(),

@@ -17,7 +17,7 @@ from gradprox.export.runtime.session import Session
 from gradprox.export.runtime.solver_settings import PLAIN, PRESETS, Given, PlainSettings, PresetSettings
 from gradprox.scales import MARGIN, beyond_training, wrong_in_memory
 
-STATUS = ("max_iter", "converged", "non_finite")
+STATUS = ("max_iter", "converged", "non_finite", "stalled")
 PROBLEMS = ("deblur", "cs")
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 
@@ -29,7 +29,8 @@ class Restoration:
     Attributes:
         x: images ``(B, C, H, W)``, float32.
         status: per image, why the iterations ended: ``"converged"``; ``"completed"``, after the planned steps of a
-            preset; ``"max_iter"``; or ``"non_finite"``, where ``x`` is the last finite image.
+            preset; ``"max_iter"``; ``"stalled"``, where no step lowers the objective; or ``"non_finite"``, where ``x``
+            is the last finite image.
         steps: number of steps per image, ``(B,)``, with those of the warm start of a preset.
         objective: ``(B, K + 1)``, before the first and after each step, without the warm start; NaN where it is not
             known.
@@ -55,7 +56,7 @@ class OnnxSolver:
         threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
 
     Attributes:
-        algorithm: ``"hqs"``, the preset of deblurring, ``"fista"``, that of compressed sensing, ``"pgd"`` or ``"gd"``.
+        algorithm: ``"hqs"`` or ``"fista"``, a preset; or ``"pgd"`` or ``"gd"``, one algorithm alone.
         problem: ``"deblur"`` or ``"cs"``.
         channels: number of channels of its images: 3, or 1, which stands for any number.
         boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
@@ -85,7 +86,7 @@ class OnnxSolver:
         )
         self.channels = self._session.entry("channels")
         if (
-            self.algorithm not in (*PLAIN, PRESETS.get(self.problem))
+            self.algorithm not in (*PLAIN, *PRESETS.get(self.problem, ()))
             or self.problem not in PROBLEMS
             or self.channels not in (1, 3)
         ):

@@ -24,8 +24,8 @@ from gradprox.scales import check_noise
 # Step sizes that single precision can hold.
 SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 PLAIN = ("pgd", "gd")
-# The solver of the preset of each problem.
-PRESETS = {"deblur": "hqs", "cs": "fista"}
+# The solvers of the presets of each problem: of compressed sensing for a prox, and for an explicit energy.
+PRESETS = {"deblur": ("hqs",), "cs": ("fista", "hqs")}
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ def test_false_claims_are_found(exported_deep: tuple[Path, Report], tmp_path: Pa
 
 def test_solvers_without_a_proven_step_size_are_refused(deep: GradientStepDenoiser, tmp_path: Path) -> None:
     for solver, reason in (
-        (None, "which an exported preset needs: choose a model that is one"),
         ("pgd", "is no proximal operator"),
         ("gd", "no proven Lipschitz bound"),
     ):

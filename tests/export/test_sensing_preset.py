@@ -71,4 +71,4 @@ def test_it_is_what_the_command_line_runs(
 def test_the_recipe_is_the_preset() -> None:
     for noise in (0.0, 0.01, 0.1, 0.3):
         expected = replace(preset("cs", noise, strength=2.0, max_iter=9, tol=1e-3), without_prox=None)
-        assert sensing_recipe().preset(noise, 2.0, 9, 1e-3) == expected
+        assert sensing_recipe(is_prox=True).preset(noise, 2.0, 9, 1e-3) == expected

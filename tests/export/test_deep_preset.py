@@ -1,0 +1,160 @@
+"""Presets around an explicit energy as ONNX files: the same steps, shortened by the same line search, as in torch."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export.graph.recipe import sensing_recipe
+from gradprox.export.graph.tracing import graphs
+from gradprox.export.runtime import OnnxSolver
+from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
+from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
+from gradprox.priors import GradientStepDenoiser
+from gradprox.solvers import deblur_images, preset
+from tests.export.tampering import tampered
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
+KERNEL = gaussian_kernel(0.6)
+BLOCKS = BlockSensing(gaussian_matrix(12, 0, 6), (20, 15))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("valid", id="valid"),
+        pytest.param("circular", id="circular", marks=pytest.mark.slow),
+        pytest.param(HadamardSensing((8, 8), 24), id="hadamard"),
+        pytest.param(HadamardSensing((7, 6), 20), id="padded", marks=pytest.mark.slow),
+        pytest.param(BLOCKS, id="block", marks=pytest.mark.slow),
+    ],
+)
+def case(request: pytest.FixtureRequest) -> str | HadamardSensing | BlockSensing:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def deep(case: str | HadamardSensing | BlockSensing) -> GradientStepDenoiser:
+    torch.manual_seed(0)
+    network = DeepPotential(DeepPotentialConfig(widths=(4, 6), blocks=(1, 1))).eval().requires_grad_(False)
+    # Random weights make a rough energy, on which full steps overshoot. The continuation of deblurring has no line
+    # search, so it needs a smoother one.
+    network.last.data *= 0.8 if isinstance(case, str) else 2.0
+    return GradientStepDenoiser(network, "deep")
+
+
+@pytest.fixture(scope="module")
+def exported_deep_preset(
+    case: str | HadamardSensing | BlockSensing,
+    deep: GradientStepDenoiser,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Report]:
+    path = tmp_path_factory.mktemp("deep-preset") / "solver.onnx"
+    if isinstance(case, str):
+        return path, export_solver("deblur", None, deep, path, boundary=case)
+    return path, export_solver(case, None, deep, path)
+
+
+def test_it_is_what_the_command_line_runs(
+    exported_deep_preset: tuple[Path, Report],
+    case: str | HadamardSensing | BlockSensing,
+    deep: GradientStepDenoiser,
+) -> None:
+    path, report = exported_deep_preset
+    assert report.error <= 1e-5
+    assert report.rare_steps > 0
+    solver, double = OnnxSolver(path, threads=1), copy.deepcopy(deep).double()
+    assert solver.algorithm == "hqs"
+    shape = (24, 19) if isinstance(case, str) else case.size
+    images = np.kron(np.random.default_rng(0).random((3, 1, 6, 5)), np.ones((4, 4)))[
+        ..., : shape[0], : shape[1]
+    ]
+    images = (images * np.array([1, 0.6, 0.1])[:, None, None, None]).astype(np.float32)
+    shortened = []
+    # Little noise, with a warm start; and so much that there is none and full steps overshoot.
+    much = 0.285 if isinstance(case, str) else 0.05
+    for noise, settings in ((much / 15, {}), (much, {"strength": 4.0, "max_iter": 20, "tol": 2e-3})):
+        noise = float(np.float32(noise))
+        chosen = preset("deblur" if isinstance(case, str) else "cs", noise, **settings)
+
+        def watch(step: object) -> None:
+            shortened.append(float(step.state.step_fraction.min()))
+
+        if isinstance(case, str):
+            y = images
+            x, result = deblur_images(
+                torch.from_numpy(y).double(),
+                KERNEL.double(),
+                double,
+                chosen,
+                boundary=case,
+                callback=watch,
+            )
+            restored = solver(y, KERNEL[0, 0].numpy(), noise=noise, **settings)
+        else:
+            y = case.A(torch.from_numpy(images)).numpy()
+            result = chosen(
+                torch.from_numpy(y).double(), copy.deepcopy(case).double(), double, callback=watch
+            )
+            x, restored = result.x, solver(y, noise=noise, **settings)
+        assert np.abs(restored.x - x.numpy()).max() <= 1e-5
+        assert restored.steps.tolist() == result.steps.tolist()
+        assert restored.status == [status.value for status in result.status]
+        rounding = 5e-6 * np.square(y).sum() / 2
+        expected = result.objective.numpy()
+        np.testing.assert_allclose(restored.objective, expected, rtol=0, atol=rounding, equal_nan=True)
+        assert np.nanmax(np.diff(restored.objective, axis=1)) <= rounding
+    assert min(shortened) < 1
+
+
+def test_a_file_verifies_by_itself(exported_deep_preset: tuple[Path, Report]) -> None:
+    path, report = exported_deep_preset
+    assert verify(path) == report
+
+
+def accept_every_step(model: ModelProto) -> None:
+    """Let the search take its first trial, whatever its objective."""
+    (node,) = producers(model, "last/still_open")
+    node.CopyFrom(onnx.helper.make_node("Xor", ["last/open_before"] * 2, ["last/still_open"], name=node.name))
+
+
+def search_once(model: ModelProto) -> None:
+    """Let the search give up after its first trial."""
+    (trials,) = (tensor for tensor in model.graph.initializer if tensor.name == "trials")
+    trials.CopyFrom(numpy_helper.from_array(np.array(1), trials.name))
+
+
+def ignore_the_length(model: ModelProto) -> None:
+    """Judge convergence after shortened steps as after full ones."""
+    (node,) = (
+        node
+        for graph in graphs(model.graph)
+        for node in graph.node
+        if node.op_type == "Mul" and node.name.startswith("last/record") and "last/length" in node.input
+    )
+    node.input[list(node.input).index("last/length")] = "last/begin_fraction"
+
+
+def producers(model: ModelProto, output: str) -> list[NodeProto]:
+    return [node for graph in graphs(model.graph) for node in graph.node if output in node.output]
+
+
+@pytest.mark.parametrize("change", [accept_every_step, search_once, ignore_the_length])
+def test_a_broken_line_search_is_found(
+    exported_deep_preset: tuple[Path, Report], change: object, tmp_path: Path
+) -> None:
+    with pytest.raises(VerificationError, match=r"steps, not|the statuses|differs"):
+        verify(tampered(exported_deep_preset[0], tmp_path / "broken.onnx", change))
+
+
+def test_the_recipe_is_the_preset() -> None:
+    for noise in (0.0, 0.01, 0.1, 0.3):
+        expected = preset("cs", noise, strength=2.0, max_iter=9, tol=1e-3).without_prox
+        assert sensing_recipe(is_prox=False).preset(noise, 2.0, 9, 1e-3) == expected

@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_solver, verify
 from gradprox.export.graph.recipe import sensing_recipe
+from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix
 from gradprox.priors import LearnedProx
@@ -64,8 +65,34 @@ def test_it_is_what_the_command_line_runs(
         (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == "warm_tol")
         tensor.CopyFrom(numpy_helper.from_array(np.array([0.3], np.float32), tensor.name))
 
-    with pytest.raises(VerificationError):
-        verify(tampered(path, tmp_path / "changed.onnx", loose))
+    assert report.rare_steps > 0
+    for change in (loose, never_restart, restart_in_vain, keep_the_momentum):
+        with pytest.raises(VerificationError):
+            verify(tampered(path, tmp_path / "changed.onnx", change))
+
+
+def producer(model: ModelProto, output: str) -> NodeProto:
+    (node,) = (node for graph in graphs(model.graph) for node in graph.node if output in node.output)
+    return node
+
+
+def never_restart(model: ModelProto) -> None:
+    """Let no step count as a rise of the objective."""
+    node = producer(model, "last/worse")
+    node.CopyFrom(helper.make_node("Xor", [node.input[0]] * 2, ["last/worse"], name=node.name))
+
+
+def restart_in_vain(model: ModelProto) -> None:
+    """Let a plain step be computed, and the accelerated one be taken."""
+    node = producer(model, "last/then_new")
+    node.CopyFrom(helper.make_node("Identity", ["last/fast_new"], ["last/then_new"], name=node.name))
+
+
+def keep_the_momentum(model: ModelProto) -> None:
+    """Let the momentum grow on after a restart."""
+    node = producer(model, "last/next_momentum")
+    node.CopyFrom(helper.make_node("Sum", ["last/momentum", "one"], ["last/next_momentum"], name=node.name))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(1), "one"))
 
 
 def test_the_recipe_is_the_preset() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gradprox.errors import InputError
 from gradprox.files import written_whole
+from gradprox.networks import GradientNetwork
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors import load_network, save_network
 from gradprox.training.pictures import EXAMPLES, draw_curve, write_examples
@@ -57,12 +58,13 @@ class Record:
         log["history"] = [entry for entry in log["history"] if entry["step"] <= start]
         self.curve = read_curve(folder)[:start]
         self._seconds_before, self._began = float(log.get("seconds", 0.0)), time.monotonic()
-        self.baseline: ImageNetwork | None = None
+        self.baseline: GradientNetwork | None = None
         if validation is not None:
             name = recipe.initial or PROX[recipe.network.channels]
-            self.baseline = load_model(name, device).network
+            baseline = load_model(name, device).network
             if "baseline" not in log:
-                log["baseline"] = {"model": name, "psnr": validation.psnr(self.baseline)}
+                log["baseline"] = {"model": name, "psnr": validation.psnr(baseline)}
+            self.baseline = baseline
 
     def add(self, step: int, loss: float) -> None:
         """Add a finished step."""
@@ -134,13 +136,14 @@ class Record:
         if self.patience is not None and history:
             with written_whole(path) as temporary:
                 temporary.write_bytes(best.read_bytes())
-            network = load_network(path).to(self.device)  # type: ignore[assignment]
+            result: GradientNetwork = load_network(path).to(self.device)
         else:
             save_network(network, path)
+            result = network
         if self.validation is None or self.baseline is None:
             self.draw()
         else:
             write_examples(
-                self.folder, self.validation.examples(EXAMPLES), (self.baseline, network), self.device
+                self.folder, self.validation.examples(EXAMPLES), (self.baseline, result), self.device
             )
         return path

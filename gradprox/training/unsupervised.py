@@ -17,7 +17,7 @@ r"""Losses of noisy images alone, one value per image: no clean image is needed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeGuard
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from deepinv.loss import Neighbor2Neighbor
@@ -26,6 +26,9 @@ from torch.nn import functional as F
 
 from gradprox.batch import image_sum
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 UnsupervisedLoss = Literal["sure", "neighbor2neighbor"]
 # The weight that the authors use for synthetic noise.
 CONSISTENCY = 2.0
@@ -33,7 +36,7 @@ CONSISTENCY = 2.0
 Denoise = Callable[[Tensor], Tensor]
 
 
-def is_unsupervised(loss: str) -> TypeGuard[UnsupervisedLoss]:
+def is_unsupervised(loss: str) -> TypeIs[UnsupervisedLoss]:
     """Return whether a loss does without clean images."""
     return loss in ("sure", "neighbor2neighbor")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import complete_models
 from gradprox.cli.paths import check_absent
+from gradprox.cli.terminal import progress_bar
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
 
@@ -120,13 +122,23 @@ def export(
 
     found: Verification
 
-    if problem == "cs":
-        found = export_solver(_measurements(size, sampling, ratio, seed), solver, model, output)
-    elif problem:
-        found = export_solver(problem, solver, model, output, boundary=boundary)
-    else:
-        found = export_denoiser(model, output, potential=potential, precision=precision)
+    began = time.perf_counter()
+    with progress_bar(report.quiet) as bar:
+        task = bar.add_task(output.name, total=None, note="")
+
+        def show(doing: str) -> None:
+            bar.update(task, note=doing)
+
+        if problem == "cs":
+            physics = _measurements(size, sampling, ratio, seed)
+            found = export_solver(physics, solver, model, output, progress=show)
+        elif problem:
+            found = export_solver(problem, solver, model, output, boundary=boundary, progress=show)
+        else:
+            found = export_denoiser(model, output, potential=potential, precision=precision)
+        bar.remove_task(task)
     print_report(output, found, report)
+    report.print(f"exported and verified in {time.perf_counter() - began:.0f} seconds")
 
 
 def _measurements(

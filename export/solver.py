@@ -10,6 +10,7 @@ from pathlib import Path
 from gradprox.errors import InputError
 from gradprox.export import onnx_file
 from gradprox.export.checks.preset_check import examine_preset
+from gradprox.export.checks.report import Progress, silent
 from gradprox.export.checks.solver_check import examine_solver
 from gradprox.export.checks.solver_comparison import SolverReport
 from gradprox.export.graph.blur import BOUNDARIES
@@ -33,6 +34,7 @@ def export_solver(
     path: str | Path,
     *,
     boundary: str = "valid",
+    progress: Progress = silent,
 ) -> SolverReport:
     """Write a solver, with its physics and its prior, as one verified ONNX file.
 
@@ -70,6 +72,7 @@ def export_solver(
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
         boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
+        progress: called with what is being done, in words.
 
     Returns:
         The report of the verification, which the file holds too.
@@ -103,6 +106,7 @@ def export_solver(
     )
     solver = recipe.solver if solver is None else solver
     _choose("solver", solver, (recipe.solver, *ALGORITHMS))
+    progress("building the graph")
     metadata = onnx_file.metadata_of(network, name, "solver") | described | {"algorithm": solver}
     if solver == recipe.solver:
         if isinstance(chosen, Sensing) and isinstance(recipe, SensingRecipe) and solver == "fista":
@@ -110,7 +114,8 @@ def export_solver(
         else:
             exported = preset_model(network, recipe, chosen)
         metadata |= {"preset": recipe.to_json()}
-        report = examine_preset(exported, onnx_file.serialize(exported, metadata), network, recipe, chosen)
+        content = onnx_file.serialize(exported, metadata)
+        report = examine_preset(exported, content, network, recipe, chosen, progress)
     else:
         _check_step_sizes(network, name, solver)
         exported = solver_model(network, solver, chosen)

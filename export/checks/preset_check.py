@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from onnx import ModelProto
 
-from gradprox.export.checks.report import check_legal, demand, run
+from gradprox.export.checks.preset_cases import (
+    AFTER_RESTART,
+    CASES,
+    ENERGY_SENSING_CASES,
+    REAL_CHANGE,
+    RESTART_CASES,
+    RESTART_STEPS,
+    ROUGH_CASES,
+    ROUGH_SENSING_CASES,
+    SENSING_CASES,
+    Case,
+)
+from gradprox.export.checks.report import Progress, check_legal, demand, run, silent
 from gradprox.export.checks.rough_energy import SCALES, rougher
 from gradprox.export.checks.solver_comparison import (
     Array,
@@ -34,82 +45,13 @@ from gradprox.solvers.fista import FISTAState
 from gradprox.solvers.presets import Preset
 
 
-class Case(NamedTuple):
-    """One run.
-
-    Attributes:
-        batch: number of images.
-        channels: number of channels.
-        size: height and width of the image.
-        kernel: height and width of the kernel.
-        noise: noise level that the preset is told.
-        strength: strength of the prior, relative to the preset.
-        max_iter: step budget after the warm start; None for the planned steps.
-        tol: tolerance; None for that of the preset.
-        start: whether the first images are given.
-    """
-
-    batch: int
-    channels: int
-    size: tuple[int, int]
-    kernel: tuple[int, int]
-    noise: float
-    strength: float = 1.0
-    max_iter: int | None = None
-    tol: float | None = None
-    start: bool = False
-
-
-# Odd and even sizes, one pixel; images that stop one by one; noise below that of 8 bits, and too much for a warm start.
-# Blurred images have enough noise. With less, the fits of a valid blur are so ill-conditioned that their conjugate
-# gradients end early, and rounding errors of 1e-8 move the images of torch itself by 1e-3 (of blocks, not of photos).
-CASES = (
-    Case(1, 1, (16, 17), (4, 5), 0.04),
-    Case(3, 2, (23, 18), (5, 3), 0.03, max_iter=30, tol=3e-3),
-    Case(2, 1, (31, 24), (7, 7), 0.04, strength=2.0),
-    Case(1, 3, (20, 21), (1, 1), 0.0),
-    Case(1, 1, (1, 1), (1, 1), 0.285),
-    Case(2, 1, (17, 15), (4, 3), 0.285, tol=0.0),
-    Case(2, 3, (19, 14), (3, 6), 0.04, strength=0.5, start=True),
-)
-
-
-# FISTA restarts where the objective rises. Near convergence that is a matter of rounding, and moves the step at which a
-# solver of the warm start is done.
-RESTART_STEPS = 2
-# The size of images is that of the physics, and kernels are not used. Few images, as a preset takes up to a hundred
-# steps.
-SENSING_CASES = (
-    Case(1, 1, (0, 0), (1, 1), 0.18, tol=0.0),
-    Case(1, 1, (0, 0), (1, 1), 0.01),
-    Case(2, 1, (0, 0), (1, 1), 0.05, max_iter=30, tol=3e-3),
-    Case(1, 3, (0, 0), (1, 1), 0.18, strength=0.9, max_iter=6, start=True),
-)
-# HQS assumes a larger noise level of the prior for the same noise.
-ENERGY_SENSING_CASES = tuple(case._replace(noise=case.noise / 3.6) for case in SENSING_CASES)
-# Long runs from a wrong start with a weak prior, in which momentum grows until FISTA restarts, far from convergence.
-RESTART_CASES = tuple(
-    Case(2, 1, (0, 0), (1, 1), 0.18, strength=strength, max_iter=40, tol=0.0, start=True)
-    for strength in (0.3, 1.0)
-)
-# Steps that are compared after the first restart. Later ones may be a matter of rounding.
-AFTER_RESTART = 2
-# With a rougher energy, without a warm start: a continuation has no line search, and amplifies rounding errors there.
-# The tolerance is so large that images converge in steps of several lengths.
-ROUGH_CASES = (
-    Case(3, 1, (12, 13), (3, 2), 0.285, max_iter=16, tol=4e-2),
-    Case(2, 1, (9, 14), (2, 3), 0.285, strength=3.0, max_iter=6, tol=0.0, start=True),
-)
-ROUGH_SENSING_CASES = (
-    Case(3, 1, (0, 0), (1, 1), 0.05, max_iter=16, tol=4e-2),
-    Case(2, 1, (0, 0), (1, 1), 0.05, strength=3.0, max_iter=6, tol=0.0, start=True),
-)
-# Smaller relative changes of an image are not far above rounding.
-REAL_CHANGE = 1e-4
-
-
 def examine_preset(
-    model: ModelProto, content: bytes, network: ImageNetwork, recipe: Recipe | SensingRecipe, problem: Problem
+    model: ModelProto,
+    content: bytes,
+    network: ImageNetwork,
+    recipe: Recipe | SensingRecipe,
+    problem: Problem,
+    progress: Progress = silent,
 ) -> SolverReport:
     """Verify an exported preset.
 
@@ -119,6 +61,7 @@ def examine_preset(
         network: the network of its prior.
         recipe: the numbers of the preset.
         problem: the kind of measurement that it inverts.
+        progress: called before each run.
 
     Raises:
         VerificationError: the model is not legal, or not that preset.
@@ -126,7 +69,7 @@ def examine_preset(
     check_legal(model)
     deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
     comparison = Comparison(RESTART_STEPS if restarts else 0)
-    compared = _Compared(content, network, recipe, problem, comparison)
+    compared = _Compared(content, network, recipe, problem, comparison, progress)
     sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
     for case in CASES if deblurring else sensing:
         compared.add(case)
@@ -138,7 +81,9 @@ def examine_preset(
     if isinstance(network, DeepPotential):
         for scale in SCALES:
             rough_model, rough_network = rougher(model, network, scale)
-            rough = _Compared(rough_model.SerializeToString(), rough_network, recipe, problem, comparison)
+            rough = _Compared(
+                rough_model.SerializeToString(), rough_network, recipe, problem, comparison, progress
+            )
             for case in ROUGH_CASES if deblurring else ROUGH_SENSING_CASES:
                 rough.add(case)
             compared.cases += rough.cases
@@ -159,6 +104,7 @@ class _Compared:
         recipe: the numbers of the preset.
         problem: the kind of measurement.
         comparison: the differences found.
+        progress: called before each run.
 
     Attributes:
         cases: the runs.
@@ -173,10 +119,11 @@ class _Compared:
         recipe: Recipe | SensingRecipe,
         problem: Problem,
         comparison: Comparison,
+        progress: Progress,
     ) -> None:
         self._session, self._prior = solver_session(content), prior_of(copy.deepcopy(network).double())
         self._recipe, self._problem, self._comparison = recipe, problem, comparison
-        self._channels = network.channels
+        self._channels, self._progress = network.channels, progress
         self.cases: list[Case] = []
         self.rare, self._first_rare = 0, 0
 
@@ -188,6 +135,7 @@ class _Compared:
         """
         recipe, number, case = self._recipe, len(self.cases), self._in_colors(case)
         self.cases.append(case)
+        self._progress(f"comparing {case.batch} images at noise {case.noise:.2g}")
         y, kernel, start = self._images(case, number)
         settings = {
             "noise": np.array([case.noise], np.float32),

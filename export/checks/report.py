@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +16,13 @@ from onnx import ModelProto
 
 from gradprox.errors import InputError
 from gradprox.export.runtime.providers import SESSION_ERRORS, one_line
+
+# Receives what is being done, in words.
+Progress = Callable[[str], None]
+
+
+def silent(doing: str) -> None:
+    """Show no progress."""
 
 
 class VerificationError(InputError):

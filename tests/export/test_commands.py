@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def test_export_a_model_file(prior: LearnedProx, denoiser_file: Path, tmp_path: 
         text=True,
     )
     assert f"{out}: verified" in done.stdout
+    assert re.search(r"^exported and verified in \d+ seconds$", done.stdout, re.MULTILINE)
     assert "Jacobian, symmetry defect" in done.stdout
     assert not done.stderr
     assert json.loads(report.read_text())["report"]["error"] <= 2e-6

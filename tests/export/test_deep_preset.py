@@ -12,13 +12,15 @@ import torch
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export.graph import hqs_steps
 from gradprox.export.graph.recipe import sensing_recipe
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
+from gradprox.export.runtime.solver import STATUS
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.priors import GradientStepDenoiser
-from gradprox.solvers import deblur_images, preset
+from gradprox.solvers import Status, deblur_images, preset
 from tests.export.tampering import tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -153,6 +155,28 @@ def test_a_broken_line_search_is_found(
 ) -> None:
     with pytest.raises(VerificationError, match=r"steps, not|the statuses|differs"):
         verify(tampered(exported_deep_preset[0], tmp_path / "broken.onnx", change))
+
+
+def test_an_image_without_a_step_stays_as_it_is() -> None:
+    x, new = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
+    old, found = torch.full((2,), 5.0).double(), torch.full((2,), 3.0).double()
+    length, stalled, counter = (
+        torch.tensor([0.5, 0.1]).double(),
+        torch.tensor([False, True]),
+        torch.zeros(2).long(),
+    )
+    tol = torch.tensor([1e-3])
+    go_on, kept, denoised, objective, _, fraction, status, steps, row, residual = hqs_steps.Record()(
+        new, new, found, found, length, stalled, x, x, old, old, torch.ones(2).double(), counter, counter, tol
+    )
+    assert go_on
+    assert torch.equal(kept, torch.stack([new[0], x[1]]))
+    assert torch.equal(denoised, kept)
+    assert objective.tolist() == row.tolist() == [3.0, 5.0]
+    assert fraction.tolist() == [0.5, 1.0]
+    assert [STATUS[reason] for reason in status.tolist()] == ["max_iter", Status.STALLED.value]
+    assert steps.tolist() == [1, 1]
+    assert residual.tolist() == [1.0, 0.0]
 
 
 def test_the_recipe_is_the_preset() -> None:

@@ -72,7 +72,8 @@ def train(
         recipe: the network and how it is trained.
         data: folder of training images. They are clean, unless ``recipe.loss`` is one of noisy images.
         out: folder for ``checkpoint.safetensors``, ``run.json``, ``curve.csv`` (step, learning rate, loss) and
-            ``curve.png``; at the end also for ``model.safetensors`` and ``examples``, images before and after.
+            ``curve.png``; with a validation also for ``best.safetensors``, the model that was best so far. At the end,
+            ``model.safetensors`` and ``examples``, images before and after, join them.
         validation: folder of held-out images, clean or noisy as the training images. Clean ones are denoised whole at
             the recipe's validation levels. Without it, noisy training images are judged themselves.
         resume: go on from the checkpoint in ``out``; start if there is none.
@@ -80,7 +81,8 @@ def train(
         compiled: fuse the network's operations by ``torch.compile``: half a minute of waiting, then faster steps on a
             GPU.
         patience: stop after so many validations in a row without a new best one; the model is then the best one.
-        stop: asked after every step whether to stop. The checkpoint and the model are then those of this step.
+        stop: asked after every step whether to stop. The checkpoint and, without ``patience``, the model are then those
+            of this step.
         report: called after every step.
 
     Raises:

@@ -76,7 +76,7 @@ class Record:
             return None
         measured = self.validation.psnr(network)
         self.log["history"].append({"step": step, "loss": loss, "psnr": measured})
-        if self.patience is not None and self._best is self.log["history"][-1]:
+        if self._best is self.log["history"][-1]:
             save_network(network, self.folder / BEST_FILE)
         self.draw()
         return measured
@@ -129,11 +129,12 @@ class Record:
     def finish(self, network: ImageNetwork) -> Path:
         """Write the model, or the best one if there is a patience, and images before and after; return its path."""
         path, best, history = self.folder / MODEL_FILE, self.folder / BEST_FILE, self.log["history"]
+        kept = self.patience is not None and bool(history) and best.exists()
         if history:
-            entry = history[-1] if self.patience is None else self._best
+            entry = self._best if kept else history[-1]
             self.log["result"] = entry | {"gain": self.gain(entry["psnr"])}
             self.write_log()
-        if self.patience is not None and history:
+        if kept:
             with written_whole(path) as temporary:
                 temporary.write_bytes(best.read_bytes())
             result: GradientNetwork = load_network(path).to(self.device)

@@ -12,7 +12,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```" in page.read_text())
 # Pages whose photos need more than 32 pixels per side.
 SIDES = {"tutorials/blurred-photo.md": 160}
-SLOW = {"tutorials/onnx.md"}  # each export is verified over many sizes, which takes minutes
+# Each export is verified over many sizes, and a training takes its steps: minutes.
+SLOW = {"tutorials/onnx.md", "tutorials/noisy-images.md"}
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,20 @@ def case(request: pytest.FixtureRequest) -> str | HadamardSensing | BlockSensing
     return request.param
 
 
+def is_rough(case: str | HadamardSensing | BlockSensing) -> bool:
+    """Return whether a case takes an energy on which full steps overshoot.
+
+    The continuation of deblurring has no line search. With a padded transform, a rough energy leaves it to rounding
+    errors at which step a solver of the warm start ends.
+    """
+    return not isinstance(case, str) and not (isinstance(case, HadamardSensing) and case.size != case.padded)
+
+
 @pytest.fixture(scope="module")
 def deep(case: str | HadamardSensing | BlockSensing) -> GradientStepDenoiser:
     torch.manual_seed(0)
     network = DeepPotential(DeepPotentialConfig(widths=(4, 6), blocks=(1, 1))).eval().requires_grad_(False)
-    # Random weights make a rough energy, on which full steps overshoot. The continuation of deblurring has no line
-    # search, so it needs a smoother one.
-    network.last.data *= 0.8 if isinstance(case, str) else 2.0
+    network.last.data *= 2.0 if is_rough(case) else 0.8
     return GradientStepDenoiser(network, "deep")
 
 
@@ -113,8 +120,8 @@ def test_it_is_what_the_command_line_runs(
         expected = result.objective.numpy()
         np.testing.assert_allclose(restored.objective, expected, rtol=0, atol=rounding, equal_nan=True)
         assert np.nanmax(np.diff(restored.objective, axis=1)) <= rounding
-    # The energy for deblurring is too smooth; there the verification compared shortened steps, ``rare_steps``.
-    assert isinstance(case, str) or min(shortened) < 1
+    # Smooth energies need no shorter steps; there the verification compared some, ``rare_steps``.
+    assert (min(shortened) < 1) == is_rough(case)
 
 
 def test_a_file_verifies_by_itself(exported_deep_preset: tuple[Path, Report]) -> None:

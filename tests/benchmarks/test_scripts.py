@@ -155,6 +155,17 @@ def test_calibration(monkeypatch, tmp_path, folder):
     assert image.stat().st_size > 0
 
 
+def test_uncertainty(monkeypatch, tmp_path, folder):
+    out = tmp_path / "report.json"
+    common = ("uncertainty.py", "--data", folder, "--crop", 8, "--model", "gray-small", "--json", out)
+    run(monkeypatch, *common, "--task", "cs", "--count", 1)
+    first = json.loads(out.read_text())
+    assert first["images"] == 1
+    assert 0 <= first["within"]["1.0"][0] <= first["within"]["1.0"][1] <= 1
+    run(monkeypatch, *common, "--task", "cs", "--count", 1)  # continues with nothing left to do
+    assert json.loads(out.read_text()) == first
+
+
 def test_scaling(monkeypatch, tmp_path):
     out = tmp_path / "report.json"
     run(monkeypatch, "paper/scaling.py", "--dims", 8, "--json", out)

@@ -13,7 +13,7 @@ export const DENOISE = { side: 384, halo: 23 };
 // ones. With 48 pixels and a motion of 15, tiles lost 0.01 dB against the whole image.
 export const DEBLUR = { side: 512, halo: (kernel) => Math.min(16 + Math.ceil(1.5 * kernel), 128) };
 // The planned steps of the preset after its warm start, and its tolerance (the metadata of the files state them).
-export const PRESET = { max_iter: 4, tol: 3e-4 };
+export const PRESET = { max_iter: 2, tol: 3e-4 };
 
 const sessions = new Map();
 

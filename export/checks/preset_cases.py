@@ -45,9 +45,9 @@ CASES = (
 )
 
 
-# FISTA restarts where the objective rises. Near convergence that is a matter of rounding, and moves the step at which a
-# solver of the warm start is done.
-RESTART_STEPS = 2
+# Largest difference of a step count. A solver of the warm start ends where its steps become small, and FISTA restarts
+# where the objective rises. Near convergence both are a matter of rounding.
+SENSING_STEPS = 2
 # The size of images is that of the physics, and kernels are not used. Few images, as a preset takes up to a hundred
 # steps.
 SENSING_CASES = (

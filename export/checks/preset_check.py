@@ -15,10 +15,10 @@ from gradprox.export.checks.preset_cases import (
     ENERGY_SENSING_CASES,
     REAL_CHANGE,
     RESTART_CASES,
-    RESTART_STEPS,
     ROUGH_CASES,
     ROUGH_SENSING_CASES,
     SENSING_CASES,
+    SENSING_STEPS,
     Case,
 )
 from gradprox.export.checks.report import Progress, check_legal, demand, run, silent
@@ -68,7 +68,7 @@ def examine_preset(
     """
     check_legal(model)
     deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
-    comparison = Comparison(RESTART_STEPS if restarts else 0)
+    comparison = Comparison(0 if deblurring else SENSING_STEPS)
     compared = _Compared(content, network, recipe, problem, comparison, progress)
     sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
     for case in CASES if deblurring else sensing:

@@ -28,8 +28,9 @@ from gradprox.training.recipe import RestorationConfig
 
 # Number of restorations that are under way at once, a batch of patches each.
 UNDER_WAY = 24
-# Every so many of the noise levels of a preset's warm start are used in training: fewer reach about the same image.
-SPARSE = 4
+# The noise levels of a continuation in training, and the share of the solvers of a warm start: fewer than in a preset,
+# because a training takes many of them, and its weights change from step to step.
+LEVELS, SPARSE = 4, 4
 # Kernels: pixels per side of random camera shakes, pixels of straight motions, standard deviations of Gaussians and
 # radii of disks.
 SHAKES, MOTIONS, GAUSSIANS, DISKS = (9, 27), (3.0, 20.0), (0.6, 2.5), (1.0, 4.0)
@@ -86,7 +87,7 @@ class Problem:
         """Return the preset whose minimizer is trained: the one that half-quadratic splitting runs with ``prior``."""
         chosen = preset(self.task, self.noise, solver="hqs").of(prior)
         sparse = [
-            replace(stage, max_iter=stage.max_iter // SPARSE) if isinstance(stage, Continuation) else stage
+            replace(stage, max_iter=LEVELS) if isinstance(stage, Continuation) else stage
             for stage in chosen.warm_start[::SPARSE]
         ]
         return Preset(chosen.solver, tuple(sparse))

@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 
 from gradprox.files import write_json
 from gradprox.images import EXAMPLE_IMAGE
-from gradprox.physics.kernel_files import read_kernel
+from gradprox.physics.kernels import read_kernel
 from gradprox.web.server import PageServer, find_runtime
 
 TICKS = os.sysconf("SC_CLK_TCK")

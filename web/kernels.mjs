@@ -1,4 +1,4 @@
-// Blur kernels, as `{ height, width, weights }` with weights of sum 1, row by row: those of gradprox.physics.kernels.
+// Blur kernels, as `{ height, width, weights }` with weights of sum 1, row by row: those of `gradprox kernel`.
 
 // Pixels per side of the largest kernel.
 export const LARGEST = 101;

@@ -50,6 +50,7 @@ def test_files_have_their_type_and_threads_are_allowed(served, path, kind):
     assert headers["Content-Type"] == kind
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert "connect-src 'self';" in headers["Content-Security-Policy"]
     assert int(headers["Content-Length"]) == len(content) > 0
     assert get(served.url + path, "HEAD")[1] == b""
 

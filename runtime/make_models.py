@@ -1,8 +1,8 @@
-"""Export the models that come with gradprox-runtime, from the shipped weights; needs gradprox, with torch.
+"""Export the models of gradprox-runtime and of the page, from the shipped weights; needs gradprox, with torch.
 
     python runtime/make_models.py
 
-`gradprox.cli.runtime.shipped` chooses the models. The files are part of the repository, so that a build of
+`gradprox.exported_models` chooses the models. The files are part of the repository, so that a build of
 gradprox-runtime needs no torch.
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gradprox.cli.runtime.shipped import FOLDER, MODELS
 from gradprox.export import export_denoiser, export_solver
+from gradprox.exported_models import FOLDER, MODELS
 
 
 def make_models(folder: Path) -> None:

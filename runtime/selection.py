@@ -24,13 +24,14 @@ PACKAGES = {
         ),
     ),
     "gradprox.cli.runtime": ("cli/runtime", ALL),
+    "gradprox.exported_models": ("gradprox/exported_models", ALL),
     "gradprox.export": ("export", ("__init__",)),
     "gradprox.export.runtime": ("export/runtime", ALL),
     "gradprox.images": ("gradprox/images", ALL),
     "gradprox.kernels": ("gradprox/kernels", ALL),
 }
 # Other files, by package.
-DATA = {"gradprox": "py.typed", "gradprox.images": "example.png", "gradprox.cli.runtime": "models/*.onnx"}
+DATA = {"gradprox": "py.typed", "gradprox.images": "example.png", "gradprox.exported_models": "*.onnx"}
 
 
 def selected_modules(repository: Path) -> Iterator[tuple[str, Path]]:

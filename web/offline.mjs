@@ -5,7 +5,7 @@ const CACHE = "gradprox";
 const FILES = [
   "./",
   ...["style.css", "icon.svg", "app.mjs", "settings.mjs", "kernels.mjs", "worker.mjs", "restore.mjs", "pixels.mjs", "tiles.mjs"],
-  ...["denoise-gray-fast", "denoise-color-fast", "deblur-gray-fast", "deblur-color-fast"].map(
+  ...["gray-fast", "color-fast", "gray-fast-deblur", "color-fast-deblur"].map(
     (name) => `models/${name}.onnx`,
   ),
   ...["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => `runtime/${name}`),

@@ -30,9 +30,9 @@ async function model(name) {
 
 const scalar = (value) => new ort.Tensor("float32", [value], [1]);
 
-/** Return the task of one pass of a denoiser: its name, its tiles and its inputs besides the image. */
+/** Return the task of one pass of a denoiser: the end of its file's name, its tiles and its inputs besides the image. */
 function denoising({ noise, strength }) {
-  return { name: "denoise", ...DENOISE, inputs: { sigma: scalar(noise * strength) } };
+  return { file: "", ...DENOISE, inputs: { sigma: scalar(noise * strength) } };
 }
 
 /** Return the task of the preset of deblurring. Throws an Error if the kernel is larger than the image. */
@@ -46,7 +46,7 @@ function deblurring({ noise, strength, kernel }, image) {
     tol: scalar(PRESET.tol),
     max_iter: new ort.Tensor("int64", [PRESET.max_iter], []),
   };
-  return { name: "deblur", side: DEBLUR.side, halo: DEBLUR.halo(Math.max(height, width)), inputs };
+  return { file: "-deblur", side: DEBLUR.side, halo: DEBLUR.halo(Math.max(height, width)), inputs };
 }
 
 /**
@@ -61,7 +61,7 @@ function deblurring({ noise, strength, kernel }, image) {
 export async function* restore(image, settings) {
   const channels = isGray(image) ? 1 : 3;
   const task = settings.kernel ? deblurring(settings, image) : denoising(settings);
-  const session = await model(`${task.name}-${channels === 1 ? "gray" : "color"}-fast`);
+  const session = await model(`${channels === 1 ? "gray" : "color"}-fast${task.file}`);
   const tiles = windows(image.height, image.width, task.side, task.halo);
   for (const [index, window] of tiles.entries()) {
     const shape = [1, channels, window.rows.size, window.columns.size];

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gradprox import exported_models
 from gradprox.errors import InputError
 
 PAGE = Path(__file__).parent
@@ -92,8 +93,8 @@ def find_runtime(folder: Path | None = None) -> Path:
 
 def page_files(runtime: Path) -> dict[str, Path]:
     """Return the files that are served, by the path of their address."""
-    own = [path for pattern in ("*", "models/*") for path in PAGE.glob(pattern) if path.suffix in TYPES]
-    files = {f"/{path.relative_to(PAGE).as_posix()}": path for path in own}
+    files = {f"/{path.name}": path for path in PAGE.glob("*") if path.suffix in TYPES}
+    files |= {f"/models/{path.name}": path for path in exported_models.FOLDER.glob("*.onnx")}
     files |= {f"/runtime/{name}": runtime / name for name in RUNTIME}
     return files | {"/": files["/index.html"]}
 

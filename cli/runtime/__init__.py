@@ -1,5 +1,5 @@
 """The ``gradprox-runtime`` command: restorations by exported models, without torch.
 
 Begin with `app`, which lists the subcommands. They share the options, the batches and the messages of `gradprox.cli`.
-`shipped` is the table of the models that come with the command, `models` loads them.
+`models` loads the models that come with the command, those of `gradprox.exported_models`.
 """

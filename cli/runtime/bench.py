@@ -11,9 +11,9 @@ import typer
 from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.runtime.models import Provider, complete_models, model_file
-from gradprox.cli.runtime.shipped import model_names
 from gradprox.cli.terminal import progress_bar
 from gradprox.cli.timing import SIGMA, THREADS, fastest, timing_record, timing_table
+from gradprox.exported_models import model_names
 
 
 def bench(

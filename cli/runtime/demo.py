@@ -12,7 +12,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.runtime.deblur import load_deblurring
 from gradprox.cli.runtime.models import model_file
-from gradprox.cli.runtime.shipped import default_model
+from gradprox.exported_models import default_model
 
 if TYPE_CHECKING:
     import numpy as np

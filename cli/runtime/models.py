@@ -10,14 +10,14 @@ from typing import Annotated, Generic, Protocol, TypeVar
 
 import typer
 
+from gradprox import exported_models
 from gradprox.cli import options
-from gradprox.cli.runtime import shipped
 from gradprox.errors import InputError
 
 
 def complete_models(incomplete: str) -> list[str]:
     """Return the shipped models whose names begin so, for shell completion."""
-    return options.beginning(incomplete, shipped.model_names())
+    return options.beginning(incomplete, exported_models.model_names())
 
 
 Model = Annotated[
@@ -25,8 +25,9 @@ Model = Annotated[
     typer.Option(
         autocompletion=complete_models,
         metavar="MODEL",
-        help=f"A shipped model, {' or '.join(shipped.model_names())}, or an .onnx file that `gradprox export` wrote.",
-        show_default=f"{shipped.default_model(1)} or {shipped.default_model(3)}, as the image",
+        help=f"A shipped model, {' or '.join(exported_models.model_names())}, or an .onnx file that "
+        "`gradprox export` wrote.",
+        show_default=f"{exported_models.default_model(1)} or {exported_models.default_model(3)}, as the image",
         rich_help_panel=options.MODEL,
     ),
 ]
@@ -93,7 +94,7 @@ class Models(Generic[Kind]):
         Raises:
             InputError: the named model is for another number.
         """
-        name = self._named or shipped.default_model(channels)
+        name = self._named or exported_models.default_model(channels)
         model = self._model(name)
         options.check_channels(name, model.channels, channels)
         return name, model
@@ -112,10 +113,10 @@ def model_file(name: str, task: str) -> Path:
     """
     if Path(name).suffix.lower() == ".onnx":
         return Path(name)
-    for model in shipped.MODELS:
+    for model in exported_models.MODELS:
         if model.name == name and task in model.tasks:
             return model.file(task)
-    known = ", ".join(model.name for model in shipped.MODELS if task in model.tasks)
+    known = ", ".join(model.name for model in exported_models.MODELS if task in model.tasks)
     raise InputError(
         f"{name}: no such model; shipped are {known}, or give an .onnx file that `gradprox export` wrote"
     )

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 IN_THE_PACKAGE = [
     "gradprox/py.typed",
     "gradprox/images/example.png",
-    *(f"gradprox/web/{name}" for name in ("index.html", "app.mjs", "models/denoise-gray-fast.onnx")),
+    "gradprox/exported_models/gray-fast.onnx",
+    *(f"gradprox/web/{name}" for name in ("index.html", "app.mjs")),
     *(f"gradprox/web/{NPM.as_posix()}/{name}" for name in RUNTIME),
     *(f"gradprox/zoo/{name}.{end}" for name in model_names() for end in ("safetensors", "json", "toml")),
 ]

@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 from gradprox.cli.app import main
-from gradprox.cli.runtime.shipped import FOLDER, MODELS
 from gradprox.export.graph.recipe import recipe_of
 from gradprox.export.runtime import container
+from gradprox.exported_models import FOLDER, MODELS
 from gradprox.images import EXAMPLE_IMAGE, ImageData, example_image, write_image
 from gradprox.images.srgb import to_linear_light
 from gradprox.physics import ValidBlur, gaussian_noise, motion_kernel
@@ -230,7 +230,7 @@ def test_errors_are_one_line(runtime, photos, arguments, code, message):
 
 
 def test_verify_and_bench_run_shipped_files(runtime, installed, photos):
-    models = installed / "gradprox" / "cli" / "runtime" / "models"
+    models = installed / "gradprox" / "exported_models"
     for name in ("gray-fast.onnx", "color-fast-deblur.onnx"):
         code, out, err = runtime("verify", models / name)
         assert (code, err) == (0, "")

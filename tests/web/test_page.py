@@ -12,9 +12,9 @@ from PIL import Image
 
 from gradprox import load_model
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
+from gradprox.exported_models import MODELS
 from gradprox.physics import ValidBlur, disk_kernel, gaussian_kernel, motion_kernel
 from gradprox.solvers import preset
-from gradprox.web.server import PAGE
 
 # Restore an image in the page, and return its samples as floats, as the page has them before it rounds them.
 RESTORED = """async ([width, height, pixels, settings]) => {
@@ -93,10 +93,10 @@ def test_an_image_larger_than_a_tile_is_the_same_as_in_python(page, channels):
 
 def test_the_page_takes_halo_and_preset_from_the_models(page):
     tiles, preset = page.evaluate("import('./restore.mjs').then(({ DENOISE, PRESET }) => [DENOISE, PRESET])")
-    denoisers = [OnnxDenoiser(path) for path in PAGE.glob("models/denoise-*.onnx")]
+    denoisers = [OnnxDenoiser(model.file("denoise")) for model in MODELS]
     assert max(model.halo for model in denoisers) == tiles["halo"] < tiles["side"] / 4
-    for path in PAGE.glob("models/deblur-*.onnx"):
-        stated = json.loads(OnnxSolver(path).metadata["preset"])
+    for model in MODELS:
+        stated = json.loads(OnnxSolver(model.file("deblur")).metadata["preset"])
         assert preset == {key: stated[key] for key in ("max_iter", "tol")}
 
 

@@ -8,10 +8,7 @@ import urllib.request
 
 import pytest
 
-from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.priors.onnx_weights import weights_metadata
 from gradprox.web.server import PAGE, RUNTIME, TYPES, PageServer, find_runtime
-from gradprox.zoo import load_model
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def get(url, method="GET"):
         ("", "text/html; charset=utf-8"),
         ("app.mjs?x=1", "text/javascript; charset=utf-8"),
         ("style.css", "text/css; charset=utf-8"),
-        ("models/denoise-gray-fast.onnx", "application/octet-stream"),
+        ("models/gray-fast.onnx", "application/octet-stream"),
         ("runtime/ort-wasm-simd-threaded.wasm", "application/wasm"),
     ],
 )
@@ -73,11 +70,3 @@ def test_the_page_keeps_all_its_files_for_use_offline(served):
         # A list of names, or of models without their ends.
         assert path.name in kept or path.stem in kept or path.name in ("index.html", "offline.mjs"), address
     assert {path.suffix for path in served.files.values()} == set(TYPES)
-
-
-@pytest.mark.parametrize("path", sorted(PAGE.glob("models/*.onnx")), ids=lambda path: path.stem)
-def test_the_models_are_the_shipped_ones(path):
-    task, _, name = path.stem.partition("-")
-    file = OnnxDenoiser(path) if task == "denoise" else OnnxSolver(path)
-    shipped = load_model(name)
-    assert file.metadata["weights_sha256"] == weights_metadata(shipped.network)["weights_sha256"]

@@ -1,6 +1,6 @@
-"""The models that come with ``gradprox-runtime``: the one place that chooses them.
+"""Exported models, for ``gradprox-runtime`` and the page of ``gradprox web``: the one place that chooses them.
 
-``runtime/make_models.py`` in the repository exports their files.
+``runtime/make_models.py`` in the repository exports their files from the shipped weights.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).with_name("models")
+FOLDER = Path(__file__).parent
 # The end of the name of the file for each task.
 ENDS = {"denoise": ".onnx", "deblur": "-deblur.onnx"}
 

@@ -145,6 +145,6 @@ def denoise(
             raise InputError("--uncertainty: without noise there is none; give the --noise of the image")
         if given is not None and not isinstance(given, float):
             raise InputError("--uncertainty: it needs a constant noise level: give --noise as a number")
-    maps = ErrorMaps.beside(images, output, uncertainty, batch, suffix=None)
+    maps = ErrorMaps.beside(images, output, uncertainty, batch)
     job = Denoising(noise=given, model=model, maps=maps)
     run_batch(job, images, output, batch, read=readable_suffixes())

@@ -96,7 +96,6 @@ class ErrorMaps:
         batch: Batch,
         samples: int | None = None,
         *,
-        suffix: str | None = ".png",
         output_suffix: str | None = None,
         read: Sequence[str] | None = None,
     ) -> ErrorMaps:
@@ -109,7 +108,7 @@ class ErrorMaps:
             raise InputError("--samples: is for the map of --uncertainty, which is missing")
         same = f"{uncertainty}: the image and its --uncertainty need different names"
         files = planned_beside(
-            inputs, output, uncertainty, same, suffix=suffix, output_suffix=output_suffix, read=read
+            inputs, output, uncertainty, same, suffix=".png", output_suffix=output_suffix, read=read
         )
         return cls(files, batch.overwrite or batch.resume, samples)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that compete for cores with two threads each are slower than with one, commands they start included.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+# Commands that tests interrupt would inherit that this process ignores Ctrl-C, as it does in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # A third of the time of all tests goes into fetching the same memory from the system again, otherwise.

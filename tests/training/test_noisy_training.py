@@ -136,7 +136,7 @@ def test_a_run_that_is_asked_to_stop_writes_everything_and_goes_on_to_the_same_b
 )
 def test_a_command_that_is_ended_goes_on_to_the_same_bits(noisy, tmp_path, unwanted):
     (tmp_path / "tiny.toml").write_text(
-        'name = "tiny"\nsteps = 60\nbatch_size = 2\npatch_size = 16\ncheckpoint_every = 5\nvalidate_every = 60\n'
+        'name = "tiny"\nsteps = 80\nbatch_size = 2\npatch_size = 16\ncheckpoint_every = 5\nvalidate_every = 80\n'
         "[network]\nkernel_size = 4\n[network.shrinkage]\nkind = 'energy-gated'\nwindow = 3\nterms = 1\n"
     )
     cut = tmp_path / "cut"

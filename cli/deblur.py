@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gradprox.cli import options
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_deviation
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.jobs import Record, in_words, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
@@ -39,6 +39,10 @@ DOES_NOT_FIT = (
 NO_KERNEL = (
     "left out, because no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, "
     "or be blurred differently from place to place; give the --kernel if you know it, or add --force"
+)
+NOT_EXPLAINED = (
+    "left out, because its restoration does not fit the {}: the photo may be sharp, or be blurred "
+    "differently from place to place; give the --kernel if you know it, or add --force"
 )
 # Of 12 shakes that were estimated with high confidence, 4 had an error ratio above 3 (docs/figures.md).
 SHAKE = "the estimated kernel is a camera shake, and one of three such estimates is wrong: look at the result"
@@ -109,6 +113,8 @@ class Deblurring(Restoration):
             if self.linear_light:
                 restored = to_display(restored)
             fit = self.kernel_fit(image, kernel, result.x, level)
+            if estimated and fit.get("warnings") and not self.force:
+                raise InputError(NOT_EXPLAINED.format(in_words(estimated["estimated_kernel"])))
             solved = self.solved(prior, preset, result)
             warnings += fit.get("warnings", ())
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})

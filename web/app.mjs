@@ -19,7 +19,7 @@ function add(files) {
     element("list").append(photo.row);
   }
   if (files.length) show(photos.at(-files.length));
-  refresh();
+  element("status").textContent = "";
 }
 
 function remove(photo) {
@@ -63,6 +63,7 @@ function show(photo) {
   shown = photo;
   for (const { row } of photos) row.classList.toggle("shown", row === photo?.row);
   element("compare").hidden = !photo;
+  refresh();
   if (!photo) return;
   element("frame").hidden = Boolean(photo.error);
   element("before").src = photo.error ? "" : photo.url;
@@ -82,17 +83,19 @@ function waiting() {
 }
 
 function refresh() {
-  const count = waiting().length;
+  const queue = waiting();
   element("list").hidden = photos.length === 0;
-  element("start").disabled = busy || count === 0;
-  element("start").textContent = count > 1 ? `Restore ${count} photos` : "Restore";
+  element("start").disabled = busy || !queue.includes(shown);
+  element("all").hidden = busy || photos.length < 2;
+  element("all").disabled = queue.length === 0;
+  element("all").textContent = `Restore all (${queue.length})`;
   element("cancel").hidden = element("progress").hidden = !busy;
 }
 
-async function start() {
+/** Restore photos with the current settings, one after the other. */
+async function start(queue) {
   busy = true;
   const chosen = settings();
-  const queue = waiting();
   let done = 0;
   for (const photo of queue) {
     if (!photos.includes(photo)) continue; // removed meanwhile
@@ -113,7 +116,7 @@ async function start() {
     photo.madeWith = JSON.stringify(chosen);
     note(photo, "restored");
     done += 1;
-    if (!shown?.result || shown === photo) show(photo);
+    if (shown === photo) show(photo);
     const seconds = Math.max(1, Math.round((performance.now() - begin) / 1000));
     element("status").textContent = done > 1 ? `${done} photos are restored.` : `Restored in ${seconds} s.`;
   }
@@ -161,8 +164,9 @@ function stop() {
 
 element("settings").onsubmit = (event) => {
   event.preventDefault();
-  start();
+  start([shown]);
 };
+element("all").onclick = () => start(waiting());
 element("files").onchange = ({ target }) => {
   add([...target.files]);
   target.value = ""; // the same file may be chosen again

@@ -97,6 +97,21 @@ def test_deblur_leaves_out_a_photo_without_a_clear_kernel_unless_forced(run, fla
     assert (tmp_path / "o.npy").exists()
 
 
+def test_deblur_leaves_out_a_photo_that_the_estimated_kernel_does_not_explain(
+    run, blurred, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("gradprox.physics.wrong_kernel_score", lambda *_: 9.0)
+    words = ("deblur", blurred, "--kernel", "auto:motion", "--noise", NOISE, "-o", tmp_path / "o.npy")
+    code, _, err = run(*words, "--steps", 1, "--model", "gray-fast")
+    assert code == 1
+    assert "left out, because its restoration does not fit the estimated kernel motion:" in err
+    assert not (tmp_path / "o.npy").exists()
+    code, _, err = run(*words, "--steps", 1, "--model", "gray-fast", "--force")
+    assert code == 0
+    assert "does not fit" in err
+    assert (tmp_path / "o.npy").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

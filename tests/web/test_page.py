@@ -189,6 +189,23 @@ def test_a_file_that_is_no_image_is_reported_and_the_others_are_restored(page):
     assert "not an image" in page.inner_text("#caption")
 
 
+def test_one_photo_or_all_are_restored(page):
+    choose(page, png(noisy(20, 20, 3)), "a.png")
+    first, _ = finish(page)
+    choose(page, png(noisy(24, 24, 3)), "b.png")
+    page.fill("#strength", "2")
+    assert finish(page)[0].shape == (24, 24, 4)
+    page.click("li:nth-child(1) .choose")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert (np.array(Image.open(download.value.path())) == first).all()  # of the settings before
+    page.click("#all")  # the shown photo waits, the other one has these settings already
+    page.wait_for_function("document.getElementById('all').disabled")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert (np.array(Image.open(download.value.path())) != first).any()
+
+
 def test_cancel_ends_the_work_and_another_photo_follows(page):
     choose(page, png(noisy(600, 600, 3)))
     page.click("#start")

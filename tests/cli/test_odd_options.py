@@ -223,6 +223,7 @@ QUIET = {
     ("kernel",): ("disk:2", "-o", "{tmp}/k.png"),
     ("estimate-kernel",): ("{blurred}", "--family", "disk", "-o", "{tmp}/k.npy"),
     ("bench",): None,
+    ("web",): None,  # runs until Ctrl-C, see test_web.py
     ("evaluate", "denoise"): ("--data", "{data}", "--model", "{one}"),
     ("evaluate", "deblur"): ("--data", "{data}", "--kernel", "disk:1", "--steps", "1", "--model", "{one}"),
     ("evaluate", "cs"): ("--data", "{data}", "--steps", "1", "--model", "{one}"),

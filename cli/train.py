@@ -229,4 +229,6 @@ def _summary(recipe: Recipe, log: dict[str, Any] | None) -> list[str]:
     said = [f"gain over {log['baseline']['model']} at step {result['step']}: {figures}"]
     if recipe.loss in EXPLAINED:
         said.append(EXPLAINED[recipe.loss])
+    if all(gain < 0 for gain in result["gain"].values()):
+        said.append(f"It has not gained: train more steps, or keep {log['baseline']['model']}.")
     return said

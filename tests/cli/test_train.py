@@ -56,6 +56,8 @@ def test_a_stack_alone_is_enough(run, stack, tmp_path):
     assert "estimated without clean images" in said
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["step"] == 4
+    assert figures["gain"]["estimated"] < 0  # after four steps from nothing
+    assert "It has not gained: train more steps, or keep gray-fast." in said
     assert figures["gain"].keys() == figures["validation"].keys() == {"estimated"}
     assert {path.name for path in (tmp_path / "run" / "examples").iterdir()} == {
         "cells-page-1.png",

@@ -131,10 +131,8 @@ class Deblurring(Restoration):
 
     def clipped_share(self, image: ImageData) -> float:
         """Return the share of the pixels that are treated as clipped."""
-        possible = self.clipping and image.bit_depth < 32 and self.tuning.factor is not None
-        if not possible or self.tuning.solver not in CLIPPING_SOLVERS:
-            return 0.0
-        return float(((image.pixels <= 0) | (image.pixels >= 1)).double().mean())
+        possible = self.clipping and self.tuning.factor is not None and self.tuning.solver in CLIPPING_SOLVERS
+        return image.clipped_share() if possible else 0.0
 
     def blur(self, kernel: Tensor, photo: Tensor) -> AnyBlur:
         """Return the physics of a photo ``(1, C, H, W)``."""

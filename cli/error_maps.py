@@ -62,18 +62,6 @@ Samples = Annotated[
 ]
 
 
-def check_differentiable(model: ModelChoice) -> None:
-    """Refuse a model that ONNX Runtime runs.
-
-    Raises:
-        InputError: it does.
-    """
-    if model.provider is not None:
-        raise InputError(
-            "--uncertainty: it needs derivatives, which ONNX Runtime lacks: leave --provider out"
-        )
-
-
 @dataclass(frozen=True)
 class ErrorMaps:
     """The maps of a batch.
@@ -131,8 +119,10 @@ class ErrorMaps:
         Raises:
             InputError: it has none.
         """
-        if self.files:
-            check_differentiable(model)
+        if self.files and model.provider is not None:
+            raise InputError(
+                "--uncertainty: it needs derivatives, which ONNX Runtime lacks: leave --provider out"
+            )
 
     def check_target(self, source: Path) -> None:
         """Refuse an existing map that must not be replaced.

@@ -21,7 +21,6 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.export.runtime import OnnxSolver, Restoration
-    from gradprox.images import ImageData
 
 # A smaller share of clipped pixels changes nothing visible.
 VISIBLE_SHARE = 0.001
@@ -107,7 +106,7 @@ class Deblurring:
             )
             restored = to_display(result.x) if self.linear_light else result.x
             record |= {"model": name, "solver": solver.algorithm, **outcome(result)}
-            share = clipped_share(image)
+            share = image.clipped_share()
             if share >= VISIBLE_SHARE:
                 record["warnings"] = [*record.get("warnings", ()), CLIPPED.format(share)]
             return record | save(target, image.with_pixels(restored))
@@ -139,13 +138,6 @@ def outcome(result: Restoration) -> Record:
         "warm_start_steps": steps - int(np.isfinite(result.residual[0]).sum()),
         "status": result.status[0],
     }
-
-
-def clipped_share(image: ImageData) -> float:
-    """Return the share of white and black pixels; 0 for floating-point images, which are never clipped."""
-    if image.bit_depth == 32:
-        return 0.0
-    return float(((image.array <= 0) | (image.array >= 1)).mean())
 
 
 def deblur(

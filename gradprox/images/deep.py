@@ -90,13 +90,12 @@ def read_deep_png(path: Path) -> NDArray[np.generic]:
     """Return the samples ``(H, W, S)`` of a 16-bit PNG file.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or imagecodecs is not installed.
     """
+    codecs = _codecs()
     try:
-        values: NDArray[np.generic] = _codecs().png_decode(path.read_bytes())
+        values: NDArray[np.generic] = codecs.png_decode(path.read_bytes())
     except DEEP_ERRORS as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: damaged PNG: {error}") from error
     return values.reshape(*values.shape[:2], -1)
 

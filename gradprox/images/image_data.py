@@ -58,6 +58,10 @@ class ImageData:
         """The pixels as an array."""
         return as_array(self._pixels)
 
+    def clipped_share(self) -> float:
+        """Return the share of white and black pixels; 0 for floating-point images, which are never clipped."""
+        return 0.0 if self.bit_depth == 32 else float(((self.array <= 0) | (self.array >= 1)).mean())
+
     def with_pixels(self, pixels: Pixels) -> ImageData:
         """Return the same image with other pixels; if their size differs, the alpha channel is dropped."""
         alpha, metadata = self.alpha, self.metadata

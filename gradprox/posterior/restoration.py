@@ -19,7 +19,6 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.noise_rule import LEAST_NOISE
 from gradprox.posterior.density import Posterior
 from gradprox.posterior.laplace import LaplaceDeviation, laplace_deviation
 from gradprox.priors.contract import Prior
@@ -45,10 +44,7 @@ def restoration_posterior(
     The arguments are those of `Posterior.of_preset`, which returns the density of the preset's own objective.
     """
     rule = noise_rule(task, "fista")
-    level = max(noise, LEAST_NOISE)
-    sigma = rule.sigma(level)
-    weight = strength * rule.lambda_reg(level, sigma)
-    return Posterior.of(y, physics, prior, level, sigma=sigma, lambda_reg=weight, fidelity=fidelity)
+    return Posterior.of_rule(rule, y, physics, prior, noise, strength=strength, fidelity=fidelity)
 
 
 def restoration_deviation(

@@ -14,6 +14,11 @@ import torch
 from torch import Tensor
 
 
+def random_signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return -1 and 1 with equal probability, shaped and typed like a tensor; drawn on the CPU."""
+    return (2 * torch.randint(2, like.shape, generator=generator) - 1).to(like)
+
+
 def probes_per_pass(like: Tensor, spacing: int) -> int:
     """Return the number of products that `probed_diagonal` takes for images shaped like ``like``."""
     return like.shape[1] * min(spacing, like.shape[2]) * min(spacing, like.shape[3])
@@ -30,7 +35,7 @@ def probed_diagonal(
         spacing: distance in pixels between the pixels of a probe.
         generator: source of the signs.
     """
-    signs = (2 * torch.randint(2, like.shape, generator=generator) - 1).to(like)
+    signs = random_signs(like, generator)
     diagonal = torch.zeros_like(like)
     for mask in _lattices(like, spacing):
         probe = signs * mask

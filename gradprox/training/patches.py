@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradprox.priors.probing import random_signs
 from gradprox.training.recipe import Recipe
 from gradprox.training.stored_images import on_unit_scale
-from gradprox.training.unsupervised import random_signs
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,6 @@ def is_unsupervised(loss: str) -> TypeIs[UnsupervisedLoss]:
     return loss in ("sure", "neighbor2neighbor")
 
 
-def random_signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return -1 and 1 with equal probability, shaped and typed like a tensor; drawn on the CPU."""
-    signs = torch.randint(2, like.shape, generator=generator).to(like.dtype) * 2 - 1
-    return signs.to(like.device)
-
-
 def sure(denoise: Denoise, noisy: Tensor, sigma: Tensor, signs: Tensor, *, differentiable: bool) -> Tensor:
     """Return the unbiased estimate of the mean squared error of denoised images, ``(B,)``.
 
@@ -54,7 +48,7 @@ def sure(denoise: Denoise, noisy: Tensor, sigma: Tensor, signs: Tensor, *, diffe
         denoise: the network at the noise levels, with a symmetric Jacobian.
         noisy: images ``(B, C, H, W)`` with white Gaussian noise.
         sigma: its standard deviations, ``(B,)``.
-        signs: as `random_signs` draws them, shaped like ``noisy``.
+        signs: as `gradprox.priors.probing.random_signs` draws them, shaped like ``noisy``.
         differentiable: whether the estimate can be differentiated with respect to the weights.
     """
     with torch.enable_grad():

@@ -14,8 +14,9 @@ from torch import Tensor
 from gradprox.networks import GradientNetwork
 from gradprox.physics import gaussian_noise
 from gradprox.priors import prior_of
+from gradprox.priors.probing import random_signs
 from gradprox.training.noisy_images import NoisyImage
-from gradprox.training.unsupervised import UnsupervisedLoss, neighbor2neighbor, random_signs, sure
+from gradprox.training.unsupervised import UnsupervisedLoss, neighbor2neighbor, sure
 
 # Pixels per side of the central part of a noisy image that is judged, to bound memory; even, for pairs of neighbors.
 LARGEST_PART = 256

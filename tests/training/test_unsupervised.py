@@ -9,7 +9,8 @@ import torch
 from deepinv.loss import Neighbor2Neighbor
 from scipy.linalg import hadamard
 
-from gradprox.training.unsupervised import neighbor2neighbor, random_signs, sure
+from gradprox.priors.probing import random_signs
+from gradprox.training.unsupervised import neighbor2neighbor, sure
 from tests.conftest import random_identity_path, smooth_image
 
 SIGMA = 0.1

@@ -18,9 +18,9 @@ from gradprox.training.checkpoint import STATE_FILE, restore_checkpoint, save_ch
 from gradprox.training.data import paths_in, read_data
 from gradprox.training.initial import initial_network
 from gradprox.training.patches import NoisyPatchSampler, PatchSampler
-from gradprox.training.pictures import CHART_FILE
 from gradprox.training.recipe import Recipe
 from gradprox.training.record import BEST_FILE, MODEL_FILE, Record
+from gradprox.training.report_images import CHART_FILE
 from gradprox.training.restoration import Restorations
 from gradprox.training.run_log import CURVE_FILE, LOG_FILE, open_log
 from gradprox.training.trainer import Trainer

@@ -13,8 +13,8 @@ from gradprox.files import written_whole
 from gradprox.networks import GradientNetwork
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors import load_network, save_network
-from gradprox.training.pictures import EXAMPLES, draw_curve, write_examples
 from gradprox.training.recipe import Recipe
+from gradprox.training.report_images import EXAMPLES, draw_curve, write_examples
 from gradprox.training.run_log import read_curve, write_curve, write_log
 from gradprox.training.updates import learning_rate
 from gradprox.training.validation import Validation

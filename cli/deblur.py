@@ -19,7 +19,7 @@ from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore
+from gradprox.cli.restoration import Restoration, Restore, Restored
 from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
 
@@ -89,10 +89,9 @@ class Deblurring(Restoration):
         search = parse_search(self.kernel)
         known = read_kernel(self.kernel).to(priors.device) if search is None else None
 
-        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
+        def restore(source: Path, show: Watch) -> Restored:
             if source in self.kernel_files:
                 check_absent(self.kernel_files[source], self.replace_kernels)
-            self.maps.check_target(source)
             image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
@@ -119,13 +118,13 @@ class Deblurring(Restoration):
             warnings += fit.get("warnings", ())
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
             record |= {"clipped_pixels": share} if share else {}
+            draw = None
             if source in self.maps.files:
-                priors.follow(None)
                 physics = self.blur(kernel, pixels)
                 find = self.deviations(blurred, physics, prior, level, result, fidelity)
                 in_frame = functools.partial(self.in_frame, physics, result.x)
-                record |= self.maps.draw(source, find, self.second_part(show), in_frame)
-            return image.with_pixels(restored.cpu()), record
+                draw = self.maps.drawing(source, find, self.second_part(show), in_frame)
+            return Restored(image.with_pixels(restored.cpu()), record, draw)
 
         return restore
 
@@ -246,4 +245,4 @@ def deblur(
         tuning=tuning,
         model=model,
     )
-    run_batch(job, images, output, batch, read=readable_suffixes())
+    run_batch(job, images, output, batch, read=readable_suffixes(), beside=job.maps.files)

@@ -16,7 +16,7 @@ from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore
+from gradprox.cli.restoration import Restoration, Restore, Restored
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,35 +41,33 @@ class Denoising(Restoration):
         """Return the function that reads and denoises one image."""
         import torch
 
-        from gradprox.images import ImageData, check_scale, read_image, write_image
+        from gradprox.images import ImageData, check_scale, read_image
         from gradprox.noise import SignalNoise, StabilizedDenoiser
         from gradprox.priors import posterior_deviation
 
         @torch.no_grad()
-        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
-            self.maps.check_target(source)
-            chart = self.maps.files.get(source)
-            image = read_image(source)
+        def restore(source: Path, show: Watch) -> Restored:
+            image, mapped = read_image(source), source in self.maps.files
             check_scale(image.pixels, source)
-            noise, record = noise_of(image, self.noise, constant=chart is not None)
+            noise, record = noise_of(image, self.noise, constant=mapped)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
             record |= {"model": prior.name}
             if isinstance(noise, SignalNoise):
                 clean = StabilizedDenoiser(prior, noise.gain, noise.read)(noisy)
-                return image.with_pixels(clean.cpu()), record
-            if chart is not None:
-                priors.follow(None)  # fifty passes over each part of the image
-                uncertain = posterior_deviation(
+                return Restored(image.with_pixels(clean.cpu()), record)
+
+            def draw() -> tuple[ImageData, Record]:
+                found = posterior_deviation(
                     prior, noisy, noise, halo=prior.network.radius, report=show.finished
                 )
                 # White is as uncertain as the noisy pixel itself.
-                write_image(chart, ImageData((uncertain.deviation / noise).cpu()))
-                record |= {
-                    "uncertainty": str(chart),
-                    "mean_deviation": float(uncertain.deviation.mean()),
-                    "mean_deviation_error": float(uncertain.error.mean()),
+                return ImageData((found.deviation / noise).cpu()), {
+                    "mean_deviation": float(found.deviation.mean()),
+                    "mean_deviation_error": float(found.error.mean()),
                 }
-            return image.with_pixels(prior(noisy, noise).cpu()), record
+
+            clean = image.with_pixels(prior(noisy, noise).cpu())
+            return Restored(clean, record, draw if mapped else None)
 
         return restore
 
@@ -147,4 +145,4 @@ def denoise(
             raise InputError("--uncertainty: it needs a constant noise level: give --noise as a number")
     maps = ErrorMaps.beside(images, output, uncertainty, batch)
     job = Denoising(noise=given, model=model, maps=maps)
-    run_batch(job, images, output, batch, read=readable_suffixes())
+    run_batch(job, images, output, batch, read=readable_suffixes(), beside=maps.files)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -20,7 +21,11 @@ from gradprox.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprox.images import ImageData
     from gradprox.priors import Uncertainty as PosteriorDeviation
+
+# Estimates the map of a restored image; returns it, as it is written, and its figures for a report.
+Draw = Callable[[], tuple["ImageData", Record]]
 
 # The deviation that is drawn white, on the scale of images in [0, 1].
 WHITE = 0.1
@@ -133,14 +138,14 @@ class ErrorMaps:
         if source in self.files:
             check_absent(self.files[source], self.replace)
 
-    def draw(
+    def drawing(
         self,
         source: Path,
         find: FindDeviations,
         show: Callable[[float], None],
         in_frame: Callable[[Tensor], Tensor] = lambda deviation: deviation,
-    ) -> Record:
-        """Write the map of an input, and return its figures for a report.
+    ) -> Draw:
+        """Return the function that estimates the map of an input.
 
         Args:
             source: the input.
@@ -148,21 +153,50 @@ class ErrorMaps:
             show: called with the finished share of the map.
             in_frame: takes the deviations to those of the pixels of the output.
         """
-        from gradprox.images import ARRAY_SUFFIXES, ImageData, write_image
 
-        began = time.perf_counter()
-        found = find(report=show)
-        deviation = in_frame(found.deviation).cpu()
-        target = self.files[source]
-        numbers = target.suffix.lower() in ARRAY_SUFFIXES
-        write_image(target, ImageData(deviation, 32) if numbers else ImageData(deviation / WHITE))
-        return {
-            "uncertainty": str(target),
-            "mean_deviation": float(deviation.mean()),
-            "mean_deviation_error": float(in_frame(found.error).mean()),
-            "uncertainty_seconds": time.perf_counter() - began,
-            **figures(found),
-        }
+        def draw() -> tuple[ImageData, Record]:
+            from gradprox.images import ARRAY_SUFFIXES, ImageData
+
+            began = time.perf_counter()
+            found = find(report=show)
+            deviation = in_frame(found.deviation).cpu()
+            numbers = self.files[source].suffix.lower() in ARRAY_SUFFIXES
+            return ImageData(deviation, 32) if numbers else ImageData(deviation / WHITE), {
+                "mean_deviation": float(deviation.mean()),
+                "mean_deviation_error": float(in_frame(found.error).mean()),
+                "uncertainty_seconds": time.perf_counter() - began,
+                **figures(found),
+            }
+
+        return draw
+
+    def write(self, source: Path, target: Path, draw: Draw) -> Record:
+        """Estimate and write the map of an input whose restored image ``target`` is written already.
+
+        Returns:
+            The figures of the map, for a report.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came during the estimate; the message says what is kept.
+        """
+        from gradprox.images import write_image
+
+        with _kept(target):
+            chart, record = draw()
+        write_image(self.files[source], chart)
+        return {"uncertainty": str(self.files[source]), **record}
+
+
+@contextmanager
+def _kept(target: Path) -> Iterator[None]:
+    """Let Ctrl-C in the block say that the restored image ``target`` is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{target} is complete, but the map of its uncertainty is missing; run the command again with --resume to "
+            "draw it"
+        ) from None
 
 
 def figures(found: PosteriorDeviation) -> Record:

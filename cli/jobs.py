@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,6 +54,7 @@ def run_batch(
     *,
     read: Sequence[str],
     write: str | None = None,
+    beside: Mapping[Path, Path] | None = None,
 ) -> None:
     """Put every input through a job. An input that fails or cannot be begun is reported, and the rest go on.
 
@@ -64,6 +65,7 @@ def run_batch(
         batch: what is replaced or kept, how many processes work, what is reported.
         read: suffixes of the files that are taken from a folder.
         write: suffix of the outputs; that of the input if None.
+        beside: a further output of each input, by input. To resume, an input without it is processed again.
 
     Raises:
         InputError: the options are unusable for any input.
@@ -82,7 +84,8 @@ def run_batch(
     pairs = plan.pairs
     missing = pairs
     if batch.resume:
-        missing = [pair for pair in pairs if pair[1] not in existing]
+        further = beside or {}
+        missing = [(s, t) for s, t in pairs if t not in existing or not further.get(s, t).exists()]
         remove_leftovers([target for _, target in missing])
 
     began = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,8 @@ from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.restoration import Restoration, Restore
+from gradprox.cli.restoration import Restoration, Restore, Restored
 from gradprox.cli.tuning import Tuning
-
-if TYPE_CHECKING:
-    from gradprox.images import ImageData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +29,20 @@ class Recovering(Restoration):
         from gradprox.images import ImageData, check_scale
         from gradprox.physics import initial_image, read_measurements
 
-        def restore(source: Path, show: Watch) -> tuple[ImageData, Record]:
-            self.maps.check_target(source)
+        def restore(source: Path, show: Watch) -> Restored:
             y, sensing = read_measurements(source)
             physics, y = sensing.physics().to(priors.device), y.to(priors.device)
             # Measurements have scales of their own; those of their linear reconstruction are the image's.
             check_scale(initial_image(y, physics), source)
             prior, preset = priors.of(y.shape[1]), self.preset(sensing.sampling.noise)
             result = preset(y, physics, prior, callback=show)
-            record = {"sampling": sensing.sampling.model_dump(mode="json")}
+            record: Record = {"sampling": sensing.sampling.model_dump(mode="json")}
             record |= self.solved(prior, preset, result)
+            draw = None
             if source in self.maps.files:
-                priors.follow(None)
                 find = self.deviations(y, physics, prior, sensing.sampling.noise, result)
-                record |= self.maps.draw(source, find, self.second_part(show))
-            return ImageData(result.x.cpu()), record
+                draw = self.maps.drawing(source, find, self.second_part(show))
+            return Restored(ImageData(result.x.cpu()), record, draw)
 
         return restore
 
@@ -90,4 +86,4 @@ def recover(
         measurements, output, uncertainty, batch, samples, output_suffix=".png", read=read
     )
     job = Recovering(tuning=tuning, model=model, maps=maps)
-    run_batch(job, measurements, output, batch, read=read, write=".png")
+    run_batch(job, measurements, output, batch, read=read, write=".png", beside=maps.files)

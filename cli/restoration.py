@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from gradprox.cli.error_maps import CHAINS, ErrorMaps, FindDeviations
+from gradprox.cli.error_maps import CHAINS, Draw, ErrorMaps, FindDeviations
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
@@ -26,8 +26,23 @@ if TYPE_CHECKING:
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
 
-# Reads a file, restores it and tells of its progress; returns the image and the figures to report.
-Restore = Callable[[Path, Watch], tuple["ImageData", Record]]
+
+class Restored(NamedTuple):
+    """A restored image.
+
+    Attributes:
+        image: with the metadata of the input.
+        record: the figures to report.
+        draw: estimates the map of its uncertainty; None if none is wanted.
+    """
+
+    image: ImageData
+    record: Record
+    draw: Draw | None = None
+
+
+# Reads a file, restores it and tells of its progress.
+Restore = Callable[[Path, Watch], Restored]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +161,14 @@ class Restoration(ABC):
         restore = self.restorer(priors)
 
         def work(source: Path, target: Path, show: Watch) -> Record:
+            self.maps.check_target(source)
             priors.follow(show.piece)
-            image, record = restore(source, show)
-            return record | save(target, image)
+            image, record, draw = restore(source, show)
+            record |= save(target, image)
+            if draw is not None:  # after the image is safe: a map takes far longer
+                priors.follow(None)
+                record |= self.maps.write(source, target, draw)
+            return record
 
         return work
 

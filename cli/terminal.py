@@ -95,11 +95,11 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def stopping(advice: str) -> Iterator[None]:
-    """Print how to go on when Ctrl-C ends the block."""
+    """Print how to go on when Ctrl-C ends the block: the advice, or the message of the interruption if it has one."""
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(f"stopped: {advice}", err=True)
+    except KeyboardInterrupt as interruption:
+        typer.echo(f"stopped: {str(interruption) or advice}", err=True)
         raise
 
 

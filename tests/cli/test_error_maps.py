@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -95,6 +96,37 @@ def test_recovered_images_and_folders(run, small, model, tmp_path):
     code, _, err = run(*command, "--uncertainty", f"{maps}/")
     assert (code, "--overwrite" in err) == (1, True)
     assert run(*command, "--uncertainty", f"{maps}/", "--resume")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["deblur", "denoise", "recover"])
+def test_ctrl_c_during_the_map_keeps_the_image(run, small, model, tmp_path, monkeypatch, command):
+    """A map takes far longer than the image, which is written first."""
+    source, options = small, ("--noise", "0.02")
+    if command == "deblur":
+        options += ("--kernel", "gaussian:1", "--steps", 1)
+    elif command == "recover":
+        source, options = tmp_path / "y.npz", ("--steps", 1)
+        assert run("sense", small, "--ratio", "0.5", "--sampling", "dct", "-o", source)[0] == 0
+    out, chart, plain = tmp_path / "out.png", tmp_path / "map.png", tmp_path / "plain.png"
+    common = (command, source, *options, "--model", model)
+    assert run(*common, "-o", plain)[0] == 0
+
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gradprox.posterior.restoration_deviation", interrupted)
+        patched.setattr("gradprox.priors.posterior_deviation", interrupted)
+        code, _, err = run(*common, "-o", out, "--uncertainty", chart)
+    assert code == 130
+    assert [line for line in err.splitlines() if line] == [
+        f"stopped: {out} is complete, but the map of its uncertainty is missing; run the command again with --resume "
+        "to draw it"
+    ]
+    assert out.read_bytes() == plain.read_bytes()
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name or path == chart]
+    assert run(*common, "-o", out, "--uncertainty", chart, "--resume")[0] == 0
+    assert chart.exists()
 
 
 def test_samples_give_a_map_too(run, small, model, tmp_path):

@@ -65,14 +65,21 @@ class Batch(Report):
     """How a command processes many files.
 
     Attributes:
-        workers: number of processes.
+        workers: number of processes; None for one, or one for each processor of Ray.
+        ray: address of the Ray cluster whose processes work, see `gradprox.cli.ray_workers`; None for this machine.
         resume: keep existing outputs, and process only what is missing.
         overwrite: replace existing outputs.
     """
 
-    workers: options.Workers = 1
+    workers: options.Workers = None
+    ray: options.Ray = None
     resume: options.Resume = False
     overwrite: options.Overwrite = False
+
+    @property
+    def parallel(self) -> bool:
+        """Whether other processes do the work."""
+        return self.ray is not None or (self.workers or 1) > 1
 
 
 def register(app: typer.Typer, command: Callable[..., None]) -> Callable[..., None]:
@@ -101,6 +108,10 @@ class _WithoutTypesOfFlags:
 
 class Command(_WithoutTypesOfFlags, TyperCommand):
     """A command of the command line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; ``--ray`` alone is an option without a value."""
+        return super().parse_args(ctx, options.with_ray_address(args))
 
 
 class Group(_WithoutTypesOfFlags, TyperGroup):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -129,7 +129,7 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
                 yield process(work, source, target, meter)
                 meter.close()
 
-        for record in serially() if batch.workers == 1 else _in_parallel(job, pairs, batch.workers):
+        for record in _in_parallel(job, pairs, batch) if batch.parallel else serially():
             bar.advance(overall)
             records[Path(record["input"])] = record
             for warning in record.get("warnings", ()):
@@ -144,19 +144,30 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
 def process(work: Work, source: Path, target: Path, show: Watch) -> Record:
     """Do the work on one file; return the figures to report, or the error."""
     began = time.perf_counter()
-    record: Record = {"name": source.name, "input": str(source)}
     try:
         with naming(source):
             found = work(source, target, show)
     except InputError as error:
-        return record | {"error": str(error)}
-    return record | {"output": str(target), "seconds": time.perf_counter() - began} | found
+        return failure(source, str(error))
+    seconds = time.perf_counter() - began
+    return {"name": source.name, "input": str(source), "output": str(target), "seconds": seconds} | found
 
 
-def _in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: int) -> Iterator[Record]:
+def failure(source: Path, reason: str) -> Record:
+    """Return the record of a file whose work failed."""
+    said = reason if str(source) in reason else f"{source}: {reason}"
+    return {"name": source.name, "input": str(source), "error": said}
+
+
+def _in_parallel(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> Iterator[Record]:
+    """Process files in several processes; yield the record of each as soon as it is done."""
+    if batch.ray is not None:
+        from gradprox.cli.ray_workers import process_on_ray
+
+        return process_on_ray(job, pairs, batch.workers, batch.ray)
     from gradprox.cli.workers import process_in_parallel
 
-    return process_in_parallel(job, pairs, workers)
+    return process_in_parallel(job, pairs, batch.workers or 1)
 
 
 def save(target: Path, image: ImageData) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ from gradprox.scales import parse_level as read_level
 
 # Headings of --help.
 MODEL, SOLVER, RUN = "Model", "Solver", "Run and report"
+
+# The values of --ray that are no address: a Ray for this batch alone, and the one that runs on this machine.
+OWN_RAY, RUNNING_RAY = "own", "auto"
+RAY_ADDRESS = rf"{RUNNING_RAY}|([\w.-]+):(\d{{1,5}})"
 
 # Names that the shell completes. They are listed here because the modules that define them import torch.
 SOLVERS = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
@@ -220,11 +225,22 @@ AllowFallback = Annotated[
     ),
 ]
 Workers = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=1,
         metavar="COUNT",
         help="Number of processes; they share the cores of the machine.",
+        show_default="1; with --ray, one for each processor",
+        rich_help_panel=RUN,
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:PORT]",
+        help="Process the files on the Ray cluster at this address, or at auto, the one of this machine. Its machines "
+        "need gradprox and the same files. Without an address, start one on this machine. Needs `pip install ray`.",
+        show_default=False,
         rich_help_panel=RUN,
     ),
 ]
@@ -275,6 +291,18 @@ def named(option: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{option}: {error}") from error
+
+
+def with_ray_address(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with a value after each ``--ray`` that is followed by no address."""
+    before_names = arguments.index("--") if "--" in arguments else len(arguments)
+    completed = []
+    for i, argument in enumerate(arguments):
+        completed.append(argument)
+        following = arguments[i + 1] if i + 1 < before_names else ""
+        if argument == "--ray" and i < before_names and not re.fullmatch(RAY_ADDRESS, following):
+            completed.append(OWN_RAY)
+    return completed
 
 
 def parse_level(text: str) -> float:

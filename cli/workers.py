@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -70,24 +70,31 @@ def _start(job: Job, threads: int, stop: Event) -> None:
 
 
 def _process(source: Path, target: Path) -> Record:
-    return process(_worker["work"], source, target, _Stop())
+    return process(_worker["work"], source, target, Unwatched(_stop_if_asked))
 
 
-class _Stop:
-    """Ends the work on a file when the batch is to stop; a `gradprox.cli.meter.Watch`."""
+class Unwatched:
+    """Shows no progress, and calls a function at each step, which may end the work; a `gradprox.cli.meter.Watch`."""
+
+    def __init__(self, at_each: Callable[[], None] = lambda: None) -> None:
+        self._at_each = at_each
 
     def __call__(self, step: Step) -> None:  # noqa: ARG002
-        self._stop_if_asked()
+        """Receive a finished step."""
+        self._at_each()
 
     def piece(self, share: float) -> None:  # noqa: ARG002
-        self._stop_if_asked()
+        """Receive a finished tile."""
+        self._at_each()
 
     def finished(self, share: float) -> None:  # noqa: ARG002
-        self._stop_if_asked()
+        """Receive the finished share of the work."""
+        self._at_each()
 
-    def _stop_if_asked(self) -> None:
-        if _worker["stop"].is_set():
-            raise KeyboardInterrupt
+
+def _stop_if_asked() -> None:
+    if _worker["stop"].is_set():
+        raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

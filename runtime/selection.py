@@ -20,7 +20,7 @@ PACKAGES = {
         "cli",
         (
             *("__init__", "entry", "groups", "jobs", "meter", "noise_levels", "options", "paths"),
-            *("terminal", "timing", "workers"),
+            *("ray_workers", "terminal", "timing", "workers"),
         ),
     ),
     "gradprox.cli.runtime": ("cli/runtime", ALL),

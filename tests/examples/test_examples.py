@@ -8,8 +8,7 @@ import pytest
 
 from tests.printed import ROOT
 
-ELSEWHERE = {"cluster_deblur"}  # takes arguments and needs Ray; tests/cli/test_cluster.py runs it
-SCRIPTS = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in ELSEWHERE)
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

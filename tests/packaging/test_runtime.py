@@ -293,7 +293,7 @@ def test_the_wheel_holds_only_modules_that_import_each_other_or_what_it_requires
         sources = {name: archive.read(name) for name in archive.namelist() if name.endswith(".py")}
     modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
     allowed = {"numpy", "onnxruntime", "PIL", "rich", "tifffile", "typer", *sys.stdlib_module_names}
-    optional = {"imagecodecs", "pillow_heif", "torch"}
+    optional = {"imagecodecs", "pillow_heif", "ray", "torch"}
     for name, source in sources.items():
         for imported in imports(ast.parse(source)):
             top = imported.partition(".")[0]

@@ -92,7 +92,7 @@ def test_durations_in_words(seconds, said):
 
 
 def test_a_network_reports_the_tiles_of_its_passes(monkeypatch):
-    monkeypatch.setattr(identity_path, "tile_side", lambda _: 16)
+    monkeypatch.setattr(identity_path, "tile_side", lambda *_: 16)
     shares = []
     network = IdentityPath(IdentityPathConfig(kernel_size=4, shrinkage=EnergyGatedConfig(window=3, terms=1)))
     x, sigma = torch.rand(2, 1, 20, 30), torch.tensor([0.1])

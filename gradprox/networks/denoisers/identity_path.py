@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import torch
@@ -37,14 +38,18 @@ from gradprox.networks.denoisers.filters import MirrorFilterBank
 from gradprox.networks.denoisers.mixture import MixtureConfig
 from gradprox.networks.denoisers.ridge import RidgeConfig
 from gradprox.networks.denoisers.shrinkage import Shrinkage
-from gradprox.networks.tiling import Piece, tiles
+from gradprox.networks.tile_threads import Result, computed
+from gradprox.networks.tiling import Piece, Tile, tiles
 
-# Side of the tiles in which an image is processed, in pixels. On a CPU the feature maps of a small tile stay in the
-# cache, which is 2 to 3 times as fast as whole maps, and peak memory no longer grows with the number of maps. A GPU
+# Sides of the tiles in which an image is processed, in pixels. On a CPU the feature maps of a small tile stay in the
+# cache, which is 2 to 3 times as fast as whole maps, and peak memory no longer grows with the number of maps. What a
+# tile shares with its neighbors is computed again for each: a network that looks farther takes the larger tiles. A GPU
 # needs larger tiles to be busy: they are 10 times as fast as small ones, and take a quarter of the memory of whole maps
 # at a megapixel.
-CPU_TILE = 128
+CPU_TILES = (128, 256)
 GPU_TILE = 512
+# Radius in pixels above which a network takes the larger tiles.
+FAR = 16
 
 # An image is faint if the noise level exceeds this multiple of its contrast.
 FAINT = 2.0
@@ -52,9 +57,9 @@ FAINT = 2.0
 AnyShrinkageConfig = Annotated[RidgeConfig | EnergyGatedConfig | MixtureConfig, Discriminator("kind")]
 
 
-def tile_side(device: torch.device) -> int:
-    """Return the largest side of a tile, in pixels."""
-    return CPU_TILE if device.type == "cpu" else GPU_TILE
+def tile_side(device: torch.device, radius: int) -> int:
+    """Return the largest side of a tile, in pixels, for a network with this radius."""
+    return CPU_TILES[radius > FAR] if device.type == "cpu" else GPU_TILE
 
 
 class IdentityPathConfig(BaseModel):
@@ -171,13 +176,24 @@ class IdentityPath(GradientNetwork):
             return self.inside(extended, sigma, filters)
         out: Tensor | None = None
         size = (x.shape[-2], x.shape[-1])
-        for tile in tiles(size, tile_side(x.device)):
-            found = self.inside(tile.grown(self.radius).of(extended), sigma, filters)
+        for tile, found in self._tile_by_tile(
+            lambda part: self.inside(part, sigma, filters), extended, size, sigma
+        ):
             # Made from a result: `x` may be outside a transform of torch.func that noise levels or weights are in.
             out = found.new_empty(x.shape) if out is None else out
             tile.of(out)[...] = self.piece(found, tile.share(size))
         assert out is not None  # noqa: S101  an image has a pixel
         return out
+
+    def _tile_by_tile(
+        self, compute: Callable[[Tensor], Result], extended: Tensor, size: tuple[int, int], sigma: Tensor
+    ) -> Iterator[tuple[Tile, Result]]:
+        """Yield the tiles of an image of ``size``, and what ``compute`` makes of each with its margin."""
+        return computed(
+            lambda tile: compute(tile.grown(self.radius).of(extended)),
+            tiles(size, tile_side(extended.device, self.radius)),
+            (extended, sigma, *self.parameters()),
+        )
 
     def inside(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> Tensor:
         """Return ``D`` without tiles, at the pixels that are `radius` or more from the border of ``extended``.
@@ -220,9 +236,9 @@ class IdentityPath(GradientNetwork):
         envelope = image_sum(torch.zeros_like(x))
         out: Tensor | None = None
         size = (x.shape[-2], x.shape[-1])
-        for tile in tiles(size, tile_side(x.device)):
-            part = tile.grown(self.radius).of(extended)
-            share, found = self.inside_with_envelope(part, sigma, filters)
+        for tile, (share, found) in self._tile_by_tile(
+            lambda part: self.inside_with_envelope(part, sigma, filters), extended, size, sigma
+        ):
             out = found.new_empty(x.shape) if out is None else out  # as in `forward`
             tile.of(out)[...] = self.piece(found, tile.share(size))
             envelope = envelope + share

@@ -209,28 +209,36 @@ class HierarchicalMixture(Shrinkage):
         offsets = _for_mirrored_too(NoiseKnots.interpolate(self.top_offsets, coordinates))
 
         unit = self._unit(sigma)
-        energy = (z / unit).square() / 2
-        # h(e) = e r and h'(e) = r^2.
-        ratio = tails / (tails + energy)
         # A baseline common to all components is subtracted from the scores to keep digits in single precision. Where
         # coefficients are strong, only components of large variances are likely; the baseline keeps their scores small.
         # The gradient and the sum of the density do not depend on the baseline, so it needs no derivative.
-        counted = energy * ratio
         baseline = shares.detach().reciprocal().mean(dim=1, keepdim=True).reciprocal()
-        scores = bias - mix(counted, weights[:, 0] * (shares - baseline))
-        found, top = pass_up(scores, levels)
+        scales = weights[:, 0] * (shares - baseline)
+
+        def tail(z: Tensor) -> tuple[Tensor, Tensor]:
+            """Return ``h(e)``, and ``h(e) / e``, whose square is ``h'(e)``."""
+            energy = (z / unit).square() / 2
+            ratio = tails / (tails + energy)
+            return energy * ratio, ratio
+
+        def score(z: Tensor) -> Tensor:
+            return bias - mix(tail(z)[0], scales)
+
+        def keep(probabilities: Tensor, z: Tensor) -> Tensor:
+            removed = mix(self.bounded(probabilities), shares.mT)
+            return z - z * tail(z)[1].square() * removed
+
+        found, top = pass_up(z, levels, score)
         top = top + offsets
-        probabilities = self.bounded(pass_down(top.softmax(dim=1), found, levels))
-        removed = mix(probabilities, shares.mT)
         coefficients = crop(z, self.radius)
-        gradient = coefficients - coefficients * crop(ratio, self.radius).square() * removed
+        gradient = pass_down(top.softmax(dim=1), found, levels, keep, coefficients)
 
         def density() -> Tensor:
             # Subtract the value at z = 0, so that G(0) = 0. All positions are alike there, so one is enough.
             flat, flat_top = pass_up(bias, levels, uniform=True)
             flat_value = log_marginal(flat, flat_top + offsets, levels, weights[:, :1], uniform=True)
             value = log_marginal(found, top, levels, weights[:, :1]) - flat_value
-            value = value - mix(crop(counted, self.radius), baseline)
+            value = value - mix(tail(coefficients)[0], baseline)
             return coefficients.square().sum(dim=1, keepdim=True) / 2 + unit**2 * value
 
         return gradient, density

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,6 +24,7 @@ from gradprox.networks.borders import crop
 from gradprox.networks.denoisers.conditioning import NoiseKnots
 from gradprox.networks.denoisers.coupling import average, mirrored_table, mix
 from gradprox.networks.denoisers.shrinkage import Window
+from gradprox.networks.strips import in_strips
 
 # Largest weight of a level divided by the number of taps of its window, as a logarithm. Training at strong noise would
 # choose a larger weight, which gains a thousandth of a decibel and costs a digit in single precision.
@@ -83,6 +84,12 @@ class LevelTables(NamedTuple):
         """Average ``(B, M, h, w)`` over the windows; they are even, so averaging is its own adjoint."""
         return average(x, self.windows, spacing=self.config.spacing)
 
+    def compare(self, scores: Tensor) -> LevelLikelihoods:
+        """Return the likelihoods of the classes of each position, from log-likelihoods below, ``(B, N, h, w)``."""
+        largest = scores.detach().amax(dim=1, keepdim=True)
+        relative = (scores - largest).clamp_min(LOG_NEGLIGIBLE).exp()
+        return LevelLikelihoods(largest, mix(relative, self.probabilities), relative)
+
 
 class ClassLevel(nn.Module):
     """The parameters of one level of classes, at all knots of the noise level.
@@ -128,17 +135,26 @@ class LevelLikelihoods(NamedTuple):
 
     Attributes:
         largest: the largest log-likelihood below, at each position, ``(B, 1, h, w)``.
-        relative: the likelihoods below, divided by the largest of them, ``(B, N, h, w)``.
         marginal: the likelihoods of the classes before averaging, divided by ``exp(largest)``, ``(B, M, h, w)``.
+        relative: the likelihoods below, divided by the largest of them, ``(B, N, h', w')``, at the positions that the
+            pass down needs.
     """
 
     largest: Tensor
-    relative: Tensor
     marginal: Tensor
+    relative: Tensor
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
 
 
 def pass_up(
-    scores: Tensor, levels: Sequence[LevelTables], *, uniform: bool = False
+    below: Tensor,
+    levels: Sequence[LevelTables],
+    score: Callable[[Tensor], Tensor] = _itself,
+    *,
+    uniform: bool = False,
 ) -> tuple[list[LevelLikelihoods], Tensor]:
     """Compute the log-likelihoods of classes, level by level.
 
@@ -146,8 +162,9 @@ def pass_up(
     the sum of `log_marginal` depend on it, so it needs no derivative.
 
     Args:
-        scores: log-likelihoods of the components, ``(B, K, h, w)``.
+        below: log-likelihoods of the components, ``(B, K, h, w)``, or maps from which ``score`` computes them.
         levels: the levels, from the lowest up.
+        score: computes the log-likelihoods of the components, position by position.
         uniform: whether all positions have the same scores; then averaging over windows is skipped, and one position
             is enough.
 
@@ -155,29 +172,62 @@ def pass_up(
         The results of each level, and the log-likelihoods of the top level, ``(B, M, h', w')``.
     """
     found: list[LevelLikelihoods] = []
+    margin = 0 if uniform else sum(2 * level.config.radius for level in levels)
     for level in levels:
-        largest = scores.detach().amax(dim=1, keepdim=True)
-        relative = (scores - largest).clamp_min(LOG_NEGLIGIBLE).exp()
-        marginal = mix(relative, level.probabilities)
-        found.append(LevelLikelihoods(largest, relative, marginal))
-        scores = (marginal.log() if uniform else level.averaged(marginal.log())) * level.weight
-    return found, scores
+        compare = functools.partial(_compare, level, score)
+        largest, marginal, relative = in_strips(
+            compare, below, channels=level.probabilities.shape[2], margins=(0, 0, margin)
+        )
+        found.append(LevelLikelihoods(largest, marginal, relative))
+        below = (marginal.log() if uniform else level.averaged(marginal.log())) * level.weight
+        score = _itself
+        margin -= 0 if uniform else 2 * level.config.radius
+    return found, score(below)
 
 
-def pass_down(probabilities: Tensor, found: list[LevelLikelihoods], levels: Sequence[LevelTables]) -> Tensor:
-    """Return the posterior probabilities of the components, ``(B, K, h, w)``.
+def pass_down(
+    probabilities: Tensor,
+    found: Sequence[LevelLikelihoods],
+    levels: Sequence[LevelTables],
+    use: Callable[..., Tensor] = _itself,
+    *maps: Tensor,
+) -> Tensor:
+    """Return the posterior probabilities of the components, ``(B, K, h, w)``, or what ``use`` makes of them.
 
     Args:
         probabilities: posterior probabilities of the classes of the top level, ``(B, M, h', w')``.
         found: the results of `pass_up`.
         levels: the levels, from the lowest up.
+        use: takes the posterior probabilities of the components, and ``maps``, position by position.
+        maps: further arguments of ``use``, ``(B, C, h, w)``.
     """
+    if not levels:
+        return use(probabilities, *maps)
     margin = 0
-    for level, likelihoods in zip(reversed(levels), reversed(found), strict=True):
+    for number in reversed(range(len(levels))):
+        level, likelihoods = levels[number], found[number]
         margin += 2 * level.config.radius
         votes = level.averaged(probabilities) / crop(likelihoods.marginal, margin)
-        probabilities = mix(votes, level.probabilities.mT) * crop(likelihoods.relative, margin)
+        share = functools.partial(_share, level, _itself if number else use)
+        (probabilities,) = in_strips(
+            share,
+            votes,
+            likelihoods.relative,
+            *(() if number else maps),
+            channels=likelihoods.relative.shape[1],
+        )
     return probabilities
+
+
+def _compare(level: LevelTables, score: Callable[[Tensor], Tensor], below: Tensor) -> LevelLikelihoods:
+    return level.compare(score(below))
+
+
+def _share(
+    level: LevelTables, use: Callable[..., Tensor], votes: Tensor, relative: Tensor, *maps: Tensor
+) -> tuple[Tensor]:
+    """Distribute votes for the classes over what is below."""
+    return (use(mix(votes, level.probabilities.mT) * relative, *maps),)
 
 
 def log_marginal(

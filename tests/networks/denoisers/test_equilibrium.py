@@ -320,7 +320,7 @@ def test_tiles_and_borders_are_exact(monkeypatch):
     D, sigma = network(), level(0.1)
     y = images(1, size=(37, 29))
     whole = D.envelope_and_gradient(y, sigma)
-    monkeypatch.setattr(identity_path, "CPU_TILE", 16)
+    monkeypatch.setattr(identity_path, "CPU_TILES", (16, 16))
     tiled = D.envelope_and_gradient(y, sigma)
     torch.testing.assert_close(tiled[0], whole[0], rtol=1e-12, atol=0)
     torch.testing.assert_close(tiled[1], whole[1], rtol=0, atol=1e-12)

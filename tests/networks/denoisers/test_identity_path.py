@@ -161,7 +161,7 @@ def test_tiles_change_nothing(make_network, kind, monkeypatch):
     network, sigma = make_network(**kind), torch.tensor([0.1], dtype=torch.float64)
     x = torch.rand(2, network.channels, 37, 53, dtype=torch.float64)
     whole = network.envelope_and_gradient(x, sigma)
-    monkeypatch.setattr(identity_path, "CPU_TILE", 16)
+    monkeypatch.setattr(identity_path, "CPU_TILES", (16, 16))
     tiled = network.envelope_and_gradient(x, sigma)
     torch.testing.assert_close(tiled[0], whole[0], rtol=1e-13, atol=0)
     torch.testing.assert_close(tiled[1], whole[1], rtol=0, atol=1e-14)

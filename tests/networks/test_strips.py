@@ -1,0 +1,108 @@
+"""Strips and threads change no value, and are used for values alone."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+
+from gradprox.networks import strips
+from gradprox.networks.borders import crop
+from gradprox.networks.denoisers import identity_path
+from gradprox.networks.strips import in_strips, is_plain
+from gradprox.networks.tile_threads import computed
+from gradprox.networks.tiling import tiles
+from gradprox.zoo import load_model
+
+
+@pytest.mark.parametrize("size", [(1, 9), (7, 5), (30, 11), (31, 40)])
+@pytest.mark.parametrize("margin", [0, 1, 4])
+def test_strips_give_the_values_of_the_whole(size, margin, monkeypatch):
+    monkeypatch.setattr(strips, "STRIP", 3 * 2 * 11 * 2)
+    x, y = torch.rand(2, 3, *size), torch.rand(2, 1, *size)
+    margin = min(margin, (min(size) - 1) // 2)
+    total, product = in_strips(lambda a, b: (a + b, a * b), x, y, channels=3, margins=(margin, 0))
+    assert torch.equal(total, crop(x + y, margin))
+    assert torch.equal(product, x * y)
+
+
+def test_strips_have_few_rows(monkeypatch):
+    monkeypatch.setattr(strips, "STRIP", 100)
+    heights = []
+    in_strips(lambda a: (heights.append(a.shape[-2]) or a,), torch.rand(1, 2, 9, 10), channels=5)
+    assert heights == [2, 2, 2, 2, 1]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:FutureWarning"
+)  # dual_level loads scripts
+def test_derivatives_and_transforms_are_not_plain():
+    x = torch.rand(2)
+    assert is_plain(x)
+    with torch.autocast("cpu"):
+        assert not is_plain(x)
+    weight = torch.rand(2, requires_grad=True)
+    assert not is_plain(x, weight)
+    with torch.no_grad():
+        assert is_plain(x, weight)
+    with forward_ad.dual_level():
+        assert not is_plain(forward_ad.make_dual(x, x))
+    found = []
+    torch.func.vmap(lambda v: found.append(is_plain(v)) or v)(x)
+    assert found == [False]
+
+
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_tiles_are_computed_in_threads_that_work_alone_in_the_modes_of_the_caller():
+    def state(_):
+        return (
+            threading.get_ident(),
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+        )
+
+    x, places = torch.rand(3), list(tiles((4, 6), 2))
+    for mode, modes in ((torch.no_grad, (False, False)), (torch.inference_mode, (False, True))):
+        with mode():
+            found = list(computed(state, places, [x]))
+        assert [place for place, _ in found] == places
+        assert {result[1:] for _, result in found} == {(1, *modes)}
+        assert threading.get_ident() not in {result[0] for _, result in found}
+        assert torch.get_num_threads() == 2
+    assert {result for _, result in computed(state, places, [x.requires_grad_()])} == {
+        (threading.get_ident(), 2, True, False)
+    }
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_tile_reaches_the_caller_who_keeps_the_threads():
+    def fail(_):
+        raise MemoryError("a tile")
+
+    with pytest.raises(MemoryError, match="a tile"):
+        list(computed(fail, tiles((4, 6), 2), []))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("name", ["gray-fast", "gray-small"])
+def test_threads_and_strips_change_no_image(name, monkeypatch):
+    network, x = load_model(name).network.double(), torch.rand(2, 1, 34, 40, dtype=torch.float64)
+    sigma = torch.tensor([0.1, 0.02], dtype=torch.float64)
+    whole = network.envelope_and_gradient(x, sigma)
+    monkeypatch.setattr(identity_path, "CPU_TILES", (20, 20))
+    monkeypatch.setattr(strips, "STRIP", 2**11)
+    tiled = network.envelope_and_gradient(x, sigma)
+    torch.testing.assert_close(tiled[0], whole[0], rtol=1e-12, atol=0)
+    torch.testing.assert_close(tiled[1], whole[1], rtol=0, atol=1e-13)
+    torch.testing.assert_close(network(x, sigma), whole[1], rtol=0, atol=1e-13)

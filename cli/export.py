@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,18 +26,21 @@ if TYPE_CHECKING:
 LARGEST = 2**24
 # The solvers and the problems that can be exported.
 SOLVERS, PROBLEMS = ("hqs", "fista", "pgd", "gd"), ("deblur", "cs")
+LAYOUTS = ("triton", "hub")
 
 
 def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="A shipped model, or a .safetensors file.",
+            help="A shipped model, or a .safetensors file. With --layout also an .onnx file that was exported before.",
             show_default=False,
             autocompletion=complete_models,
         ),
     ],
-    output: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
+    output: Annotated[
+        Path, typer.Argument(help="The .onnx file to write; with --layout, a folder.", show_default=False)
+    ],
     solver: Annotated[
         str | None,
         typer.Option(
@@ -83,6 +87,16 @@ def export(
             help="Precision of a model: float32; or float16, a rounded copy for GPUs, for models that do not iterate.",
         ),
     ] = "float32",
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write a folder instead of a file. triton: a model repository of the Triton Inference Server, to "
+            "which the model is added. hub: for a model hub, with model card, weights and recipe.",
+            show_default=False,
+            autocompletion=options.completed(LAYOUTS),
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     *,
     report: Report,
@@ -99,18 +113,26 @@ def export(
       gradprox export gray-deep deblur.onnx --problem deblur
       gradprox export color-deep deblur-color.onnx --problem deblur
       gradprox export gray-deep recover.onnx --problem cs --size 256x256 --ratio 0.25
+      gradprox export gray-deep models --problem deblur --layout triton
     """
-    if output.suffix.lower() != ".onnx":
-        raise InputError(f"{output}: the name must end in .onnx")
-    check_absent(output, overwrite)
+    if layout is not None:
+        options.check_choice("--layout", layout, LAYOUTS)
+        if output.is_file():
+            raise InputError(f"{output}: is a file, and --layout needs a folder")
+        if layout == "hub":
+            check_absent(output, overwrite)
+    else:
+        if output.suffix.lower() != ".onnx":
+            raise InputError(f"{output}: the name must end in .onnx")
+        if output.is_dir():
+            raise InputError(f"{output}: is a folder")
+        check_absent(output, overwrite)
     if problem is None and solver is not None:
         problem = "deblur"
     if problem is not None:
         options.check_choice("--problem", problem, PROBLEMS)
     if solver is not None:
         options.check_choice("--solver", solver, SOLVERS)
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder")
     if size and problem != "cs":
         raise InputError("--size: only for --problem cs; other files take images of any size")
     if problem and potential:
@@ -119,26 +141,45 @@ def export(
         raise InputError(f"--precision {precision}: only for models; solvers compute in float32")
     from gradprox.export import Report as Verification
     from gradprox.export import export_denoiser, export_solver
+    from gradprox.export import verify as verify_file
 
     found: Verification
 
     began = time.perf_counter()
-    with progress_bar(report.quiet) as bar:
+    with progress_bar(report.quiet) as bar, tempfile.TemporaryDirectory() as folder:
+        file = output if layout is None else Path(folder) / "model.onnx"
         task = bar.add_task(output.name, total=None, note="")
 
         def show(doing: str) -> None:
             bar.update(task, note=doing)
 
-        if problem == "cs":
+        if layout is not None and Path(model).suffix.lower() == ".onnx" and not (problem or potential):
+            file, found = Path(model), verify_file(model)
+        elif problem == "cs":
             physics = _measurements(size, sampling, ratio, seed)
-            found = export_solver(physics, solver, model, output, progress=show)
+            found = export_solver(physics, solver, model, file, progress=show)
         elif problem:
-            found = export_solver(problem, solver, model, output, boundary=boundary, progress=show)
+            found = export_solver(problem, solver, model, file, boundary=boundary, progress=show)
         else:
-            found = export_denoiser(model, output, potential=potential, precision=precision)
+            found = export_denoiser(model, file, potential=potential, precision=precision)
+        if layout is not None:
+            output = _laid_out(layout, file, output, overwrite)
         bar.remove_task(task)
     print_report(output, found, report)
     report.print(f"exported and verified in {time.perf_counter() - began:.0f} seconds")
+
+
+def _laid_out(layout: str, file: Path, output: Path, overwrite: bool) -> Path:
+    """Write the folder of a layout; return it."""
+    from gradprox.export import write_hub_folder, write_triton_model
+
+    try:
+        if layout == "triton":
+            return write_triton_model(file, output, replace=overwrite)
+        write_hub_folder(file, output, replace=overwrite)
+    except FileExistsError as error:
+        raise InputError(f"{error.filename}: exists already: add --overwrite to replace it") from error
+    return output
 
 
 def _measurements(

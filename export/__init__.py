@@ -1,7 +1,8 @@
 """Export to ONNX: a denoiser or a whole solver becomes one verified file, which runs without torch.
 
 Begin with `denoiser` (`export_denoiser`), `solver` (`export_solver`), and `prior` (`load_prior`, an exported denoiser
-in the solvers of this package). `onnx_file` writes files and their metadata. Three folders hold the rest:
+in the solvers of this package). `onnx_file` writes files and their metadata, and `triton` and `hub` the folders in
+which servers and hubs expect them. Three folders hold the rest:
 
 * `graph` builds ONNX graphs from torch networks and solvers;
 * `checks` verifies that a graph computes the same function as its network, and stores figures in a report;
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from gradprox.export.checks.report import Report, VerificationError
     from gradprox.export.checks.verification import verify
     from gradprox.export.denoiser import export_denoiser
+    from gradprox.export.hub import write_hub_folder
     from gradprox.export.prior import load_prior
     from gradprox.export.solver import export_solver
+    from gradprox.export.triton import write_triton_model
 
 _HOMES = {
     "Report": "gradprox.export.checks.report",
@@ -29,9 +32,20 @@ _HOMES = {
     "export_solver": "gradprox.export.solver",
     "load_prior": "gradprox.export.prior",
     "verify": "gradprox.export.checks.verification",
+    "write_hub_folder": "gradprox.export.hub",
+    "write_triton_model": "gradprox.export.triton",
 }
 
-__all__ = ["Report", "VerificationError", "export_denoiser", "export_solver", "load_prior", "verify"]
+__all__ = [
+    "Report",
+    "VerificationError",
+    "export_denoiser",
+    "export_solver",
+    "load_prior",
+    "verify",
+    "write_hub_folder",
+    "write_triton_model",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,34 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; rename it to ``path`` if the block succeeds, else remove it.
+
+    Args:
+        path: the folder.
+        replace: whether a folder that was there before is removed then; else it is an error.
+
+    Raises:
+        OSError: ``path`` exists and must not be replaced, or cannot be made or written.
+    """
+    path = Path(path)
+    if path.exists() and not (replace and path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{_short_stem(path)}.{secrets.token_hex(4)}.part")
+    before = temporary.with_suffix(".old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(before)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def _short_stem(path: Path) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.model_choice import complete_models
+from gradprox.cli.model_choice import check_model, complete_models
 from gradprox.cli.terminal import progress_bar
 from gradprox.cli.timing import SIGMA, THREADS, fastest, timing_record, timing_table
 
@@ -52,6 +52,8 @@ def bench(
       gradprox bench gray --size 512 --json speed.json
       gradprox bench half.onnx --provider cuda
     """
+    for name in models or ():
+        check_model(name)
     import numpy as np
     import torch
 

@@ -9,7 +9,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.model_choice import Device, complete_models, resolve_device
+from gradprox.cli.model_choice import Device, check_model, complete_models, resolve_device
 from gradprox.errors import InputError
 
 Model = Annotated[
@@ -53,6 +53,7 @@ def certify(
       gradprox certify gray --noise 25/255 --json certificate.json
     """
     level = options.parse_level(noise)
+    check_model(model)
 
     import torch
 

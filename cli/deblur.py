@@ -81,11 +81,10 @@ class Deblurring(Restoration):
         """Read the kernel, and return the function that reads and restores one image."""
         from gradprox.images import check_scale, read_image
         from gradprox.images.srgb import to_display, to_linear_light
-        from gradprox.physics import BOUNDARIES, read_kernel
+        from gradprox.physics import read_kernel
         from gradprox.solvers import ClippedL2
         from gradprox.solvers.deblurring import deblur_images
 
-        options.check_choice("--boundary", self.boundary, BOUNDARIES)
         search = parse_search(self.kernel)
         known = read_kernel(self.kernel).to(priors.device) if search is None else None
 
@@ -96,6 +95,8 @@ class Deblurring(Restoration):
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            if known is not None:
+                self.check_size(known, pixels)
             given, estimated = (known, {}) if known is not None else self.estimated(source, pixels, level)
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
             given, record = given.to(priors.device), record | estimated
@@ -127,6 +128,19 @@ class Deblurring(Restoration):
             return Restored(image.with_pixels(restored.cpu()), record, draw)
 
         return restore
+
+    def check_size(self, kernel: Tensor, photo: Tensor) -> None:
+        """Refuse a kernel that does not fit into a photo ``(1, C, H, W)``.
+
+        Raises:
+            InputError: it is larger.
+        """
+        (height, width), (rows, columns) = photo.shape[-2:], kernel.shape[-2:]
+        if rows > height or columns > width:
+            raise InputError(
+                f"--kernel {self.kernel}: spans {columns}x{rows} pixels (width x height), more than the photo, "
+                f"{width}x{height}: give lengths in pixels of the photo, or a smaller kernel file"
+            )
 
     def clipped_share(self, image: ImageData) -> float:
         """Return the share of the pixels that are treated as clipped."""
@@ -216,7 +230,8 @@ def deblur(
 
     The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
     motion or disk, or give a file with a measured kernel. `gradprox kernel` draws the kernel of a description. Without
-    --kernel, it is estimated from each photo, and photos without a clear kernel are left out.
+    --kernel, it is estimated from each photo, and photos without a clear kernel are left out. For a photo of a camera,
+    try --linear-light, too: light is blurred, not the stored values.
 
     Examples:
       gradprox deblur photo.jpg -o sharp.png
@@ -229,6 +244,9 @@ def deblur(
         raise InputError(
             f"--kernel {kernel}: --write-kernel and --force are for estimated kernels: use --kernel auto"
         )
+    options.check_choice("--boundary", boundary, options.BOUNDARIES)
+    if parse_search(chosen) is None:
+        options.check_kernel(chosen)
     same = f"{write_kernel}: the image and its --write-kernel need different names"
     files = planned_beside(images, output, write_kernel, same, suffix=".npy")
     job = Deblurring(

@@ -162,11 +162,12 @@ def deblur(
     """
     description = options.require_kernel(kernel, ". `gradprox kernel disk:3 -o kernel.png` draws a kernel")
     level = options.parse_level(noise)
+    options.check_choice("--boundary", boundary, options.BOUNDARIES)
+    options.check_kernel(description)
 
-    from gradprox.physics import BOUNDARIES, blur_of_images, gaussian_noise, read_kernels
+    from gradprox.physics import blur_of_images, gaussian_noise, read_kernels
     from gradprox.solvers.deblurring import deblur_images
 
-    options.check_choice("--boundary", boundary, BOUNDARIES)
     preset = tuning.preset("deblur", level)
     kernels = read_kernels(description)
     priors = Priors(model, prox=tuning.needs_prox)
@@ -219,6 +220,7 @@ def cs(
       gradprox evaluate cs --data Set12 --sampling block-gaussian --ratio 0.25
     """
     level = options.parse_level(noise)
+    options.check_sampling(sampling)
 
     from gradprox.physics import Sensing, gaussian_noise, initial_image
 

@@ -13,7 +13,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.model_choice import complete_models
+from gradprox.cli.model_choice import check_model, complete_models
 from gradprox.cli.paths import check_absent
 from gradprox.cli.terminal import progress_bar
 from gradprox.cli.verify import print_report
@@ -127,6 +127,7 @@ def export(
         if output.is_dir():
             raise InputError(f"{output}: is a folder")
         check_absent(output, overwrite)
+    check_model(model)
     if problem is None and solver is not None:
         problem = "deblur"
     if problem is not None:

@@ -206,9 +206,11 @@ def describe(record: Record) -> str:
         status = Status(record["status"])
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         if record.get("warm_start_steps"):
-            parts[-1] += f" ({record['warm_start_steps']} of them in the warm start)"
+            parts[-1] += f" ({record['warm_start_steps']} of them for a first estimate)"
         # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
-        if status.succeeded:
+        if status is Status.COMPLETED:
+            parts.append("as planned")
+        elif status.succeeded:
             parts.append(status.value)
         elif status is not Status.MAX_ITER:
             parts.append(f"{status.value}: {status.advice}")

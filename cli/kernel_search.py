@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli.options import check_choice
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +62,8 @@ def parse_search(kernel: str | None) -> KernelSearch | None:
     if name != AUTO:
         return None
     family, size = (*rest, None, None)[:2]
+    if family and family not in FAMILIES:
+        raise unknown("--kernel", f"{AUTO}:{family}", [f"{AUTO}:{name}" for name in FAMILIES if name != AUTO])
     if len(rest) > 2 or (size is not None and not size.isdecimal()):
         raise InputError(
             f"--kernel {kernel}: write auto, auto:FAMILY or auto:FAMILY:SIZE, for example auto:free:31"

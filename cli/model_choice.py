@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli import options
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,22 @@ Device = Annotated[
 ]
 
 
+def check_model(model: str, what: str = "model") -> None:
+    """Refuse the name of a model that is neither shipped nor a file, before torch is imported.
+
+    Args:
+        model: the name.
+        what: what it is for, for example ``--model``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    from gradprox.zoo import model_names
+
+    if not Path(model).suffix and model not in model_names():
+        raise unknown(what, model, model_names(), ", or give a .safetensors file")
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device of a ``--device`` option; ``auto`` prefers CUDA, then MPS.
 
@@ -60,7 +76,7 @@ def resolve_device(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    options.check_choice("--device", name, ("auto", *available))
+    options.check_choice("--device", name, DEVICES)
     if not available[name]:
         raise InputError(f"--device {name}: this machine or this build of torch has none; use --device cpu")
     return torch.device(name)
@@ -90,12 +106,15 @@ class ModelChoice:
     provider: options.Provider = None
     allow_fallback: options.AllowFallback = False
 
-    def check(self) -> None:
-        """Refuse options that contradict each other.
+    def __post_init__(self) -> None:
+        """Refuse unusable options at once, before torch is imported.
 
         Raises:
-            InputError: they do.
+            InputError: a name is unknown, or the options contradict each other.
         """
+        options.check_choice("--device", self.device, DEVICES)
+        if self.model is not None:
+            check_model(self.model, "--model")
         if self.provider is None:
             if self.allow_fallback:
                 raise InputError(
@@ -143,7 +162,6 @@ class Priors:
     """
 
     def __init__(self, choice: ModelChoice, *, for_solver: bool = True, prox: bool = False) -> None:
-        choice.check()
         self.device = resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
         self._prox = prox

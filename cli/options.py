@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 from gradprox.scales import parse_level as read_level
 
 # Headings of --help.
@@ -324,14 +325,17 @@ def parse_strength(text: str) -> float | None:
     """Read a strength: a number, or None for ``auto``.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or not positive.
     """
     if text == "auto":
         return None
     try:
-        return float(text)
+        strength = float(text)
     except ValueError as error:
         raise InputError(f"--strength {text}: write a number, for example 0.5, or auto") from error
+    if not 0 < strength < math.inf:
+        raise InputError(f"--strength must be positive and finite, got {text}")
+    return strength
 
 
 def require_kernel(kernel: str | None, advice: str = "") -> str:
@@ -393,4 +397,28 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
         InputError: it is none.
     """
     if value not in choices:
-        raise InputError(f"{option} {value}: unknown; choose one of {', '.join(choices)}")
+        raise unknown(option, value, choices)
+
+
+def check_sampling(sampling: str) -> None:
+    """Refuse a sampling that is neither one of `SAMPLINGS` nor a file, before torch is imported.
+
+    Raises:
+        InputError: it is none.
+    """
+    if sampling not in SAMPLINGS and not Path(sampling).suffix:
+        raise unknown("--sampling", sampling, SAMPLINGS, ", or give a matrix file (.npy .npz .mat)")
+
+
+def check_kernel(kernel: str) -> None:
+    """Refuse a kernel that is no description and no file, before torch is imported.
+
+    Raises:
+        InputError: it is none.
+    """
+    from gradprox.kernels import read_kernels
+
+    try:
+        read_kernels(kernel)
+    except InputError as error:
+        raise InputError(f"--kernel {error}") from error

@@ -129,7 +129,7 @@ class Restoration(ABC):
         """Return the task, the named model (None: the default for each image), and the settings, for a report."""
         settings = {name: value for name, value in dataclasses.asdict(self).items() if name in self.reported}
         if self.task is not None:
-            settings |= dataclasses.asdict(self.tuning)
+            settings |= self.tuning.describe()
         return {
             "task": self.name,
             "model": self.model.model,

@@ -103,5 +103,6 @@ def sense(
     Example:
       gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
+    options.check_sampling(sampling)
     job = Measuring(sampling, ratio, options.parse_level(noise), seed)
     run_batch(job, images, output, batch, read=readable_suffixes(), write=".npz")

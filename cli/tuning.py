@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradprox.cli import options
 from gradprox.errors import InputError
@@ -33,13 +34,25 @@ class Tuning:
     steps: options.Steps = None
     tol: options.Tol = None
 
-    @property
-    def factor(self) -> float | None:
-        """The strength as a number; None if it is chosen for each image.
+    def __post_init__(self) -> None:
+        """Refuse unusable values at once: the solvers, which refuse them too, take seconds to import.
 
         Raises:
-            InputError: the strength is neither a number nor ``auto``.
+            InputError: the solver is unknown, or the strength or the tolerance is out of range.
         """
+        if self.solver is not None:
+            options.check_choice("--solver", self.solver, options.SOLVERS)
+        if self.tol is not None and not 0 <= self.tol < 1:
+            raise InputError(f"--tol must be at least 0 and less than 1, got {self.tol:g}")
+        options.parse_strength(self.strength)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings, for a report."""
+        return dataclasses.asdict(self) | {"strength": self.factor or "auto"}
+
+    @property
+    def factor(self) -> float | None:
+        """The strength as a number; None if it is chosen for each image."""
         return options.parse_strength(self.strength)
 
     @property

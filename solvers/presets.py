@@ -20,7 +20,7 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 from gradprox.noise_rule import NoiseRule
 from gradprox.priors.contract import Prior
 from gradprox.scales import check_noise
@@ -238,7 +238,7 @@ def _task(name: str) -> Task:
     try:
         return Task(name)
     except ValueError as error:
-        raise InputError(f"task {name}: unknown; choose one of {', '.join(Task)}") from error
+        raise unknown("task", name, [*Task]) from error
 
 
 def noise_rule(task: Task | str, solver: str) -> NoiseRule:
@@ -253,7 +253,7 @@ def noise_rule(task: Task | str, solver: str) -> NoiseRule:
     """
     task = _task(task)
     if solver not in SOLVERS:
-        raise InputError(f"solver {solver}: unknown; choose one of {', '.join(SOLVERS)}")
+        raise unknown("solver", solver, SOLVERS)
     if task is Task.DEBLUR:
         return DEBLURRING
     if task in SENSING:

@@ -12,7 +12,7 @@ import typer
 
 from gradprox import exported_models
 from gradprox.cli import options
-from gradprox.errors import InputError
+from gradprox.errors import unknown
 
 
 def complete_models(incomplete: str) -> list[str]:
@@ -116,7 +116,5 @@ def model_file(name: str, task: str) -> Path:
     for model in exported_models.MODELS:
         if model.name == name and task in model.tasks:
             return model.file(task)
-    known = ", ".join(model.name for model in exported_models.MODELS if task in model.tasks)
-    raise InputError(
-        f"{name}: no such model; shipped are {known}, or give an .onnx file that `gradprox export` wrote"
-    )
+    known = [model.name for model in exported_models.MODELS if task in model.tasks]
+    raise unknown("model", name, known, ", or give an .onnx file that `gradprox export` wrote")

@@ -13,7 +13,7 @@ from gradprox.blind.families import FAMILIES, best_member, no_blur
 from gradprox.blind.free_search import best_free_kernel
 from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 from gradprox.blind.textured_part import textured_part
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 from gradprox.images.image_data import LUMA
 from gradprox.kernels.descriptions import description_of
 from gradprox.noise_rule import LEAST_NOISE
@@ -113,6 +113,6 @@ def _check(y: Tensor, noise: float, family: str, size: int | None) -> None:
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
     check_noise("noise level", noise)
     if family not in FAMILY_NAMES:
-        raise InputError(f"family {family!r}: unknown; choose one of {', '.join(FAMILY_NAMES)}")
+        raise unknown("family", family, FAMILY_NAMES)
     if size is not None and (size % 2 == 0 or not 3 <= size < BLOCK):
         raise InputError(f"size {size}: give an odd number of pixels from 3 to {BLOCK - 1}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradprox.array_files import ARRAY_SUFFIXES, arrays_in
-from gradprox.errors import InputError
+from gradprox.errors import InputError, did_you_mean
 from gradprox.images import read_image
 from gradprox.kernels.formulas import (
     LARGEST,
@@ -62,8 +62,8 @@ def read_kernels(description: str) -> dict[str, Kernel]:
         path, wanted = description, ""
     if Path(path).suffix.lower() not in KERNEL_SUFFIXES:
         raise InputError(
-            f"{description}: not a kernel: write gaussian:SIGMA, motion:LENGTH:ANGLE, disk:RADIUS or a file "
-            f"({' '.join(KERNEL_SUFFIXES)})"
+            f"{description}: not a kernel: {did_you_mean(name, [*GENERATORS])}write gaussian:SIGMA, "
+            f"motion:LENGTH:ANGLE, disk:RADIUS or a file ({' '.join(KERNEL_SUFFIXES)})"
         )
     if not Path(path).is_file():
         raise InputError(f"{path}: no such kernel file")

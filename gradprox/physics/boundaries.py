@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gradprox.errors import InputError
+from gradprox.errors import unknown
 from gradprox.physics.checks import Size, check_kernel
 from gradprox.physics.circular_blur import CircularBlur
 from gradprox.physics.symmetric_blur import SymmetricBlur
@@ -34,7 +34,7 @@ def blur_of_images(boundary: str, kernel: Tensor, size: Size, channels: int) -> 
         return CircularBlur(kernel, size, channels)
     if boundary == "symmetric":
         return SymmetricBlur(kernel, size)
-    raise InputError(f"boundary {boundary!r}: unknown; choose one of {', '.join(BOUNDARIES)}")
+    raise unknown("boundary", boundary, BOUNDARIES)
 
 
 def blur_of_photos(boundary: str, kernel: Tensor, size: Size, channels: int) -> AnyBlur:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from gradprox.array_files import ARRAY_SUFFIXES, arrays_in
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 from gradprox.physics.block_sensing import BLOCK, BlockSensing, gaussian_matrix
 from gradprox.physics.cosine_sensing import CosineSensing
 from gradprox.physics.fourier_sensing import FourierSensing
@@ -92,9 +92,8 @@ class Sensing:
         if not 0 < ratio <= 1:
             raise InputError(f"the ratio must be above 0 and at most 1, got {ratio:g}")
         if description not in SAMPLINGS:
-            raise InputError(
-                f"{description}: not a sampling: write {', '.join(SAMPLINGS)}, or a matrix file "
-                f"({' '.join(ARRAY_SUFFIXES)})"
+            raise unknown(
+                "sampling", description, SAMPLINGS, f", or give a matrix file ({' '.join(ARRAY_SUFFIXES)})"
             )
         pixels = math.prod(size) if description in WHOLE_IMAGE else BLOCK**2
         return cls(_sampling(kind=description, measurements=max(1, round(ratio * pixels)), **common))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from gradprox.dependencies import dependencies
-from gradprox.errors import InputError
+from gradprox.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -87,8 +87,8 @@ def recipe_path(name: str) -> Path:
     """
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise InputError(f"{name}: no such recipe; shipped are {known}, or give a .toml file")
+        known = sorted(found.stem for found in FOLDER.glob("*.toml"))
+        raise unknown("recipe", name, known, ", or give a .toml file")
     return path
 
 
@@ -149,6 +149,4 @@ def load_model(
 
 def _check_name(name: str) -> None:
     if name not in model_names():
-        raise InputError(
-            f"{name}: no such model; shipped are {', '.join(model_names())}, or give a .safetensors file"
-        )
+        raise unknown("model", name, model_names(), ", or give a .safetensors file")

@@ -273,7 +273,7 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     [
         ("max_iter", "7 steps, 1.0 s"),
         ("converged", "7 steps, converged, 1.0 s"),
-        ("completed", "7 steps, completed, 1.0 s"),
+        ("completed", "7 steps, as planned, 1.0 s"),
         ("diverged", "7 steps, diverged: The objective or the image grew .* 1.0 s"),
     ],
 )
@@ -330,4 +330,4 @@ def test_folders_of_measurements(run, shots, tmp_path):
 
 def test_steps_of_the_warm_start_are_told_apart():
     record = {"steps": 17, "warm_start_steps": 16, "status": "max_iter", "seconds": 1.0}
-    assert describe(record) == "17 steps (16 of them in the warm start), 1.0 s"
+    assert describe(record) == "17 steps (16 of them for a first estimate), 1.0 s"

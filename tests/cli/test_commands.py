@@ -254,7 +254,7 @@ def test_models_lists_the_zoo(run, tmp_path):
     assert "trained for noise" not in out
     _, out, _ = run("models", "gray")
     assert "trained for noise" in out
-    assert "no such model" in run("models", "nothing")[2]
+    assert "model nothing is unknown" in run("models", "nothing")[2]
     assert "gray" in {card["name"] for card in json.loads((tmp_path / "models.json").read_text())["models"]}
 
 
@@ -322,7 +322,7 @@ def test_unusable_kernels(clear, photo, tmp_path):
     np.save(tmp_path / "negative.npy", -np.ones((3, 3)))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     for kernel, message in (
-        (tmp_path / "large.npy", "larger than the image"),
+        (tmp_path / "large.npy", "spans 99x99 pixels"),
         (tmp_path / "negative.npy", "nonnegative"),
         (tmp_path / "objects.npy", "not a readable"),
         ("motion:15", "motion:LENGTH:ANGLE"),
@@ -336,7 +336,7 @@ def test_unusable_kernels(clear, photo, tmp_path):
 
 def test_unusable_options(clear, photo, tmp_path):
     for arguments, message in (
-        (("--model", "nobody"), "shipped are"),
+        (("--model", "nobody"), "--model nobody is unknown"),
         (("--model", tmp_path / "none.safetensors"), "no such model file"),
         (("--device", "abacus"), "choose one of auto"),
     ):
@@ -344,14 +344,16 @@ def test_unusable_options(clear, photo, tmp_path):
     for arguments, message in (
         (("--solver", "magic"), "choose one of hqs"),
         (("--boundary", "magic"), "choose one of valid"),
-        (("--strength", "-1"), "strength must be positive"),
+        (("--strength", "-1"), "--strength must be positive"),
     ):
         assert message in clear("deblur", photo, "--kernel", "disk:1", "-o", tmp_path / "out.png", *arguments)
     assert ".gif is read, not written" in clear(
         "denoise", photo, "--noise", "0.1", "-o", tmp_path / "out.gif"
     )
     assert "ratio" in clear("sense", photo, "--ratio", "1.5", "-o", tmp_path / "y.npz")
-    assert "not a sampling" in clear("sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz")
+    assert "--sampling magic is unknown" in clear(
+        "sense", photo, "--sampling", "magic", "-o", tmp_path / "y.npz"
+    )
     assert ".npz" in clear("sense", photo, "-o", tmp_path / "y.png")
     assert "--problem cs" in clear("export", "gray", tmp_path / "gray.onnx", "--size", "8x8")
 

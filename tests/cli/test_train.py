@@ -95,7 +95,7 @@ def test_a_recipe_trains_on_noisy_images_too(asked, stack):
         (("--unsupervised", "--noise", "much"), 1, "--noise: noise level much"),
         (("--unsupervised", "--noise", "gain:1"), 1, "gain:G,read:R"),
         (("--unsupervised", "--initial", "gray-equilibrium"), 1, "second derivatives"),
-        (("--unsupervised", "--initial", "nothing"), 1, "no such model"),
+        (("--unsupervised", "--initial", "nothing"), 1, "model nothing is unknown"),
         (("--unsupervised", "--initial", "color-fast"), 1, "start from a gray model"),
         (("--patience", "1"), 1, "give validation images"),
     ],

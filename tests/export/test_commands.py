@@ -77,14 +77,14 @@ def test_verify(
     ("arguments", "message"),
     [
         (["gray", "out.bin"], "must end in .onnx"),
-        (["none", "out.onnx"], "no such model"),
+        (["none", "out.onnx"], "model none is unknown"),
         (["gray", "out.onnx", "--solver", "pgd", "--potential"], "--potential: only for models"),
         (
             ["gray", "out.onnx", "--problem", "deblur", "--precision", "float16"],
             "--precision float16: only for models",
         ),
-        (["gray", "out.onnx", "--solver", "admm"], "solver admm"),
-        (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "problem inpaint"),
+        (["gray", "out.onnx", "--solver", "admm"], "--solver admm is unknown"),
+        (["gray", "out.onnx", "--solver", "pgd", "--problem", "inpaint"], "--problem inpaint is unknown"),
         (["gray", "out.onnx", "--solver", "pgd", "--problem", "cs"], "needs --size"),
         (
             ["gray", "out.onnx", "--solver", "pgd", "--problem", "cs", "--size", "99999x99999"],

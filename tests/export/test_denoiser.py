@@ -104,6 +104,6 @@ def test_the_mixture_with_its_potential(tmp_path: Path, channels: int) -> None:
 
 
 def test_unknown_model(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such model"):
+    with pytest.raises(InputError, match="is unknown"):
         export_denoiser("no-such-model", tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())

@@ -204,7 +204,7 @@ def test_folders_are_resumed_and_existing_files_kept(runtime, photos):
         (
             ("denoise", "color.png", "-o", "out.png", "--model", "gray"),
             1,
-            "shipped are gray-fast, color-fast",
+            "choose one of gray-fast, color-fast",
         ),
         (
             ("denoise", "gray.jpg", "-o", "out.png", "--model", "color-fast"),

@@ -93,7 +93,7 @@ def test_a_task_has_a_name(task):
 
 @pytest.mark.parametrize("name", ["nonsense", "DEBLUR", None])
 def test_an_unknown_task_is_refused_with_the_choices(name):
-    with pytest.raises(InputError, match=rf"^task {name}: unknown; choose one of deblur, cs"):
+    with pytest.raises(InputError, match=rf"^task {name} is unknown: choose one of deblur, cs"):
         preset(name, 0.01)
 
 

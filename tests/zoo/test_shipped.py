@@ -159,9 +159,9 @@ def test_shipped_weights_denoise(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="no such recipe"):
+    with pytest.raises(InputError, match="recipe nobody is unknown"):
         recipe_path("nobody")
-    with pytest.raises(InputError, match="no such model"):
+    with pytest.raises(InputError, match="model nobody is unknown"):
         read_card("nobody")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradprox.cli import options
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_deviation
+from gradprox.cli.frames import TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, in_words, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search
@@ -19,7 +20,7 @@ from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore, Restored
+from gradprox.cli.restoration import ImageRestoration
 from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
 
@@ -49,7 +50,7 @@ SHAKE = "the estimated kernel is a camera shake, and one of three such estimates
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deblurring(Restoration):
+class Deblurring(ImageRestoration):
     """Undo the same blur in each image.
 
     Attributes:
@@ -75,11 +76,16 @@ class Deblurring(Restoration):
     replace_kernels: bool = False
     task = "deblur"
     name = "deblur"
-    reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel", "clipping")
+    reported = ("kernel", "noise", "boundary", "linear_light", "refine_kernel", "clipping", "channels")
 
-    def restorer(self, priors: Priors) -> Restore:
-        """Read the kernel, and return the function that reads and restores one image."""
-        from gradprox.images import check_scale, read_image
+    def single(self) -> Mapping[Path, str]:
+        """Return why files with a `kernel_files` must hold one image."""
+        reason = "holds several images, each with a kernel of its own: leave --write-kernel out"
+        return dict.fromkeys(self.kernel_files, reason)
+
+    def restorer(self, priors: Priors) -> RestoreImage:
+        """Read the kernel, and return the function that restores one image."""
+        from gradprox.images import check_scale
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.physics import read_kernel
         from gradprox.solvers import ClippedL2
@@ -88,10 +94,10 @@ class Deblurring(Restoration):
         search = parse_search(self.kernel)
         known = read_kernel(self.kernel).to(priors.device) if search is None else None
 
-        def restore(source: Path, show: Watch) -> Restored:
+        def restore(image: ImageData, source: Path, show: Watch) -> Restored:
+            priors.follow(show.piece)
             if source in self.kernel_files:
                 check_absent(self.kernel_files[source], self.replace_kernels)
-            image = read_image(source)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
@@ -124,7 +130,7 @@ class Deblurring(Restoration):
                 physics = self.blur(kernel, pixels)
                 find = self.deviations(blurred, physics, prior, level, result, fidelity)
                 in_frame = functools.partial(self.in_frame, physics, result.x)
-                draw = self.maps.drawing(source, find, self.second_part(show), in_frame)
+                draw = self.maps.drawing(source, find, self.second_part(priors, show), in_frame)
             return Restored(image.with_pixels(restored.cpu()), record, draw)
 
         return restore
@@ -221,6 +227,7 @@ def deblur(
     force: options.Force = False,
     uncertainty: Uncertainty = None,
     samples: Samples = None,
+    channels: Channels = TOGETHER,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -260,6 +267,8 @@ def deblur(
         kernel_files=files,
         replace_kernels=batch.overwrite or batch.resume,
         maps=ErrorMaps.beside(images, output, uncertainty, batch, samples),
+        channels=channels,
+        resume=batch.resume,
         tuning=tuning,
         model=model,
     )

@@ -10,13 +10,14 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.error_maps import ErrorMaps
+from gradprox.cli.frames import TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
-from gradprox.cli.restoration import Restoration, Restore, Restored
+from gradprox.cli.restoration import ImageRestoration
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Denoising(Restoration):
+class Denoising(ImageRestoration):
     """One pass of the model over each image.
 
     Attributes:
@@ -35,19 +36,20 @@ class Denoising(Restoration):
 
     noise: float | SignalNoise | None = None
     name = "denoise"
-    reported = ("noise",)
+    reported = ("noise", "channels")
 
-    def restorer(self, priors: Priors) -> Restore:
-        """Return the function that reads and denoises one image."""
+    def restorer(self, priors: Priors) -> RestoreImage:
+        """Return the function that denoises one image."""
         import torch
 
-        from gradprox.images import ImageData, check_scale, read_image
+        from gradprox.images import ImageData, check_scale
         from gradprox.noise import SignalNoise, StabilizedDenoiser
         from gradprox.priors import posterior_deviation
 
         @torch.no_grad()
-        def restore(source: Path, show: Watch) -> Restored:
-            image, mapped = read_image(source), source in self.maps.files
+        def restore(image: ImageData, source: Path, show: Watch) -> Restored:
+            priors.follow(show.piece)
+            mapped = source in self.maps.files
             check_scale(image.pixels, source)
             noise, record = noise_of(image, self.noise, constant=mapped)
             prior, noisy = priors.of(image.pixels.shape[1]), image.pixels.to(priors.device)
@@ -57,6 +59,7 @@ class Denoising(Restoration):
                 return Restored(image.with_pixels(clean.cpu()), record)
 
             def draw() -> tuple[ImageData, Record]:
+                priors.follow(None)  # fifty passes over each part of the image
                 found = posterior_deviation(
                     prior, noisy, noise, halo=prior.network.radius, report=show.finished
                 )
@@ -123,6 +126,7 @@ def denoise(
             show_default=False,
         ),
     ] = None,
+    channels: Channels = TOGETHER,
     *,
     model: ModelChoice,
     batch: Batch,
@@ -144,5 +148,5 @@ def denoise(
         if given is not None and not isinstance(given, float):
             raise InputError("--uncertainty: it needs a constant noise level: give --noise as a number")
     maps = ErrorMaps.beside(images, output, uncertainty, batch)
-    job = Denoising(noise=given, model=model, maps=maps)
+    job = Denoising(noise=given, model=model, maps=maps, channels=channels, resume=batch.resume)
     run_batch(job, images, output, batch, read=readable_suffixes(), beside=maps.files)

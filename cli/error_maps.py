@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from gradprox.cli.frames import Draw
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record
 from gradprox.cli.model_choice import ModelChoice
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from gradprox.images import ImageData
     from gradprox.priors import Uncertainty as PosteriorDeviation
-
-# Estimates the map of a restored image; returns it, as it is written, and its figures for a report.
-Draw = Callable[[], tuple["ImageData", Record]]
 
 # The deviation that is drawn white, on the scale of images in [0, 1].
 WHITE = 0.1
@@ -169,34 +166,6 @@ class ErrorMaps:
             }
 
         return draw
-
-    def write(self, source: Path, target: Path, draw: Draw) -> Record:
-        """Estimate and write the map of an input whose restored image ``target`` is written already.
-
-        Returns:
-            The figures of the map, for a report.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C came during the estimate; the message says what is kept.
-        """
-        from gradprox.images import write_image
-
-        with _kept(target):
-            chart, record = draw()
-        write_image(self.files[source], chart)
-        return {"uncertainty": str(self.files[source]), **record}
-
-
-@contextmanager
-def _kept(target: Path) -> Iterator[None]:
-    """Let Ctrl-C in the block say that the restored image ``target`` is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{target} is complete, but the map of its uncertainty is missing; run the command again with --resume to "
-            "draw it"
-        ) from None
 
 
 def figures(found: PosteriorDeviation) -> Record:

@@ -181,6 +181,11 @@ def save(target: Path, image: ImageData) -> Record:
 def describe(record: Record) -> str:
     """Return a record as a short line for people."""
     parts = [record["note"]] if "note" in record else []
+    if "images" in record:
+        parts.append(f"{len(record['images'])} images")
+        levels = [255 * image["estimated_noise"] for image in record["images"] if "estimated_noise" in image]
+        if levels:
+            parts.append(f"noise estimated at {min(levels):.2f}/255 to {max(levels):.2f}/255")
     if "estimated_noise" in record:
         parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
     if "estimated_gain" in record:

@@ -23,6 +23,9 @@ class Step(Protocol):
 class Watch(Protocol):
     """Receives the progress of the work on one file: a solver's callback that also follows the passes of the model."""
 
+    def begin(self, part: int, parts: int) -> None:
+        """Receive the number of the part of the work that begins, from 0, and how many equal parts there are."""
+
     def __call__(self, step: Step) -> None:
         """Receive a finished step."""
 
@@ -30,7 +33,7 @@ class Watch(Protocol):
         """Receive the share of an image in a tile that passed the model (`gradprox.networks.tiling.follow`)."""
 
     def finished(self, share: float) -> None:
-        """Receive the finished share of the whole work, if it is known without counting passes."""
+        """Receive the finished share of the part, if it is known without counting passes."""
 
 
 class Meter:
@@ -51,9 +54,19 @@ class Meter:
         # Time and finished work at the first report: what comes before it, such as reading, has no speed.
         self._first: tuple[float, float] | None = None
         self._done = 0
+        self._part, self._parts = 0, 1
         # Passes of the model in the step under way; those of the last step predict them.
         self._passes, self._expected = 0.0, 1.0
         self._estimated = quiet or steps is None
+
+    def begin(self, part: int, parts: int) -> None:
+        """Show that a part of the work begins."""
+        total = None if self._steps is None else parts * self._steps
+        note = f"image {part + 1} of {parts}" if parts > 1 else ""
+        if self._parts != parts:  # the parts of an earlier run would count as fast work
+            self._bar.reset(self._task, total=total, completed=part * (self._steps or 1), note=note)
+        self._part, self._parts, self._done, self._passes = part, parts, 0, 0.0
+        self._show(0, note)
 
     def __call__(self, step: Step) -> None:
         """Show a finished step and the change of the image in it."""
@@ -68,7 +81,7 @@ class Meter:
         self._show(self._done + min(self._passes / self._expected, 0.99))
 
     def finished(self, share: float) -> None:
-        """Show a share of the whole work."""
+        """Show a share of the part."""
         self._show(share * (self._steps or 1))
 
     def close(self) -> None:
@@ -76,6 +89,7 @@ class Meter:
         self._bar.remove_task(self._task)
 
     def _show(self, completed: float, note: str | None = None) -> None:
+        completed += self._part * (self._steps or 1)
         self._bar.update(self._task, completed=completed)
         if note is not None:
             self._bar.update(self._task, note=note)
@@ -84,7 +98,7 @@ class Meter:
         if self._estimated or self._steps is None or now - began < TRIAL or completed <= before:
             return
         self._estimated = True
-        left = (self._steps - completed) / (completed - before) * (now - began)
+        left = (self._parts * self._steps - completed) / (completed - before) * (now - began)
         if left >= LONG:
             self._bar.console.print(f"{self._name}: up to about {spoken(left)} left", markup=False)
 

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty
+from gradprox.cli.frames import Restored, finish
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, run_batch
+from gradprox.cli.jobs import Record, Work, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.restoration import Restoration, Restore, Restored
+from gradprox.cli.restoration import Restoration
 from gradprox.cli.tuning import Tuning
 
 
@@ -24,12 +25,13 @@ class Recovering(Restoration):
     task = "cs"
     name = "recover"
 
-    def restorer(self, priors: Priors) -> Restore:
+    def work(self, priors: Priors) -> Work:
         """Return the function that reads one file of measurements and reconstructs its image."""
         from gradprox.images import ImageData, check_scale
         from gradprox.physics import initial_image, read_measurements
 
-        def restore(source: Path, show: Watch) -> Restored:
+        def work(source: Path, target: Path, show: Watch) -> Record:
+            priors.follow(show.piece)
             y, sensing = read_measurements(source)
             physics, y = sensing.physics().to(priors.device), y.to(priors.device)
             # Measurements have scales of their own; those of their linear reconstruction are the image's.
@@ -41,10 +43,11 @@ class Recovering(Restoration):
             draw = None
             if source in self.maps.files:
                 find = self.deviations(y, physics, prior, sensing.sampling.noise, result)
-                draw = self.maps.drawing(source, find, self.second_part(show))
-            return Restored(ImageData(result.x.cpu()), record, draw)
+                draw = self.maps.drawing(source, find, self.second_part(priors, show))
+            restored = Restored(ImageData(result.x.cpu()), record, draw)
+            return finish(restored, target, self.maps.files.get(source))
 
-        return restore
+        return work
 
 
 def recover(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.error_maps import CHAINS, Draw, ErrorMaps, FindDeviations
-from gradprox.cli.jobs import Record, Work, save
+from gradprox.cli.error_maps import CHAINS, ErrorMaps, FindDeviations
+from gradprox.cli.frames import TOGETHER, Frames, RestoreImage
+from gradprox.cli.jobs import Record, Work
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, use_threads
 from gradprox.cli.tuning import ANY_NOISE, Tuning
@@ -21,28 +22,9 @@ if TYPE_CHECKING:
     from deepinv.physics import LinearPhysics
     from torch import Tensor
 
-    from gradprox.images import ImageData
     from gradprox.posterior import SampledDeviation
     from gradprox.priors import LearnedProx
     from gradprox.solvers import Restorer, Result
-
-
-class Restored(NamedTuple):
-    """A restored image.
-
-    Attributes:
-        image: with the metadata of the input.
-        record: the figures to report.
-        draw: estimates the map of its uncertainty; None if none is wanted.
-    """
-
-    image: ImageData
-    record: Record
-    draw: Draw | None = None
-
-
-# Reads a file, restores it and tells of its progress.
-Restore = Callable[[Path, Watch], Restored]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +48,8 @@ class Restoration(ABC):
     reported: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def restorer(self, priors: Priors) -> Restore:
-        """Return the function that reads and restores one file.
+    def work(self, priors: Priors) -> Work:
+        """Return the function that restores one file.
 
         Raises:
             InputError: a setting is unusable.
@@ -120,8 +102,9 @@ class Restoration(ABC):
 
         return sample
 
-    def second_part(self, show: Watch) -> Callable[[float], None]:
+    def second_part(self, priors: Priors, show: Watch) -> Callable[[float], None]:
         """Return the report of the finished share of a map, after the steps of the solver."""
+        priors.follow(None)  # many passes, which a map reports itself
         before = self.steps - self.maps.steps
         return lambda share: show.finished((before + share * self.maps.steps) / self.steps)
 
@@ -158,19 +141,43 @@ class Restoration(ABC):
         )
         if self.task is not None:
             self.tuning.check_model(self.task, priors.named)
-        restore = self.restorer(priors)
+        work = self.work(priors)
 
-        def work(source: Path, target: Path, show: Watch) -> Record:
+        def checked(source: Path, target: Path, show: Watch) -> Record:
             self.maps.check_target(source)
-            priors.follow(show.piece)
-            image, record, draw = restore(source, show)
-            record |= save(target, image)
-            if draw is not None:  # after the image is safe: a map takes far longer
-                priors.follow(None)
-                record |= self.maps.write(source, target, draw)
-            return record
+            return work(source, target, show)
 
-        return work
+        return checked
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRestoration(Restoration):
+    """A `Restoration` of image files, stacks included.
+
+    Attributes:
+        channels: the value of ``--channels``.
+        resume: whether to go on with the finished images of interrupted stacks.
+    """
+
+    channels: str = TOGETHER
+    resume: bool = False
+
+    @abstractmethod
+    def restorer(self, priors: Priors) -> RestoreImage:
+        """Return the function that restores one image.
+
+        Raises:
+            InputError: a setting is unusable.
+        """
+
+    def single(self) -> Mapping[Path, str]:
+        """Return why some files must hold one image only, by file."""
+        return {}
+
+    def work(self, priors: Priors) -> Work:
+        """Return the function that restores every image of a file."""
+        frames = Frames(self.channels, self.resume, self.describe(), self.maps.files, self.single())
+        return frames.work(self.restorer(priors))
 
 
 def outcome(result: Result) -> Record:

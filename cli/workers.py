@@ -79,6 +79,10 @@ class Unwatched:
     def __init__(self, at_each: Callable[[], None] = lambda: None) -> None:
         self._at_each = at_each
 
+    def begin(self, part: int, parts: int) -> None:  # noqa: ARG002
+        """Receive the number of the part that begins."""
+        self._at_each()
+
     def __call__(self, step: Step) -> None:  # noqa: ARG002
         """Receive a finished step."""
         self._at_each()

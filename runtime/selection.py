@@ -19,8 +19,8 @@ PACKAGES = {
     "gradprox.cli": (
         "cli",
         (
-            *("__init__", "entry", "groups", "jobs", "meter", "noise_levels", "options", "paths"),
-            *("ray_workers", "terminal", "timing", "workers"),
+            *("__init__", "entry", "frames", "groups", "jobs", "meter", "noise_levels", "options", "paths"),
+            *("ray_workers", "terminal", "timing", "unfinished", "workers"),
         ),
     ),
     "gradprox.cli.runtime": ("cli/runtime", ALL),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradprox.cli import options
+from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, Work, run_batch, save
+from gradprox.cli.jobs import Record, Work, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
@@ -21,6 +22,7 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.export.runtime import OnnxSolver, Restoration
+    from gradprox.images import ImageData
 
 # A smaller share of clipped pixels changes nothing visible.
 VISIBLE_SHARE = 0.001
@@ -60,6 +62,8 @@ class Deblurring:
         kernel: the value of ``--kernel``.
         noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
+        channels: the value of ``--channels``.
+        resume: whether to go on with the finished images of interrupted stacks.
         tuning: the settings of the preset.
         model: the model, and where it runs.
     """
@@ -67,31 +71,32 @@ class Deblurring:
     kernel: str
     noise: float | None = None
     linear_light: bool = False
+    channels: str = TOGETHER
+    resume: bool = False
     tuning: Tuning = field(default_factory=Tuning)
     model: ModelChoice = field(default_factory=ModelChoice)
     steps = 1
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the model and the settings, for a report."""
-        settings = {name: getattr(self, name) for name in ("kernel", "noise", "linear_light")}
+        settings = {name: getattr(self, name) for name in ("kernel", "noise", "linear_light", "channels")}
         settings |= dataclasses.asdict(self.tuning) | {"provider": self.model.provider}
         return {"task": "deblur", "model": self.model.model, "settings": settings}
 
     def open(self, threads: int | None = None) -> Work:
-        """Load the model and the kernel, and return the function that works on one image.
+        """Load the model and the kernel, and return the function that works on one file.
 
         Raises:
             InputError: a setting is unusable.
         """
-        from gradprox.images import check_scale, read_image
+        from gradprox.images import check_scale
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.kernels import read_kernel
 
         kernel = read_kernel(self.kernel)
         models = Models(self.model, "deblur", partial(load_deblurring, threads=threads))
 
-        def work(source: Path, target: Path, _: Watch) -> Record:
-            image = read_image(source)
+        def restore(image: ImageData, source: Path, _: Watch) -> Restored:
             check_scale(image.array, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.array) if self.linear_light else image.array
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
@@ -109,9 +114,9 @@ class Deblurring:
             share = image.clipped_share()
             if share >= VISIBLE_SHARE:
                 record["warnings"] = [*record.get("warnings", ()), CLIPPED.format(share)]
-            return record | save(target, image.with_pixels(restored))
+            return Restored(image.with_pixels(restored), record)
 
-        return work
+        return Frames(self.channels, self.resume, self.describe()).work(restore)
 
 
 def load_deblurring(path: Path, *, threads: int | None = None, **where: Any) -> OnnxSolver:
@@ -146,6 +151,7 @@ def deblur(
     kernel: options.Kernel = None,
     noise: options.EstimatedNoise = None,
     linear_light: options.LinearLight = False,
+    channels: Channels = TOGETHER,
     *,
     tuning: Tuning,
     model: ModelChoice,
@@ -165,6 +171,8 @@ def deblur(
         kernel=options.require_kernel(kernel),
         noise=options.parse_given_level(noise),
         linear_light=linear_light,
+        channels=channels,
+        resume=batch.resume,
         tuning=tuning,
         model=model,
     )

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradprox.cli import options
+from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, Work, run_batch, save
+from gradprox.cli.jobs import Work, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.runtime.models import ModelChoice, Models
+
+if TYPE_CHECKING:
+    from gradprox.images import ImageData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,40 +26,44 @@ class Denoising:
 
     Attributes:
         noise: standard deviation of the noise, where white is 1; estimated from each image if None.
+        channels: the value of ``--channels``.
+        resume: whether to go on with the finished images of interrupted stacks.
         model: the model, and where it runs.
     """
 
     noise: float | None = None
+    channels: str = TOGETHER
+    resume: bool = False
     model: ModelChoice = field(default_factory=ModelChoice)
     steps = 1
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the model and the settings, for a report."""
-        settings = {"noise": self.noise, "provider": self.model.provider}
+        settings = {"noise": self.noise, "channels": self.channels, "provider": self.model.provider}
         return {"task": "denoise", "model": self.model.model, "settings": settings}
 
     def open(self, threads: int | None = None) -> Work:
-        """Load the model, and return the function that denoises one image; see `gradprox.cli.jobs.Job`."""
+        """Load the model, and return the function that denoises one file; see `gradprox.cli.jobs.Job`."""
         from gradprox.export.runtime import OnnxDenoiser
-        from gradprox.images import check_scale, read_image
+        from gradprox.images import check_scale
 
         models = Models(self.model, "denoise", partial(OnnxDenoiser, threads=threads))
 
-        def work(source: Path, target: Path, show: Watch) -> Record:
-            image = read_image(source)
+        def restore(image: ImageData, source: Path, show: Watch) -> Restored:
             check_scale(image.array, source)
             level, record = level_of(image, self.noise)
             name, denoiser = models.of(image.array.shape[1])
             clean = denoiser(image.array, level, callback=show.piece)
-            return record | {"model": name} | save(target, image.with_pixels(clean))
+            return Restored(image.with_pixels(clean), record | {"model": name})
 
-        return work
+        return Frames(self.channels, self.resume, self.describe()).work(restore)
 
 
 def denoise(
     images: options.Images,
     output: options.Output,
     noise: options.EstimatedNoise = None,
+    channels: Channels = TOGETHER,
     *,
     model: ModelChoice,
     batch: Batch,
@@ -68,5 +76,7 @@ def denoise(
       gradprox-runtime denoise noisy.png --noise 25/255 -o clean.png
       gradprox-runtime denoise shots --workers 2 -o clean
     """
-    job = Denoising(noise=options.parse_given_level(noise), model=model)
+    job = Denoising(
+        noise=options.parse_given_level(noise), channels=channels, resume=batch.resume, model=model
+    )
     run_batch(job, images, output, batch, read=readable_suffixes())

@@ -44,7 +44,7 @@ DEEP_ERRORS = (
 )
 _TAGS = {"orientation": 274, "across": 282, "down": 283, "unit": 296, "xmp": XMP, "icc": PROFILE}
 _NO_UNIT, _CENTIMETERS = 1, 3  # without a unit, the two resolutions are an aspect ratio
-_UNSPECIFIED, _ASSOCIATED = 0, 1  # values of the tag ExtraSamples
+_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # values of the tag ExtraSamples
 # tifffile logs oddities that it can read past; they must not reach standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -54,16 +54,22 @@ class Samples:
     """Samples as stored.
 
     Attributes:
-        values: ``(H, W, S)``, uint8, uint16 or floating point, ``S`` 1 or 3, or 2 or 4 with alpha in the last place.
+        values: ``(H, W, S)``, uint8, uint16 or floating point, with alpha in the last place if there is one.
         metadata: the other items of the file.
         orientation: Exif orientation, 1 to 8.
         premultiplied: whether colors were multiplied by alpha.
+        channels: the number of samples per pixel without alpha.
     """
 
     values: NDArray[np.generic]
     metadata: Metadata
     orientation: int
     premultiplied: bool
+    channels: int
+
+
+class TooManyChannelsError(InputError):
+    """A page of a TIFF file has more channels than an image; they can be read as gray images."""
 
 
 def _codecs() -> Any:
@@ -108,6 +114,12 @@ def write_deep_png(stream: BinaryIO, values: NDArray[np.uint16], metadata: Metad
     stream.write(with_chunks(content, chunks))
 
 
+def is_tiff(path: Path) -> bool:
+    """Return whether a file begins as a TIFF file."""
+    with path.open("rb") as stream:
+        return stream.read(4) in _TIFF_MAGIC
+
+
 def read_deep_tiff(path: Path) -> Samples | None:
     """Read a TIFF file that Pillow cannot read in full; return None for another TIFF file, or another format.
 
@@ -117,10 +129,9 @@ def read_deep_tiff(path: Path) -> Samples | None:
     Raises:
         InputError: the file is damaged, too large, has several pages, or is of an unsupported kind.
     """
-    with path.open("rb") as stream:
-        if stream.read(4) not in _TIFF_MAGIC:
-            return None
-    with _opened(path) as file:
+    if not is_tiff(path):
+        return None
+    with opened_tiff(path) as file:
         page = file.pages[0]
         if page.dtype is None or page.dtype == np.bool_ or _left_to_pillow(page):
             return None
@@ -128,24 +139,11 @@ def read_deep_tiff(path: Path) -> Samples | None:
             raise InputError(
                 f"{path}: contains {len(file.pages)} images (pages): save the one that you need as a separate file"
             )
-        return _read_page(path, page)
-
-
-def read_deep_pages(path: Path) -> list[Samples]:
-    """Read all pages of a TIFF file of several; return an empty list for a file of one page, or another format.
-
-    Raises:
-        InputError: the file is damaged, or a page is too large or of an unsupported kind.
-    """
-    with path.open("rb") as stream:
-        if stream.read(4) not in _TIFF_MAGIC:
-            return []
-    with _opened(path) as file:
-        return [_read_page(path, page) for page in file.pages] if len(file.pages) > 1 else []
+        return read_page(path, page)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file; errors of the library in the block become errors of input."""
     try:
         with warnings.catch_warnings():
@@ -164,7 +162,18 @@ def _left_to_pillow(page: Any) -> bool:
     return page.dtype == np.uint8 and not unspecified
 
 
-def _read_page(path: Path, page: Any) -> Samples:
+def read_page(path: Path | str, page: Any, *, separate: bool = False) -> Samples:
+    """Read a page of a TIFF file.
+
+    Args:
+        path: of the file, for messages.
+        page: of tifffile.
+        separate: whether pages may have any number of channels.
+
+    Raises:
+        TooManyChannelsError: the page has more channels than an image, and ``separate`` is false.
+        InputError: the page is too large or of an unsupported kind.
+    """
     if page.dtype not in (np.uint8, np.uint16) and page.dtype.kind != "f":
         raise InputError(
             f"{path}: samples of type {page.dtype} are not supported: use 8 or 16 bits or floats"
@@ -173,8 +182,8 @@ def _read_page(path: Path, page: Any) -> Samples:
     if page.bitspersample not in (8, 16, 32, 64) or not (gray or page.photometric == 2):
         raise InputError(f"{path}: {page.bitspersample}-bit {page.photometric.name} is not supported")
     colors = 1 if gray else 3
-    if page.samplesperpixel not in (colors, colors + 1):
-        raise InputError(
+    if page.samplesperpixel not in (colors, colors + 1) and not separate:
+        raise TooManyChannelsError(
             f"{path}: {page.samplesperpixel} samples per pixel are not supported: keep the colors and at most one "
             "alpha channel"
         )
@@ -184,6 +193,9 @@ def _read_page(path: Path, page: Any) -> Samples:
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
     values = values.reshape(page.imagelength, page.imagewidth, -1)
+    if separate and page.samplesperpixel > 1:
+        declared = bool(page.extrasamples) and page.extrasamples[-1] in (_ASSOCIATED, _UNASSOCIATED)
+        colors = page.samplesperpixel - declared
     if inverted:
         white = 1 if values.dtype.kind == "f" else full_scale(values.dtype)
         values = np.dstack([white - values[..., :colors], values[..., colors:]])
@@ -193,7 +205,8 @@ def _read_page(path: Path, page: Any) -> Samples:
         values,
         _metadata(page),
         orientation if 1 <= orientation <= 8 else 1,
-        premultiplied=bool(page.extrasamples) and page.extrasamples[0] == _ASSOCIATED,
+        premultiplied=bool(page.extrasamples) and page.extrasamples[-1] == _ASSOCIATED,
+        channels=colors,
     )
 
 
@@ -234,7 +247,12 @@ def with_texts_only(metadata: Metadata) -> Metadata:
 
 def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)``, uint16 or float32, and the metadata that `with_texts_only` kept."""
-    channels = 1 if values.shape[2] <= 2 else 3
+    options = {"software": False, "metadata": None}
+    tifffile.imwrite(stream, **page_options(values, 1 if values.shape[2] <= 2 else 3, metadata), **options)
+
+
+def page_options(values: NDArray[Any], channels: int, metadata: Metadata) -> dict[str, Any]:
+    """Return the arguments of tifffile for a page: its samples, with alpha beyond ``channels``, and its metadata."""
     tags: list[tuple[Any, ...]] = [
         (code, "s", 0, text.encode(), True)
         for code, text in metadata.exif_tags().items()
@@ -242,18 +260,16 @@ def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) 
     ]
     if metadata.xmp:
         tags.append((XMP, "B", len(metadata.xmp), metadata.xmp, True))
-    alpha = values.shape[2] in (2, 4)
-    tifffile.imwrite(
-        stream,
-        values[..., 0] if values.shape[2] == 1 else values,
-        photometric="rgb" if channels == 3 else "minisblack",
-        planarconfig="contig" if values.shape[2] > 1 else None,
-        compression=metadata.encoding.tiff,
-        extrasamples=["unassalpha"] if alpha else None,
-        iccprofile=metadata.icc_profile,
-        resolution=metadata.dpi,
-        resolutionunit="inch" if metadata.dpi else None,
-        extratags=tags,
-        metadata=None,
-        software=False,
-    )
+    further = 0 if channels in (1, 3) else channels - 1
+    alpha = values.shape[2] > channels
+    return {
+        "data": values[..., 0] if values.shape[2] == 1 else values,
+        "photometric": "rgb" if channels == 3 else "minisblack",
+        "planarconfig": "contig" if values.shape[2] > 1 else None,
+        "compression": metadata.encoding.tiff,
+        "extrasamples": [*["unspecified"] * further, *["unassalpha"] * alpha] or None,
+        "iccprofile": metadata.icc_profile,
+        "resolution": metadata.dpi,
+        "resolutionunit": "inch" if metadata.dpi else None,
+        "extratags": tags,
+    }

@@ -67,11 +67,16 @@ def _image(path: Path, image: Image.Image) -> ImageData:
         )
     if image.mode not in _DIRECT:
         metadata = metadata.without(f"{image.mode} colors (converted to RGB)")
+    return image_from_samples(path, upright(samples_of(image), orientation), metadata)
+
+
+def samples_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the samples of a loaded image as gray or colors, with alpha in the last place if it has transparency."""
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         image = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    return image_from_samples(path, upright(np.asarray(image), orientation), metadata)
+    return np.asarray(image)
 
 
 def _has_directories(exif: bytes | None) -> bool:

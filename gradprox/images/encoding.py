@@ -116,6 +116,9 @@ def webp_encoding(stream: BinaryIO) -> Encoding:
     stream.seek(12)  # after RIFF, the size of the file, WEBP
     while len(header := stream.read(8)) == 8:
         kind, size = header[:4], int.from_bytes(header[4:], "little")
+        if kind == b"ANMF":  # a frame of an animation: its pixels follow place, size and duration
+            stream.seek(16, io.SEEK_CUR)
+            continue
         if kind in (b"VP8L", b"VP8 "):
             return LOSSLESS if kind == b"VP8L" else Encoding(lossy=True, subsampling=QUARTER)
         stream.seek(size + size % 2, io.SEEK_CUR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from gradprox.arrays import read_npy, read_npz
 from gradprox.errors import InputError
 from gradprox.files import written_whole
 from gradprox.images import deep
-from gradprox.images.eight_bit import WITHOUT_ALPHA, read_eight_bit, write_eight_bit
+from gradprox.images.eight_bit import read_eight_bit, write_eight_bit
+from gradprox.images.fitting import fitted
 from gradprox.images.formats import (
     ARRAY_SUFFIXES,
     HEIC,
@@ -28,7 +30,7 @@ from gradprox.images.formats import (
     recognized,
 )
 from gradprox.images.image_data import ImageData
-from gradprox.images.samples import image_from_samples, stored_samples, upright
+from gradprox.images.samples import image_from_samples, upright
 
 if TYPE_CHECKING:
     from gradprox.images.tensors import Tensor
@@ -63,7 +65,7 @@ def read_image(path: str | Path) -> ImageData:
         raise InputError(f"{path}: no such file")
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return image_from_samples(path, _stored_array(path))
-    try:
+    with damage_named(path):
         samples = deep.read_deep_tiff(path)
         if samples is not None:
             return image_from_samples(
@@ -72,10 +74,21 @@ def read_image(path: str | Path) -> ImageData:
                 samples.metadata,
                 premultiplied=samples.premultiplied,
             )
+        return read_eight_bit(path)
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn the errors of Pillow in the block into errors of input that name the file.
+
+    Raises:
+        InputError: the block raised an error of a damaged or unknown file.
+    """
+    try:
         with warnings.catch_warnings():
             # Pillow warns of oddities that it can read past. An image too large is an error, not a warning.
             warnings.simplefilter("ignore")
-            return read_eight_bit(path)
+            yield
     except (UnidentifiedImageError, SyntaxError) as error:
         name = recognized(path)
         if name is not None:
@@ -120,33 +133,19 @@ def write_image(path: str | Path, image: ImageData) -> tuple[str, ...]:
     check_image_suffix(path)
     path = Path(path)
     suffix = path.suffix.lower()
-    with np.errstate(over="ignore"):  # infinite values are refused below
-        values = np.moveaxis(image.array[0], 0, -1).astype(np.float32, copy=False)
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"{path}: not written, because the result contains NaN or infinite values: check the input and the model"
-        )
-    metadata, alpha = image.metadata.for_format(suffix, values.shape[2]), image.alpha
-    if alpha is not None and suffix in (*WITHOUT_ALPHA, *ARRAY_SUFFIXES):
-        metadata, alpha = metadata.without("alpha channel"), None
-    bits = min(image.bit_depth, _deepest(suffix))
-    if bits < image.bit_depth:
-        metadata = metadata.without(f"{_depth_name(image.bit_depth)} (stored with {bits} bits)")
-
+    samples, _, metadata = fitted(path, image)
     # Encoded in memory first: on a full disk the libraries' own writers can drop the end without an error.
     buffer = io.BytesIO()
     if suffix in ARRAY_SUFFIXES:
-        array = stored_samples(values, None, np.float32)
-        array = array[..., 0] if array.shape[2] == 1 else array
+        array = samples[..., 0] if samples.shape[2] == 1 else samples
         np.save(buffer, array) if suffix == ".npy" else np.savez(buffer, image=array)
-    elif bits == 8:
-        write_eight_bit(buffer, suffix, stored_samples(values, alpha, np.uint8), metadata)
+    elif samples.dtype == np.uint8:
+        write_eight_bit(buffer, suffix, samples, metadata)
     elif suffix in deep.TIFF_SUFFIXES:
         metadata = deep.with_texts_only(metadata)
-        kind = np.uint16 if bits == 16 else np.float32
-        deep.write_deep_tiff(buffer, stored_samples(values, alpha, kind), metadata)
+        deep.write_deep_tiff(buffer, samples, metadata)
     else:
-        deep.write_deep_png(buffer, stored_samples(values, alpha, np.uint16), metadata)
+        deep.write_deep_png(buffer, samples, metadata)
     with written_whole(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
     return tuple(dict.fromkeys(metadata.lost))
@@ -205,14 +204,3 @@ def _stored_array(path: Path) -> NDArray[np.generic]:
     elif array.ndim == 3 and array.shape[2] in (2, 4):
         advice = "save the planes without alpha, for example a[..., :-1], or the whole as PNG or TIFF"
     raise InputError(f"{path}: expected an array (H, W), (H, W, 1) or (H, W, 3), got {array.shape}: {advice}")
-
-
-def _deepest(suffix: str) -> int:
-    """Return the largest bit depth of a format."""
-    if suffix in (*deep.TIFF_SUFFIXES, *ARRAY_SUFFIXES):
-        return 32
-    return 16 if suffix in deep.PNG_SUFFIXES else 8
-
-
-def _depth_name(bits: int) -> str:
-    return "floating-point values" if bits == 32 else f"{bits} bits per sample"

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from gradprox.images.encoding import LOSSLESS, Encoding, jpeg_encoding, tiff_encoding, webp_encoding
 from gradprox.images.png_chunks import ancillary_chunks, chunk_names, extra_chunks
-from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, unread_tags
+from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, PageTag, names_of, unread_tags
 
 XMP_KEY = "XML:com.adobe.xmp"  # the keyword of XMP among the texts of a PNG file
 _EXIF_MARK = b"Exif\0\0"  # stands before Exif in a JPEG file only
@@ -71,6 +71,8 @@ class Metadata:
         comment: the comment of a JPEG or GIF file.
         png_chunks: chunks of a PNG file that are copied byte by byte, such as ``gAMA`` and ``cICP``.
         encoding: how the source was compressed.
+        duration: how long a frame of an animation is shown, in milliseconds; None if the image is none.
+        page_tags: tags of a page of a TIFF stack, as stored: codes, types and bytes.
         lost: names of the items that the source held and that no file will hold again.
     """
 
@@ -82,6 +84,8 @@ class Metadata:
     comment: bytes | None = None
     png_chunks: bytes = b""
     encoding: Encoding = LOSSLESS
+    duration: float | None = None
+    page_tags: tuple[PageTag, ...] = ()
     lost: tuple[str, ...] = ()
 
     def without(self, *names: str) -> Metadata:
@@ -111,6 +115,11 @@ class Metadata:
             if value and not fits:
                 emptied[name] = type(value)() if name in ("text", "png_chunks") else None
                 lost += chunk_names(value) if name == "png_chunks" else [_NAMES[name]]
+        if suffix != ".tif":
+            lost += names_of(code for code, _, _ in self.page_tags)
+            emptied["page_tags"] = ()
+        if suffix not in (".png", ".webp") and self.duration is not None:
+            lost.append("durations of frames")
         return replace(self.without(*lost), **emptied)
 
     def save_options(self, suffix: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ COLOR = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _HANDLED = (
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"),
     *(b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"pHYs"),
+    *(b"acTL", b"fcTL", b"fdAT"),
 )
 
 
@@ -23,7 +24,7 @@ def extra_chunks(path: Path) -> tuple[bytes, tuple[str, ...]]:
     refuses damaged chunks.
     """
     copied, dropped = [], []
-    for kind, chunk in _chunks(path.read_bytes()):
+    for kind, chunk in chunks_of(path.read_bytes()):
         aspect_ratio = kind == b"pHYs" and chunk[-5:-4] == b"\0"  # not a resolution, so Pillow drops it
         private_and_safe = bool(kind[1] & 32 and kind[3] & 32)
         if kind in COLOR or aspect_ratio or (private_and_safe and kind not in _HANDLED):
@@ -35,7 +36,7 @@ def extra_chunks(path: Path) -> tuple[bytes, tuple[str, ...]]:
 
 def chunk_names(chunks: bytes) -> tuple[str, ...]:
     """Return the names of chunks that `extra_chunks` returned."""
-    return tuple(f"PNG chunk {kind.decode('latin-1')}" for kind, _ in _chunks(SIGNATURE + chunks))
+    return tuple(f"PNG chunk {kind.decode('latin-1')}" for kind, _ in chunks_of(SIGNATURE + chunks))
 
 
 def with_chunks(content: bytes, chunks: bytes) -> bytes:
@@ -45,10 +46,10 @@ def with_chunks(content: bytes, chunks: bytes) -> bytes:
 
 def ancillary_chunks(content: bytes) -> bytes:
     """Return the chunks of a small PNG file that are neither its header nor its pixels."""
-    return b"".join(chunk for kind, chunk in _chunks(content) if kind not in (b"IHDR", b"IDAT", b"IEND"))
+    return b"".join(chunk for kind, chunk in chunks_of(content) if kind not in (b"IHDR", b"IDAT", b"IEND"))
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def chunks_of(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and the bytes of each complete chunk."""
     position = len(SIGNATURE)
     while position + 12 <= len(content):

@@ -14,25 +14,32 @@ from gradprox.images.metadata import NO_METADATA, Metadata
 
 
 def image_from_samples(
-    path: Path, values: NDArray[np.generic], metadata: Metadata = NO_METADATA, *, premultiplied: bool = False
+    path: Path | str,
+    values: NDArray[np.generic],
+    metadata: Metadata = NO_METADATA,
+    *,
+    premultiplied: bool = False,
+    channels: int | None = None,
 ) -> ImageData:
     """Make an image of samples.
 
     Args:
         path: of the file, for messages.
-        values: ``(H, W)`` or ``(H, W, S)``; of 2 or 4 samples per pixel the last is alpha.
+        values: ``(H, W)`` or ``(H, W, S)``.
         metadata: of the file.
         premultiplied: whether the colors were multiplied by alpha ("associated alpha"); they are divided by it.
+        channels: the number of samples per pixel that are not alpha; if not given, of 2 or 4 samples the last is alpha.
 
     Raises:
         InputError: the shape or type is not that of an image, or a value is not finite in single precision.
     """
     if values.ndim == 2:
         values = values[..., None]
-    if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or 0 in values.shape:
+    allowed = (1, 2, 3, 4) if channels is None else (channels, channels + 1)
+    if values.ndim != 3 or values.shape[2] not in allowed or 0 in values.shape:
         raise InputError(f"{path}: expected samples (H, W) or (H, W, 3), got shape {values.shape}")
     alpha = None
-    if values.shape[2] in (2, 4):
+    if values.shape[2] in (2, 4) if channels is None else values.shape[2] > channels:
         values, alpha = values[..., :-1], values[..., -1]
     if values.dtype in (np.uint8, np.uint16):
         bits = 8 * values.dtype.itemsize

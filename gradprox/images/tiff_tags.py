@@ -43,15 +43,27 @@ _LAYOUT = {
     *(512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
 }
 
+# Further tags of the pages of stacks, which are copied from stack to stack: the kind of a page, names, numbers and
+# positions, and the metadata of ImageJ (50838, 50839) and Micro-Manager (51123), which contain no offsets.
+PAGE_TAGS = (254, 269, 285, 286, 287, 297, 50838, 50839, 51123)
+# The code, the type and the bytes of a tag, in the byte order of its file.
+PageTag = tuple[int, int, bytes]
 
-def unread_tags(tags: Iterable[int], *, directories: bool = True) -> list[str]:
+
+def names_of(tags: Iterable[int]) -> list[str]:
+    """Return names for the tags of a page of a stack that only a TIFF file has a place for."""
+    return [f"TIFF tag {tag}" for tag in tags if tag in PAGE_TAGS and tag not in _LAYOUT]
+
+
+def unread_tags(tags: Iterable[int], *, directories: bool = True, pages: bool = False) -> list[str]:
     """Return names for the tags of a TIFF file that are not carried over.
 
     Args:
         tags: all that the file has.
         directories: whether the directories of Exif (camera settings, place) are carried over.
+        pages: whether the tags of pages are carried over.
     """
-    handled = {*_LAYOUT, *DESCRIPTIVE, XMP, PROFILE, EXIF, GPS}
+    handled = {*_LAYOUT, *DESCRIPTIVE, XMP, PROFILE, EXIF, GPS, *(PAGE_TAGS if pages else ())}
     others = sorted(set(tags) - handled)
     names = [f"TIFF tag {tag}" for tag in others]
     if not directories and {EXIF, GPS} & set(tags):

@@ -6,7 +6,8 @@ cache of a processor, where matrix products are twice as fast, and their memory 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -32,33 +33,39 @@ def is_plain(*tensors: Tensor) -> bool:
     )
 
 
-def in_strips(
-    function: Callable[..., Sequence[Tensor]], *maps: Tensor, channels: int, margins: Sequence[int] = (0,)
-) -> list[Tensor]:
-    """Apply a function of positions strip by strip, if `is_plain` allows it, otherwise at once.
+def strips_of(x: Tensor, channels: int) -> Sequence[Tensor]:
+    """Return the strips of maps ``(B, C, h, w)``, from the top: one with all rows where ``x`` is not plain.
 
     Args:
-        function: from maps ``(B, C, h, w)`` to maps of as many rows and columns; each position of its results depends
-            on the same position of its arguments.
-        maps: its arguments, with the same rows and columns.
-        channels: number of channels of the largest map that it computes.
-        margins: rows and columns of each result to leave out on each side.
+        x: the maps.
+        channels: number of channels of the largest map that is computed from them.
     """
-    batch, _, height, width = maps[0].shape
-    if not is_plain(*maps) or batch * channels * height * width <= STRIP:
-        return [crop(found, margin) for found, margin in zip(function(*maps), margins, strict=True)]
-    rows = max(1, STRIP // (batch * channels * width))
-    results: list[Tensor] = []
-    for top in range(0, height, rows):
-        strip = function(*(x[..., top : top + rows, :] for x in maps))
-        results = results or [
-            found.new_empty(*found.shape[:2], height - 2 * margin, width - 2 * margin)
-            for found, margin in zip(strip, margins, strict=True)
-        ]
-        for result, found, margin in zip(results, strip, margins, strict=True):
-            first, last = max(top, margin), min(top + found.shape[-2], height - margin)
-            if first < last:
-                result[..., first - margin : last - margin, :] = found[
-                    ..., first - top : last - top, margin : width - margin
-                ]
-    return results
+    batch, _, height, width = x.shape
+    if not is_plain(x) or batch * channels * height * width <= STRIP:
+        return [x]
+    return x.split(max(1, STRIP // (batch * channels * width)), dim=-2)
+
+
+def like_strips(x: Tensor, strips: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Cut maps into strips of the same rows as others."""
+    return [x] if len(strips) == 1 else x.split([strip.shape[-2] for strip in strips], dim=-2)
+
+
+def joined(strips: Sequence[Tensor]) -> Tensor:
+    """Put strips together again."""
+    return strips[0] if len(strips) == 1 else torch.cat(list(strips), dim=-2)
+
+
+def cropped(strips: Sequence[Tensor], margin: int) -> list[Tensor]:
+    """Remove ``margin`` rows and columns on each side of a whole from its strips; those without rows are left out."""
+    if len(strips) == 1:
+        return [crop(strips[0], margin)]
+    ends = list(accumulate(strip.shape[-2] for strip in strips))
+    width = strips[0].shape[-1]
+    kept = []
+    for strip, end in zip(strips, ends, strict=True):
+        top = end - strip.shape[-2]
+        first, last = max(top, margin) - top, min(end, ends[-1] - margin) - top
+        if first < last:
+            kept.append(strip[..., first:last, margin : width - margin])
+    return kept

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from gradprox.networks import strips
 from gradprox.networks.borders import crop
 from gradprox.networks.denoisers import identity_path
-from gradprox.networks.strips import in_strips, is_plain
+from gradprox.networks.strips import cropped, is_plain, joined, like_strips, strips_of
 from gradprox.networks.tile_threads import computed
 from gradprox.networks.tiling import tiles
 from gradprox.zoo import load_model
@@ -19,20 +19,22 @@ from gradprox.zoo import load_model
 
 @pytest.mark.parametrize("size", [(1, 9), (7, 5), (30, 11), (31, 40)])
 @pytest.mark.parametrize("margin", [0, 1, 4])
-def test_strips_give_the_values_of_the_whole(size, margin, monkeypatch):
+def test_strips_make_up_the_whole(size, margin, monkeypatch):
     monkeypatch.setattr(strips, "STRIP", 3 * 2 * 11 * 2)
     x, y = torch.rand(2, 3, *size), torch.rand(2, 1, *size)
     margin = min(margin, (min(size) - 1) // 2)
-    total, product = in_strips(lambda a, b: (a + b, a * b), x, y, channels=3, margins=(margin, 0))
-    assert torch.equal(total, crop(x + y, margin))
-    assert torch.equal(product, x * y)
+    parts = strips_of(x, 3)
+    assert len(parts) == -(-size[0] // max(1, 22 // size[1]))
+    assert torch.equal(
+        joined([part + other for part, other in zip(parts, like_strips(y, parts), strict=True)]), x + y
+    )
+    assert torch.equal(joined(cropped(parts, margin)), crop(x, margin))
 
 
-def test_strips_have_few_rows(monkeypatch):
-    monkeypatch.setattr(strips, "STRIP", 100)
-    heights = []
-    in_strips(lambda a: (heights.append(a.shape[-2]) or a,), torch.rand(1, 2, 9, 10), channels=5)
-    assert heights == [2, 2, 2, 2, 1]
+def test_what_is_differentiated_stays_whole():
+    x = torch.rand(1, 2, 600, 600)
+    assert len(strips_of(x, 2)) > 1
+    assert len(strips_of(x.requires_grad_(), 2)) == 1
 
 
 @pytest.mark.filterwarnings(

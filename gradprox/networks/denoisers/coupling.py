@@ -44,12 +44,19 @@ def without_mirrors(x: Tensor, planes: int, dim: int) -> tuple[Tensor, Tensor]:
     return stored.flatten(dim, dim + 1), mirrored.flatten(dim, dim + 1)
 
 
-def mix(x: Tensor, matrices: Tensor) -> Tensor:
-    """Multiply the channels of ``(B, C, h, w)`` by matrices ``(S, N, C)``: one for all images, or one per image."""
+def mix(x: Tensor, matrices: Tensor, start: Tensor | None = None) -> Tensor:
+    """Multiply the channels of ``(B, C, h, w)`` by matrices, and add a constant.
+
+    Args:
+        x: the channels.
+        matrices: ``(S, N, C)``, one for all images, or one per image.
+        start: the constants, ``(S, N, 1, 1)``; zero if not given.
+    """
     if len(matrices) == 1:
         # A convolution rather than a matrix product: ONNX Runtime keeps its memory layout, which is 7 % faster.
-        return F.conv2d(x, matrices[0, :, :, None, None])
-    return torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
+        return F.conv2d(x, matrices[0, :, :, None, None], None if start is None else start.flatten())
+    mixed = torch.matmul(matrices, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
+    return mixed if start is None else mixed + start
 
 
 def average(x: Tensor, windows: Tensor, start: Tensor | None = None, spacing: int = 1) -> Tensor:

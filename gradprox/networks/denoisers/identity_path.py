@@ -49,7 +49,7 @@ from gradprox.networks.tiling import Piece, Tile, tiles
 CPU_TILES = (128, 256)
 GPU_TILE = 512
 # Radius in pixels above which a network takes the larger tiles.
-FAR = 16
+FAR = 20
 
 # An image is faint if the noise level exceeds this multiple of its contrast.
 FAINT = 2.0

@@ -60,6 +60,7 @@ from gradprox.networks.denoisers.mixture_levels import (
     pass_up,
 )
 from gradprox.networks.denoisers.shrinkage import Shrinkage, ShrinkageConfig
+from gradprox.networks.strips import joined, like_strips
 
 # Range of log T, where T is the energy beyond which `h` grows more slowly. A larger T would make the bound of the
 # Hessian useless, because the bound grows in proportion to T.
@@ -222,7 +223,7 @@ class HierarchicalMixture(Shrinkage):
             return energy * ratio, ratio
 
         def score(z: Tensor) -> Tensor:
-            return bias - mix(tail(z)[0], scales)
+            return mix(tail(z)[0], -scales, bias)
 
         def keep(probabilities: Tensor, z: Tensor) -> Tensor:
             removed = mix(self.bounded(probabilities), shares.mT)
@@ -231,7 +232,9 @@ class HierarchicalMixture(Shrinkage):
         found, top = pass_up(z, levels, score)
         top = top + offsets
         coefficients = crop(z, self.radius)
-        gradient = pass_down(top.softmax(dim=1), found, levels, keep, coefficients)
+        strips = like_strips(coefficients, found[0].relative if found else [top])
+        probabilities = pass_down(top.softmax(dim=1), found, levels)
+        gradient = joined([keep(part, z) for part, z in zip(probabilities, strips, strict=True)])
 
         def density() -> Tensor:
             # Subtract the value at z = 0, so that G(0) = 0. All positions are alike there, so one is enough.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ from gradprox.networks.borders import crop
 from gradprox.networks.denoisers.conditioning import NoiseKnots
 from gradprox.networks.denoisers.coupling import average, mirrored_table, mix
 from gradprox.networks.denoisers.shrinkage import Window
-from gradprox.networks.strips import in_strips
+from gradprox.networks.strips import cropped, joined, like_strips, strips_of
 
 # Largest weight of a level divided by the number of taps of its window, as a logarithm. Training at strong noise would
 # choose a larger weight, which gains a thousandth of a decibel and costs a digit in single precision.
@@ -84,11 +84,10 @@ class LevelTables(NamedTuple):
         """Average ``(B, M, h, w)`` over the windows; they are even, so averaging is its own adjoint."""
         return average(x, self.windows, spacing=self.config.spacing)
 
-    def compare(self, scores: Tensor) -> LevelLikelihoods:
-        """Return the likelihoods of the classes of each position, from log-likelihoods below, ``(B, N, h, w)``."""
-        largest = scores.detach().amax(dim=1, keepdim=True)
-        relative = (scores - largest).clamp_min(LOG_NEGLIGIBLE).exp()
-        return LevelLikelihoods(largest, mix(relative, self.probabilities), relative)
+    def shared_out(self, votes: Tensor, relative: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield posterior probabilities below, in strips, from votes for the classes and the likelihoods below."""
+        for part, likelihoods in zip(like_strips(votes, relative), relative, strict=True):
+            yield mix(part, self.probabilities.mT) * likelihoods
 
 
 class ClassLevel(nn.Module):
@@ -136,13 +135,13 @@ class LevelLikelihoods(NamedTuple):
     Attributes:
         largest: the largest log-likelihood below, at each position, ``(B, 1, h, w)``.
         marginal: the likelihoods of the classes before averaging, divided by ``exp(largest)``, ``(B, M, h, w)``.
-        relative: the likelihoods below, divided by the largest of them, ``(B, N, h', w')``, at the positions that the
-            pass down needs.
+        relative: the likelihoods below, divided by the largest of them, ``(B, N, h', w')`` at the positions that the
+            pass down needs, in strips.
     """
 
     largest: Tensor
     marginal: Tensor
-    relative: Tensor
+    relative: list[Tensor]
 
 
 def _itself(x: Tensor) -> Tensor:
@@ -174,60 +173,36 @@ def pass_up(
     found: list[LevelLikelihoods] = []
     margin = 0 if uniform else sum(2 * level.config.radius for level in levels)
     for level in levels:
-        compare = functools.partial(_compare, level, score)
-        largest, marginal, relative = in_strips(
-            compare, below, channels=level.probabilities.shape[2], margins=(0, 0, margin)
-        )
-        found.append(LevelLikelihoods(largest, marginal, relative))
-        below = (marginal.log() if uniform else level.averaged(marginal.log())) * level.weight
+        largest, marginal, relative = [], [], []
+        for strip in strips_of(below, level.probabilities.shape[2]):
+            scores = score(strip)
+            largest.append(scores.detach().amax(dim=1, keepdim=True))
+            relative.append((scores - largest[-1]).clamp_min(LOG_NEGLIGIBLE).exp())
+            marginal.append(mix(relative[-1], level.probabilities))
+        found.append(LevelLikelihoods(joined(largest), joined(marginal), cropped(relative, margin)))
+        logarithms = found[-1].marginal.log()
+        below = (logarithms if uniform else level.averaged(logarithms)) * level.weight
         score = _itself
         margin -= 0 if uniform else 2 * level.config.radius
     return found, score(below)
 
 
 def pass_down(
-    probabilities: Tensor,
-    found: Sequence[LevelLikelihoods],
-    levels: Sequence[LevelTables],
-    use: Callable[..., Tensor] = _itself,
-    *maps: Tensor,
-) -> Tensor:
-    """Return the posterior probabilities of the components, ``(B, K, h, w)``, or what ``use`` makes of them.
+    probabilities: Tensor, found: Sequence[LevelLikelihoods], levels: Sequence[LevelTables]
+) -> Iterator[Tensor]:
+    """Return the posterior probabilities of the components, ``(B, K, h, w)``, in the strips of ``found[0].relative``.
 
     Args:
         probabilities: posterior probabilities of the classes of the top level, ``(B, M, h', w')``.
         found: the results of `pass_up`.
         levels: the levels, from the lowest up.
-        use: takes the posterior probabilities of the components, and ``maps``, position by position.
-        maps: further arguments of ``use``, ``(B, C, h, w)``.
     """
-    if not levels:
-        return use(probabilities, *maps)
-    margin = 0
-    for number in reversed(range(len(levels))):
-        level, likelihoods = levels[number], found[number]
+    margin, strips = 0, iter([probabilities])
+    for level, likelihoods in zip(reversed(levels), reversed(found), strict=True):
         margin += 2 * level.config.radius
-        votes = level.averaged(probabilities) / crop(likelihoods.marginal, margin)
-        share = functools.partial(_share, level, _itself if number else use)
-        (probabilities,) = in_strips(
-            share,
-            votes,
-            likelihoods.relative,
-            *(() if number else maps),
-            channels=likelihoods.relative.shape[1],
-        )
-    return probabilities
-
-
-def _compare(level: LevelTables, score: Callable[[Tensor], Tensor], below: Tensor) -> LevelLikelihoods:
-    return level.compare(score(below))
-
-
-def _share(
-    level: LevelTables, use: Callable[..., Tensor], votes: Tensor, relative: Tensor, *maps: Tensor
-) -> tuple[Tensor]:
-    """Distribute votes for the classes over what is below."""
-    return (use(mix(votes, level.probabilities.mT) * relative, *maps),)
+        votes = level.averaged(joined(list(strips))) / crop(likelihoods.marginal, margin)
+        strips = level.shared_out(votes, likelihoods.relative)
+    return strips
 
 
 def log_marginal(

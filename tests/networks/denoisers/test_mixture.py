@@ -127,7 +127,7 @@ def test_posterior_of_two_levels_is_that_of_all_combinations():
     likelihoods, last = pass_up(scores, levels)
     top = made.knots.interpolate(made.top_offsets, coordinates).repeat(1, 2)[0]
     last = last + top[None, :, None, None]
-    found = pass_down(last.softmax(1), likelihoods, levels)
+    (found,) = pass_down(last.softmax(1), likelihoods, levels)
     value = log_marginal(likelihoods, last, levels, weights[:, :1])
     low, high = (level.probabilities[0] for level in levels)
     top = top.exp()
@@ -162,7 +162,8 @@ def test_uneven_windows_would_break_symmetry(make_network, monkeypatch):
 def posterior(made, scores, weights):
     levels = made.tables(KNOTS.coordinates(SIGMA), weights)
     found, top = pass_up(scores, levels)
-    return pass_down(top.softmax(1), found, levels)
+    (probabilities,) = pass_down(top.softmax(1), found, levels)
+    return probabilities
 
 
 def test_posteriors_sum_to_one_as_windows_do(monkeypatch):

@@ -15,12 +15,12 @@ from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import check_model, complete_models
 from gradprox.cli.paths import check_absent
-from gradprox.cli.terminal import progress_bar
+from gradprox.cli.terminal import doing
 from gradprox.cli.verify import print_report
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.physics import BlockSensing, TransformSensing
+    from gradprox.physics import Sensing
 
 # Pixels, for example 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
@@ -147,25 +147,19 @@ def export(
     found: Verification
 
     began = time.perf_counter()
-    with progress_bar(report.quiet) as bar, tempfile.TemporaryDirectory() as folder:
+    with doing(output.name, report.quiet) as show, tempfile.TemporaryDirectory() as folder:
         file = output if layout is None else Path(folder) / "model.onnx"
-        task = bar.add_task(output.name, total=None, note="")
-
-        def show(doing: str) -> None:
-            bar.update(task, note=doing)
-
         if layout is not None and Path(model).suffix.lower() == ".onnx" and not (problem or potential):
-            file, found = Path(model), verify_file(model)
+            file, found = Path(model), verify_file(model, show)
         elif problem == "cs":
             physics = _measurements(size, sampling, ratio, seed)
             found = export_solver(physics, solver, model, file, progress=show)
         elif problem:
             found = export_solver(problem, solver, model, file, boundary=boundary, progress=show)
         else:
-            found = export_denoiser(model, file, potential=potential, precision=precision)
+            found = export_denoiser(model, file, potential=potential, precision=precision, progress=show)
         if layout is not None:
             output = _laid_out(layout, file, output, overwrite)
-        bar.remove_task(task)
     print_report(output, found, report)
     report.print(f"exported and verified in {time.perf_counter() - began:.0f} seconds")
 
@@ -183,10 +177,8 @@ def _laid_out(layout: str, file: Path, output: Path, overwrite: bool) -> Path:
     return output
 
 
-def _measurements(
-    size: str | None, sampling: str, ratio: float, seed: int
-) -> TransformSensing | BlockSensing:
-    """Return the physics that the options describe."""
+def _measurements(size: str | None, sampling: str, ratio: float, seed: int) -> Sensing:
+    """Return the measurements that the options describe."""
     from gradprox.physics import Sensing
 
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
@@ -197,4 +189,4 @@ def _measurements(
     shape = int(match[1]), int(match[2])
     if math.prod(shape) > LARGEST:
         raise InputError(f"--size {size}: a solver takes whole images, of at most {LARGEST} pixels")
-    return Sensing.described(sampling, ratio, shape, 1, seed, 0.0).physics()
+    return Sensing.described(sampling, ratio, shape, 1, seed, 0.0)

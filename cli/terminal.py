@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -69,6 +69,14 @@ def progress_bar(quiet: bool) -> Progress:
         transient=True,
         disable=quiet or not console(stderr=True).is_terminal,
     )
+
+
+@contextmanager
+def doing(name: str, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show a bar for work of unknown length; yield the function that is told in words what is being done."""
+    with progress_bar(quiet) as bar:
+        task = bar.add_task(name, total=None, note="")
+        yield lambda words: bar.update(task, note=words)
 
 
 def error_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli.groups import Report
+from gradprox.cli.terminal import doing
 
 if TYPE_CHECKING:
     from gradprox.export import Report as Verification
@@ -30,7 +31,9 @@ def verify(
     """
     from gradprox.export import verify as examine
 
-    print_report(file, examine(file), report)
+    with doing(file.name, report.quiet) as show:
+        found = examine(file, show)
+    print_report(file, found, report)
 
 
 def print_report(file: Path, found: Verification, report: Report) -> None:

@@ -8,7 +8,7 @@ from gradprox.errors import InputError
 from gradprox.export import onnx_file
 from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
-from gradprox.export.checks.report import Report
+from gradprox.export.checks.report import Progress, Report, silent
 from gradprox.export.graph.denoiser_graph import denoiser_model
 from gradprox.export.graph.equilibrium_graph import equilibrium_model
 from gradprox.export.runtime.container import PRECISIONS
@@ -22,6 +22,7 @@ def export_denoiser(
     *,
     potential: bool = False,
     precision: str = "float32",
+    progress: Progress = silent,
 ) -> Report:
     """Write a denoiser as a verified ONNX file.
 
@@ -43,6 +44,7 @@ def export_denoiser(
         precision: ``"float32"``; or ``"float16"``, for networks of one pass: a rounded copy for GPUs, to which the
             certificate applies before rounding, and for which the effect of rounding is measured. Inputs and outputs
             are float32 in any case.
+        progress: called with what is being done, in words.
 
     Returns:
         The report of the verification, which the file holds too.
@@ -70,13 +72,15 @@ def export_denoiser(
     network, name = onnx_file.exportable_network(model)
     metadata = onnx_file.metadata_of(network, name, "denoiser", precision)
     report: Report
+    progress("building the graph")
     if isinstance(network, Equilibrium):
         if precision != "float32":
             raise InputError(f"{name}: {precision} is too coarse for the iterations of an equilibrium")
         exported = equilibrium_model(network, potential)
-        report = examine_equilibrium(exported, onnx_file.serialize(exported, metadata), network)
+        report = examine_equilibrium(exported, onnx_file.serialize(exported, metadata), network, progress)
     else:
         exported = denoiser_model(network, potential, precision)
-        report = examine_denoiser(exported, onnx_file.serialize(exported, metadata), network, precision)
+        content = onnx_file.serialize(exported, metadata)
+        report = examine_denoiser(exported, content, network, precision, progress)
     onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
     return report

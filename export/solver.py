@@ -23,12 +23,13 @@ from gradprox.export.graph.solver_steps import ALGORITHMS
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.physics import BlockSensing, HadamardSensing
+from gradprox.physics import Sensing as DescribedSensing
 from gradprox.priors import NetworkPrior, prior_of
 from gradprox.solvers.presets import Task, noise_rule
 
 
 def export_solver(
-    problem: str | HadamardSensing | BlockSensing,
+    problem: str | HadamardSensing | BlockSensing | DescribedSensing,
     solver: str | None,
     model: str | Path | NetworkPrior,
     path: str | Path,
@@ -66,12 +67,14 @@ def export_solver(
     where the image converged, 2 where values became NaN or infinite, and 3 where no step lowers the objective.
 
     Args:
-        problem: ``"deblur"``, or the physics of compressed sensing. Its image size and its patterns become part of
-            the file.
+        problem: ``"deblur"``, or compressed sensing: a `gradprox.physics.Sensing`, or its physics alone. Image size
+            and patterns become part of the file. ``gradprox-runtime recover`` needs a file that was made from the
+            first: its sampling tells which measurements fit.
         solver: the preset, ``"hqs"`` or ``"fista"``, if not given; or ``"pgd"`` or ``"gd"``.
         model: the name of a shipped model, a model file, or a model.
         path: the file to write, whole or not at all.
-        boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images.
+        boundary: the boundary of a blur: ``"valid"`` for photos, ``"circular"`` for periodic images, ``"symmetric"``
+            for mirrored ones, in presets only.
         progress: called with what is being done, in words.
 
     Returns:
@@ -88,12 +91,10 @@ def export_solver(
         _choose("problem", problem, ("deblur",))
         _choose("boundary", boundary, BOUNDARIES)
         chosen = Deblurring(boundary)
-    elif isinstance(problem, HadamardSensing | BlockSensing):
-        chosen = Sensing(problem)
+    elif isinstance(problem, DescribedSensing):
+        chosen = Sensing(_exportable(problem.physics()), problem.sampling)
     else:
-        raise InputError(
-            f"problem {type(problem).__name__}: cannot be exported; only Hadamard and block sensing can"
-        )
+        chosen = Sensing(_exportable(problem))
     described = chosen.metadata()
     network, name = onnx_file.exportable_network(model)
     if isinstance(network, Equilibrium):
@@ -117,12 +118,28 @@ def export_solver(
         content = onnx_file.serialize(exported, metadata)
         report = examine_preset(exported, content, network, recipe, chosen, progress)
     else:
+        if chosen.name == "symmetric":
+            raise InputError(
+                f"solver {solver}: has no simple bound of its step size with a symmetric boundary: export the preset, "
+                f"{recipe.solver}, or choose the boundary valid or circular"
+            )
         _check_step_sizes(network, name, solver)
         exported = solver_model(network, solver, chosen)
         metadata |= {"noise_rule": json.dumps(asdict(noise_rule(metadata["problem"], solver)))}
-        report = examine_solver(exported, onnx_file.serialize(exported, metadata), network, solver, chosen)
+        report = examine_solver(
+            exported, onnx_file.serialize(exported, metadata), network, solver, chosen, progress
+        )
     onnx_file.write(onnx_file.serialize(exported, metadata | {"report": report.to_json()}), path)
     return report
+
+
+def _exportable(physics: object) -> HadamardSensing | BlockSensing:
+    """Return measurements that can be exported, or raise `InputError`."""
+    if isinstance(physics, HadamardSensing | BlockSensing):
+        return physics
+    raise InputError(
+        f"problem {type(physics).__name__}: cannot be exported; only Hadamard and block sensing can"
+    )
 
 
 def _check_step_sizes(network: ImageNetwork, name: str, solver: str) -> None:

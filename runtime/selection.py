@@ -12,7 +12,17 @@ PACKAGES = {
     "gradprox": (
         "gradprox",
         (
-            *("__init__", "_version", "array_files", "arrays", "dependencies", "errors", "files", "memory"),
+            *(
+                "__init__",
+                "_version",
+                "array_files",
+                "arrays",
+                "dependencies",
+                "errors",
+                "files",
+                "measurements",
+                "memory",
+            ),
             *("noise_rule", "scales", "status"),
         ),
     ),

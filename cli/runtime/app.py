@@ -7,12 +7,13 @@ from gradprox.cli.runtime.bench import bench
 from gradprox.cli.runtime.deblur import deblur
 from gradprox.cli.runtime.demo import demo
 from gradprox.cli.runtime.denoise import denoise
+from gradprox.cli.runtime.recover import recover
 from gradprox.cli.runtime.verify import verify
 
 app = command_line(
     "gradprox-runtime",
     "Restore images with exported models in ONNX Runtime, without torch. Begin with `gradprox-runtime demo`.",
-    (demo, deblur, denoise, verify, bench),
+    (demo, deblur, denoise, recover, verify, bench),
 )
 
 

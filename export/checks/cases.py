@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from gradprox.export.checks.report import demand, run
+from gradprox.export.checks.report import Progress, demand, run, silent
 
 # (batch, height, width): one pixel, one line, odd, prime, not powers of two, larger than a tile of the network.
 SHAPES = ((1, 1, 1), (3, 1, 1), (2, 1, 64), (3, 7, 13), (1, 31, 37), (1, 48, 60), (3, 97, 101), (1, 193, 64))
@@ -39,7 +39,7 @@ class Case:
 
 
 def run_cases(
-    session: onnxruntime.InferenceSession, channels: int, others: tuple[str, ...]
+    session: onnxruntime.InferenceSession, channels: int, others: tuple[str, ...], progress: Progress = silent
 ) -> Iterator[Case]:
     """Call a denoiser once for every shape and noise level.
 
@@ -47,6 +47,7 @@ def run_cases(
         session: the denoiser.
         channels: number of channels of its images.
         others: names of the outputs that it must have beside ``x``. An output ``potential`` may come last.
+        progress: called before each shape.
 
     Raises:
         VerificationError: the denoiser has other outputs, or outputs of other shapes, or cannot be run.
@@ -54,7 +55,8 @@ def run_cases(
     names = [output.name for output in session.get_outputs()]
     demand(names in (["x", *others], ["x", *others, "potential"]), f"it has the outputs {', '.join(names)}")
     generator = np.random.default_rng(0)
-    for batch, height, width in SHAPES:
+    for number, (batch, height, width) in enumerate(SHAPES, start=1):
+        progress(f"comparing with torch, {number} of {len(SHAPES)}: {batch} x {height}x{width} pixels")
         # Noise with an edge; a quarter of the range of images below 0 and above 1.
         y = generator.uniform(-0.25, 1.25, (batch, channels, height, width)).astype(np.float32)
         y[..., width // 2 :] *= np.float32(0.25)

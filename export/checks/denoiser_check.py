@@ -39,7 +39,7 @@ from gradprox.export.checks.cases import (
 from gradprox.export.checks.double_precision import evaluator
 from gradprox.export.checks.jacobian import jacobian_figures, neighbors
 from gradprox.export.checks.low_precision import LowPrecisionFigures, measure_low_precision
-from gradprox.export.checks.report import Report, check_legal, demand
+from gradprox.export.checks.report import Progress, Report, check_legal, demand, silent
 from gradprox.export.runtime.providers import open_session
 from gradprox.networks.denoisers.config import ImageNetwork
 
@@ -129,7 +129,11 @@ class JacobianFigures(NamedTuple):
 
 
 def examine_denoiser(
-    model: ModelProto, content: bytes, network: ImageNetwork, precision: str = "float32"
+    model: ModelProto,
+    content: bytes,
+    network: ImageNetwork,
+    precision: str = "float32",
+    progress: Progress = silent,
 ) -> DenoiserReport:
     """Verify an exported denoiser of one pass.
 
@@ -138,6 +142,7 @@ def examine_denoiser(
         content: the bytes of the file that holds it.
         network: the network that it must equal.
         precision: the precision that the file states.
+        progress: called with what is being done, in words.
 
     Raises:
         VerificationError: the model is not legal, not the same function, or its certificate does not hold.
@@ -150,7 +155,7 @@ def examine_denoiser(
 
     amplifies = not math.isfinite(network.lipschitz_bound())
     worst, potential, square = LargestError(), LargestError(), 0.0
-    for case in run_cases(session, network.channels, ()):
+    for case in run_cases(session, network.channels, (), progress):
         expected_potential, expected = _reference(reference, case.y, case.sigma)
         worst.add(float(np.abs(case.x - expected).max() / np.abs(case.y).max()), case)
         potential.add(potential_error(case, expected_potential), case)
@@ -163,6 +168,7 @@ def examine_denoiser(
     demand(potential.error <= tolerance, f"its potential differs by {potential.error:.1e} ({potential.at})")
 
     image = (network.channels, *JACOBIAN_SHAPE)
+    progress("testing the certificate on the graph")
     figures = _certified_figures(model, image, network.monotone, has_potential(session))
     low_precision = None
     if precision != "float32":

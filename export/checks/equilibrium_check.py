@@ -27,7 +27,7 @@ from gradprox.export.checks.cases import (
     run_cases,
 )
 from gradprox.export.checks.denoiser_check import PARITY_TOLERANCE
-from gradprox.export.checks.report import Report, check_legal, demand
+from gradprox.export.checks.report import Progress, Report, check_legal, demand, silent
 from gradprox.export.runtime.providers import open_session
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.descent import root_mean_square
@@ -73,13 +73,16 @@ class EquilibriumReport(Report):
         return rows
 
 
-def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium) -> EquilibriumReport:
+def examine_equilibrium(
+    model: ModelProto, content: bytes, network: Equilibrium, progress: Progress = silent
+) -> EquilibriumReport:
     """Verify an exported equilibrium.
 
     Args:
         model: the model.
         content: the bytes of the file that holds it.
         network: the network that it must equal.
+        progress: called with what is being done, in words.
 
     Raises:
         VerificationError: the model is not legal, or does not minimize the network's objective to its tolerance.
@@ -93,7 +96,7 @@ def examine_equilibrium(model: ModelProto, content: bytes, network: Equilibrium)
     reference = copy.deepcopy(network).double()
 
     worst, potential, distance, arrived = LargestError(), LargestError(), 0.0, True
-    for case in run_cases(session, network.channels, ("arrived",)):
+    for case in run_cases(session, network.channels, ("arrived",), progress):
         limits = network.limits(torch.from_numpy(case.y), torch.from_numpy(case.sigma), network.tolerance)
         x, y, sigma = (torch.from_numpy(values).double() for values in (case.x, case.y, case.sigma))
         gradient = root_mean_square(reference.objective_gradient(x, y, sigma))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gradprox.export.graph.tiles import SIDE
+
 
 class Case(NamedTuple):
     """One run.
@@ -18,6 +20,7 @@ class Case(NamedTuple):
         max_iter: step budget after the warm start; None for the planned steps.
         tol: tolerance; None for that of the preset.
         start: whether the first images are given.
+        mirrored: whether the kernel is its own mirror image in both directions.
     """
 
     batch: int
@@ -29,6 +32,7 @@ class Case(NamedTuple):
     max_iter: int | None = None
     tol: float | None = None
     start: bool = False
+    mirrored: bool = False
 
 
 # Odd and even sizes, one pixel; images that stop one by one; noise below that of 8 bits, and too much for a warm start.
@@ -42,8 +46,16 @@ CASES = (
     Case(1, 1, (1, 1), (1, 1), 0.285),
     Case(2, 1, (17, 15), (4, 3), 0.285, tol=0.0),
     Case(2, 3, (19, 14), (3, 6), 0.04, strength=0.5, start=True),
+    # Several tiles: of rows, of columns, and of both.
+    Case(2, 1, (SIDE + 5, 6), (3, 4), 0.04),
+    Case(1, 3, (5, 2 * SIDE + 1), (2, 3), 0.04, max_iter=3),
+    Case(1, 1, (SIDE + 2, SIDE + 3), (4, 2), 0.285, max_iter=1),
 )
-
+# Kernels for which fits with a symmetric boundary have a closed form.
+MIRRORED_CASES = (
+    Case(2, 1, (17, 22), (5, 7), 0.02, mirrored=True),
+    Case(1, 3, (20, 11), (3, 1), 0.0, max_iter=4, tol=0.0, mirrored=True),
+)
 
 # Largest difference of a step count. A solver of the warm start ends where its steps become small, and FISTA restarts
 # where the objective rises. Near convergence both are a matter of rounding.

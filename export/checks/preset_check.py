@@ -13,6 +13,7 @@ from gradprox.export.checks.preset_cases import (
     AFTER_RESTART,
     CASES,
     ENERGY_SENSING_CASES,
+    MIRRORED_CASES,
     REAL_CHANGE,
     RESTART_CASES,
     ROUGH_CASES,
@@ -71,7 +72,8 @@ def examine_preset(
     comparison = Comparison(0 if deblurring else SENSING_STEPS)
     compared = _Compared(content, network, recipe, problem, comparison, progress)
     sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
-    for case in CASES if deblurring else sensing:
+    cases = (*CASES, *(MIRRORED_CASES if problem.name == "symmetric" else ())) if deblurring else sensing
+    for case in cases:
         compared.add(case)
     if restarts:
         for case in RESTART_CASES:
@@ -135,7 +137,10 @@ class _Compared:
         """
         recipe, number, case = self._recipe, len(self.cases), self._in_colors(case)
         self.cases.append(case)
-        self._progress(f"comparing {case.batch} images at noise {case.noise:.2g}")
+        self._progress(
+            f"comparing with torch, run {number + 1}: {case.batch} x {case.size[0]}x{case.size[1]} pixels, "
+            f"noise {case.noise:.2g}"
+        )
         y, kernel, start = self._images(case, number)
         settings = {
             "noise": np.array([case.noise], np.float32),
@@ -160,7 +165,7 @@ class _Compared:
 
     def _images(self, case: Case, number: int) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Return the measurements of a run, its kernel and its start."""
-        y, kernel = measured(case, number, self._problem)
+        y, kernel = measured(case, number, self._problem, mirrored=case.mirrored)
         return y, kernel, first_images(case, number, y, self._problem)
 
     def _expected(self, case: Case, number: int) -> Expected:

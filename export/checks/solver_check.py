@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from onnx import ModelProto
 
-from gradprox.export.checks.report import check_legal, demand, run
+from gradprox.export.checks.report import Progress, check_legal, demand, run, silent
 from gradprox.export.checks.solver_comparison import (
     Array,
     Comparison,
@@ -78,7 +78,12 @@ SENSING_CASES = (
 
 
 def examine_solver(
-    model: ModelProto, content: bytes, network: ImageNetwork, algorithm: str, problem: Problem
+    model: ModelProto,
+    content: bytes,
+    network: ImageNetwork,
+    algorithm: str,
+    problem: Problem,
+    progress: Progress = silent,
 ) -> SolverReport:
     """Verify an exported solver.
 
@@ -88,6 +93,7 @@ def examine_solver(
         network: the network of its prior.
         algorithm: the algorithm that the file states.
         problem: the kind of measurement that it inverts.
+        progress: called before each run.
 
     Raises:
         VerificationError: the model is not legal, or not that solver.
@@ -105,6 +111,7 @@ def examine_solver(
     if network.channels != 1:
         cases = tuple(case._replace(channels=network.channels) for case in cases)
     for number, case in enumerate(cases):
+        progress(f"comparing with torch, {number + 1} of {len(cases)}: {case.max_iter} steps")
         y, kernel = measured(case, number, problem)
         settings = {
             name: np.array([value], np.float32) for name, value in _settings(case, algorithm, prior).items()

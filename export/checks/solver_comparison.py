@@ -186,8 +186,12 @@ def solver_session(content: bytes) -> onnxruntime.InferenceSession:
     return session
 
 
-def measured(case: SolverCase, seed: int, problem: Problem) -> tuple[Array, dict[str, Array]]:
+def measured(
+    case: SolverCase, seed: int, problem: Problem, *, mirrored: bool = False
+) -> tuple[Array, dict[str, Array]]:
     """Return measurements with a little noise, and a random kernel where the problem has one.
+
+    If ``mirrored``, the kernel is its own mirror image in both directions.
 
     Images are blocks of gray, and each has another contrast. They are really blurred, as a deblurring solver amplifies
     the rounding errors of sharp images.
@@ -195,6 +199,9 @@ def measured(case: SolverCase, seed: int, problem: Problem) -> tuple[Array, dict
     generator = np.random.default_rng(seed)
     height, width = problem.physics.size if isinstance(problem, Sensing) else case.size
     kernel = generator.uniform(0, 1, (1, 1, *case.kernel))
+    if mirrored:
+        kernel = kernel + np.flip(kernel, -1)
+        kernel = kernel + np.flip(kernel, -2)
     kernel /= kernel.sum()
     if isinstance(problem, Deblurring) and problem.name == "valid":
         height, width = height + case.kernel[0] - 1, width + case.kernel[1] - 1

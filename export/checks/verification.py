@@ -16,7 +16,7 @@ from gradprox.export import onnx_file
 from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
 from gradprox.export.checks.preset_check import examine_preset
-from gradprox.export.checks.report import Report, VerificationError, demand
+from gradprox.export.checks.report import Progress, Report, VerificationError, demand, silent
 from gradprox.export.checks.solver_check import examine_solver
 from gradprox.export.graph.problem import problem_in
 from gradprox.export.graph.recipe import recipe_in
@@ -27,11 +27,15 @@ from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors.onnx_weights import network_from_metadata
 
 
-def verify(path: str | Path) -> Report:
+def verify(path: str | Path, progress: Progress = silent) -> Report:
     """Verify a file.
 
     The reference is the torch network that the configuration and the weights in the file describe. The SHA-256 of the
     weights (`gradprox.priors.onnx_weights.weights_metadata`) identifies them.
+
+    Args:
+        path: the file.
+        progress: called with what is being done, in words.
 
     Raises:
         InputError: the file is no gradprox export (see `gradprox.export.runtime.container.read`).
@@ -44,13 +48,18 @@ def verify(path: str | Path) -> Report:
     except DecodeError as error:
         raise InputError(f"{path}: not an ONNX file, or a truncated or damaged one") from error
     try:
-        return _examine(model, content, metadata, network, str(path))
+        return _examine(model, content, metadata, network, str(path), progress)
     except VerificationError as error:
         raise VerificationError(f"{path}: {error}") from error
 
 
 def _examine(
-    model: ModelProto, content: bytes, metadata: dict[str, str], network: ImageNetwork, label: str
+    model: ModelProto,
+    content: bytes,
+    metadata: dict[str, str],
+    network: ImageNetwork,
+    label: str,
+    progress: Progress,
 ) -> Report:
     kind, precision = metadata.get("kind", ""), metadata.get("precision", "float32")
     demand(kind in ("denoiser", "solver"), f"holds a {kind!r}, which this version of gradprox does not know")
@@ -61,17 +70,17 @@ def _examine(
             raise VerificationError("holds a solver around an equilibrium, which is never exported")
         problem, algorithm = problem_in(metadata, model, label), metadata.get("algorithm", "")
         if algorithm not in PRESETS.get(metadata.get("problem", ""), ()):
-            return examine_solver(model, content, network, algorithm, problem)
+            return examine_solver(model, content, network, algorithm, problem, progress)
         recipe = recipe_in(metadata, problem, label)
         demand(recipe.solver == algorithm, f"holds a preset of {recipe.solver} and says {algorithm}")
         demand(
             network.monotone or algorithm == "hqs", f"{algorithm} needs a model that is a proximal operator"
         )
-        return examine_preset(model, content, network, recipe, problem)
+        return examine_preset(model, content, network, recipe, problem, progress)
     if not isinstance(network, Equilibrium):
-        return examine_denoiser(model, content, network, precision)
+        return examine_denoiser(model, content, network, precision, progress)
     demand(precision == "float32", f"its precision is {precision}, too coarse for its iterations")
-    return examine_equilibrium(model, content, network)
+    return examine_equilibrium(model, content, network, progress)
 
 
 def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BOUNDARIES = ("valid", "circular")
+from gradprox.networks.borders import add_back, mirrored_indices
+from gradprox.physics.starts import margins
+
+BOUNDARIES = ("valid", "circular", "symmetric")
 
 
 class GraphBlur:
-    """The operators `gradprox.physics.CircularBlur` and `ValidBlur`, with the same conventions.
+    """The operators `gradprox.physics.CircularBlur`, `ValidBlur` and `SymmetricBlur`, with the same conventions.
 
     Args:
         kernel: ``(1, 1, h, w)``.
-        boundary: ``"valid"``, where the unknown image is larger than the photo by the kernel, or ``"circular"``.
+        boundary: ``"valid"``, where the unknown image is larger than the photo by the kernel; ``"circular"``; or
+            ``"symmetric"``.
     """
 
     def __init__(self, kernel: Tensor, boundary: str) -> None:
@@ -31,28 +35,39 @@ class GraphBlur:
             for dim in (-2, -1):
                 size = self.kernel.shape[dim]
                 x = _wrap(x, dim, size - 1 - size // 2, size // 2)
+        if self.boundary == "symmetric":
+            for dim in (-2, -1):
+                x = x.index_select(dim, self.mirrored(x, dim))
         return _correlate(x, self.kernel.flip(-1, -2))
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         """Correlate with the kernel: the adjoint."""
+        surrounded = y
         for dim in (-2, -1):
             size = self.kernel.shape[dim]
             if self.boundary == "circular":
-                y = _wrap(y, dim, size // 2, size - 1 - size // 2)
+                surrounded = _wrap(surrounded, dim, size // 2, size - 1 - size // 2)
             else:
-                y = _surround(y, dim, size - 1)
-        return _correlate(y, self.kernel)
+                surrounded = _surround(surrounded, dim, size - 1)
+        found = _correlate(surrounded, self.kernel)
+        if self.boundary == "symmetric":
+            for dim in (-2, -1):
+                found = add_back(found, self.mirrored(y, dim), dim, y.shape[dim])
+        return found
 
     def squared_norm(self) -> float:
-        """See `gradprox.physics.contract.Physics`; the bound of Young's inequality."""
-        return float(self.kernel.abs().sum()) ** 2
+        """See `gradprox.physics.contract.Physics`; the bound of Young's inequality.
+
+        With mirrored borders an output still has weights of this sum, but up to four of them belong to one pixel.
+        """
+        return float(self.kernel.abs().sum()) ** 2 * (4 if self.boundary == "symmetric" else 1)
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> None:
         """See `gradprox.physics.contract.Physics`; a convolution has no closed form without Fourier transforms."""
 
     def initial(self, y: Tensor) -> Tensor:
         """Return ``y``, extended by its edge pixels to the size of the unknown image."""
-        if self.boundary == "circular":
+        if self.boundary != "valid":
             return y
         for dim in (-2, -1):
             size = self.kernel.shape[dim]
@@ -62,9 +77,13 @@ class GraphBlur:
             y = y.index_select(dim, torch.minimum(position.clamp_min(0), last))
         return y
 
+    def mirrored(self, x: Tensor, dim: int) -> Tensor:
+        """Return the pixel of ``x`` that each position of a line of the mirrored image repeats."""
+        return mirrored_indices(x.shape[dim], *margins(self.kernel.shape[dim]))
+
     def visible(self, x: Tensor) -> Tensor:
         """Return the part of a restored image that lies in the frame of the photo."""
-        if self.boundary == "circular":
+        if self.boundary != "valid":
             return x
         for dim in (-2, -1):
             size = self.kernel.shape[dim]

@@ -7,6 +7,7 @@ A prior that is no prox needs a line search. It is a ``Loop`` of trials inside e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from onnx import NodeProto, helper
@@ -15,6 +16,7 @@ from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.hqs_pieces import (
     BOOL,
     DOUBLE,
+    FLOAT,
     INT64,
     ITERATE,
     OUTCOME,
@@ -24,6 +26,7 @@ from gradprox.export.graph.hqs_pieces import (
 )
 from gradprox.export.graph.loop import Carried, inline_part, loop_around
 from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.solvers.least_squares import FIT_ITERATIONS
@@ -54,15 +57,22 @@ class HQSParts:
         self._closed = problem.equations((frame.kernel, *known)).closed_fit(
             frame.x, frame.y, back, torch.ones(1, 1, 1, 1)
         )
-        pieces = hqs_pieces(network, problem, closed=self._closed is not None)
+        self._depends = problem.closed_here(frame.kernel) is not None
+        pieces = hqs_pieces(network, problem, closed=self._closed is not None, depends=self._depends)
         self.traced = trace_together(
-            frame.pieces() | pieces | further, frame.examples() | hqs_examples(frame, known, back) | examples
+            frame.pieces() | pieces | further,
+            frame.examples() | hqs_examples(network, frame, known, back) | examples,
         )
-        self.traced["denoise"] = pruned(self.traced["denoise_with_energy"], {"new_denoised": "denoised"})
+        self.tiled = "cut" in pieces
+        for part, output in (("compute_tile", "tile"), ("join", "new_denoised"), ("network", "new_denoised")):
+            if part in pieces:
+                self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
-        self.shared = {"y", "back", "x0", *problem.known}
+        self.shared = {"y", "back", "x0", "closed_here", *problem.known}
         for name, count in (("fit_iterations", FIT_ITERATIONS), ("trials", 1 + MAX_TRIALS)):
             frame.constants[name] = helper.make_tensor(name, INT64, [], [count])
+        # Images of the batch, rows and columns.
+        frame.constants["tile_axes"] = helper.make_tensor("tile_axes", INT64, [3], [0, 2, 3])
         frame.true("begin")
 
     def place(self, part: str, scope: str, names: Mapping[str, str] | None = None) -> list[NodeProto]:
@@ -93,11 +103,23 @@ class HQSParts:
             fitted: name of the result.
         """
         given = {"x": x, "z": z, "weight": weight, "fitted": fitted}
-        if self._closed is not None:
+        if self._closed is None:
+            return self._iterated_fit(scope, given)
+        if not self._depends:
             return self.place("fit", scope, given)
+        branches = {}
+        for name, place in (("then", partial(self.place, "fit")), ("else", self._iterated_fit)):
+            result = f"{scope}/{name}_fitted"
+            value = helper.make_tensor_value_info(result, FLOAT, None)
+            nodes = place(f"{scope}/{name}", given | {"fitted": result})
+            branches[f"{name}_branch"] = helper.make_graph(nodes, f"{scope}/{name}", [], [value])
+        return [helper.make_node("If", ["closed_here"], [fitted], name=f"{scope}/if", **branches)]
+
+    def _iterated_fit(self, scope: str, given: Mapping[str, str]) -> list[NodeProto]:
+        """Return the nodes of a fit by conjugate gradients; `fit` describes the names that are given."""
         carried = [
-            Carried(f"{scope}/first_{v}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
-            for v in ITERATE
+            Carried(f"{scope}/first_{first}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
+            for v, first in ITERATE.items()
         ]
         last = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
         return [
@@ -110,7 +132,7 @@ class HQSParts:
                 go_on=f"{scope}/fit_goes_on",
                 carried=carried,
             ),
-            *self.place("fit_end", scope, given | last),
+            *self.place("fit_end", scope, {**given, **last}),
         ]
 
     def solver(
@@ -155,11 +177,30 @@ class HQSParts:
             ),
         ]
 
+    def denoise(
+        self, scope: str, images: str, sigma: str, denoised: str, energy: str | None = None
+    ) -> list[NodeProto]:
+        """Return the nodes that compute the network.
+
+        Args:
+            scope: prefix of all names inside.
+            images: name of the images.
+            sigma: name of the noise level.
+            denoised: name of the denoised images.
+            energy: name of their energies; they are not computed if not given.
+        """
+        if self.tiled:
+            return tile_nodes(self.place, scope, images, sigma, denoised, energy)
+        names = {"new": images, "sigma": sigma, "new_denoised": denoised}
+        if energy is None:
+            return self.place("network_without_energy", scope, names)
+        return self.place("network", scope, names | {"energy": energy})
+
     def _evaluated(self, name: str, x: str, settings: dict[str, str]) -> list[NodeProto]:
         """Return the nodes that compute ``NAME_denoised``, ``NAME_objective`` and ``NAME_rounding`` at ``x``."""
         found = {f"new{value}": f"{name}{value}" for value in OUTCOME} | {"new": x}
         return [
-            *self.place("denoise_with_energy", name, found | settings),
+            *self.denoise(name, x, settings["sigma"], f"{name}_denoised", f"{name}/energy"),
             *self.place("objective", name, found | settings),
         ]
 

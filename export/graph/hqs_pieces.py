@@ -12,12 +12,14 @@ from torch.export import Dim
 from gradprox.export.graph import hqs_steps
 from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.tiles import tile_examples, tile_pieces
 from gradprox.export.graph.tracing import Example, Piece
+from gradprox.networks import IdentityPath
 from gradprox.networks.denoisers.config import ImageNetwork
 
 BOOL, DOUBLE, FLOAT, INT64 = TensorProto.BOOL, TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.INT64
-# The state of conjugate gradients.
-ITERATE = ("point", "residual", "direction", "energy")
+# The state of conjugate gradients, with the values that it begins with.
+ITERATE = {"point": "point", "residual": "residual", "direction": "residual", "energy": "energy"}
 # The state of a solver, with the types of its values.
 STATE = {
     **dict.fromkeys(("x", "denoised"), FLOAT),
@@ -28,22 +30,27 @@ STATE = {
 OUTCOME = {"": FLOAT, "_denoised": FLOAT, "_objective": DOUBLE, "_rounding": DOUBLE}
 
 
-def hqs_pieces(network: ImageNetwork, problem: Problem, *, closed: bool) -> dict[str, Piece]:
+def hqs_pieces(network: ImageNetwork, problem: Problem, *, closed: bool, depends: bool) -> dict[str, Piece]:
     """Return the modules.
 
     Args:
         network: the network of the prior, in single precision.
         problem: the kind of measurement.
         closed: whether its fits have a closed form.
+        depends: whether that depends on the kernel.
     """
     known = problem.known
     outcome = {name: tuple(f"{name}{value}" for value in OUTCOME) for name in ("new", "found")}
     found = {
         "transform": Piece(
-            hqs_steps.Transform(problem), ("x", "y", "kernel"), (*(k for k in known[1:]), "back")
+            hqs_steps.Transform(problem),
+            ("x", "y", "kernel"),
+            (*known[1:], "back", *(("closed_here",) if depends else ())),
         ),
-        "denoise_with_energy": Piece(
-            hqs_steps.Network(network), ("new", "sigma"), ("new_denoised", "energy")
+        **(
+            tile_pieces(network)
+            if isinstance(network, IdentityPath)
+            else {"network": Piece(hqs_steps.Network(network), ("new", "sigma"), ("new_denoised", "energy"))}
         ),
         "objective": Piece(
             hqs_steps.Objective(problem),
@@ -87,14 +94,14 @@ def hqs_pieces(network: ImageNetwork, problem: Problem, *, closed: bool) -> dict
             ),
         }
     if closed:
-        return found | {
-            "fit": Piece(hqs_steps.ClosedFit(problem), ("z", "y", "back", "weight", known), ("fitted",))
-        }
+        found["fit"] = Piece(hqs_steps.ClosedFit(problem), ("z", "y", "back", "weight", known), ("fitted",))
+    if closed and not depends:
+        return found
     return found | {
         "fit_start": Piece(
             hqs_steps.FitStart(problem),
             ("z", "x", "back", "weight", known),
-            ("begin_fit", "enough", *(f"first_{name}" for name in ITERATE)),
+            ("begin_fit", "enough", "first_point", "first_residual", "first_energy"),
         ),
         "fit_step": Piece(
             hqs_steps.FitStep(problem),
@@ -105,10 +112,13 @@ def hqs_pieces(network: ImageNetwork, problem: Problem, *, closed: bool) -> dict
     }
 
 
-def hqs_examples(frame: Frame, known: tuple[torch.Tensor, ...], back: torch.Tensor) -> dict[str, Example]:
+def hqs_examples(
+    network: ImageNetwork, frame: Frame, known: tuple[torch.Tensor, ...], back: torch.Tensor
+) -> dict[str, Example]:
     """Return the inputs of these modules to trace with.
 
     Args:
+        network: the network of the prior.
         frame: examples of images and measurements.
         known: those of `Problem.transform`.
         back: the coordinates of ``A^T y``.
@@ -118,10 +128,11 @@ def hqs_examples(frame: Frame, known: tuple[torch.Tensor, ...], back: torch.Tens
     counters, flags = Example(counter, frame.open["batch"]), Example(counter == 0, frame.open["batch"])
     open_known = {0: Dim.AUTO, 1: Dim.AUTO}
     sizes = {d: Dim.AUTO for d in range(back.ndim) if d < 2 or known}
-    if known:
+    if back.ndim > frame.x.ndim:
         sizes.pop(2)  # real and imaginary part
     outcome = {"": images, "_denoised": images, "_objective": numbers, "_rounding": numbers}
     return {
+        **(tile_examples(network) if isinstance(network, IdentityPath) else {}),
         **dict.fromkeys(("back", "point", "residual", "direction"), Example(back, sizes)),
         **{n: Example(v, open_known) for n, v in zip(frame.problem.known[1:], known, strict=True)},
         **dict.fromkeys(("z", "denoised"), images),

@@ -65,9 +65,13 @@ class Transform(Measured):
     """The values that fits need in every step, computed once."""
 
     def forward(self, x: Tensor, y: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:
-        """Return the transform of images of the size of ``x``, and the coordinates of ``A^T y``."""
-        transform = self.problem.transform(x, kernel)
-        return *transform, self.equations((kernel, *transform)).back(y)
+        """Return the transform of images of the size of ``x``, and the coordinates of ``A^T y``.
+
+        The last result, where there is one, says whether the closed form of fits holds for this kernel.
+        """
+        transform, closed = self.problem.transform(x, kernel), self.problem.closed_here(kernel)
+        back = self.equations((kernel, *transform)).back(y)
+        return *transform, back, *(() if closed is None else (closed,))
 
 
 class ClosedFit(Measured):
@@ -87,13 +91,15 @@ class FitStart(Measured):
     def forward(
         self, z: Tensor, x: Tensor, back: Tensor, weight: Tensor, known: Tensors
     ) -> tuple[Tensor, ...]:
-        """Return whether any image needs a step, the energy at which an image stops, and the first state."""
+        """Return whether any image needs a step, the energy at which an image stops, and the first state.
+
+        The first direction is the residual, so it is left out.
+        """
         equations, weight = self.equations(known), per_image(weight, back)
         right = back + weight * equations.coordinates(z)
         state = first_iterate(lambda v: equations.normal_operator(v, weight), right, equations.coordinates(x))
         enough = small_energy(right, FIT_TOLERANCE)
-        # A graph may not return one value twice.
-        return state.solvable(enough), enough, *state._replace(direction=state.direction.clone())
+        return state.solvable(enough), enough, state.x, state.residual, state.energy
 
 
 class FitStep(Measured):

@@ -8,7 +8,7 @@ makes the result a model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
@@ -115,6 +115,7 @@ def loop_around(
     go_on: str,
     carried: Sequence[Carried],
     rows: Mapping[str, str] | None = None,
+    kinds: Mapping[str, int] | None = None,
 ) -> NodeProto:
     """Return a ``Loop`` around nodes that may hold loops themselves.
 
@@ -125,13 +126,14 @@ def loop_around(
         begin: name of the bool that says whether to take a first step.
         go_on: name of the bool inside that says whether to take a further step.
         carried: the values that steps hand on.
-        rows: names of values inside, double ``(B,)``, that are recorded, by the names of their records after the loop.
+        rows: names of values inside that are recorded, by the names of their records after the loop.
+        kinds: the types of recorded values, by the same names, where they are not double.
     """
 
     def value(text: str, kind: int, shape: list[int] | None = None) -> ValueInfoProto:
         return helper.make_tensor_value_info(text, kind, shape)
 
-    rows = {} if rows is None else rows
+    rows, kinds = rows or {}, kinds or {}
     graph = helper.make_graph(
         list(nodes),
         name,
@@ -143,13 +145,31 @@ def loop_around(
         [
             value(go_on, TensorProto.BOOL, []),
             *(value(c.new, c.kind) for c in carried),
-            *(value(inside, TensorProto.DOUBLE) for inside in rows.values()),
+            *(value(inside, kinds.get(name, TensorProto.DOUBLE)) for name, inside in rows.items()),
         ],
     )
     results = [*(c.last for c in carried), *rows]
     return helper.make_node(
         "Loop", [steps, begin, *(c.first for c in carried)], results, name=name, body=graph
     )
+
+
+def split(nodes: Sequence[NodeProto], changing: Collection[str]) -> tuple[list[NodeProto], list[NodeProto]]:
+    """Split the nodes of a step into those that give the same in every step, and the rest.
+
+    The first can be placed before the loop.
+
+    Args:
+        nodes: nodes without graphs inside them.
+        changing: names of the values that change from step to step.
+    """
+    before, inside, found = [], [], set(changing)
+    for node in nodes:
+        changes = bool(found.intersection(node.input))
+        (inside if changes else before).append(node)
+        if changes:
+            found.update(node.output)
+    return before, inside
 
 
 def if_node(

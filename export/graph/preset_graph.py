@@ -58,7 +58,7 @@ def _continuation(parts: HQSParts) -> NodeProto:
     """Return the ``Loop`` of a continuation."""
     step = [
         *parts.place("level", "warm"),
-        *parts.place("denoise", "warm", {"new": "warm/x"}),
+        *parts.denoise("warm", "warm/x", "warm/sigma", "warm/denoised"),
         *parts.fit("warm/fit", "warm/x", "warm/denoised", "warm/weight", "warm/new"),
         *parts.place("warm_end", "warm"),
     ]

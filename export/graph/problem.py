@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
-import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
@@ -27,7 +26,10 @@ from gradprox.errors import InputError
 from gradprox.export.graph.blur import BOUNDARIES, GraphBlur
 from gradprox.export.graph.equations import Equations, SensingEquations
 from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum
-from gradprox.physics import BlockSensing, HadamardSensing
+from gradprox.export.graph.mirrored_blur import Cosines, MirroredBlur, is_mirror_image
+from gradprox.measurements import PATTERNS, digest
+from gradprox.physics import BlockSensing, HadamardSensing, Sampling
+from gradprox.physics import Sensing as DescribedSensing
 from gradprox.physics.contract import Physics
 
 
@@ -47,6 +49,10 @@ class Problem(ABC):
     def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
         """Return the values of `known` but the kernel, for images of the size of ``x``."""
         return ()
+
+    def closed_here(self, kernel: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Return whether the closed form of fits holds for a kernel, a bool scalar; None where no kernel matters."""
+        return None
 
     @abstractmethod
     def equations(self, known: tuple[Tensor, ...]) -> Equations:
@@ -78,20 +84,34 @@ class Deblurring(Problem):
     """Blur with a kernel that is an input of the solver; images of any size.
 
     Attributes:
-        name: the boundary, ``"valid"`` or ``"circular"``.
+        name: the boundary, one of `BOUNDARIES`.
     """
 
     name: str
-    known = ("kernel", *Spectrum._fields)
+
+    @property
+    def known(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on the boundary
+        """See `Problem.known`."""
+        return "kernel", *self._transform._fields
 
     def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:
         """See `Problem.transform`."""
-        return Spectrum.of(kernel, x.shape[-2], x.shape[-1])
+        return self._transform.of(kernel, x.shape[-2], x.shape[-1])
 
-    def equations(self, known: tuple[Tensor, ...]) -> FourierBlur:
+    def closed_here(self, kernel: Tensor) -> Tensor | None:
+        """See `Problem.closed_here`."""
+        return is_mirror_image(kernel) if self.name == "symmetric" else None
+
+    def equations(self, known: tuple[Tensor, ...]) -> FourierBlur | MirroredBlur:
         """See `Problem.equations`."""
-        kernel, *spectrum = known
-        return FourierBlur(kernel, self.name, Spectrum(*spectrum))
+        kernel, *values = known
+        if self.name == "symmetric":
+            return MirroredBlur(kernel, Cosines(*values))
+        return FourierBlur(kernel, self.name, Spectrum(*values))
+
+    @property
+    def _transform(self) -> type[Spectrum] | type[Cosines]:
+        return Cosines if self.name == "symmetric" else Spectrum
 
     def operator(self, kernel: Tensor) -> GraphBlur:
         """See `Problem.operator`."""
@@ -119,11 +139,13 @@ class Sensing(Problem):
 
     Args:
         physics: the measurements.
+        sampling: the draw of their patterns, by which a file of measurements is told to fit.
     """
 
     name = "cs"
 
-    def __init__(self, physics: HadamardSensing | BlockSensing) -> None:
+    def __init__(self, physics: HadamardSensing | BlockSensing, sampling: Sampling | None = None) -> None:
+        self.sampling = sampling
         self.physics = copy.deepcopy(physics).cpu().float()
         self.exact: HadamardSensing | BlockSensing = copy.deepcopy(self.physics).double()
 
@@ -155,9 +177,12 @@ class Sensing(Problem):
             described |= {"kind": "hadamard", "indices": _text(self.physics.indices.numpy().astype("<i8"))}
         else:
             # Only a digest: the matrix is a constant of the graph.
-            described |= {"kind": "block", "matrix_sha256": _digest(self.physics.matrix.numpy())}
+            described |= {"kind": "block", "matrix_sha256": digest(self.physics.matrix.numpy())}
         shape = list(self.example()[0].shape[2:])
         described |= {"squared_norm": self.physics.squared_norm(), "measurement_shape": shape}
+        if self.sampling is not None:
+            stated = self.sampling.model_dump(mode="json")
+            described["sampling"] = {key: stated[key] for key in PATTERNS}
         return {"problem": "cs", "physics": json.dumps(described)}
 
 
@@ -183,10 +208,11 @@ def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Pr
             if not bool(((indices >= 0) & (indices < math.prod(hadamard.padded))).all()):
                 raise InputError(f"{label}: its metadata describe patterns that do not exist")
             hadamard.indices = indices
-            return Sensing(hadamard)
+            return Sensing(hadamard, _sampling_in(described, hadamard, label))
         for tensor in model.graph.initializer:
-            if len(tensor.dims) == 2 and _digest(found := to_array(tensor)) == described["matrix_sha256"]:
-                return Sensing(BlockSensing(torch.from_numpy(found.copy()), (height, width)))
+            if len(tensor.dims) == 2 and digest(found := to_array(tensor)) == described["matrix_sha256"]:
+                blocks = BlockSensing(torch.from_numpy(found.copy()), (height, width))
+                return Sensing(blocks, _sampling_in(described, blocks, label))
         raise InputError(f"{label}: the graph lacks the matrix of its measurements")
     except InputError:  # which is a ValueError, with a better message
         raise
@@ -196,8 +222,26 @@ def problem_in(metadata: Mapping[str, str], model: ModelProto, label: str) -> Pr
         ) from error
 
 
-def _digest(matrix: NDArray[Any]) -> str:
-    return hashlib.sha256(matrix.astype("<f4").tobytes()).hexdigest()
+def _sampling_in(
+    described: dict[str, Any], physics: HadamardSensing | BlockSensing, label: str
+) -> Sampling | None:
+    """Return the draw of the patterns that a file states, if it states one.
+
+    Raises:
+        InputError: these are other patterns.
+    """
+    if "sampling" not in described:
+        return None
+    sampling = Sampling.model_validate(described["sampling"])
+    if sampling.kind == "block-matrix":  # the digest of the matrix says which one
+        return sampling
+    drawn = DescribedSensing(sampling).physics()
+    same = type(drawn) is type(physics) and all(
+        torch.equal(a, b) for a, b in zip(drawn.buffers(), physics.buffers(), strict=True)
+    )
+    if not same:
+        raise InputError(f"{label}: its patterns are not those of the sampling that it states")
+    return sampling
 
 
 def _text(array: NDArray[Any]) -> str:

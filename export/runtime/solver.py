@@ -47,7 +47,8 @@ class Restoration:
 class OnnxSolver:
     """A plug-and-play solver in ONNX Runtime, for deblurring or compressed sensing.
 
-    Images are taken whole, which needs about 2 GB per megapixel and 64 filters.
+    Presets of deblurring with a model of one pass compute it in tiles. Other files take images whole, which needs about
+    2 GB per megapixel and 64 filters.
 
     Args:
         path: a file written by `gradprox.export.export_solver`.
@@ -60,6 +61,9 @@ class OnnxSolver:
         problem: ``"deblur"`` or ``"cs"``.
         channels: number of channels of its images: 3, or 1, which stands for any number.
         boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
+        sampling: of compressed sensing, the kind, size, measurements and seed of the patterns, as `gradprox sense`
+            writes them; None in files that do not say.
+        matrix_digest: of block measurements, what `gradprox.measurements.digest` gives for their matrix; else None.
         noise_rule: how the settings of the prior follow from the noise; None in a file of an earlier version.
         provider: the provider in use.
         metadata: all entries of the file's metadata, by key.
@@ -98,6 +102,8 @@ class OnnxSolver:
             squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
             self._size = tuple(physics.get("size", ()))
+            self.sampling: dict[str, Any] | None = physics.get("sampling")
+            self.matrix_digest: str | None = physics.get("matrix_sha256")
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"{path}: its physics is damaged") from error
         if not 0 < squared_norm < math.inf:

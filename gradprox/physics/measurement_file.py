@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from gradprox.arrays import read_npz
 from gradprox.errors import InputError
 from gradprox.files import written_whole
+from gradprox.measurements import read_measurement_file, unknown_sampling
 from gradprox.physics.block_sensing import BLOCK
 from gradprox.physics.sensing import WHOLE_IMAGE, Sampling, Sensing, finite_floats
 
@@ -46,25 +45,21 @@ def read_measurements(path: str | Path) -> tuple[Tensor, Sensing]:
     Raises:
         InputError: the file is missing or damaged, or its parts do not fit each other.
     """
-    arrays = read_npz(Path(path))
-    if not {"y", "sampling"} <= arrays.keys():
-        raise InputError(
-            f"{path}: not a measurement file: expected the arrays y and sampling (see gradprox sense)"
-        )
+    found = read_measurement_file(path)
     try:
-        sampling = Sampling.model_validate(json.loads(str(arrays["sampling"])))
-    except (json.JSONDecodeError, ValidationError, RecursionError) as error:
-        raise InputError(f"{path}: its sampling is not in the form that gradprox sense writes") from error
+        sampling = Sampling.model_validate(found.sampling)
+    except (ValidationError, RecursionError) as error:
+        raise InputError(unknown_sampling(path)) from error
     if min(sampling.size) < 1 or math.prod(sampling.size) > LARGEST_IMAGE:
         raise InputError(f"{path}: an image of {sampling.size[0]}x{sampling.size[1]} pixels is out of range")
-    matrix = _stored_matrix(path, arrays.get("matrix"), sampling)
+    matrix = _stored_matrix(path, found.matrix, sampling)
     block = BLOCK if matrix is None else math.isqrt(matrix.shape[1])
     blocks = math.prod(math.ceil(side / block) for side in sampling.size)
     whole = sampling.kind in WHOLE_IMAGE
     per_channel = (sampling.measurements,) if whole else (blocks, sampling.measurements)
-    if arrays["y"].shape != (sampling.channels, *per_channel):
-        raise InputError(f"{path}: {arrays['y'].shape} measurements do not fit its sampling")
-    return finite_floats(f"{path}: a measurement file", arrays["y"])[None], Sensing(sampling, matrix)
+    if found.y.shape != (sampling.channels, *per_channel):
+        raise InputError(f"{path}: {found.y.shape} measurements do not fit its sampling")
+    return finite_floats(f"{path}: a measurement file", found.y)[None], Sensing(sampling, matrix)
 
 
 def _stored_matrix(path: str | Path, stored: NDArray[np.generic] | None, sampling: Sampling) -> Tensor | None:

@@ -29,7 +29,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the 
 KERNELS = {"gaussian": gaussian_kernel(0.8)[0, 0].numpy(), "motion": motion_kernel(6, 30)[0, 0].numpy()}
 
 
-@pytest.fixture(scope="module", params=["circular", "valid"])
+@pytest.fixture(
+    scope="module",
+    params=["circular", "valid", pytest.param("symmetric", marks=pytest.mark.slow)],
+)
 def exported_preset(
     request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Report]:
@@ -57,14 +60,15 @@ def in_torch(
     y: np.ndarray,
     kernel: np.ndarray,
     noise: float,
+    dtype: torch.dtype = torch.float64,
     **settings: object,
 ) -> tuple[np.ndarray, object]:
-    """Return the result of ``gradprox deblur``, in double precision."""
+    """Return the result of ``gradprox deblur``, in double precision if not said otherwise."""
     x0 = settings.pop("x0", None)
     x, result = deblur_images(
-        torch.from_numpy(y).double(),
-        torch.from_numpy(kernel).double()[None, None],
-        copy.deepcopy(prior).double(),
+        torch.from_numpy(y).to(dtype),
+        torch.from_numpy(kernel).to(dtype)[None, None],
+        copy.deepcopy(prior).to(dtype),
         preset("deblur", float(np.float32(noise)), **settings),
         boundary=solver.boundary,
         x0=None if x0 is None else torch.from_numpy(x0).double(),
@@ -80,7 +84,10 @@ def test_it_is_what_the_command_line_runs(
     y = photos(2, 1, 33, 26)
     restored = solver(y, KERNELS[kernel], noise=noise)
     x, result = in_torch(solver, prior, y, KERNELS[kernel], noise)
-    assert np.abs(restored.x - x).max() <= 1e-5
+    # Without noise the fit of a motion with mirrored borders amplifies every rounding of an image to single precision.
+    amplified = solver.boundary == "symmetric" and noise == 0
+    single = in_torch(solver, prior, y, KERNELS[kernel], noise, torch.float32)[0] if amplified else x
+    assert np.abs(restored.x - x).max() <= max(1e-5, np.abs(single - x).max())
     assert restored.steps.tolist() == result.steps.tolist()
     assert restored.status == [status.value for status in result.status]
     # Rounding errors are relative to the energy of the image, of which the objective is a small part. Those of torch in
@@ -124,7 +131,8 @@ def test_a_file_verifies_by_itself(exported_preset: tuple[Path, Report]) -> None
 
 def test_its_inputs(exported_preset: tuple[Path, Report]) -> None:
     model = onnx.load(exported_preset[0])
-    assert [node.op_type for node in model.graph.node].count("Loop") == 2
+    # The warm start, the last solver, and the tiles of the first images of that.
+    assert [node.op_type for node in model.graph.node].count("Loop") == 3
     names = ["y", "kernel", "noise", "strength", "tol", "max_iter", "x0"]
     assert [value.name for value in model.graph.input] == names
     assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))

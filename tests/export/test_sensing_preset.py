@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import pytest
 import torch
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from gradprox.cli.runtime.app import main
 from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_solver, verify
 from gradprox.export.graph.recipe import sensing_recipe
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
-from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix
+from gradprox.physics import Sampling, Sensing, gaussian_matrix, write_measurements
 from gradprox.priors import LearnedProx
 from gradprox.solvers import preset
 from tests.export.tampering import tampered
@@ -25,18 +28,21 @@ from tests.export.tampering import tampered
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 
 
+HADAMARD = Sensing(Sampling(kind="hadamard", size=(7, 6), measurements=24, noise=0.02))
+BLOCK = Sensing(
+    Sampling(kind="block-matrix", size=(20, 15), measurements=12, noise=0.02), gaussian_matrix(12, 0, 6)
+)
+
+
 @pytest.mark.parametrize(
-    "physics",
-    [
-        pytest.param(HadamardSensing((7, 6), 24), id="hadamard"),
-        pytest.param(BlockSensing(gaussian_matrix(12, 0, 6), (20, 15)), id="block", marks=pytest.mark.slow),
-    ],
+    "sensing",
+    [pytest.param(HADAMARD, id="hadamard"), pytest.param(BLOCK, id="block", marks=pytest.mark.slow)],
 )
 def test_it_is_what_the_command_line_runs(
-    physics: HadamardSensing | BlockSensing, prior: LearnedProx, tmp_path: Path
+    sensing: Sensing, prior: LearnedProx, tmp_path: Path, recover: Recover
 ) -> None:
-    path = tmp_path / "recover.onnx"
-    report = export_solver(physics, None, prior, path)
+    path, physics = tmp_path / "recover.onnx", sensing.physics()
+    report = export_solver(sensing, None, prior, path)
     assert verify(path) == report
     solver, double = OnnxSolver(path, threads=1), copy.deepcopy(prior).double()
     generator = np.random.default_rng(0)
@@ -53,6 +59,18 @@ def test_it_is_what_the_command_line_runs(
         # Restarts near convergence are a matter of rounding.
         assert np.abs(restored.steps - result.steps.numpy()).max() <= 2
         assert restored.status == [status.value for status in result.status]
+    write_measurements(tmp_path / "y.npz", y[1:], sensing)
+    assert recover(tmp_path / "y.npz", path, tmp_path / "x.npy") == (0, "")
+    np.testing.assert_allclose(
+        np.load(tmp_path / "x.npy"), solver(y[1:].numpy(), noise=0.02).x[0, 0], atol=1e-6
+    )
+    for other, message in other_patterns(sensing):
+        write_measurements(tmp_path / "y.npz", y[1:], other)
+        code, said = recover(tmp_path / "y.npz", path, tmp_path / "other.npy")
+        assert code == 1
+        assert message in said
+        assert said.count("\n") == 1
+        assert not (tmp_path / "other.npy").exists()
     with pytest.raises(InputError, match="sigma: this file holds a preset"):
         solver(y.numpy(), sigma=0.1)
     with pytest.raises(InputError, match="the noise level of the prior, strength times"):
@@ -69,6 +87,38 @@ def test_it_is_what_the_command_line_runs(
     for change in (loose, never_restart, restart_in_vain, keep_the_momentum):
         with pytest.raises(VerificationError):
             verify(tampered(path, tmp_path / "changed.onnx", change))
+
+
+Recover = Callable[[Path, Path, Path], tuple[int, str]]
+
+
+@pytest.fixture
+def recover(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Recover:
+    """Run ``gradprox-runtime recover`` in this process; return the exit code and the errors."""
+
+    def run(measurements: Path, model: Path, output: Path) -> tuple[int, str]:
+        words = ["gradprox-runtime", "recover", measurements, "--model", model, "-o", output]
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return int(exit_.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+def other_patterns(sensing: Sensing) -> list[tuple[Sensing, str]]:
+    """Return measurements of the same shape by other patterns, with the message about them."""
+    seeded = replace(sensing, sampling=sensing.sampling.model_copy(update={"seed": 3}))
+    if sensing.matrix is None:
+        return [(seeded, "was measured by 24 hadamard patterns of seed 3 of 7x6 pixels")]
+    return [(seeded, "patterns of seed 3"), (replace(sensing, matrix=2 * sensing.matrix), "another matrix")]
+
+
+def test_measurements_without_a_fitting_file(recover: Recover, denoiser_file: Path, tmp_path: Path) -> None:
+    write_measurements(tmp_path / "y.npz", torch.zeros(1, 1, 24), HADAMARD)
+    code, said = recover(tmp_path / "y.npz", denoiser_file, tmp_path / "x.png")
+    assert code == 1
+    assert "contains a denoiser, not a solver" in said
 
 
 def producer(model: ModelProto, output: str) -> NodeProto:

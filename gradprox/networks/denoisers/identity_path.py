@@ -265,13 +265,20 @@ class IdentityPath(GradientNetwork):
 
     def inside_with_envelope(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return the share of the pixels inside in ``|W x|^2/2 - G(W x)``, ``(B,)``, and the result of `inside`."""
+        terms, out = self.inside_with_terms(extended, sigma, filters)
+        return self._sum_over_period(terms, (out.shape[-2], out.shape[-1])), out
+
+    def inside_with_terms(self, extended: Tensor, sigma: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the terms of ``|W x|^2/2 - G(W x)`` for each position of the filters, and the result of `inside`.
+
+        The terms ``(B, 1, h, w)`` are those of all filters that touch the pixels inside.
+        """
         z = self.bank.analyze(extended, filters)
         kept, density = self.shrinkage.gradient_and_density(z, sigma.clamp_min(SIGMA_FLOOR))
         coefficients = self._interior(z)
         out = crop(extended, self.radius) - self.bank.synthesize(coefficients - kept, filters)
         # Subtracting pixel by pixel avoids the difference of two large sums, which would keep their rounding errors.
-        terms = coefficients.square().sum(dim=1, keepdim=True) / 2 - density
-        return self._sum_over_period(terms, (out.shape[-2], out.shape[-1])), out
+        return coefficients.square().sum(dim=1, keepdim=True) / 2 - density, out
 
     def _interior(self, z: Tensor) -> Tensor:
         """Crop ``z`` to the coefficients of filters that touch the pixels inside."""

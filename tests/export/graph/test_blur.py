@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from gradprox.export.graph.blur import GraphBlur
-from gradprox.physics import CircularBlur, ValidBlur
+from gradprox.physics.boundaries import blur_of_images
 from gradprox.physics.contract import Physics
 
 
-@pytest.mark.parametrize("boundary", ["valid", "circular"])
+@pytest.mark.parametrize("boundary", ["valid", "circular", "symmetric"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (2, 7)])
 def test_blur_is_the_library_s(boundary: str, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, 3, 9, 8, dtype=torch.float64, generator=generator)
     kernel = torch.rand(1, 1, *size, dtype=torch.float64, generator=generator)
     graph = GraphBlur(kernel, boundary)
-    physics = CircularBlur(kernel, (9, 8), 3) if boundary == "circular" else ValidBlur(kernel, (9, 8))
+    physics = blur_of_images(boundary, kernel, (9, 8), 3)
     y = physics.A(x)
     torch.testing.assert_close(graph.A(x), y)
     torch.testing.assert_close(graph.A_adjoint(y), physics.A_adjoint(y))

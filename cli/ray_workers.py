@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -95,6 +96,8 @@ def _records(ray: Any, workers: Sequence[Any], pairs: Sequence[tuple[Path, Path]
             if waiting:
                 source, target = waiting.popleft()
                 busy[worker.process.remote(source, target)] = worker, source
+            else:
+                ray.kill(worker)  # its processors may be what the worker of a lost machine waits for
     finally:
         for worker in workers:
             ray.kill(worker)
@@ -125,12 +128,10 @@ class _Worker:
 
     def process(self, source: Path, target: Path) -> Record:
         """Work on a file; return its record."""
-        reason = self.open() if self._work is None else None
-        return (
-            failure(source, reason)
-            if self._work is None
-            else process(self._work, source, target, Unwatched())
-        )
+        if self._work is None and (reason := self.open()) is not None:
+            return failure(source, reason)
+        assert self._work is not None  # noqa: S101  open has set it
+        return process(self._work, source, target, Unwatched())
 
 
 def shares(nodes: Sequence[Mapping[str, Any]], workers: int | None, files: int) -> tuple[int, int]:
@@ -182,7 +183,7 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
     if address == options.OWN_RAY:
         where = {"address": "local", "num_cpus": max(usable_threads(), workers or 1)}
     try:
-        ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         tokens = (
             "; a cluster with tokens needs RAY_AUTH_MODE=token" if isinstance(error, ConnectionError) else ""

@@ -14,7 +14,7 @@ from gradprox.export.runtime import container
 from gradprox.files import folder_written_whole
 
 # The names of ``DataType`` in Triton's ``model_config.proto``, for the types that exported files have.
-DATA_TYPES = {
+DATA_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
     onnx.TensorProto.DOUBLE: "TYPE_FP64",
     onnx.TensorProto.INT64: "TYPE_INT64",

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 import gradprox
 from gradprox.cli.app import main
-from gradprox.export import write_hub_folder, write_triton_model
+from gradprox.export import hub, write_hub_folder, write_triton_model
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
 from gradprox.zoo import read_card
 
@@ -148,6 +148,9 @@ def test_a_solver_in_a_hub_folder_has_no_figures_of_a_denoiser(tmp_path):
 
 
 def test_a_model_of_ones_own_has_no_card_of_a_shipped_one(denoiser_file, tmp_path):
+    same_name = {"name": "gray-fast", "weights_sha256": "0" * 64}
+    assert hub._card_of(same_name) is None
+    assert hub._card_of(same_name | {"weights_sha256": read_card("gray-fast").sha256}) is not None
     write_hub_folder(denoiser_file, tmp_path / "hub")
     head, _ = head_of(tmp_path / "hub")
     assert not {"license", "model-index"} & {*head}

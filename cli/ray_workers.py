@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import os
 import re
 import socket
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,47 +66,62 @@ def process_on_ray(
     try:
         with _connected(address, workers) as ray:
             count, threads = shares(ray.nodes(), workers, len(pairs))
-            worker = ray.remote(num_cpus=threads, max_restarts=-1, max_task_retries=RETRIES)(_Worker)
-            begun = [
-                worker.remote(job, threads, Path.cwd(), __version__) for _ in range(min(count, len(pairs)))
-            ]
-            yield from _records(ray, begun, pairs)
+            worker = ray.remote(num_cpus=threads)(_Worker)
+            begin = functools.partial(worker.remote, job, threads, Path.cwd(), __version__)
+            yield from _records(ray, begin, min(count, len(pairs)), pairs)
     finally:
         remove_leftovers([target for _, target in pairs])
 
 
-def _records(ray: Any, workers: Sequence[Any], pairs: Sequence[tuple[Path, Path]]) -> Iterator[Record]:
-    """Give each worker that has loaded its model a file, and another one whenever it has done one."""
+def _records(
+    ray: Any, begin: Callable[[], Any], count: int, pairs: Sequence[tuple[Path, Path]]
+) -> Iterator[Record]:
+    """Begin workers, give each a file when it has loaded its model, and another one whenever it has done one."""
     waiting, unfinished = deque(pairs), len(pairs)
-    # What each worker does: it works on the file, or loads its model. The cluster may have no room for some of them.
-    busy: dict[Any, tuple[Any, Path | None]] = {worker.open.remote(): (worker, None) for worker in workers}
+    # What each worker does: it works on the pair, or loads its model. The cluster may have no room for some of them.
+    busy: dict[Any, tuple[Any, tuple[Path, Path] | None]] = {}
+    killed = Counter[tuple[Path, Path] | None]()
+
+    def begin_worker() -> None:
+        worker = begin()
+        busy[worker.open.remote()] = worker, None
+
+    for _ in range(count):
+        begin_worker()
     try:
         while unfinished:
             (done,), _ = ray.wait([*busy], num_returns=1)
-            worker, source = busy.pop(done)
+            worker, pair = busy.pop(done)
             try:
                 found = ray.get(done)
             except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
-                if source is None:
+                killed[pair] += 1
+                if pair is None and killed[pair] > RETRIES:
                     raise InputError(NOT_BEGUN) from error
-                found = failure(source, KILLED)
-            if source is not None:
+                begin_worker()
+                if pair is not None and killed[pair] > RETRIES:
+                    unfinished -= 1
+                    yield failure(pair[0], KILLED)
+                elif pair is not None:
+                    waiting.append(pair)
+                continue
+            if pair is not None:
                 unfinished -= 1
                 yield found
             elif found is not None:
                 raise InputError(f"--ray: {found}")
             if waiting:
-                source, target = waiting.popleft()
-                busy[worker.process.remote(source, target)] = worker, source
+                pair = waiting.popleft()
+                busy[worker.process.remote(*pair)] = worker, pair
             else:
-                ray.kill(worker)  # its processors may be what the worker of a lost machine waits for
+                ray.kill(worker)  # the worker that replaces a killed one may need its processors
     finally:
-        for worker in workers:
+        for worker, _ in busy.values():
             ray.kill(worker)
 
 
 class _Worker:
-    """A process of Ray that works on one file after another; Ray begins it again when it was killed."""
+    """A process of Ray that works on one file after another."""
 
     def __init__(self, job: Job, threads: int, folder: Path, version: str) -> None:
         self._job, self._threads, self._folder, self._version = job, threads, folder, version
@@ -128,9 +145,7 @@ class _Worker:
 
     def process(self, source: Path, target: Path) -> Record:
         """Work on a file; return its record."""
-        if self._work is None and (reason := self.open()) is not None:
-            return failure(source, reason)
-        assert self._work is not None  # noqa: S101  open has set it
+        assert self._work is not None  # noqa: S101  open comes first
         return process(self._work, source, target, Unwatched())
 
 
@@ -193,7 +208,8 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
         with redirect_stdout(cast("TextIO", _WithoutRay(sys.stdout))):
             yield ray
     finally:
-        ray.shutdown()
+        with redirect_stdout(io.StringIO()):  # Ray repeats there what its threads printed
+            ray.shutdown()
 
 
 class _WithoutRay:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -45,6 +46,24 @@ KILLED = """
     def main(photos, out, report):
         batch = Batch(json=Path(report), workers=2, ray="own")
         run_batch(Killed(kernel="disk:1"), [Path(photos)], out, batch, read=[".png"])
+"""
+
+# A cluster of two machines of one processor each, one of which is lost when the first image is done.
+LOST = """
+    import pathlib, subprocess, sys, time
+    from ray.cluster_utils import Cluster
+
+    photos, out = sys.argv[1:]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    lost = cluster.add_node(num_cpus=1)
+    command = [sys.executable, "-m", "gradprox", "deblur", photos, "--kernel", "disk:1", "-o", out]
+    process = subprocess.Popen([*command, "--ray", cluster.address, "--workers", "2"])
+    while process.poll() is None and not any(pathlib.Path(out).glob("[!.]*")):
+        time.sleep(0.05)
+    cluster.remove_node(lost, allow_graceful=False)
+    code = process.wait(timeout=200)
+    cluster.shutdown()
+    sys.exit(code)
 """
 
 
@@ -126,15 +145,13 @@ def test_why_ray_cannot_be_used_is_one_line(run, photos, tmp_path, monkeypatch):
         ray_workers.check_address("127.0.0.1:99999")
 
 
-def test_a_worker_says_why_it_cannot_begin(photos, tmp_path):
+def test_a_worker_says_why_it_cannot_begin(tmp_path):
     job = Deblurring(kernel="disk:1")
     version = ray_workers.__version__
     assert "install the same version" in ray_workers._Worker(job, 1, tmp_path, "0.0.1").open()
     assert "need the same files" in ray_workers._Worker(job, 1, tmp_path / "none", version).open()
     broken = ray_workers._Worker(Deblurring(kernel="nothing.npy"), 1, Path.cwd(), version)
     assert "nothing.npy" in broken.open()
-    # A worker that Ray begins again after a kill loads its model with its next file.
-    assert "nothing.npy" in broken.process(photos / "0.png", tmp_path / "0.png")["error"]
 
 
 @pytest.mark.slow
@@ -180,6 +197,24 @@ def cluster(monkeypatch):
         yield next(match[1] for line in said if (match := re.search(r"ray start --address='(.*)'", line)))
         process.terminate()
         process.communicate()
+
+
+@pytest.mark.slow
+def test_a_lost_machine_loses_nothing(photos, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason='needs pip install "gradprox[ray]"')
+    for name, value in {**ray_workers.SETTINGS, "RAY_AUTH_MODE": "disabled"}.items():
+        monkeypatch.setenv(name, value)
+    for i in range(5, 12):
+        shutil.copy(photos / "0.png", photos / f"{i}.png")
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LOST), photos, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^12 done in ", done.stdout, flags=re.MULTILINE)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in photos.iterdir()}
 
 
 def command(*arguments, patch="pass"):

@@ -99,10 +99,11 @@ def check_fits(source: Path, found: Measurements, name: str, solver: OnnxSolver)
     """
     from gradprox.measurements import PATTERNS, digest, unknown_sampling
 
-    sampling = found.sampling
+    sampling, recovered = found.sampling, solver.sampling
+    assert recovered is not None  # noqa: S101  `load_recovery` has checked
     if not isinstance(sampling, dict) or not {"noise", *PATTERNS} <= sampling.keys():
         raise InputError(unknown_sampling(source))
-    measured, expected = ({key: stated[key] for key in PATTERNS} for stated in (sampling, solver.sampling))
+    measured, expected = ({key: stated[key] for key in PATTERNS} for stated in (sampling, recovered))
     if measured != expected:
         raise InputError(
             f"{source}: was measured by {in_words(measured)}, but {name} recovers {in_words(expected)}: export a file "

@@ -163,7 +163,9 @@ def split(nodes: Sequence[NodeProto], changing: Collection[str]) -> tuple[list[N
         nodes: nodes without graphs inside them.
         changing: names of the values that change from step to step.
     """
-    before, inside, found = [], [], set(changing)
+    before: list[NodeProto] = []
+    inside: list[NodeProto] = []
+    found = set(changing)
     for node in nodes:
         changes = bool(found.intersection(node.input))
         (inside if changes else before).append(node)

@@ -26,7 +26,7 @@ from gradprox.networks import IdentityPath
 from gradprox.networks.borders import mirrored_indices
 
 # Largest side of a tile in pixels, without its halo. For a megapixel in gray, 128 takes 1.3 times as long; 512 takes
-# 1.1 times as long and twice the memory; the whole image at once takes 1.5 times as long and eleven times the memory.
+# 1.1 times as long and twice the memory; the whole image at once takes 1.2 times as long and eleven times the memory.
 SIDE = 256
 
 

@@ -18,20 +18,22 @@ from gradprox.cli.kernel_search import AUTO, parse_search
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
 from gradprox.cli.restoration import ImageRestoration
+from gradprox.cli.signal_noise import noise_of, parse_noise
 from gradprox.cli.tuning import Tuning
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from deepinv.optim import DataFidelity
+    from torch import Tensor, nn
 
     from gradprox.images import ImageData
+    from gradprox.noise import SignalNoise
     from gradprox.physics.boundaries import AnyBlur
 
-# The solvers whose data term may be an inequality; None is the default, HQS.
-CLIPPING_SOLVERS = (None, "hqs", "nmapg")
+# The solvers whose data term may have weights and inequalities; None is the default, HQS.
+WEIGHTING_SOLVERS = (None, "hqs", "nmapg")
 DOES_NOT_FIT = (
     "the kernel does not fit the image: the residual is not noise, or the result rings; try --linear-light for a "
     "camera photo, {}another length, radius or angle, or a larger --noise"
@@ -55,7 +57,8 @@ class Deblurring(ImageRestoration):
 
     Attributes:
         kernel: the value of ``--kernel``; ``auto`` estimates the kernel of each image.
-        noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
+        noise: standard deviation of the noise, or its gain and read noise; in light if ``linear_light``. Estimated from
+            each image if None.
         boundary: one of `gradprox.physics.BOUNDARIES`.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
         refine_kernel: whether to scale and turn the kernel to fit each image.
@@ -66,7 +69,7 @@ class Deblurring(ImageRestoration):
     """
 
     kernel: str
-    noise: float | None = None
+    noise: float | SignalNoise | None = None
     boundary: str = "valid"
     linear_light: bool = False
     refine_kernel: bool = False
@@ -88,7 +91,6 @@ class Deblurring(ImageRestoration):
         from gradprox.images import check_scale
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.physics import read_kernel
-        from gradprox.solvers import ClippedL2
         from gradprox.solvers.deblurring import deblur_images
 
         search = parse_search(self.kernel)
@@ -100,18 +102,22 @@ class Deblurring(ImageRestoration):
                 check_absent(self.kernel_files[source], self.replace_kernels)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
-            level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            prior = priors.of(pixels.shape[1])
+            noise, record = noise_of(
+                image, self.noise, constant=not self.weighting, linear_light=self.linear_light
+            )
+            level, weights = weighted(pixels.to(priors.device), noise, prior)
             if known is not None:
                 self.check_size(known, pixels)
             given, estimated = (known, {}) if known is not None else self.estimated(source, pixels, level)
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
             given, record = given.to(priors.device), record | estimated
-            prior, preset = priors.of(pixels.shape[1]), self.preset(level)
+            preset = self.preset(level)
             kernel, changes = (
                 self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
             )
-            share = self.clipped_share(image)
-            fidelity = ClippedL2() if share else None
+            share = image.clipped_share() if self.clipping and self.weighting else 0.0
+            fidelity = data_fidelity(weights, clipped=share > 0)
             blurred = pixels.to(priors.device)
             restored, result = deblur_images(
                 blurred, kernel, prior, preset, boundary=self.boundary, fidelity=fidelity, callback=show
@@ -148,10 +154,10 @@ class Deblurring(ImageRestoration):
                 f"{width}x{height}: give lengths in pixels of the photo, or a smaller kernel file"
             )
 
-    def clipped_share(self, image: ImageData) -> float:
-        """Return the share of the pixels that are treated as clipped."""
-        possible = self.clipping and self.tuning.factor is not None and self.tuning.solver in CLIPPING_SOLVERS
-        return image.clipped_share() if possible else 0.0
+    @property
+    def weighting(self) -> bool:
+        """Whether the solver takes data terms with weights and inequalities, beside least squares."""
+        return self.tuning.factor is not None and self.tuning.solver in WEIGHTING_SOLVERS
 
     def blur(self, kernel: Tensor, photo: Tensor) -> AnyBlur:
         """Return the physics of a photo ``(1, C, H, W)``."""
@@ -214,11 +220,34 @@ class Deblurring(ImageRestoration):
         return record
 
 
+def weighted(pixels: Tensor, noise: float | SignalNoise, prior: nn.Module) -> tuple[float, Tensor | None]:
+    """Return the noise level of a photo ``(1, C, H, W)``, and the weights of its pixels; None if all weigh the same."""
+    if isinstance(noise, float):
+        return noise, None
+    import torch
+
+    from gradprox.noise import StabilizedDenoiser, weighted_noise
+
+    with torch.no_grad():
+        signal = StabilizedDenoiser(prior, noise.gain, noise.read)(pixels)
+    found = weighted_noise(signal, noise)
+    return found.level, found.weights
+
+
+def data_fidelity(weights: Tensor | None, *, clipped: bool) -> DataFidelity | None:
+    """Return the data term of a photo; None for least squares."""
+    from gradprox.solvers import ClippedL2, WeightedL2
+
+    if clipped:
+        return ClippedL2(weights=weights)
+    return None if weights is None else WeightedL2(weights)
+
+
 def deblur(
     images: options.Images,
     output: options.Output,
     kernel: options.KernelOrEstimate = None,
-    noise: options.EstimatedNoise = None,
+    noise: options.EstimatedSignalNoise = None,
     boundary: options.Boundary = "valid",
     linear_light: options.LinearLight = False,
     refine_kernel: options.RefineKernel = False,
@@ -254,11 +283,12 @@ def deblur(
     options.check_choice("--boundary", boundary, options.BOUNDARIES)
     if parse_search(chosen) is None:
         options.check_kernel(chosen)
+    given = parse_noise(noise)
     same = f"{write_kernel}: the image and its --write-kernel need different names"
     files = planned_beside(images, output, write_kernel, same, suffix=".npy")
     job = Deblurring(
         kernel=chosen,
-        noise=options.parse_given_level(noise),
+        noise=given,
         boundary=boundary,
         linear_light=linear_light,
         refine_kernel=refine_kernel,
@@ -272,4 +302,9 @@ def deblur(
         tuning=tuning,
         model=model,
     )
+    if noise is not None and noise.startswith("gain:") and not job.weighting:
+        raise InputError(
+            f"--noise {noise}: gain and read noise need --solver hqs or nmapg, and a number as --strength: change "
+            "them, or give one noise level"
+        )
     run_batch(job, images, output, batch, read=readable_suffixes(), beside=job.maps.files)

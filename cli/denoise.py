@@ -15,9 +15,9 @@ from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import ImageRestoration
+from gradprox.cli.signal_noise import noise_of, parse_noise
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,44 +73,6 @@ class Denoising(ImageRestoration):
             return Restored(clean, record, draw if mapped else None)
 
         return restore
-
-
-def parse_noise(text: str | None) -> float | SignalNoise | None:
-    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
-    if text is None or text == "auto":
-        return None
-    if not text.startswith("gain:"):
-        return options.parse_level(text)
-    from gradprox.noise import parse_signal_noise
-
-    with options.named("--noise"):
-        return parse_signal_noise(text)
-
-
-def noise_of(
-    image: ImageData, given: float | SignalNoise | None, *, constant: bool
-) -> tuple[float | SignalNoise, Record]:
-    """Return the noise of an image, and the figures and warnings to report.
-
-    An estimate is a constant level, unless the variance clearly follows the signal.
-
-    Args:
-        image: from a file.
-        given: the value of ``--noise``; None to estimate it.
-        constant: whether to estimate a constant level in any case.
-
-    Raises:
-        InputError: the image is too small for an estimate.
-    """
-    from gradprox.noise import SignalNoise, clear_signal_noise
-
-    if isinstance(given, SignalNoise):
-        return given, {}
-    level, record = level_of(image, given)
-    found = None if given is not None or constant else clear_signal_noise(image)
-    if found is None:
-        return level, record
-    return found, {"estimated_gain": found.gain, "estimated_read": found.read}
 
 
 def denoise(

@@ -12,7 +12,7 @@ Where to begin:
 """
 
 from gradprox.solvers.admm import ADMM
-from gradprox.solvers.clipping import ClippedL2
+from gradprox.solvers.clipping import ClippedL2, WeightedL2
 from gradprox.solvers.continuation import Continuation
 from gradprox.solvers.contract import Callback, Restorer, Step
 from gradprox.solvers.data_term import DataTerm, QuadraticDataTerm
@@ -65,6 +65,7 @@ __all__ = [
     "Status",
     "Step",
     "Task",
+    "WeightedL2",
     "best_lambda",
     "build_data_term",
     "choose_lambda",

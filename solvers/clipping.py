@@ -1,27 +1,34 @@
-r"""Clipped measurements: an inequality in the place of an equation.
+r"""Weighted and clipped measurements: least squares that know how exact each measurement is.
+
+**Weights.** Where the noise depends on the signal, as in photos, the most likely image minimizes the squares of the
+residuals divided by their variances. So each measurement has a weight ``w_i``, a common factor divided by its variance.
+
+**Clipping.** An inequality takes the place of an equation.
 
 A sensor stores everything above white as white, and everything below black as black. So a white measurement ``y_i``
 says only that ``(A x)_i >= y_i``, and a black one that ``(A x)_i <= y_i``. The data term counts violations only:
 
-    f(x) = |A x - v(x)|^2 / 2,    v_i = max((A x)_i, y_i) at white, min((A x)_i, y_i) at black, y_i elsewhere.
+    f(x) = sum_i w_i ((A x)_i - v_i(x))^2 / 2,
+    v_i = max((A x)_i, y_i) at white, min((A x)_i, y_i) at black, y_i elsewhere.
 
 Taken as an equation instead, a lamp that is brighter than white contradicts its blurred surroundings, and rings.
 
-**Smooth and convex.** Each term is half the squared distance of ``(A x)_i`` to an interval. So ``grad f(x) = A^T (A x
-- v(x))``, and its Lipschitz constant is at most ``|A|^2``.
+**Smooth and convex.** Each term is a multiple of the squared distance of ``(A x)_i`` to an interval. So ``grad f(x) =
+A^T W (A x - v(x))`` with ``W = diag(w)``, and its Lipschitz constant is at most ``max_i w_i |A|^2``.
 
 **Fits.** HQS lowers ``f + weight |. - z|^2/2``. Where ``v(x) = y``, ``f`` is a quadratic function of ``A x``, and it is
 constant in the other measurements. So a Newton step solves a least-squares problem without the others, by conjugate
 gradients. It reaches the minimum as soon as these measurements stay the same (semismooth Newton). It may fail to
 descend where they change. Then a safe step replaces it: ``v(x')`` lies in the intervals for every ``x'``, so ``f(x) <=
-|A x - v(x')|^2 / 2``, with equality at ``x = x'``. The least-squares term with the measurements ``v(x')`` *majorizes*
-``f`` (Hunter and Lange, Am. Stat. 2004), and a fit of it that starts at ``x'`` lowers the function.
+sum_i w_i ((A x)_i - v_i(x'))^2 / 2``, with equality at ``x = x'``. The least-squares term with the measurements
+``v(x')`` *majorizes* ``f`` (Hunter and Lange, Am. Stat. 2004). A fit of it that starts at ``x'`` lowers the function.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from deepinv.optim import DataFidelity
@@ -33,7 +40,7 @@ from gradprox.errors import InputError
 from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.solvers.data_term import FittedDataTerm
 from gradprox.solvers.distance_term import DistanceTerm
-from gradprox.solvers.least_squares import FIT_ITERATIONS, FIT_TOLERANCE, LeastSquares
+from gradprox.solvers.least_squares import FIT_ITERATIONS, FIT_TOLERANCE
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 from gradprox.solvers.settings import number
 
@@ -42,21 +49,30 @@ NEWTON_STEPS = 3
 
 
 class ClippedDistance(Distance):
-    """Half the squared distance of ``u`` to the values that clipping may have made ``y``.
+    """The weighted squared distance of ``u`` to the values that clipping may have made ``y``, halved.
 
     Args:
         low: the level of black. Measurements at or below it were clipped.
         high: the level of white. Measurements at or above it were clipped.
+        weights: positive and finite, of a shape that extends to that of ``y``; 1 if not given.
 
     Raises:
-        InputError: ``low`` is not below ``high``.
+        InputError: ``low`` is not below ``high``, or a weight is not positive and finite.
     """
 
-    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+    def __init__(self, low: float = 0.0, high: float = 1.0, weights: Tensor | None = None) -> None:
         if not number("low", low) < number("high", high):
             raise InputError(f"black, {low:g}, must be below white, {high:g}")
         super().__init__()
-        self.low, self.high = low, high
+        weights = torch.ones(()) if weights is None else weights
+        if not bool(((weights > 0) & weights.isfinite()).all()):
+            raise InputError("the weights of measurements must be positive and finite")
+        self.low, self.high, self.weights = low, high, weights
+
+    def select(self, keep: Tensor) -> ClippedDistance:
+        """Return the distance of the images at the indices ``keep``."""
+        each = self.weights.ndim > 0 and self.weights.shape[0] > 1
+        return ClippedDistance(self.low, self.high, self.weights[keep] if each else self.weights)
 
     def nearest(self, u: Tensor, y: Tensor) -> Tensor:
         """Return ``v``, the nearest values to ``u`` that may have been stored as ``y``."""
@@ -65,26 +81,27 @@ class ClippedDistance(Distance):
 
     def fn(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the value at ``u = x``, ``(B,)``."""
-        return image_sum((x - self.nearest(x, y)).square()) / 2
+        return image_sum(self.weights.to(x) * (x - self.nearest(x, y)).square()) / 2
 
     def grad(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the derivative at ``u = x``."""
-        return x - self.nearest(x, y)
+        return self.weights.to(x) * (x - self.nearest(x, y))
 
     def prox(self, x: Tensor, y: Tensor, *_: object, gamma: float = 1.0, **__: object) -> Tensor:
         """Return ``argmin_u gamma d(u, y) + |u - x|^2/2``: a share of the way to the nearest value."""
-        return x - gamma / (1 + gamma) * self.grad(x, y)
+        return x - gamma / (1 + gamma * self.weights.to(x)) * self.grad(x, y)
 
 
 class ClippedL2(DataFidelity):
     """Least squares for clipped measurements, a data term for HQS, NMAPG and `PrimalDual`; see the module's head.
 
     Args:
-        low: the level of black.
-        high: the level of white.
+        low: the level of black; minus infinity if nothing was clipped.
+        high: the level of white; infinity if nothing was clipped.
+        weights: of the measurements, positive and finite; their shape extends to that of ``y``. 1 if not given.
 
     Raises:
-        InputError: ``low`` is not below ``high``.
+        InputError: ``low`` is not below ``high``, or a weight is not positive and finite.
 
     Example:
         >>> import torch
@@ -99,9 +116,23 @@ class ClippedL2(DataFidelity):
         0
     """
 
-    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+    def __init__(self, low: float = 0.0, high: float = 1.0, weights: Tensor | None = None) -> None:
         super().__init__()
-        self.d = ClippedDistance(low, high)
+        self.d = ClippedDistance(low, high, weights)
+
+
+class WeightedL2(ClippedL2):
+    """Weighted least squares, ``sum_i w_i ((A x)_i - y_i)^2 / 2``, a data term for HQS, NMAPG and `PrimalDual`.
+
+    Args:
+        weights: ``w``, positive and finite; their shape extends to that of ``y``.
+
+    Raises:
+        InputError: a weight is not positive and finite.
+    """
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__(-math.inf, math.inf, weights)
 
 
 @dataclass(frozen=True)
@@ -116,7 +147,8 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def rounding(self, x: Tensor, value: Tensor) -> Tensor:
         """See `DataTerm.rounding`: the distance to an interval has the error of ``A x``."""
-        shift = operator_factor(x) * (norm(self.physics.A(x)) + norm(self.y)).to(value)
+        largest = math.sqrt(float(self.distance.weights.max()))
+        shift = largest * operator_factor(x) * (norm(self.physics.A(x)) + norm(self.y)).to(value)
         return square_rounding(value, (2 * value).sqrt(), shift, x)
 
     def fit(self, z: Tensor, weight: float, start: Tensor) -> Tensor:
@@ -131,27 +163,37 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
             new_u = self.physics.A(new)
             worse = self._function(new, new_u, z, weight) >= self._function(x, u, z, weight)
             if bool(worse.any()):
-                nearest = self.distance.nearest(u, self.y)
-                safe = LeastSquares(nearest, self.physics, self.lipschitz).fit(z, weight, x)
+                safe = self._least_squares(z, weight, x, self._weights(x), self.distance.nearest(u, self.y))
                 new = torch.where(per_image(worse, x), safe, new)
                 new_u = self.physics.A(new)
             x, u = new, new_u
         return x
 
     def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        """See `FittedDataTerm.hessian`: ``A^T A`` without the measurements that ``x`` meets as inequalities."""
-        counted = self._counted(self.physics.A(x))
+        """See `FittedDataTerm.hessian`: ``A^T W A`` without the measurements that ``x`` meets as inequalities."""
+        counted = self._counted(self.physics.A(x)) * self._weights(x)
         return lambda v: self.physics.A_adjoint(counted * self.physics.A(v))
+
+    def select(self, keep: Tensor) -> ClippedTerm:
+        """See `DataTerm.select`."""
+        return replace(super().select(keep), distance=self.distance.select(keep))
+
+    def _weights(self, x: Tensor) -> Tensor:
+        return self.distance.weights.to(x)
 
     def _counted(self, u: Tensor) -> Tensor:
         """Return 1 for each measurement that counts as an equation at ``u = A x``, and 0 for the others."""
         return (self.distance.nearest(u, self.y) == self.y).to(u)
 
     def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
-        """Return ``argmin |m (A x - y)|^2/2 + weight |x - z|^2/2`` for the mask ``m = counted``."""
+        """Return the fit to the measurements at which ``counted`` is 1."""
+        return self._least_squares(z, weight, x, counted * self._weights(x), self.y)
+
+    def _least_squares(self, z: Tensor, weight: float, x: Tensor, each: Tensor, y: Tensor) -> Tensor:
+        """Return ``argmin sum_i each_i ((A x)_i - y_i)^2/2 + weight |x - z|^2/2``, beginning at ``x``."""
         found, _ = conjugate_gradients(
-            lambda p: self.physics.A_adjoint(counted * self.physics.A(p)) + weight * p,
-            self.physics.A_adjoint(counted * self.y) + weight * z,
+            lambda p: self.physics.A_adjoint(each * self.physics.A(p)) + weight * p,
+            self.physics.A_adjoint(each * y) + weight * z,
             x,
             tolerance=FIT_TOLERANCE,
             steps=FIT_ITERATIONS,

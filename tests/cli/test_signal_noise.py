@@ -1,4 +1,4 @@
-"""``denoise`` with noise that follows the signal: estimated, given, and left alone where in doubt."""
+"""``denoise`` and ``deblur`` with noise that follows the signal: estimated, given, and left alone where in doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gradprox import example_image
-from gradprox.physics import gaussian_noise, poisson_noise
+from gradprox.physics import CircularBlur, gaussian_noise, poisson_noise, read_kernel
 
 GAIN, READ = 1 / 40, 0.01
 
@@ -78,6 +78,38 @@ def test_constant_noise_stays_constant(denoise, store, clean):
     assert "noise estimated at" in said
 
 
+def test_deblurring_weights_pixels_by_their_variances(run, store, clean, tmp_path):
+    kernel = "gaussian:1.2"
+    blurred = CircularBlur(read_kernel(kernel), clean.shape[-2:]).A(clean)
+    path, out, report = store(noisy(blurred)), tmp_path / "sharp.npy", tmp_path / "report.json"
+
+    def deblur(*options):
+        arguments = (
+            "--kernel",
+            kernel,
+            "--boundary",
+            "circular",
+            "--model",
+            "gray-fast",
+            "--overwrite",
+            *options,
+        )
+        code, said, _ = run("deblur", path, "-o", out, "--json", report, *arguments)
+        assert code == 0
+        return torch.from_numpy(np.load(out)), json.loads(report.read_text()), said
+
+    found, content, said = deblur()
+    record = content["images"][0]
+    assert record["estimated_gain"] == pytest.approx(GAIN, rel=0.1)
+    assert "gain:" in said
+    assert record["objective_increases"] == 0
+    given, content, _ = deblur("--noise", f"gain:{GAIN},read:{READ}")
+    assert content["settings"]["noise"] == {"gain": GAIN, "read": READ}
+    level = math.sqrt(GAIN * float(blurred.mean()) + READ**2)
+    constant, *_ = deblur("--noise", f"{level}")
+    assert min(psnr(found, clean), psnr(given, clean)) > psnr(constant, clean) + 0.1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -87,7 +119,10 @@ def test_constant_noise_stays_constant(denoise, store, clean):
             ("denoise", "--noise", "gain:0.1,read:0.1", "--uncertainty", "u.png"),
             "needs a constant noise level",
         ),
-        (("deblur", "--kernel", "disk:2", "--noise", "gain:0.1,read:0.1"), "only denoise takes gain"),
+        (
+            ("deblur", "--kernel", "disk:2", "--noise", "gain:0.1,read:0.1", "--solver", "fista"),
+            "need --solver hqs or nmapg",
+        ),
     ],
 )
 def test_wrong_options_are_told_in_one_line(run, photo, tmp_path, arguments, message):

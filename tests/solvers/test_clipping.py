@@ -19,6 +19,7 @@ from gradprox.solvers import (
     ClippedL2,
     Continuation,
     PrimalDual,
+    WeightedL2,
     build_data_term,
     deblur_images,
     preset,
@@ -46,8 +47,14 @@ def y(physics):
 
 
 @pytest.fixture
-def data(physics, y):
-    found = build_data_term(y, physics, ClippedL2())
+def weights(y):
+    """Return the weights of measurements, from 0.5 to 3."""
+    return 0.5 + 2.5 * torch.rand(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
+
+@pytest.fixture(params=["equal", "weighted"])
+def data(request, physics, y, weights):
+    found = build_data_term(y, physics, ClippedL2(weights=weights if request.param == "weighted" else None))
     assert isinstance(found, ClippedTerm)
     return found
 
@@ -67,7 +74,8 @@ def test_only_violations_count(physics, y, data):
     x = image(1)
     u = physics.A(x)
     violation = torch.where(y == 1, (1 - u).clamp_min(0), torch.where(y == 0, u.clamp_min(0), u - y))
-    torch.testing.assert_close(data.value(x), violation.square().flatten(1).sum(dim=1) / 2)
+    squares = data.distance.weights * violation.square()
+    torch.testing.assert_close(data.value(x), squares.flatten(1).sum(dim=1) / 2)
 
 
 def test_the_gradient_is_that_of_the_value(data):
@@ -76,18 +84,19 @@ def test_the_gradient_is_that_of_the_value(data):
     torch.testing.assert_close(data.value_and_gradient(x.detach())[1], expected)
 
 
-def test_its_lipschitz_constant_is_that_of_least_squares(physics, data):
-    assert data.lipschitz == physics.squared_norm()
+def test_its_lipschitz_constant_is_that_of_the_largest_weight(physics, data):
+    assert data.lipschitz == float(data.distance.weights.max()) * physics.squared_norm()
     for seed in range(20):
         a, b = image(seed), image(seed + 100)
         change = data.value_and_gradient(a)[1] - data.value_and_gradient(b)[1]
-        assert change.norm() <= physics.squared_norm() * (a - b).norm() * (1 + 1e-12)
+        assert change.norm() <= data.lipschitz * (a - b).norm() * (1 + 1e-12)
 
 
 def test_least_squares_with_the_nearest_values_majorize(physics, y, data):
     for seed in range(10):
         x, at = image(seed), image(seed + 100)
-        majorizer = build_data_term(data.distance.nearest(physics.A(at), y), physics)
+        nearest = data.distance.nearest(physics.A(at), y)
+        majorizer = build_data_term(nearest, physics, WeightedL2(data.distance.weights))
         assert (data.value(x) <= majorizer.value(x)).all()
         torch.testing.assert_close(data.value(at), majorizer.value(at))
 
@@ -103,24 +112,55 @@ def test_a_fit_lowers_its_function(data, weight):
         assert (function(data.fit(z, weight, start)) < function(start)).all()
 
 
-def test_the_prox_of_the_distance_minimizes(data):
+def test_the_prox_of_the_distance_minimizes():
+    distance = ClippedL2(weights=torch.tensor([[0.5], [1.0], [2.0]]).double()).d
     u, y = torch.linspace(-2, 3, 101).double()[None], torch.tensor([[0.0], [0.4], [1.0]]).double()
     u, y = u.expand(3, -1), y.expand(-1, 101)
-    found = data.distance.prox(u, y, gamma=0.7)
+    found = distance.prox(u, y, gamma=0.7)
     candidates = torch.linspace(-3, 4, 20001).double()[:, None, None]
-    nearest = data.distance.nearest(candidates, y)
-    value = 0.7 * (candidates - nearest).square() / 2 + (candidates - u).square() / 2
+    nearest = distance.nearest(candidates, y)
+    value = 0.7 * distance.weights * (candidates - nearest).square() / 2 + (candidates - u).square() / 2
     torch.testing.assert_close(found, candidates[value.argmin(dim=0), 0, 0], rtol=0, atol=4e-4)
 
 
 @pytest.mark.parametrize("without_prox", [False, True], ids=["prox", "energy only"])
 @pytest.mark.parametrize("kind", [HQS, NMAPG])
-def test_the_exact_objective_never_rises(kind, without_prox, physics, y, prox, energy_only):
+def test_the_exact_objective_never_rises(kind, without_prox, physics, y, weights, prox, energy_only):
     settings = {"memory": 0.0} if kind is NMAPG else {}
     solver = kind(sigma=0.1, lambda_reg=0.05, max_iter=25, tol=0, **settings)
-    result = solver(y, physics, energy_only if without_prox else prox, fidelity=ClippedL2())
+    fidelity = ClippedL2(weights=weights)
+    result = solver(y, physics, energy_only if without_prox else prox, fidelity=fidelity)
     assert result.objective_increases.tolist() == [0, 0]
     assert (result.objective.diff(dim=1) <= 1e-12).all()
+
+
+def test_weighted_least_squares_are_those_of_scaled_measurements(physics, y, weights):
+    data, z = build_data_term(y, physics, WeightedL2(weights)), image(3)
+    scale = weights.sqrt()
+    # The columns of W^(1/2) A, from the images of single pixels.
+    pixels = torch.eye(z[0].numel(), dtype=torch.float64).reshape(-1, 1, *z.shape[-2:])
+    fitted = data.fit(z, 0.3, image(4))
+    for i in range(2):
+        matrix = (scale[i] * physics.A(pixels)).flatten(1).T
+        normal = matrix.T @ matrix + 0.3 * torch.eye(matrix.shape[1], dtype=torch.float64)
+        expected = torch.linalg.solve(normal, matrix.T @ (scale[i] * y[i]).flatten() + 0.3 * z[i].flatten())
+        torch.testing.assert_close(fitted[i].flatten(), expected, rtol=0, atol=1e-4)
+
+
+def test_each_image_keeps_its_weights(physics, y, weights, prox):
+    solver = HQS(sigma=0.1, lambda_reg=0.05, max_iter=4, tol=0)
+    together = solver(y, physics, prox, fidelity=ClippedL2(weights=weights)).x
+    for i in range(2):
+        alone = solver(y[i : i + 1], physics, prox, fidelity=ClippedL2(weights=weights[i : i + 1])).x
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-5)
+    chosen = build_data_term(y, physics, ClippedL2(weights=weights)).select(torch.tensor([1]))
+    torch.testing.assert_close(chosen.distance.weights, weights[1:])
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_weights_are_positive(value):
+    with pytest.raises(InputError, match="must be positive and finite"):
+        WeightedL2(torch.tensor([1.0, value]))
 
 
 def test_without_clipping_it_is_least_squares(physics, prox):

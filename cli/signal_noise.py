@@ -1,0 +1,52 @@
+"""The noise of an image, of constant level or with gain and read noise: given by ``--noise``, or estimated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradprox.cli import options
+from gradprox.cli.jobs import Record
+from gradprox.cli.noise_levels import level_of
+
+if TYPE_CHECKING:
+    from gradprox.images import ImageData
+    from gradprox.noise import SignalNoise
+
+
+def parse_noise(text: str | None) -> float | SignalNoise | None:
+    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
+    if text is None or text == "auto":
+        return None
+    if not text.startswith("gain:"):
+        return options.parse_level(text)
+    from gradprox.noise import parse_signal_noise
+
+    with options.named("--noise"):
+        return parse_signal_noise(text)
+
+
+def noise_of(
+    image: ImageData, given: float | SignalNoise | None, *, constant: bool, linear_light: bool = False
+) -> tuple[float | SignalNoise, Record]:
+    """Return the noise of an image, and the figures and warnings to report.
+
+    An estimate is a constant level, unless the variance clearly follows the signal.
+
+    Args:
+        image: from a file.
+        given: the value of ``--noise``; None to estimate it.
+        constant: whether to estimate a constant level in any case.
+        linear_light: whether the noise is that of linear light.
+
+    Raises:
+        InputError: the image is too small for an estimate.
+    """
+    from gradprox.noise import SignalNoise, clear_signal_noise
+
+    if isinstance(given, SignalNoise):
+        return given, {}
+    level, record = level_of(image, given, linear_light=linear_light)
+    found = None if given is not None or constant else clear_signal_noise(image, linear_light=linear_light)
+    if found is None:
+        return level, record
+    return found, {"estimated_gain": found.gain, "estimated_read": found.read}

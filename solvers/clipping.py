@@ -129,6 +129,13 @@ class WeightedL2(ClippedL2):
 
     Raises:
         InputError: a weight is not positive and finite.
+
+    Example:
+        >>> import torch
+        >>> from gradprox.noise import SignalNoise, weighted_noise
+        >>> found = weighted_noise(torch.tensor([0.0, 0.5, 1.0]), SignalNoise(gain=0.01, read=0.1))
+        >>> WeightedL2(found.weights).d.weights
+        tensor([1.5000, 1.0000, 0.7500])
     """
 
     def __init__(self, weights: Tensor) -> None:

@@ -129,6 +129,15 @@ def test_clipped(monkeypatch, tmp_path):
     assert all(math.isfinite(psnr) for psnr in means.values())
 
 
+def test_weighted(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    options = ["--crop", 32, "--model", "gray-small", "--kernel", "motion:5:20", "--json", out]
+    run(monkeypatch, "solvers/weighted.py", *options)
+    for found in json.loads(out.read_text())["peaks"].values():
+        assert {*found["mean"]} == {"photo", "equal", "weighted"}
+        assert all(math.isfinite(psnr) for psnr in found["mean"].values())
+
+
 def test_presets(monkeypatch, tmp_path, folder):
     out = tmp_path / "report.json"
     common = ["--data", folder, "--crop", 16, "--task", "deblur", "--json", out]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -87,13 +88,15 @@ def test_tiles_are_computed_in_threads_that_work_alone_in_the_modes_of_the_calle
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_an_error_in_a_tile_reaches_the_caller_who_keeps_the_threads():
+def test_an_error_in_a_tile_reaches_the_caller_and_the_number_of_threads_stays():
     def fail(_):
         raise MemoryError("a tile")
 
     with pytest.raises(MemoryError, match="a tile"):
         list(computed(fail, tiles((4, 6), 2), []))
     assert torch.get_num_threads() == 2
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2  # what new threads begin with
 
 
 @pytest.mark.usefixtures("two_threads")

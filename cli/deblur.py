@@ -109,7 +109,9 @@ class Deblurring(ImageRestoration):
             level, weights = weighted(pixels.to(priors.device), noise, prior)
             if known is not None:
                 self.check_size(known, pixels)
-            given, estimated = (known, {}) if known is not None else self.estimated(source, pixels, level)
+            given, estimated = (
+                (known, {}) if known is not None else self.estimated(source, pixels, level, show)
+            )
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
             given, record = given.to(priors.device), record | estimated
             preset = self.preset(level)
@@ -170,7 +172,7 @@ class Deblurring(ImageRestoration):
         light, seen = physics.visible(x), physics.visible(deviation)
         return shown_deviation(light, seen) if self.linear_light else seen
 
-    def estimated(self, source: Path, pixels: Tensor, noise: float) -> tuple[Tensor, Record]:
+    def estimated(self, source: Path, pixels: Tensor, noise: float, show: Watch) -> tuple[Tensor, Record]:
         """Return the estimated kernel of an image, and its figures, for a report.
 
         Raises:
@@ -180,7 +182,7 @@ class Deblurring(ImageRestoration):
 
         search = parse_search(self.kernel)
         assert search is not None  # noqa: S101  the caller has checked
-        found, figures = search.estimate(pixels, noise)
+        found, figures = search.estimate(pixels, noise, functools.partial(show.preparing, "blur kernel"))
         if found.confidence < LEAST_CONFIDENCE and not self.force:
             raise InputError(NO_KERNEL.format(found.confidence))
         if source in self.kernel_files:

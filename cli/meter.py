@@ -26,6 +26,9 @@ class Watch(Protocol):
     def begin(self, part: int, parts: int) -> None:
         """Receive the number of the part of the work that begins, from 0, and how many equal parts there are."""
 
+    def preparing(self, what: str, share: float) -> None:
+        """Receive the finished share of work before the first step, whose time says nothing of that of the steps."""
+
     def __call__(self, step: Step) -> None:
         """Receive a finished step."""
 
@@ -67,6 +70,10 @@ class Meter:
             self._bar.reset(self._task, total=total, completed=part * (self._steps or 1), note=note)
         self._part, self._parts, self._done, self._passes = part, parts, 0, 0.0
         self._show(0, note)
+
+    def preparing(self, what: str, share: float) -> None:
+        """Show work before the first step, beside the bar."""
+        self._bar.update(self._task, note=f"{what}: {share:.0%}")
 
     def __call__(self, step: Step) -> None:
         """Show a finished step and the change of the image in it."""

@@ -65,6 +65,19 @@ def check_model(model: str, what: str = "model") -> None:
         raise unknown(what, model, model_names(), ", or give a .safetensors file")
 
 
+TileSize = Annotated[
+    int | None,
+    typer.Option(
+        min=32,
+        metavar="PIXELS",
+        help="Largest side of the tiles in which the model computes an image. The result is the same; smaller tiles "
+        "take less memory and more time.",
+        show_default="as fits the model",
+        rich_help_panel=options.MODEL,
+    ),
+]
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device of a ``--device`` option; ``auto`` prefers CUDA, then MPS.
 
@@ -99,12 +112,14 @@ class ModelChoice:
         device: where torch computes.
         provider: the provider of ONNX Runtime that runs the ``.onnx`` model; torch runs it if None.
         allow_fallback: run on the CPU if the provider cannot be used.
+        tile_size: largest side in pixels of the tiles of an image; the network's own choice if None.
     """
 
     model: Model = None
     device: Device = "auto"
     provider: options.Provider = None
     allow_fallback: options.AllowFallback = False
+    tile_size: TileSize = None
 
     def __post_init__(self) -> None:
         """Refuse unusable options at once, before torch is imported.
@@ -124,6 +139,8 @@ class ModelChoice:
             raise InputError(
                 "--provider: needs an .onnx model: write one with `gradprox export`, and give it as --model"
             )
+        elif self.tile_size is not None:
+            raise InputError("--tile-size: is for models that torch runs: leave --provider out")
 
     def load(self, name: str, device: torch.device, *, potential: bool) -> LearnedProx:
         """Load the model ``name``; see `Priors`."""
@@ -164,7 +181,7 @@ class Priors:
     def __init__(self, choice: ModelChoice, *, for_solver: bool = True, prox: bool = False) -> None:
         self.device = resolve_device(choice.device)
         self._load = functools.partial(choice.load, device=self.device, potential=for_solver)
-        self._prox = prox
+        self._prox, self._tile_size = prox, choice.tile_size
         self._report: Callable[[float], None] | None = None
         self.named = None if choice.model is None else self._loaded(choice.model)
         self._defaults: dict[int, LearnedProx] = {}
@@ -179,9 +196,16 @@ class Priors:
         self._report = report
 
     def _loaded(self, name: str) -> LearnedProx:
-        from gradprox.networks.tiling import follow
+        from gradprox.networks.tiling import follow, is_tiled
 
         prior = self._load(name)
+        if self._tile_size is not None:
+            if not is_tiled(prior.network):
+                raise InputError(
+                    f"--tile-size: {prior.name} computes images whole, because its result depends on all pixels: "
+                    "leave it out, or name another --model"
+                )
+            prior.network.tile_size = self._tile_size
         follow(prior.network, self._piece)
         return prior
 

@@ -83,6 +83,10 @@ class Unwatched:
         """Receive the number of the part that begins."""
         self._at_each()
 
+    def preparing(self, what: str, share: float) -> None:  # noqa: ARG002
+        """Receive the finished share of work before the first step."""
+        self._at_each()
+
     def __call__(self, step: Step) -> None:  # noqa: ARG002
         """Receive a finished step."""
         self._at_each()

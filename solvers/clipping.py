@@ -35,7 +35,7 @@ from deepinv.optim import DataFidelity
 from deepinv.optim.distance import Distance
 from torch import Tensor
 
-from gradprox.batch import image_sum, per_image
+from gradprox.batch import image_dot, per_image
 from gradprox.errors import InputError
 from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.solvers.data_term import FittedDataTerm
@@ -81,7 +81,8 @@ class ClippedDistance(Distance):
 
     def fn(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the value at ``u = x``, ``(B,)``."""
-        return image_sum(self.weights.to(x) * (x - self.nearest(x, y)).square()) / 2
+        off = x - self.nearest(x, y)
+        return image_dot(self.weights.to(x) * off, off) / 2
 
     def grad(self, x: Tensor, y: Tensor, *_: object, **__: object) -> Tensor:
         """Return the derivative at ``u = x``."""
@@ -165,15 +166,17 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
             counted = self._counted(u)
             if before is not None and bool((counted == before).all()):
                 break
-            before = counted
+            before, value = counted, self._function(x, u, z, weight)
+            del u  # memory for large photos
             new = self._newton(z, weight, x, counted)
-            new_u = self.physics.A(new)
-            worse = self._function(new, new_u, z, weight) >= self._function(x, u, z, weight)
+            u = self.physics.A(new)
+            worse = self._function(new, u, z, weight) >= value
             if bool(worse.any()):
-                safe = self._least_squares(z, weight, x, self._weights(x), self.distance.nearest(u, self.y))
+                nearest = self.distance.nearest(self.physics.A(x), self.y)
+                safe = self._least_squares(z, weight, x, self._weights(x), nearest)
                 new = torch.where(per_image(worse, x), safe, new)
-                new_u = self.physics.A(new)
-            x, u = new, new_u
+                u = self.physics.A(new)
+            x = new
         return x
 
     def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -189,12 +192,15 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
         return self.distance.weights.to(x)
 
     def _counted(self, u: Tensor) -> Tensor:
-        """Return 1 for each measurement that counts as an equation at ``u = A x``, and 0 for the others."""
-        return (self.distance.nearest(u, self.y) == self.y).to(u)
+        """Return which measurements count as equations at ``u = A x``."""
+        return self.distance.nearest(u, self.y) == self.y
 
     def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
         """Return the fit to the measurements at which ``counted`` is 1."""
-        return self._least_squares(z, weight, x, counted * self._weights(x), self.y)
+        unweighted = self.distance.weights.ndim == 0 and bool(self.distance.weights == 1)
+        # Truth values take a quarter of the memory of numbers.
+        each = counted if unweighted else counted * self._weights(x)
+        return self._least_squares(z, weight, x, each, self.y)
 
     def _least_squares(self, z: Tensor, weight: float, x: Tensor, each: Tensor, y: Tensor) -> Tensor:
         """Return ``argmin sum_i each_i ((A x)_i - y_i)^2/2 + weight |x - z|^2/2``, beginning at ``x``."""
@@ -209,4 +215,5 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def _function(self, x: Tensor, u: Tensor, z: Tensor, weight: float) -> Tensor:
         """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``, where ``u = A x``."""
-        return self.value_of_measurements(u) + weight * image_sum((x - z).square()) / 2
+        off = x - z
+        return self.value_of_measurements(u) + weight * image_dot(off, off) / 2

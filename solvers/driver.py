@@ -105,7 +105,8 @@ def run(
             )
         running = running & ~stops
         state = new
-    record.final[active[running]] = state.x[running]
+    for index in running.nonzero()[:, 0].tolist():
+        record.final[int(active[index])] = state.x[index]
     return record.result(certified=solver.certified)
 
 
@@ -154,7 +155,9 @@ class _Record:
     """
 
     def __init__(self, solver: Algorithm[S], x0: Tensor, running: Tensor) -> None:
-        self.final = x0.clone()
+        # The results of the images that have stopped; the others keep their first image.
+        self.final: dict[int, Tensor] = {}
+        self.x0 = x0
         self.status = [solver.out_of_steps if usable else Status.NON_FINITE for usable in running.tolist()]
         self.steps = torch.where(running, solver.max_iter, 0)
         self.increases = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
@@ -163,7 +166,7 @@ class _Record:
 
     def begin(self, objective: Tensor) -> None:
         """Record the objective before the first step."""
-        batch = len(self.final)
+        batch = len(self.x0)
         self.objective = objective.new_full((batch, self.max_iter + 1), torch.nan)
         self.residuals = objective.new_full((batch, self.max_iter), torch.nan)
         self.objective[self.running, 0] = objective[self.running]
@@ -182,7 +185,7 @@ class _Record:
         """Return the result; records end with the last step of the slowest image."""
         longest = int(self.steps.max())
         return Result(
-            self.final,
+            torch.stack([self.final.get(image, first) for image, first in enumerate(self.x0)]),
             self.status,
             self.steps,
             self.objective[:, : longest + 1],

@@ -34,7 +34,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gradprox.batch import image_sum, per_image
+from gradprox.batch import image_dot, per_image
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
 from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
@@ -126,7 +126,8 @@ def relaxed(x: Tensor, denoised: Tensor, relaxation: Tensor, lambda_reg: Scalar)
 
 def enough_descent(x: Tensor, new: Tensor, weights: Tensor, rounding: Tensor, new_rounding: Tensor) -> Tensor:
     """Return the least descent, ``(B,)``, by which a step from ``x`` to ``new`` is accepted."""
-    descent = DELTA * weights * image_sum((new - x).square())
+    change = new - x
+    descent = DELTA * weights * image_dot(change, change)
     return descent - SLACK * (rounding + new_rounding)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from gradprox.batch import image_sum
+from gradprox.batch import image_dot
 from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.physics import regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
@@ -41,12 +41,13 @@ class LeastSquares(QuadraticDataTerm):
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``f(x)``, ``(B,)`` in double precision, and ``weight A^T (A x - y)``."""
         misfit = self.physics.A(x) - self.y
-        value = self.weight * image_sum(misfit.square()) / 2
+        value = self.weight * image_dot(misfit, misfit) / 2
         return value, self.physics.A_adjoint(misfit if self.weight == 1 else self.weight * misfit)
 
     def value_of_measurements(self, u: Tensor) -> Tensor:
         """See `DataTerm.value_of_measurements`."""
-        return self.weight * image_sum((u - self.y).square()) / 2
+        misfit = u - self.y
+        return self.weight * image_dot(misfit, misfit) / 2
 
     def rounding(self, x: Tensor, value: Tensor) -> Tensor:
         """See `DataTerm.rounding`."""

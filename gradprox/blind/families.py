@@ -16,6 +16,8 @@ from gradprox.physics import disk_kernel, gaussian_kernel, motion_kernel
 Parameters = tuple[float, ...]
 # The search refines this many members of the grid, in rounds that halve the distance.
 REFINED, ROUNDS = 4, 4
+# Members that are measured together, between two reports of the progress.
+TOGETHER = 64
 # Neighbors on the grid of lengths, radii and widths differ by this factor.
 FACTOR = 1.1
 
@@ -79,20 +81,41 @@ class Member:
     agreement: float = 1.0
 
 
-def best_member(spectrum: PhotoSpectrum, name: str, largest_side: int | None = None) -> Member:
+def best_member(
+    spectrum: PhotoSpectrum,
+    name: str,
+    largest_side: int | None = None,
+    report: Callable[[float], None] = lambda _: None,
+) -> Member:
     """Return the member of a family with the largest evidence.
 
     Args:
         spectrum: of the photo.
         name: one of `FAMILIES`.
         largest_side: largest side of the kernel in pixels; that of the family if None.
+        report: receives the finished share of the work.
     """
     family = FAMILIES[name]
     largest = family.largest
     if largest_side is not None:
         # A Gaussian is cut at four standard deviations.
         largest = min(largest, largest_side / {"disk": 2, "gaussian": 8, "motion": 1}[name])
-    found = _measured(spectrum, name, family.grid(max(largest, family.smallest)))
+    grid = family.grid(max(largest, family.smallest))
+    done, total = 0, len(grid) + ROUNDS * REFINED * 3 ** len(family.names)  # at most
+
+    def measured(members: list[Parameters]) -> list[Member]:
+        nonlocal done
+        found = []
+        for first in range(0, len(members), TOGETHER):
+            some = members[first : first + TOGETHER]
+            kernels = [family.kernel(*parameters) for parameters in some]
+            evidence = spectrum.evidence(kernels).tolist()
+            found += [Member(name, *each) for each in zip(some, kernels, evidence, strict=True)]
+            done += len(some)
+            report(done / total)
+        return found
+
+    found = measured(grid)
     leaders = sorted(found, key=lambda member: -member.evidence)[:REFINED]
     for round_ in range(1, ROUNDS + 1):
         near = {
@@ -100,17 +123,11 @@ def best_member(spectrum: PhotoSpectrum, name: str, largest_side: int | None = N
             for leader in leaders
             for parameters in family.around(leader.parameters, 0.5**round_)
         }
-        tried = _measured(spectrum, name, [p for p in near if p[0] <= max(largest, family.smallest)])
+        tried = measured([p for p in near if p[0] <= max(largest, family.smallest)])
         leaders = sorted([*leaders, *tried], key=lambda member: -member.evidence)[
             : REFINED if round_ == 1 else 2
         ]
     return leaders[0]
-
-
-def _measured(spectrum: PhotoSpectrum, name: str, members: list[Parameters]) -> list[Member]:
-    kernels = [FAMILIES[name].kernel(*parameters) for parameters in members]
-    evidence = spectrum.evidence(kernels).tolist()
-    return [Member(name, *found) for found in zip(members, kernels, evidence, strict=True)]
 
 
 def _angles(length: float) -> list[float]:

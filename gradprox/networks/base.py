@@ -21,11 +21,14 @@ class GradientNetwork(nn.Module, ABC):
         channels: number of channels of its images ``(B, channels, H, W)``; None if it takes other shapes.
         commutes_with_flips: whether flipping the input up-down or left-right flips the output, for *all* weights.
             Training flips patches only for networks that do not commute with flips.
+        tile_size: largest side in pixels of the tiles of an image, in networks that compute tile by tile; None for
+            the network's own choice. Results are the same; smaller tiles take less memory and more time.
     """
 
     monotone: bool
     channels: int | None
     commutes_with_flips = False
+    tile_size: int | None = None
 
     @property
     def noise_range(self) -> tuple[float, float] | None:

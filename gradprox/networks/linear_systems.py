@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradprox.batch import image_sum, per_image
+from gradprox.batch import image_dot, per_image
 
 # A symmetric positive definite map of ``(B, ...)`` that treats images separately.
 Operator = Callable[[Tensor], Tensor]
@@ -49,24 +49,26 @@ class Iterate(NamedTuple):
 def first_iterate(operator: Operator, right: Tensor, start: Tensor | None) -> Iterate:
     """Return the state before the first step; the initial guess is zero if not given."""
     x, residual = (torch.zeros_like(right), right) if start is None else (start, right - operator(start))
-    return Iterate(x, residual, residual, image_sum(residual.square()))
+    return Iterate(x, residual, residual, image_dot(residual, residual))
 
 
 def next_iterate(operator: Operator, state: Iterate, enough: Tensor) -> Iterate:
     """Return the state after one step. Images that are no longer moving keep ``x`` and their residual."""
     moving = state.moving(enough)
     image = operator(state.direction)
-    curvature = image_sum(state.direction * image)
+    curvature = image_dot(state.direction, image)
     length = per_image(torch.where(moving, state.energy / curvature, 0), state.x)
-    residual = state.residual - length * image
-    energy = image_sum(residual.square())
+    residual = torch.addcmul(state.residual, length, image, value=-1)
+    del image  # memory for large photos
+    energy = image_dot(residual, residual)
     turn = per_image(torch.where(moving, energy / state.energy, 0), state.x)
-    return Iterate(state.x + length * state.direction, residual, residual + turn * state.direction, energy)
+    x = torch.addcmul(state.x, length, state.direction)
+    return Iterate(x, residual, torch.addcmul(residual, turn, state.direction), energy)
 
 
 def small_energy(right: Tensor, tolerance: float) -> Tensor:
     """Return the largest accepted ``|residual|^2``, ``(B,)``."""
-    return tolerance**2 * image_sum(right.square())
+    return tolerance**2 * image_dot(right, right)
 
 
 def conjugate_gradients(
@@ -93,6 +95,7 @@ def conjugate_gradients(
         is returned as NaN and counts as unsolved.
     """
     state, enough = first_iterate(operator, right, start), small_energy(right, tolerance)
+    del right, start  # memory for large photos
     for _ in range(steps):
         if not bool(state.solvable(enough)):
             break

@@ -58,6 +58,11 @@ class Piece(nn.Module):
         return found
 
 
+def is_tiled(network: nn.Module) -> bool:
+    """Return whether a network computes images tile by tile itself, not only a part of it."""
+    return any(isinstance(module, Piece) for module in network.children())
+
+
 def follow(network: nn.Module, report: Callable[[float], None]) -> None:
     """Call ``report`` after each tile of each pass of a network, with the share of the pixels that the tile has.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
@@ -71,18 +73,31 @@ class ValidBlur(ForwardOperator):
     def A(self, x: Tensor, **_: object) -> Tensor:
         """Blur ``(B, C, H, W)``."""
         self.check_images(x)
-        spectrum = torch.fft.rfft2(x, s=self.period) * torch.view_as_complex(self.response)
         (height, width), (bottom, right) = self.filter.shape[-2:], self.size
-        y = torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
-        return without_rounding_below_zero(y, x, self.filter)
+
+        def blurred(plane: Tensor, response: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft2(plane, s=self.period) * response
+            y = torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
+            return without_rounding_below_zero(y, plane, self.filter)
+
+        return self._by_planes(blurred, x)
 
     def A_adjoint(self, y: Tensor, **_: object) -> Tensor:
         """Apply ``A^T`` to ``(B, C, H - h + 1, W - w + 1)``."""
         self.check_measurements(y)
         (height, width), (bottom, right) = self.filter.shape[-2:], self.size
-        spectrum = torch.fft.rfft2(F.pad(y, (width - 1, 0, height - 1, 0)), s=self.period)
-        spectrum = spectrum * torch.view_as_complex(self.response).conj()
-        return torch.fft.irfft2(spectrum, s=self.period)[..., :bottom, :right]
+
+        def back(plane: Tensor, response: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft2(F.pad(plane, (width - 1, 0, height - 1, 0)), s=self.period)
+            return torch.fft.irfft2(spectrum * response.conj(), s=self.period)[..., :bottom, :right]
+
+        return self._by_planes(back, y)
+
+    def _by_planes(self, apply: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:
+        """Apply a map of channels and their response to images, channel by channel: spectra take much memory."""
+        responses = torch.view_as_complex(self.response).expand(-1, images.shape[1], -1, -1)
+        planes = zip(images.split(1, dim=1), responses.split(1, dim=1), strict=True)
+        return torch.cat([apply(plane, response) for plane, response in planes], dim=1)
 
     def squared_norm(self) -> float:
         """Return ``max |k^|^2`` of the circular convolution that contains this one.

@@ -103,3 +103,40 @@ def test_a_network_reports_the_tiles_of_its_passes(monkeypatch):
     assert sum(shares) == pytest.approx(1)
     network.envelope_and_gradient(x, sigma)
     assert sum(shares) == pytest.approx(2)
+
+
+def test_a_tile_size_changes_the_tiles_alone(run, photo, tmp_path, monkeypatch):
+    tiles, piece = [], meter.Meter.piece
+    monkeypatch.setattr(meter.Meter, "piece", lambda self, share: (tiles.append(share), piece(self, share)))
+    common = ("denoise", photo, "--noise", "0.05", "--model", "gray-fast")
+    assert run(*common, "-o", tmp_path / "whole.png")[0] == 0
+    assert run(*common, "-o", tmp_path / "tiled.png", "--tile-size", 32)[0] == 0
+    assert tiles == [pytest.approx(1)] + [pytest.approx(1 / 4)] * 4
+    assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "tiled.png").read_bytes()
+    code, _, err = run(*common, "-o", tmp_path / "a.png", "--tile-size", 32, "--model", "gray-equilibrium")
+    assert (code, err.count("\n"), "computes images whole" in err) == (1, 1, True)
+    code, _, err = run(*common, "-o", tmp_path / "a.png", "--tile-size", 8)
+    assert (code, "--tile-size" in err) == (2, True)
+
+
+def test_the_search_for_the_kernel_is_shown(screen):
+    with terminal.progress_bar(quiet=False) as bar:
+        watch = meter.Meter(bar, "photo.png", 4, quiet=False)
+        (task,) = bar.tasks
+        watch.preparing("blur kernel", 0.314)
+        assert (task.completed, task.fields["note"]) == (0, "blur kernel: 31%")
+        watch(STEP)
+        assert task.completed == 1
+
+
+def test_parts_of_the_work_add_up(screen):
+    with terminal.progress_bar(quiet=False) as bar:
+        watch = meter.Meter(bar, "stack.tif", 4, quiet=False)
+        (task,) = bar.tasks
+        watch.begin(2, 5)  # two images are left from an interrupted run
+        assert (task.completed, task.total, task.fields["note"]) == (8, 20, "image 3 of 5")
+        watch(STEP)
+        watch.finished(0.5)
+        assert task.completed == 10
+        watch.begin(3, 5)
+        assert (task.completed, task.total) == (12, 20)

@@ -183,7 +183,7 @@ class DeepPotential(GradientNetwork):
         whole = Tile(0, cells[0], 0, cells[1])
         halo = -(-self.radius // self.cell)
         energy, gradient = image_sum(torch.zeros_like(x)), torch.empty_like(extended)
-        for tile in tiles(cells, max(1, TILE // self.cell)):
+        for tile in tiles(cells, max(1, (self.tile_size or TILE) // self.cell)):
             grown = tile.within(cells, halo)
             share, piece = self.inside(
                 self._with_margins(grown, grown).of(extended),

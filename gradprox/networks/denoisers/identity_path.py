@@ -191,7 +191,7 @@ class IdentityPath(GradientNetwork):
         """Yield the tiles of an image of ``size``, and what ``compute`` makes of each with its margin."""
         return computed(
             lambda tile: compute(tile.grown(self.radius).of(extended)),
-            tiles(size, tile_side(extended.device, self.radius)),
+            tiles(size, self.tile_size or tile_side(extended.device, self.radius)),
             (extended, sigma, *self.parameters()),
         )
 

@@ -11,6 +11,7 @@ from gradprox import load_model
 from gradprox.certificates import dense_jacobian, eigenvalue_range, symmetry_defect
 from gradprox.networks.denoisers import deep_potential, unet
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
+from gradprox.networks.tiling import follow
 from gradprox.priors import load_network, save_network
 
 SIGMA = torch.tensor([0.1], dtype=torch.float64)
@@ -99,13 +100,16 @@ def test_a_constant_added_to_the_image_is_added_to_the_result():
 
 
 @pytest.mark.parametrize("size", [(157, 43), (61, 140)])
-def test_tiles_give_the_result_of_one_piece(size, monkeypatch):
-    network, y = small_network(), images(size, batch=2)
+def test_tiles_give_the_result_of_one_piece(size):
+    network, y, pieces = small_network(), images(size, batch=2), []
+    follow(network, pieces.append)
     energy, whole = network.envelope_and_gradient(y, SIGMA)
-    monkeypatch.setattr(deep_potential, "TILE", 32)
+    assert len(pieces) == 1
+    network.tile_size = 32
     tiled_energy, tiled = network.envelope_and_gradient(y, SIGMA)
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-12)
     torch.testing.assert_close(tiled_energy, energy, rtol=1e-12, atol=0)
+    assert len(pieces) > 5
 
 
 def test_a_halo_smaller_than_the_reach_is_not_exact(monkeypatch):

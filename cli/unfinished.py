@@ -60,7 +60,7 @@ class Unfinished:
 
     def add(self, pixels: NDArray[Any], chart: ImageData | None, record: Record) -> None:
         """Keep a finished image ``(1, C, H, W)``, the map of its uncertainty, and its figures."""
-        arrays = {"pixels": pixels}
+        arrays: dict[str, Any] = {"pixels": pixels}
         if chart is not None:
             arrays |= {"map": chart.array, "map_depth": np.array(chart.bit_depth)}
         with (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 # The types of images: Fourier transforms have no half precision, and objectives need more digits than it has.
 PRECISIONS = (torch.float32, torch.float64)
 # Values of an image that are summed at once: a photo of 24 megapixels takes 0.6 GB in double precision.
-PART = 2**22
+PART = 2**20
 
 
 def image_sum(x: Tensor) -> Tensor:
@@ -22,12 +23,16 @@ def image_sum(x: Tensor) -> Tensor:
     objective in its last steps. Apple's MPS has no double precision, so there the input's own type is used.
     """
     accumulate = x.dtype if x.device.type == "mps" else torch.float64
-    return sum(part.sum(dim=1, dtype=accumulate) for part in _parts(x))
+    return _total([part.sum(dim=1, dtype=accumulate) for part in _parts(x)])
 
 
 def image_dot(x: Tensor, y: Tensor) -> Tensor:
     """Return the inner product of each image of ``(B, ...)`` with that of ``y``, ``(B,)``, as `image_sum`."""
-    return sum(image_sum(a * b) for a, b in zip(_parts(x), _parts(y), strict=True))
+    return _total([image_sum(a * b) for a, b in zip(_parts(x), _parts(y), strict=True)])
+
+
+def _total(sums: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, sums)
 
 
 def _parts(x: Tensor) -> tuple[Tensor, ...]:

@@ -93,22 +93,31 @@ def estimate_kernel(
         whole = sum(SHARES[name] for name in names) / (PARAMETRIC_SHARE if family == "auto" else 1.0)
         done = 0.0
         for name in names:
-            begin, part = done / whole, SHARES[name] / whole
-            found.append(
-                best_member(spectrum, name, size, lambda share, b=begin, p=part: report(b + share * p))
-            )
+            part = _Part(report, done / whole, SHARES[name] / whole)
+            found.append(best_member(spectrum, name, size, part))
             done += SHARES[name]
             report(done / whole)
         if family in ("auto", "free"):
             start = 0.0 if family == "free" else PARAMETRIC_SHARE
             edges = textured_part(gray, EDGES_SIDE)
-            found.append(
-                best_free_kernel(edges, spectrum, size, lambda share: report(start + share * (1 - start)))
-            )
+            found.append(best_free_kernel(edges, spectrum, size, _Part(report, start, 1 - start)))
     best = max(found, key=lambda member: member.evidence)
     confidence = confidence_of(spectrum, best, sharp)
     side = max(best.kernel.shape[-2:])
     return KernelEstimate(best.kernel, best.family, best.parameters, side, confidence)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Reports a part of the work, which begins at one share of the whole and takes another."""
+
+    report: Callable[[float], None]
+    begin: float
+    size: float
+
+    def __call__(self, share: float) -> None:
+        """Receive the finished share of this part."""
+        self.report(self.begin + share * self.size)
 
 
 def _check(y: Tensor, noise: float, family: str, size: int | None) -> None:

@@ -247,8 +247,8 @@ def with_texts_only(metadata: Metadata) -> Metadata:
 
 def write_deep_tiff(stream: BinaryIO, values: NDArray[Any], metadata: Metadata) -> None:
     """Write samples ``(H, W, S)``, uint16 or float32, and the metadata that `with_texts_only` kept."""
-    options = {"software": False, "metadata": None}
-    tifffile.imwrite(stream, **page_options(values, 1 if values.shape[2] <= 2 else 3, metadata), **options)
+    options = page_options(values, 1 if values.shape[2] <= 2 else 3, metadata)
+    tifffile.imwrite(stream, **options, software=False, metadata=None)
 
 
 def page_options(values: NDArray[Any], channels: int, metadata: Metadata) -> dict[str, Any]:

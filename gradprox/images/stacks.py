@@ -21,7 +21,7 @@ from gradprox.images.formats import ARRAY_SUFFIXES
 from gradprox.images.image_data import ImageData, check_scale
 from gradprox.images.io import damage_named, read_image
 from gradprox.images.samples import image_from_samples
-from gradprox.images.tiff_stacks import count_pages, read_tiff_pages, tiff_layout, write_tiff_pages
+from gradprox.images.tiff_stacks import ByteOrder, count_pages, read_tiff_pages, tiff_layout, write_tiff_pages
 
 STACK_SUFFIXES = (*TIFF_SUFFIXES, *ANIMATED_SUFFIXES, ".npy")
 
@@ -43,7 +43,7 @@ class Stack:
     count: int
     images: Callable[[], Iterator[ImageData]]
     plays: int = 0
-    byteorder: str = "<"
+    byteorder: ByteOrder = "<"
     big: bool = False
 
     def check(self) -> Kinds:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -25,6 +25,7 @@ _DESCRIPTION = 270
 _ACROSS, _DOWN, _UNIT, _INCH = 282, 283, 296, 2
 # tifffile has arguments for the resolution; all other tags are copied as they are stored.
 _COPIED = (*PAGE_TAGS, *DESCRIPTIVE, XMP, PROFILE)
+ByteOrder = Literal["<", ">"]
 _BIG = 2**32 - 2**25  # a file of more bytes needs the format BigTIFF
 
 
@@ -44,7 +45,7 @@ def count_pages(path: Path) -> int:
         return count
 
 
-def tiff_layout(path: Path) -> tuple[str, bool]:
+def tiff_layout(path: Path) -> tuple[ByteOrder, bool]:
     """Return the byte order of a TIFF file, ``<`` or ``>``, and whether it is a BigTIFF file."""
     with opened_tiff(path) as file:
         return file.byteorder, file.is_bigtiff
@@ -65,7 +66,8 @@ def read_tiff_pages(path: Path, *, separate: bool = False) -> Iterator[ImageData
         if several:
             yield from _contiguous_images(path, file, several)
             return
-        for number, page in enumerate(file.pages, start=1):
+        pages: Iterable[Any] = file.pages
+        for number, page in enumerate(pages, start=1):
             samples = read_page(f"{path}: page {number}", page, separate=separate)
             lost = unread_tags((tag.code for tag in page.tags), directories=False, pages=True)
             yield image_from_samples(
@@ -78,7 +80,7 @@ def read_tiff_pages(path: Path, *, separate: bool = False) -> Iterator[ImageData
 
 
 def write_tiff_pages(
-    path: Path, images: Iterable[ImageData], *, byteorder: str, big: bool, count: int
+    path: Path, images: Iterable[ImageData], *, byteorder: ByteOrder, big: bool, count: int
 ) -> tuple[str, ...]:
     """Write images as the pages of a TIFF file; return the names of everything that the file does not keep.
 

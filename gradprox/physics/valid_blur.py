@@ -76,8 +76,8 @@ class ValidBlur(ForwardOperator):
         (height, width), (bottom, right) = self.filter.shape[-2:], self.size
 
         def blurred(plane: Tensor, response: Tensor) -> Tensor:
-            spectrum = torch.fft.rfft2(plane, s=self.period) * response
-            y = torch.fft.irfft2(spectrum, s=self.period)[..., height - 1 : bottom, width - 1 : right]
+            y = torch.fft.irfft2(torch.fft.rfft2(plane, s=self.period) * response, s=self.period)
+            y = y[..., height - 1 : bottom, width - 1 : right]
             return without_rounding_below_zero(y, plane, self.filter)
 
         return self._by_planes(blurred, x)
@@ -88,8 +88,9 @@ class ValidBlur(ForwardOperator):
         (height, width), (bottom, right) = self.filter.shape[-2:], self.size
 
         def back(plane: Tensor, response: Tensor) -> Tensor:
-            spectrum = torch.fft.rfft2(F.pad(plane, (width - 1, 0, height - 1, 0)), s=self.period)
-            return torch.fft.irfft2(spectrum * response.conj(), s=self.period)[..., :bottom, :right]
+            shifted = F.pad(plane, (width - 1, 0, height - 1, 0))
+            spectrum = torch.fft.rfft2(shifted, s=self.period) * response.conj()
+            return torch.fft.irfft2(spectrum, s=self.period)[..., :bottom, :right]
 
         return self._by_planes(back, y)
 

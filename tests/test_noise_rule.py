@@ -57,7 +57,7 @@ def test_illegal_rules(settings):
 
 
 def test_unknown_names():
-    with pytest.raises(InputError, match="task x: unknown"):
+    with pytest.raises(InputError, match="task x is unknown"):
         noise_rule("x", "pgd")
-    with pytest.raises(InputError, match="solver x: unknown"):
+    with pytest.raises(InputError, match="solver x is unknown"):
         noise_rule("deblur", "x")

@@ -27,10 +27,11 @@ from torch import Tensor
 
 from gradprox.cli.deblur import Deblurring
 from gradprox.cli.denoise import Denoising
+from gradprox.cli.frames import RestoreImage
 from gradprox.cli.model_choice import ModelChoice, Priors
-from gradprox.cli.restoration import Restore
+from gradprox.cli.workers import Unwatched
 from gradprox.files import write_json
-from gradprox.images import images_in, read_gray
+from gradprox.images import images_in, read_gray, read_image
 from gradprox.physics import blur_of_images, gaussian_noise, read_kernel
 
 QUALITIES = (60, 80, 92, 98)
@@ -47,11 +48,11 @@ def degraded(clean: Tensor, kernel: str | None, noise: float, seed: int) -> tupl
     return sharp, photo + gaussian_noise(photo, noise, torch.Generator().manual_seed(seed))
 
 
-def restored(restore: Restore, sharp: Tensor, photo: Tensor, quality: int, path: Path) -> dict[str, Any]:
+def restored(restore: RestoreImage, sharp: Tensor, photo: Tensor, quality: int, path: Path) -> dict[str, Any]:
     """Store a photo as JPEG, restore the file, and return the figures."""
     pixels = (255 * photo[0, 0]).round().clamp(0, 255).byte().numpy()
     Image.fromarray(pixels).save(path, quality=quality)
-    image, record = restore(path, lambda _: None)
+    image, record, _ = restore(read_image(path), path, Unwatched())
     psnr_input = float(PSNR()(read_gray(path), sharp))
     gain = float(PSNR()(image.pixels, sharp)) - psnr_input
     return {"estimated_noise": record["estimated_noise"], "psnr_input": psnr_input, "gain": gain}

@@ -187,7 +187,7 @@ def test_layouts_are_folders(denoiser_file, tmp_path, monkeypatch, capsys):
     for output, layout, said in (
         (tmp_path / "file", "hub", "is a file"),
         (tmp_path, "hub", "exists already"),
-        (tmp_path / "x", "tf-serving", "--layout tf-serving: unknown"),
+        (tmp_path / "x", "tf-serving", "--layout tf-serving is unknown"),
     ):
         assert run(monkeypatch, "export", denoiser_file, output, "--layout", layout) == 1
         assert said in capsys.readouterr().err

@@ -150,9 +150,7 @@ def test_a_kernel_image(page):
         (png(np.zeros((3, 3, 1), np.uint8)), "black everywhere"),
     ]:
         page.set_input_files("#kernel", {"name": "kernel.png", "mimeType": "image/png", "buffer": content})
-        page.wait_for_function(
-            "said => document.getElementById('kernel-error').textContent.includes(said)", arg=said
-        )
+        page.wait_for_selector(f"#kernel-error:has-text({said!r})")
     page.set_input_files("#kernel", {"name": "kernel.png", "mimeType": "image/png", "buffer": png(kernel)})
     page.wait_for_selector("#drawing:not([hidden])")
     assert page.is_enabled("#start")
@@ -200,7 +198,7 @@ def test_one_photo_or_all_are_restored(page):
         page.click("#download")
     assert (np.array(Image.open(download.value.path())) == first).all()  # of the settings before
     page.click("#all")  # the shown photo waits, the other one has these settings already
-    page.wait_for_function("document.getElementById('all').disabled")
+    page.wait_for_selector("#all:disabled")
     with page.expect_download() as download:
         page.click("#download")
     assert (np.array(Image.open(download.value.path())) != first).any()

@@ -48,7 +48,10 @@ NOT_EXPLAINED = (
     "differently from place to place; give the --kernel if you know it, or add --force"
 )
 # Of 12 shakes that were estimated with high confidence, 4 had an error ratio above 3 (docs/figures.md).
-SHAKE = "the estimated kernel is a camera shake, and one of three such estimates is wrong: look at the result"
+SHAKE = (
+    "the estimated kernel is a camera shake, and one of three such estimates is wrong: look at the result, and compare "
+    "it with that of --kernel auto:motion or auto:disk"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,6 +122,8 @@ class Frames:
         lost = write_stack(target, images, stack, kinds)
         records = unfinished.records()
         record: Record = {"images": records, "warnings": _common_warnings(records), "not_kept": list(lost)}
+        if unfinished.unused:
+            record["warnings"].append(f"began with the first image again, because {unfinished.unused}")
         if source in self.maps:
             write_stack(self.maps[source], unfinished.maps(), stack, replace(kinds, alpha=False))
             record["uncertainty"] = str(self.maps[source])

@@ -182,7 +182,7 @@ def describe(record: Record) -> str:
     """Return a record as a short line for people."""
     parts = [record["note"]] if "note" in record else []
     if "images" in record:
-        parts.append(f"{len(record['images'])} images")
+        parts.append(f"{len(record['images'])} image{'s' * (len(record['images']) != 1)}")
         levels = [255 * image["estimated_noise"] for image in record["images"] if "estimated_noise" in image]
         if levels:
             parts.append(f"noise estimated at {min(levels):.2f}/255 to {max(levels):.2f}/255")

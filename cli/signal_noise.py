@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradprox.cli import options
 from gradprox.cli.jobs import Record
 from gradprox.cli.noise_levels import level_of
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
@@ -14,11 +15,18 @@ if TYPE_CHECKING:
 
 
 def parse_noise(text: str | None) -> float | SignalNoise | None:
-    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none."""
+    """Read a noise level, or gain and read noise; return None, to estimate them, for ``auto`` or if there is none.
+
+    Raises:
+        InputError: it is none of these.
+    """
     if text is None or text == "auto":
         return None
     if not text.startswith("gain:"):
-        return options.parse_level(text)
+        try:
+            return options.parse_level(text)
+        except InputError as error:
+            raise InputError(f"{error}, or gain:G,read:R, or auto") from error
     from gradprox.noise import parse_signal_noise
 
     with options.named("--noise"):

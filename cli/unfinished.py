@@ -30,11 +30,13 @@ class Unfinished:
         source: the stack.
         folder: where the images are.
         count: how many are finished.
+        unused: why the finished images of an interrupted run are not used; empty if they are, or if there are none.
     """
 
     source: Path
     folder: Path
     count: int = 0
+    unused: str = ""
 
     @classmethod
     def of(cls, source: Path, target: Path, settings: Mapping[str, Any], *, resume: bool) -> Unfinished:
@@ -54,6 +56,8 @@ class Unfinished:
             while found._file(found.count, ".json").is_file():
                 found.count += 1
         else:
+            if found._file(0, ".json").is_file():
+                found.unused = "its input or a setting has changed" if resume else "--resume was not given"
             found.remove()
             write_json(label, wanted)
         return found
@@ -107,8 +111,8 @@ class Unfinished:
                 self.remove()
                 raise
             raise KeyboardInterrupt(
-                f"{self.count} of {total} images of {self.source} are finished and kept in {self.folder}; run the "
-                "command again with --resume to go on"
+                f"{self.source}: finished {self.count} of {total} images, kept in {self.folder}; run the command again "
+                "with --resume to go on"
             ) from None
         except InputError as error:
             if self.count == 0:

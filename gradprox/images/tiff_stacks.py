@@ -137,7 +137,8 @@ def _page_tags(file: tifffile.TiffFile, page: Any) -> tuple[PageTag, ...]:
     found = []
     for code in (*_COPIED, _ACROSS, _DOWN, _UNIT):
         tag = page.tags.get(code)
-        if tag is not None:
+        # tifffile describes the shape of what it writes, which may change.
+        if tag is not None and not (code == _DESCRIPTION and file.is_shaped):
             file.filehandle.seek(tag.valueoffset)
             found.append((code, int(tag.dtype), file.filehandle.read(tag.valuebytecount)))
     return tuple(found)

@@ -95,7 +95,10 @@ def _generated(description: str, name: str, arguments: list[str]) -> Kernel:
         raise InputError(f"{description}: write {usage}, with numbers") from error
     if len(numbers) != len(expected) or not all(map(math.isfinite, numbers)):
         raise InputError(f"{description}: write {usage}, with numbers")
-    return generator(*numbers)
+    try:
+        return generator(*numbers)
+    except InputError as error:
+        raise InputError(f"{description}: {error}") from error
 
 
 def _from_array(label: str, array: NDArray[np.generic]) -> Kernel:

@@ -89,4 +89,4 @@ def _offsets(radius: int) -> NDArray[np.float64]:
 
 def _check_length(name: str, value: float, largest: float) -> None:
     if not 0 < value <= largest:
-        raise InputError(f"the kernel's {name} must be above 0 and at most {largest:g}, got {value:g}")
+        raise InputError(f"the kernel's {name} must be above 0 and at most {largest:g} pixels, got {value:g}")

@@ -48,6 +48,6 @@ def parse_signal_noise(text: str) -> SignalNoise:
     """
     form = re.fullmatch(r"gain:([^,]+),read:([^,]+)", text)
     if form is None:
-        raise InputError(f"noise {text}: {FORM}")
+        raise InputError(f"{text}: {FORM}")
     gain, read = (parse_level(number) for number in form.groups())
     return SignalNoise(gain, read)

@@ -127,8 +127,7 @@ def test_an_interrupted_stack_goes_on(run, stack, model, tmp_path, monkeypatch):
     folder = tmp_path / ".out.tif.images"
     assert code == 130
     assert err.strip() == (
-        f"stopped: 2 of 4 images of {stack} are finished and kept in {folder}; run the command again with --resume to "
-        "go on"
+        f"stopped: {stack}: finished 2 of 4 images, kept in {folder}; run the command again with --resume to go on"
     )
     assert not out.exists()
     assert run(*common, "-o", out, "--resume")[0] == 0
@@ -136,11 +135,16 @@ def test_an_interrupted_stack_goes_on(run, stack, model, tmp_path, monkeypatch):
     assert out.read_bytes() == plain.read_bytes()
     assert not folder.exists()
     # Finished images of other settings are of no use, and neither are they without --resume.
-    for again in (("--noise", "0.06", "--resume"), ()):
+    for again, why in (
+        (("--noise", "0.06", "--resume"), "a setting has changed"),
+        ((), "--resume was not given"),
+    ):
         out.unlink()
         begun.clear()
         assert run(*common, "-o", out)[0] == 130
-        assert run(*common, *again, "-o", out)[0] == 0
+        code, _, err = run(*common, *again, "-o", out)
+        assert code == 0
+        assert f"{why}\n" in err
         assert begun == [0, 1, 2, 0, 1, 2, 3]
 
 

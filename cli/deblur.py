@@ -109,21 +109,19 @@ class Deblurring(ImageRestoration):
             noise, record = noise_of(
                 image, self.noise, constant=not self.weighting, linear_light=self.linear_light
             )
-            level, weights = weighted(pixels.to(priors.device), noise, prior)
             if known is not None:
                 self.check_size(known, pixels)
+            blurred = pixels.to(priors.device)
+            level, weights = weighted(blurred, noise, prior)
             given, estimated = (
                 (known, {}) if known is not None else self.estimated(source, pixels, level, show)
             )
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
             given, record = given.to(priors.device), record | estimated
             preset = self.preset(level)
-            kernel, changes = (
-                self.refined(pixels.to(priors.device), given, level) if self.refine_kernel else (given, {})
-            )
+            kernel, changes = self.refined(blurred, given, level) if self.refine_kernel else (given, {})
             share = image.clipped_share() if self.clipping and self.weighting else 0.0
             fidelity = data_fidelity(weights, clipped=share > 0)
-            blurred = pixels.to(priors.device)
             restored, result = deblur_images(
                 blurred, kernel, prior, preset, boundary=self.boundary, fidelity=fidelity, callback=show
             )

@@ -48,7 +48,23 @@ class Equations(ABC):
         """Return the fitted images, or None where there is no closed form; ``back`` is that of ``y``."""
 
 
-class SensingEquations(Equations):
+class PixelEquations(Equations):
+    """Equations whose coordinates are the pixels, in double precision."""
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """See `Equations.coordinates`."""
+        return x.double()
+
+    def images(self, coordinates: Tensor) -> Tensor:
+        """See `Equations.images`."""
+        return coordinates
+
+    def back(self, y: Tensor) -> Tensor:
+        """See `Equations.back`."""
+        return self.A_adjoint(y)
+
+
+class SensingEquations(PixelEquations):
     """Compressed sensing: the coordinates are the pixels.
 
     Args:
@@ -65,18 +81,6 @@ class SensingEquations(Equations):
     def A_adjoint(self, y: Tensor) -> Tensor:
         """See `Equations.A_adjoint`."""
         return self.physics.A_adjoint(y.double())
-
-    def coordinates(self, x: Tensor) -> Tensor:
-        """See `Equations.coordinates`."""
-        return x.double()
-
-    def images(self, coordinates: Tensor) -> Tensor:
-        """See `Equations.images`."""
-        return coordinates
-
-    def back(self, y: Tensor) -> Tensor:
-        """See `Equations.back`."""
-        return self.A_adjoint(y)
 
     def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
         """See `Equations.normal_operator`."""

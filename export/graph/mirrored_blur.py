@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.export.graph.blur import GraphBlur
-from gradprox.export.graph.equations import Equations
+from gradprox.export.graph.equations import PixelEquations
 from gradprox.networks.borders import add_back
 
 # Pixels a side of a block: products take little more time than the taps of a kernel of 15x15 need.
@@ -57,7 +57,7 @@ class Cosines(NamedTuple):
         return self.columns.T @ coefficients @ self.rows
 
 
-class MirroredBlur(GraphBlur, Equations):
+class MirroredBlur(GraphBlur, PixelEquations):
     """The operator of `gradprox.physics.SymmetricBlur` in double precision, with the equations of its fits.
 
     The coordinates are the pixels.
@@ -86,18 +86,6 @@ class MirroredBlur(GraphBlur, Equations):
         for dim in (-2, -1):
             extended = add_back(extended, self.mirrored(y, dim), dim, y.shape[dim])
         return extended
-
-    def coordinates(self, x: Tensor) -> Tensor:
-        """See `Equations.coordinates`."""
-        return x.double()
-
-    def images(self, coordinates: Tensor) -> Tensor:
-        """See `Equations.images`."""
-        return coordinates
-
-    def back(self, y: Tensor) -> Tensor:
-        """See `Equations.back`."""
-        return self.A_adjoint(y)
 
     def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
         """See `Equations.normal_operator`."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import Device, check_model, complete_models, resolve_device
 from gradprox.errors import InputError
@@ -52,7 +52,7 @@ def certify(
     Example:
       gradprox certify gray --noise 25/255 --json certificate.json
     """
-    level = options.parse_level(noise)
+    level = option_values.parse_level(noise)
     check_model(model)
 
     import torch

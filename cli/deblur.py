@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_deviation
 from gradprox.cli.frames import TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
@@ -283,9 +283,9 @@ def deblur(
         raise InputError(
             f"--kernel {kernel}: --write-kernel and --force are for estimated kernels: use --kernel auto"
         )
-    options.check_choice("--boundary", boundary, options.BOUNDARIES)
+    option_values.check_choice("--boundary", boundary, options.BOUNDARIES)
     if parse_search(chosen) is None:
-        options.check_kernel(chosen)
+        option_values.check_kernel(chosen)
     given = parse_noise(noise)
     same = f"{write_kernel}: the image and its --write-kernel need different names"
     files = planned_beside(images, output, write_kernel, same, suffix=".npy")

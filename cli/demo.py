@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values
 from gradprox.cli.groups import Report
 from gradprox.cli.meter import Meter
 from gradprox.cli.model_choice import ModelChoice, Priors
@@ -80,7 +80,7 @@ def demo(
     from gradprox.images import ImageData, example_image, write_image
     from gradprox.solvers import Status
 
-    options.check_folder("--out", out)
+    option_values.check_folder("--out", out)
     priors = Priors(model)
     generator = torch.Generator().manual_seed(SEED)
     in_color = priors.channels == 3

@@ -11,7 +11,7 @@ import typer
 
 from gradprox._version import __version__
 from gradprox.cli.groups import Group, register
-from gradprox.cli.options import UsageError
+from gradprox.cli.option_values import UsageError
 from gradprox.cli.terminal import error_line
 from gradprox.errors import InputError
 from gradprox.memory import keep_freed_memory

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, in_words, run_batch
 from gradprox.cli.kernel_search import (
@@ -141,7 +141,7 @@ def estimate_kernel(
     previews = planned_beside(photos, output, preview, same, suffix=".png", output_suffix=".npy")
     job = KernelEstimation(
         search=search,
-        noise=options.parse_given_level(noise),
+        noise=option_values.parse_given_level(noise),
         linear_light=linear_light,
         previews=previews,
         replace_previews=batch.overwrite or batch.resume,

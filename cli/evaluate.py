@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.groups import Group, Report, register
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.scores import Restored, Study, Trial, score_folder
@@ -121,7 +121,7 @@ def denoise(
     Example:
       gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """
-    level = options.parse_level(noise)
+    level = option_values.parse_level(noise)
     priors = Priors(model, for_solver=False)
 
     import torch
@@ -160,10 +160,12 @@ def deblur(
     Example:
       gradprox evaluate deblur --data Set12 --kernel Levin09.npz:k1 --noise 2.55/255
     """
-    description = options.require_kernel(kernel, ". `gradprox kernel disk:3 -o kernel.png` draws a kernel")
-    level = options.parse_level(noise)
-    options.check_choice("--boundary", boundary, options.BOUNDARIES)
-    options.check_kernel(description)
+    description = option_values.require_kernel(
+        kernel, ". `gradprox kernel disk:3 -o kernel.png` draws a kernel"
+    )
+    level = option_values.parse_level(noise)
+    option_values.check_choice("--boundary", boundary, options.BOUNDARIES)
+    option_values.check_kernel(description)
 
     from gradprox.physics import blur_of_images, gaussian_noise, read_kernels
     from gradprox.solvers.deblurring import deblur_images
@@ -219,8 +221,8 @@ def cs(
     Example:
       gradprox evaluate cs --data Set12 --sampling block-gaussian --ratio 0.25
     """
-    level = options.parse_level(noise)
-    options.check_sampling(sampling)
+    level = option_values.parse_level(noise)
+    option_values.check_sampling(sampling)
 
     from gradprox.physics import Sensing, gaussian_noise, initial_image
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import check_model, complete_models
 from gradprox.cli.paths import check_absent
@@ -116,7 +116,7 @@ def export(
       gradprox export gray-deep models --problem deblur --layout triton
     """
     if layout is not None:
-        options.check_choice("--layout", layout, LAYOUTS)
+        option_values.check_choice("--layout", layout, LAYOUTS)
         if output.is_file():
             raise InputError(f"{output}: is a file, and --layout needs a folder")
         if layout == "hub":
@@ -131,9 +131,9 @@ def export(
     if problem is None and solver is not None:
         problem = "deblur"
     if problem is not None:
-        options.check_choice("--problem", problem, PROBLEMS)
+        option_values.check_choice("--problem", problem, PROBLEMS)
     if solver is not None:
-        options.check_choice("--solver", solver, SOLVERS)
+        option_values.check_choice("--solver", solver, SOLVERS)
     if size and problem != "cs":
         raise InputError("--size: only for --problem cs; other files take images of any size")
     if problem and potential:

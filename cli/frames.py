@@ -17,7 +17,7 @@ import typer
 
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
-from gradprox.cli.options import check_choice
+from gradprox.cli.option_values import check_choice
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.terminal import console
 from gradprox.errors import InputError
 from gradprox.files import json_text, write_json
@@ -111,7 +111,7 @@ class Command(_WithoutTypesOfFlags, TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; ``--ray`` alone is an option without a value."""
-        return super().parse_args(ctx, options.with_ray_address(args))
+        return super().parse_args(ctx, option_values.with_ray_address(args))
 
 
 class Group(_WithoutTypesOfFlags, TyperGroup):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli.options import check_choice
+from gradprox.cli.option_values import check_choice
 from gradprox.errors import InputError, unknown
 
 if TYPE_CHECKING:

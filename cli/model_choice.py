@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def resolve_device(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    options.check_choice("--device", name, DEVICES)
+    option_values.check_choice("--device", name, DEVICES)
     if not available[name]:
         raise InputError(f"--device {name}: this machine or this build of torch has none; use --device cpu")
     return torch.device(name)
@@ -127,7 +127,7 @@ class ModelChoice:
         Raises:
             InputError: a name is unknown, or the options contradict each other.
         """
-        options.check_choice("--device", self.device, DEVICES)
+        option_values.check_choice("--device", self.device, DEVICES)
         if self.model is not None:
             check_model(self.model, "--model")
         if self.provider is None:
@@ -225,5 +225,5 @@ class Priors:
             if channels not in self._defaults:
                 self._defaults[channels] = self._loaded(default_model(channels, prox=self._prox))
             return self._defaults[channels]
-        options.check_channels(self.named.name, self.channels, channels)
+        option_values.check_channels(self.named.name, self.channels, channels)
         return self.named

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradprox.cli.options import is_folder_name
+from gradprox.cli.option_values import is_folder_name
 from gradprox.errors import InputError
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from gradprox.cli import options
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty
 from gradprox.cli.frames import Restored, finish
 from gradprox.cli.groups import Batch
@@ -51,23 +49,8 @@ class Recovering(Restoration):
 
 
 def recover(
-    measurements: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Files that `gradprox sense` wrote (.npz), folders of them, or patterns in quotes.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="The image file to write, or a folder for several images. A name that ends in a slash is a folder.",
-            show_default=False,
-        ),
-    ],
+    measurements: options.Measurements,
+    output: options.Output,
     uncertainty: Uncertainty = None,
     samples: Samples = None,
     *,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch
 from gradprox.cli.meter import Watch
@@ -103,6 +103,6 @@ def sense(
     Example:
       gradprox sense photo.png --ratio 0.25 --sampling hadamard -o y.npz
     """
-    options.check_sampling(sampling)
-    job = Measuring(sampling, ratio, options.parse_level(noise), seed)
+    option_values.check_sampling(sampling)
+    job = Measuring(sampling, ratio, option_values.parse_level(noise), seed)
     run_batch(job, images, output, batch, read=readable_suffixes(), write=".npz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradprox.cli import options
+from gradprox.cli import option_values
 from gradprox.cli.jobs import Record
 from gradprox.cli.noise_levels import level_of
 from gradprox.errors import InputError
@@ -24,12 +24,12 @@ def parse_noise(text: str | None) -> float | SignalNoise | None:
         return None
     if not text.startswith("gain:"):
         try:
-            return options.parse_level(text)
+            return option_values.parse_level(text)
         except InputError as error:
             raise InputError(f"{error}, or gain:G,read:R, or auto") from error
     from gradprox.noise import parse_signal_noise
 
-    with options.named("--noise"):
+    with option_values.named("--noise"):
         return parse_signal_noise(text)
 
 

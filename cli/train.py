@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values
 from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import Device, complete_models, resolve_device
-from gradprox.cli.options import UsageError
+from gradprox.cli.option_values import UsageError
 from gradprox.cli.terminal import progress_bar, stop_request, stopping
 from gradprox.errors import InputError
 
@@ -130,7 +130,7 @@ def train(
     from gradprox.training import train as run
     from gradprox.training.run_log import read_log
 
-    options.check_folder("--out", out)
+    option_values.check_folder("--out", out)
     if threads:
         torch.set_num_threads(threads)
     chosen = _recipe(recipe, initial, data, unsupervised, noise, steps)
@@ -209,8 +209,8 @@ def _recipe(
         return chosen
     level = "auto" if noise is None else noise
     if level not in ("auto", "unknown") and not level.startswith("gain:"):
-        with options.named("--noise"):
-            return without_clean_images(chosen, options.parse_level(level))
+        with option_values.named("--noise"):
+            return without_clean_images(chosen, option_values.parse_level(level))
     try:
         return without_clean_images(chosen, None if level == "unknown" else level)
     except ValidationError as error:

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Tuning:
             InputError: the solver is unknown, or the strength or the tolerance is out of range.
         """
         if self.solver is not None:
-            options.check_choice("--solver", self.solver, options.SOLVERS)
+            option_values.check_choice("--solver", self.solver, options.SOLVERS)
         if self.tol is not None and not 0 <= self.tol < 1:
             raise InputError(f"--tol must be at least 0 and less than 1, got {self.tol:g}")
-        options.parse_strength(self.strength)
+        option_values.parse_strength(self.strength)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, for a report."""
@@ -53,7 +53,7 @@ class Tuning:
     @property
     def factor(self) -> float | None:
         """The strength as a number; None if it is chosen for each image."""
-        return options.parse_strength(self.strength)
+        return option_values.parse_strength(self.strength)
 
     @property
     def needs_prox(self) -> bool:

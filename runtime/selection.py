@@ -29,7 +29,18 @@ PACKAGES = {
     "gradprox.cli": (
         "cli",
         (
-            *("__init__", "entry", "frames", "groups", "jobs", "meter", "noise_levels", "options", "paths"),
+            *(
+                "__init__",
+                "entry",
+                "frames",
+                "groups",
+                "jobs",
+                "meter",
+                "noise_levels",
+                "option_values",
+                "options",
+                "paths",
+            ),
             *("ray_workers", "terminal", "timing", "unfinished", "workers"),
         ),
     ),

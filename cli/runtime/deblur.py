@@ -6,22 +6,21 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
-from gradprox.cli.jobs import Record, Work, run_batch
+from gradprox.cli.jobs import Work, run_batch
 from gradprox.cli.meter import Watch
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.runtime.models import ModelChoice, Models
+from gradprox.cli.runtime.tuning import Tuning, outcome
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
-    from gradprox.export.runtime import OnnxSolver, Restoration
+    from gradprox.export.runtime import OnnxSolver
     from gradprox.images import ImageData
 
 # A smaller share of clipped pixels changes nothing visible.
@@ -30,28 +29,6 @@ CLIPPED = (
     "{:.1%} of the pixels are white or black. They are taken as they are, so lamps may ring; `gradprox deblur` knows "
     "that they may be clipped"
 )
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """The settings of the preset in an exported file.
-
-    Attributes:
-        strength: multiplier of the preset's regularization.
-        steps: step budget after the warm start; that of the preset if None.
-        tol: tolerance on the relative change; that of the preset if None.
-    """
-
-    strength: Annotated[
-        float,
-        typer.Option(
-            metavar="FACTOR",
-            help="Strength of the regularization: above 1 gives a smoother image, below 1 keeps more detail and noise.",
-            rich_help_panel=options.SOLVER,
-        ),
-    ] = 1.0
-    steps: options.Steps = None
-    tol: options.Tol = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +78,7 @@ class Deblurring:
             pixels = to_linear_light(image.array) if self.linear_light else image.array
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
             name, solver = models.of(pixels.shape[1])
-            result = solver(
-                pixels,
-                kernel,
-                noise=level,
-                strength=self.tuning.strength,
-                max_iter=self.tuning.steps,
-                tol=self.tuning.tol,
-            )
+            result = self.tuning.run(solver, pixels, kernel, noise=level)
             restored = to_display(result.x) if self.linear_light else result.x
             record |= {"model": name, "solver": solver.algorithm, **outcome(result)}
             share = image.clipped_share()
@@ -131,18 +101,6 @@ def load_deblurring(path: Path, *, threads: int | None = None, **where: Any) -> 
     if solver.problem != "deblur":
         raise InputError(f"{path}: its solver is for compressed sensing, not for deblurring")
     return solver
-
-
-def outcome(result: Restoration) -> Record:
-    """Return a solver's record of one image, for a report, as `gradprox.cli.restoration.outcome` does."""
-    import numpy as np
-
-    steps = int(result.steps[0])
-    return {
-        "steps": steps,
-        "warm_start_steps": steps - int(np.isfinite(result.residual[0]).sum()),
-        "status": result.status[0],
-    }
 
 
 def deblur(
@@ -168,8 +126,8 @@ def deblur(
       gradprox-runtime deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
     job = Deblurring(
-        kernel=options.require_kernel(kernel),
-        noise=options.parse_given_level(noise),
+        kernel=option_values.require_kernel(kernel),
+        noise=option_values.parse_given_level(noise),
         linear_light=linear_light,
         channels=channels,
         resume=batch.resume,

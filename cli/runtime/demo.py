@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradprox.cli import options
+from gradprox.cli import option_values
 from gradprox.cli.groups import Report
 from gradprox.cli.runtime.deblur import load_deblurring
 from gradprox.cli.runtime.models import model_file
@@ -43,7 +43,7 @@ def demo(
     """
     from gradprox.images import EXAMPLE_IMAGE, ImageData, read_image, write_image
 
-    options.check_folder("--out", out)
+    option_values.check_folder("--out", out)
     clean = read_image(EXAMPLE_IMAGE).array
     records = []
     for name, run in (("denoising", _denoising), ("deblurring", _deblurring)):

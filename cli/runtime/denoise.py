@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Work, run_batch
@@ -77,6 +77,6 @@ def denoise(
       gradprox-runtime denoise shots --workers 2 -o clean
     """
     job = Denoising(
-        noise=options.parse_given_level(noise), channels=channels, resume=batch.resume, model=model
+        noise=option_values.parse_given_level(noise), channels=channels, resume=batch.resume, model=model
     )
     run_batch(job, images, output, batch, read=readable_suffixes())

@@ -11,7 +11,7 @@ from typing import Annotated, Generic, Protocol, TypeVar
 import typer
 
 from gradprox import exported_models
-from gradprox.cli import options
+from gradprox.cli import option_values, options
 from gradprox.errors import unknown
 
 
@@ -96,7 +96,7 @@ class Models(Generic[Kind]):
         """
         name = self._named or exported_models.default_model(channels)
         model = self._model(name)
-        options.check_channels(name, model.channels, channels)
+        option_values.check_channels(name, model.channels, channels)
         return name, model
 
     def _model(self, name: str) -> Kind:

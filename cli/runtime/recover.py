@@ -6,15 +6,14 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch, save
 from gradprox.cli.meter import Watch
-from gradprox.cli.runtime.deblur import Tuning, outcome
 from gradprox.cli.runtime.models import ModelChoice, Models
+from gradprox.cli.runtime.tuning import Tuning, outcome
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,13 +61,7 @@ class Recovering:
             found = read_measurement_file(source)
             name, solver = models.of(len(found.y))
             check_fits(source, found, name, solver)
-            result = solver(
-                found.y[None],
-                noise=found.sampling["noise"],
-                strength=self.tuning.strength,
-                max_iter=self.tuning.steps,
-                tol=self.tuning.tol,
-            )
+            result = self.tuning.run(solver, found.y[None], noise=found.sampling["noise"])
             record = {"sampling": found.sampling, "model": name, "solver": solver.algorithm}
             return record | outcome(result) | save(target, ImageData(result.x))
 
@@ -124,23 +117,8 @@ def in_words(sampling: dict[str, Any]) -> str:
 
 
 def recover(
-    measurements: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Files that `gradprox sense` wrote (.npz), folders of them, or patterns in quotes.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="The image file to write, or a folder for several images. A name that ends in a slash is a folder.",
-            show_default=False,
-        ),
-    ],
+    measurements: options.Measurements,
+    output: options.Output,
     *,
     tuning: Tuning,
     model: ModelChoice,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gradprox.cli import options, ray_workers
+from gradprox.cli import option_values, ray_workers
 from gradprox.cli.deblur import Deblurring
 from gradprox.errors import InputError
 from gradprox.images import EXAMPLE_IMAGE
@@ -99,7 +99,7 @@ def records(report):
     ],
 )
 def test_an_address_is_told_from_a_file(given, read):
-    assert options.with_ray_address(given) == read
+    assert option_values.with_ray_address(given) == read
 
 
 def nodes(*processors):

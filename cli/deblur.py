@@ -21,7 +21,7 @@ from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
 from gradprox.cli.restoration import ImageRestoration
 from gradprox.cli.signal_noise import noise_of, parse_noise
-from gradprox.cli.tuning import Tuning
+from gradprox.cli.tuning import DeblurringTuning
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def deblur(
     samples: Samples = None,
     channels: Channels = TOGETHER,
     *,
-    tuning: Tuning,
+    tuning: DeblurringTuning,
     model: ModelChoice,
     batch: Batch,
 ) -> None:

@@ -13,7 +13,7 @@ from gradprox.cli import option_values, options
 from gradprox.cli.groups import Group, Report, register
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.scores import Restored, Study, Trial, score_folder
-from gradprox.cli.tuning import Tuning
+from gradprox.cli.tuning import DeblurringTuning, Tuning
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def deblur(
     noise: options.Noise = "2.55/255",
     boundary: options.Boundary = "circular",
     *,
-    tuning: Tuning,
+    tuning: DeblurringTuning,
     model: ModelChoice,
     report: Report,
 ) -> None:
@@ -195,7 +195,13 @@ def deblur(
     _score(
         "deblur",
         {name: trial_with(blur.to(priors.device)) for name, blur in kernels.items()},
-        {"noise": level, "kernel": description, "boundary": boundary, "strength": tuning.factor or "auto"},
+        {
+            "noise": level,
+            "kernel": description,
+            "boundary": boundary,
+            "strength": tuning.factor or "auto",
+            "mixed_precision": tuning.mixed_precision,
+        },
         evaluation=evaluation,
         choice=model,
         priors=priors,

@@ -101,4 +101,37 @@ class Tuning:
     def _preset(self, task: str, noise: float, strength: float) -> Preset:
         from gradprox.solvers.presets import preset
 
-        return preset(task, noise, solver=self.solver, strength=strength, max_iter=self.steps, tol=self.tol)
+        return preset(task, noise, **self.settings, strength=strength)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of `gradprox.solvers.preset` but the strength."""
+        return {"solver": self.solver, "max_iter": self.steps, "tol": self.tol}
+
+
+@dataclass(frozen=True)
+class DeblurringTuning(Tuning):
+    """The settings of a solver that deblurs.
+
+    Attributes:
+        mixed_precision: compute the warm start in bfloat16 where that is faster.
+    """
+
+    mixed_precision: options.MixedPrecision = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Tuning.settings`."""
+        return super().settings | {"mixed_precision": self.mixed_precision}
+
+    def check_model(self, task: str, prior: Prior | None) -> None:
+        """See `Tuning.check_model`.
+
+        Raises:
+            InputError: the solver does not work with the model, or the model needs single precision.
+        """
+        super().check_model(task, prior)
+        if self.mixed_precision and not getattr(prior, "tolerates_bfloat16", prior is None):
+            raise InputError(
+                "--mixed-precision: is for gray-deep and color-deep: leave it out, or name one of them"
+            )

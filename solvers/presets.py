@@ -174,6 +174,7 @@ def preset(
     max_iter: int | None = None,
     tol: float | None = None,
     lipschitz: float | None = None,
+    mixed_precision: bool = False,
 ) -> Preset:
     """Return settings for measurements with the noise level ``noise``, chosen on natural images.
 
@@ -188,6 +189,8 @@ def preset(
         max_iter: largest number of steps after the warm start; the preset's planned steps if not given.
         tol: tolerance of the relative change; the preset's if not given.
         lipschitz: upper bound of ``|A|^2``, needed only for a physics whose norm gradprox does not know.
+        mixed_precision: compute the warm start of deblurring in bfloat16, see `Continuation`. The last solver, its
+            objective included, has the precision of the images.
 
     Raises:
         InputError: an unknown task or solver, a negative noise level, or a strength that is not positive.
@@ -218,7 +221,7 @@ def preset(
     sigma = rule.sigma(noise)
     warm_start: tuple[Solver[Any], ...] = ()
     if task is Task.DEBLUR:
-        warm_start = _continuation(rule, noise, strength)
+        warm_start = _continuation(rule, noise, strength, mixed_precision=mixed_precision)
     elif task in SENSING:
         warm_start = _fista_stages(noise, strength, lipschitz)
     final: Solver[Any]
@@ -282,13 +285,23 @@ def _sensing_steps() -> list[int]:
     return [FIRST_STEPS] + [LATER_STEPS] * (SENSING_STAGES - 1)
 
 
-def _continuation(rule: NoiseRule, noise: float, strength: float) -> tuple[Solver[Any], ...]:
+def _continuation(
+    rule: NoiseRule, noise: float, strength: float, *, mixed_precision: bool
+) -> tuple[Solver[Any], ...]:
     """Return the warm start of deblurring: one step of HQS at each noise level; none at the largest levels."""
     sigma = rule.sigma(noise)
     if sigma >= WARM_START:
         return ()
     weight = strength * rule.lambda_reg(noise, sigma)
-    return (Continuation(sigma=sigma, first_sigma=WARM_START, lambda_reg=weight, max_iter=DEBLUR_STEPS),)
+    return (
+        Continuation(
+            sigma=sigma,
+            first_sigma=WARM_START,
+            lambda_reg=weight,
+            max_iter=DEBLUR_STEPS,
+            mixed_precision=mixed_precision,
+        ),
+    )
 
 
 def _hqs_stages(rule: NoiseRule, noise: float, strength: float, steps: list[int]) -> tuple[Solver[Any], ...]:

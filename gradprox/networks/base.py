@@ -21,6 +21,8 @@ class GradientNetwork(nn.Module, ABC):
         channels: number of channels of its images ``(B, channels, H, W)``; None if it takes other shapes.
         commutes_with_flips: whether flipping the input up-down or left-right flips the output, for *all* weights.
             Training flips patches only for networks that do not commute with flips.
+        tolerates_bfloat16: whether convolutions in bfloat16 (`torch.autocast`) change the output by far less than the
+            noise that it removes.
         tile_size: largest side in pixels of the tiles of an image, in networks that compute tile by tile; None for
             the network's own choice. Results are the same; smaller tiles take less memory and more time.
     """
@@ -28,6 +30,7 @@ class GradientNetwork(nn.Module, ABC):
     monotone: bool
     channels: int | None
     commutes_with_flips = False
+    tolerates_bfloat16 = False
     tile_size: int | None = None
 
     @property

@@ -39,6 +39,11 @@ class NetworkPrior(Denoiser):
         """Whether the Jacobian of ``D`` is positive semidefinite by construction."""
         return self.network.monotone
 
+    @property
+    def tolerates_bfloat16(self) -> bool:
+        """Whether mixed precision changes ``D(y)`` by far less than the noise that it removes."""
+        return self.network.tolerates_bfloat16
+
     def forward(self, y: Tensor, sigma: Sigma, **_: object) -> Tensor:
         """Return ``D(y)``.
 

@@ -92,6 +92,7 @@ class DeepPotential(GradientNetwork):
     """
 
     monotone = False
+    tolerates_bfloat16 = True
     channels: int
     # Whether images are processed whole instead of in tiles.
     whole = False

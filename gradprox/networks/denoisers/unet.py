@@ -46,7 +46,10 @@ class ResidualBlock(nn.Module):
         z = z + NoiseKnots.interpolate(self.bias, knots)[:, :, None, None].to(z.dtype)
         slope = z.clamp(LEAST_SLOPE, 1.0)
         slopes.append(slope)
-        return h + F.conv2d(slope * (z - slope / 2) + LEAST_SLOPE**2 / 2, self.second, padding=1)
+        # a(z) = slope (z - slope / 2) + LEAST_SLOPE^2 / 2, in two operations.
+        offset = z.new_tensor(LEAST_SLOPE**2 / 2)
+        activated = torch.addcmul(offset, slope, torch.sub(z, slope, alpha=0.5))
+        return h + F.conv2d(activated, self.second, padding=1)
 
     def adjoint(self, g: Tensor, slopes: list[Tensor]) -> Tensor:
         """Apply the transposed Jacobian of `forward` to ``g``; remove this block's slopes from the list's end."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradprox.cli import option_values, options
 from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_deviation
-from gradprox.cli.frames import TOGETHER, Channels, Restored, RestoreImage
+from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, in_words, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gradprox.images import ImageData
-    from gradprox.noise import SignalNoise
     from gradprox.physics.boundaries import AnyBlur
+    from gradprox.signal_noise import SignalNoise
 
 # The solvers whose data term may have weights and inequalities; None is the default, HQS.
 WEIGHTING_SOLVERS = (None, "hqs", "nmapg")
@@ -284,6 +284,7 @@ def deblur(
             f"--kernel {kernel}: --write-kernel and --force are for estimated kernels: use --kernel auto"
         )
     option_values.check_choice("--boundary", boundary, options.BOUNDARIES)
+    option_values.check_choice("--channels", channels, CHANNELS)
     if parse_search(chosen) is None:
         option_values.check_kernel(chosen)
     given = parse_noise(noise)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradprox.cli import options
-from gradprox.cli.error_maps import ErrorMaps
-from gradprox.cli.frames import TOGETHER, Channels, Restored, RestoreImage
+from gradprox.cli import option_values, options
+from gradprox.cli.error_maps import ERROR_MAP, ErrorMaps
+from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, run_batch
 from gradprox.cli.meter import Watch
@@ -22,7 +23,7 @@ from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.noise import SignalNoise
+    from gradprox.signal_noise import SignalNoise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,9 @@ class Denoising(ImageRestoration):
         import torch
 
         from gradprox.images import ImageData, check_scale
-        from gradprox.noise import SignalNoise, StabilizedDenoiser
+        from gradprox.noise import StabilizedDenoiser
         from gradprox.priors import posterior_deviation
+        from gradprox.signal_noise import SignalNoise
 
         @torch.no_grad()
         def restore(image: ImageData, source: Path, show: Watch) -> Restored:
@@ -60,9 +62,8 @@ class Denoising(ImageRestoration):
 
             def draw() -> tuple[ImageData, Record]:
                 priors.follow(None)  # fifty passes over each part of the image
-                found = posterior_deviation(
-                    prior, noisy, noise, halo=prior.network.radius, report=show.finished
-                )
+                report = functools.partial(show.finished, what=ERROR_MAP)
+                found = posterior_deviation(prior, noisy, noise, halo=prior.network.radius, report=report)
                 # White is as uncertain as the noisy pixel itself.
                 return ImageData((found.deviation / noise).cpu()), {
                     "mean_deviation": float(found.deviation.mean()),
@@ -103,6 +104,7 @@ def denoise(
       gradprox denoise shots --workers 2 -o clean
       gradprox denoise noisy.png -o clean.png --uncertainty uncertain.png
     """
+    option_values.check_choice("--channels", channels, CHANNELS)
     given = parse_noise(noise)
     if uncertainty is not None:
         if given == 0:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WHITE = 0.1
 # The work of a map, in steps of a solver: for the bar of the progress.
 MAP_STEPS = 200
+# The name of the work, beside the bar.
+ERROR_MAP = "error map"
 # Chains of Langevin sampling, and the steps of burn-in for each sample of a chain.
 CHAINS, BURN_IN = 4, 0.25
 

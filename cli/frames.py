@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from gradprox.cli import options
 from gradprox.cli.jobs import Record, Work, save
 from gradprox.cli.meter import Watch
-from gradprox.cli.option_values import check_choice
 from gradprox.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from gradprox.images import ImageData, Kinds, Stack
 
 TOGETHER, SEPARATE = "together", "separate"
+CHANNELS = (TOGETHER, SEPARATE)
 Channels = Annotated[
     str,
     typer.Option(
+        autocompletion=options.completed(CHANNELS),
         metavar="HOW",
         help="together: gray images, and images of red, green and blue. separate: each channel as a gray image of its "
         "own, for TIFF files of any number of channels.",
@@ -76,12 +78,7 @@ class Frames:
     single: Mapping[Path, str] = field(default_factory=dict)
 
     def work(self, restore: RestoreImage) -> Work:
-        """Return the function that restores every image of a file and writes the result.
-
-        Raises:
-            InputError: ``channels`` is unknown.
-        """
-        check_choice("--channels", self.channels, (TOGETHER, SEPARATE))
+        """Return the function that restores every image of a file and writes the result."""
         return functools.partial(self._work, restore)
 
     def _work(self, restore: RestoreImage, source: Path, target: Path, show: Watch) -> Record:

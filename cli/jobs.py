@@ -73,8 +73,13 @@ def run_batch(
     """
     if batch.overwrite and batch.resume:
         raise InputError("--overwrite and --resume contradict each other: choose one")
+    if batch.ray is not None:
+        from gradprox.cli.ray_workers import check_ray
+
+        check_ray(batch.ray)
     sources, unmatched = collect_inputs(inputs, read)
     plan = plan_outputs(sources, output, write)
+    plan.leave_out_missing()
     existing = [target for _, target in plan.pairs if target.exists()]
     if not (batch.resume or batch.overwrite):
         plan.keep_existing(existing)
@@ -107,7 +112,9 @@ def run_batch(
             **{name.replace(" ", "_"): count for name, count in counts.items()},
         }
     )
-    if len(images) > 1:
+    if pairs and not (missing or refused):
+        batch.print("nothing to do: every output exists already")
+    elif len(images) > 1:
         said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         batch.print(f"{said} in {time.perf_counter() - began:.1f} s")
     if failed or refused:
@@ -212,12 +219,10 @@ def describe(record: Record) -> str:
         parts.append(f"{record['steps']} step{'s' * (record['steps'] != 1)}")
         if record.get("warm_start_steps"):
             parts[-1] += f" ({record['warm_start_steps']} of them for a first estimate)"
-        # Whoever sets --steps knows that they may all be taken; only a failure needs an explanation.
-        if status is Status.COMPLETED:
-            parts.append("as planned")
-        elif status.succeeded:
+        # A fixed number of steps needs no explanation, and neither do those of --steps; only a failure does.
+        if status.succeeded and status is not Status.COMPLETED:
             parts.append(status.value)
-        elif status is not Status.MAX_ITER:
+        elif not status.succeeded and status is not Status.MAX_ITER:
             parts.append(f"{status.value}: {status.advice}")
     parts.append(f"{record['seconds']:.1f} s")
     if "not_kept" in record:

@@ -35,8 +35,8 @@ class Watch(Protocol):
     def piece(self, share: float) -> None:
         """Receive the share of an image in a tile that passed the model (`gradprox.networks.tiling.follow`)."""
 
-    def finished(self, share: float) -> None:
-        """Receive the finished share of the part, if it is known without counting passes."""
+    def finished(self, share: float, what: str | None = None) -> None:
+        """Receive the finished share of the part, if it is known without counting passes, and what is being done."""
 
 
 class Meter:
@@ -87,9 +87,9 @@ class Meter:
         # A step with more passes than expected waits for its end.
         self._show(self._done + min(self._passes / self._expected, 0.99))
 
-    def finished(self, share: float) -> None:
-        """Show a share of the part."""
-        self._show(share * (self._steps or 1))
+    def finished(self, share: float, what: str | None = None) -> None:
+        """Show a share of the part, and beside the bar what is being done."""
+        self._show(share * (self._steps or 1), what)
 
     def close(self) -> None:
         """Remove the task from the bar."""

@@ -30,6 +30,13 @@ class Plan:
     pairs: list[tuple[Path, Path]] = field(default_factory=list)
     refused: dict[Path, str] = field(default_factory=dict)
 
+    def leave_out_missing(self) -> None:
+        """Refuse the inputs that do not exist."""
+        for source, _ in self.pairs:
+            if not source.exists():
+                self.refused[source] = f"{source}: no such file"
+        self.pairs = [pair for pair in self.pairs if pair[0].exists()]
+
     def keep_existing(self, targets: Iterable[Path]) -> None:
         """Refuse the inputs whose output is one of ``targets``, which exist already."""
         existing = {*targets}
@@ -155,6 +162,24 @@ def planned_beside(
     return files
 
 
+def exported_file(path: Path) -> Path:
+    """Return an exported file: the path itself, or the model in a folder that ``gradprox export --layout`` wrote.
+
+    Raises:
+        InputError: the folder holds none, or several.
+    """
+    if not path.is_dir():
+        return path
+    # A hub folder, a model of a Triton repository, and the repository.
+    found = [path / "model.onnx"] if (path / "model.onnx").is_file() else []
+    found = found or sorted(path.glob("[0-9]*/model.onnx")) or sorted(path.glob("*/[0-9]*/model.onnx"))
+    if not found:
+        raise InputError(f"{path}: holds no exported model: name a .onnx file")
+    if len(found) > 1:
+        raise InputError(f"{path}: holds {len(found)} models: name one, for example {found[0]}")
+    return found[0]
+
+
 def check_absent(target: Path, overwrite: bool) -> None:
     """Refuse an output that exists already, unless it may be overwritten.
 
@@ -162,7 +187,7 @@ def check_absent(target: Path, overwrite: bool) -> None:
         InputError: it exists.
     """
     if target.exists() and not overwrite:
-        raise InputError(f"{target}: exists already: add --overwrite to replace it")
+        raise InputError(f"{target} exists already: add --overwrite to replace it")
 
 
 def _is_writable(path: Path, suffix: str | None = None) -> bool:

@@ -180,6 +180,18 @@ def check_address(address: str) -> None:
         raise InputError(f"--ray {address}: no answer ({said}): is the cluster running?") from error
 
 
+def check_ray(address: str) -> None:
+    """Refuse an address if Ray is not installed, or if nothing answers there.
+
+    Raises:
+        InputError: Ray cannot be used.
+    """
+    if find_spec("ray") is None:
+        raise InputError("--ray needs the package ray: pip install ray")
+    if address not in (options.OWN_RAY, options.RUNNING_RAY):
+        check_address(address)
+
+
 @contextmanager
 def _connected(address: str, workers: int | None) -> Iterator[Any]:
     """Connect to Ray, or start one, and yield the module ``ray``.
@@ -187,10 +199,7 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
     Raises:
         InputError: Ray is not installed, cannot be reached, or has another version.
     """
-    if find_spec("ray") is None:
-        raise InputError("--ray needs the package ray: pip install ray")
-    if address not in (options.OWN_RAY, options.RUNNING_RAY):
-        check_address(address)
+    check_ray(address)
     os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     import ray
 

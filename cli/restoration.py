@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradprox.cli.error_maps import CHAINS, ErrorMaps, FindDeviations
+from gradprox.cli.error_maps import CHAINS, ERROR_MAP, ErrorMaps, FindDeviations
 from gradprox.cli.frames import TOGETHER, Frames, RestoreImage
 from gradprox.cli.jobs import Record, Work
 from gradprox.cli.meter import Watch
@@ -106,7 +106,7 @@ class Restoration(ABC):
         """Return the report of the finished share of a map, after the steps of the solver."""
         priors.follow(None)  # many passes, which a map reports itself
         before = self.steps - self.maps.steps
-        return lambda share: show.finished((before + share * self.maps.steps) / self.steps)
+        return lambda share: show.finished((before + share * self.maps.steps) / self.steps, ERROR_MAP)
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the named model (None: the default for each image), and the settings, for a report."""

@@ -8,10 +8,10 @@ from gradprox.cli import option_values
 from gradprox.cli.jobs import Record
 from gradprox.cli.noise_levels import level_of
 from gradprox.errors import InputError
+from gradprox.signal_noise import SignalNoise, parse_signal_noise
 
 if TYPE_CHECKING:
     from gradprox.images import ImageData
-    from gradprox.noise import SignalNoise
 
 
 def parse_noise(text: str | None) -> float | SignalNoise | None:
@@ -27,8 +27,6 @@ def parse_noise(text: str | None) -> float | SignalNoise | None:
             return option_values.parse_level(text)
         except InputError as error:
             raise InputError(f"{error}, or gain:G,read:R, or auto") from error
-    from gradprox.noise import parse_signal_noise
-
     with option_values.named("--noise"):
         return parse_signal_noise(text)
 
@@ -49,7 +47,7 @@ def noise_of(
     Raises:
         InputError: the image is too small for an estimate.
     """
-    from gradprox.noise import SignalNoise, clear_signal_noise
+    from gradprox.noise import clear_signal_noise
 
     if isinstance(given, SignalNoise):
         return given, {}

@@ -73,10 +73,22 @@ def progress_bar(quiet: bool) -> Progress:
 
 @contextmanager
 def doing(name: str, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Show a bar for work of unknown length; yield the function that is told in words what is being done."""
+    """Show a bar for work of unknown length; yield the function that is told in words what is being done.
+
+    In a pipe, where the bar is invisible, it prints each stage once: the words before the first comma.
+    """
+    stages: list[str] = []
     with progress_bar(quiet) as bar:
         task = bar.add_task(name, total=None, note="")
-        yield lambda words: bar.update(task, note=words)
+
+        def show(words: str) -> None:
+            bar.update(task, note=words)
+            stage = words.partition(",")[0]
+            if not (quiet or bar.console.is_terminal or stage in stages):
+                stages.append(stage)
+                bar.console.print(f"{name}: {stage}", markup=False)
+
+        yield show
 
 
 def error_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradprox.cli.groups import Report
+from gradprox.cli.paths import exported_file
 from gradprox.cli.terminal import doing
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="A file written by `gradprox export`.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A file or a folder that `gradprox export` wrote.", show_default=False)
+    ],
     *,
     report: Report,
 ) -> None:
@@ -29,6 +32,7 @@ def verify(
     Example:
       gradprox verify denoiser.onnx
     """
+    file = exported_file(file)
     from gradprox.export import verify as examine
 
     with doing(file.name, report.quiet) as show:

@@ -95,7 +95,7 @@ class Unwatched:
         """Receive a finished tile."""
         self._at_each()
 
-    def finished(self, share: float) -> None:  # noqa: ARG002
+    def finished(self, share: float, what: str | None = None) -> None:  # noqa: ARG002
         """Receive the finished share of the work."""
         self._at_each()
 

@@ -13,14 +13,21 @@ from gradprox.export.triton import layout_name
 from gradprox.files import folder_written_whole
 from gradprox.zoo import Card, model_names, read_card, recipe_path
 
-USE_MODEL = """\
+INSTALL = "Install gradprox (Python 3.10 or newer): `pip install .` in a checkout of its repository."
+INSTALL_RUNTIME = (
+    "Install gradprox-runtime (Python 3.10 or newer, without torch): `pip install ./runtime` in a checkout of the "
+    "repository of gradprox."
+)
+USE_MODEL = f"""\
+{INSTALL}
+
 ```python
 import gradprox
 
 D = gradprox.load_model("model.safetensors")  # D(y, sigma), for images with values in [0, 1]
 ```
 
-Without torch, in ONNX Runtime:
+Or in ONNX Runtime. {INSTALL_RUNTIME}
 
 ```python
 from gradprox.export.runtime import OnnxDenoiser
@@ -28,12 +35,14 @@ from gradprox.export.runtime import OnnxDenoiser
 D = OnnxDenoiser("model.onnx")  # D(y, sigma), for float32 arrays (batch, channels, height, width)
 ```
 """
-USE_SOLVER = """\
+USE_SOLVER = f"""\
+{INSTALL_RUNTIME}
+
 ```python
 from gradprox.export.runtime import OnnxSolver
 
 S = OnnxSolver("model.onnx")
-restored = S({arguments})  # float32 arrays; the result has x, status, steps and objective
+restored = S({{arguments}})  # float32 arrays; the result has x, status, steps and objective
 ```
 """
 ARGUMENTS = {"deblur": "photo, kernel, noise=0.01", "cs": "measurements, noise=0.01"}

@@ -23,13 +23,13 @@ class Status(str, Enum):
 
     @property
     def succeeded(self) -> bool:
-        """Return whether the run ended as planned, so that its image is the result that was asked for."""
+        """Return whether the image is the result that was asked for."""
         return self in (Status.CONVERGED, Status.COMPLETED, Status.SCHEDULE_DONE)
 
 
 _ADVICE = {
     Status.CONVERGED: "The relative change of the image fell below the tolerance.",
-    Status.COMPLETED: "All planned steps were taken: this preset has a fixed number of steps.",
+    Status.COMPLETED: "All steps were taken: this preset has a fixed number of them.",
     Status.MAX_ITER: (
         "All allowed steps were taken before the tolerance was met: allow more steps or a larger tolerance, or begin "
         "with the settings of gradprox.solvers.preset(task, noise), because the start and the noise level of the prior "

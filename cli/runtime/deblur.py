@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli import option_values, options
-from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
+from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Work, run_batch
 from gradprox.cli.meter import Watch
@@ -125,6 +125,7 @@ def deblur(
       gradprox-runtime deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
       gradprox-runtime deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
+    option_values.check_choice("--channels", channels, CHANNELS)
     job = Deblurring(
         kernel=option_values.require_kernel(kernel),
         noise=option_values.parse_given_level(noise),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprox.cli import option_values, options
-from gradprox.cli.frames import TOGETHER, Channels, Frames, Restored
+from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Work, run_batch
 from gradprox.cli.meter import Watch
@@ -76,6 +76,7 @@ def denoise(
       gradprox-runtime denoise noisy.png --noise 25/255 -o clean.png
       gradprox-runtime denoise shots --workers 2 -o clean
     """
+    option_values.check_choice("--channels", channels, CHANNELS)
     job = Denoising(
         noise=option_values.parse_given_level(noise), channels=channels, resume=batch.resume, model=model
     )

@@ -10,6 +10,7 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
+from gradprox.cli.paths import exported_file
 from gradprox.cli.runtime.models import Provider
 from gradprox.errors import InputError
 
@@ -19,7 +20,9 @@ SIDE, TILE, LEVEL = 48, 20, 0.05
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="A file written by `gradprox export`.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A file or a folder that `gradprox export` wrote.", show_default=False)
+    ],
     provider: Provider = "cpu",
     allow_fallback: options.AllowFallback = False,
     *,
@@ -34,6 +37,7 @@ def verify(
     Example:
       gradprox-runtime verify denoiser.onnx
     """
+    file = exported_file(file)
     from gradprox.export.runtime import container
 
     _, metadata = container.read(file)

@@ -70,9 +70,11 @@ def examine_preset(
     check_legal(model)
     deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
     comparison = Comparison(0 if deblurring else SENSING_STEPS)
-    compared = _Compared(content, network, recipe, problem, comparison, progress)
     sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
     cases = (*CASES, *(MIRRORED_CASES if problem.name == "symmetric" else ())) if deblurring else sensing
+    # A restart case is run until the first restart has been seen, which may be one of the other runs.
+    runs = f"of at most {len(cases) + len(RESTART_CASES)}" if restarts else f"of {len(cases)}"
+    compared = _Compared(content, network, recipe, problem, comparison, runs, progress)
     for case in cases:
         compared.add(case)
     if restarts:
@@ -83,10 +85,11 @@ def examine_preset(
     if isinstance(network, DeepPotential):
         for scale in SCALES:
             rough_model, rough_network = rougher(model, network, scale)
-            rough = _Compared(
-                rough_model.SerializeToString(), rough_network, recipe, problem, comparison, progress
-            )
-            for case in ROUGH_CASES if deblurring else ROUGH_SENSING_CASES:
+            rough_cases = ROUGH_CASES if deblurring else ROUGH_SENSING_CASES
+            runs = f"of {len(rough_cases)} of a rougher model"
+            rough_content = rough_model.SerializeToString()
+            rough = _Compared(rough_content, rough_network, recipe, problem, comparison, runs, progress)
+            for case in rough_cases:
                 rough.add(case)
             compared.cases += rough.cases
             compared.rare += rough.rare
@@ -106,6 +109,7 @@ class _Compared:
         recipe: the numbers of the preset.
         problem: the kind of measurement.
         comparison: the differences found.
+        runs: how many runs there will be, in words.
         progress: called before each run.
 
     Attributes:
@@ -121,11 +125,12 @@ class _Compared:
         recipe: Recipe | SensingRecipe,
         problem: Problem,
         comparison: Comparison,
+        runs: str,
         progress: Progress,
     ) -> None:
         self._session, self._prior = solver_session(content), prior_of(copy.deepcopy(network).double())
         self._recipe, self._problem, self._comparison = recipe, problem, comparison
-        self._channels, self._progress = network.channels, progress
+        self._channels, self._runs, self._progress = network.channels, runs, progress
         self.cases: list[Case] = []
         self.rare, self._first_rare = 0, 0
 
@@ -138,8 +143,8 @@ class _Compared:
         recipe, number, case = self._recipe, len(self.cases), self._in_colors(case)
         self.cases.append(case)
         self._progress(
-            f"comparing with torch, run {number + 1}: {case.batch} x {case.size[0]}x{case.size[1]} pixels, "
-            f"noise {case.noise:.2g}"
+            f"comparing with torch, run {number + 1} {self._runs}: "
+            f"{case.batch} x {case.size[0]}x{case.size[1]} pixels, noise {case.noise:.2g}"
         )
         y, kernel, start = self._images(case, number)
         settings = {

@@ -90,7 +90,7 @@ class SolverReport(Report):
                 f"{self.objective_error:.1e}",
                 f"at most {OBJECTIVE_TOLERANCE:g}",
             ),
-            ("statuses", "same", "of every image"),
+            ("reason of the last step, every image", "equal", "to that in torch"),
             ("step counts, largest difference", str(self.steps_error), f"at most {self.steps_tolerance}"),
             *rare,
         ]

@@ -127,12 +127,12 @@ def check_stack_target(path: str | Path, stack: Stack, kinds: Kinds) -> None:
         return
     if stack.count > 1 and suffix not in STACK_SUFFIXES:
         raise InputError(
-            f"{path}: holds one image, and {stack.path} has {stack.count}: write a file .tif, .png or .webp"
+            f"{path} would hold one image, and {stack.path} has {stack.count}: write a file .tif, .png or .webp"
         )
     if max(kinds.channels) > 3 or 2 in kinds.channels:
-        raise InputError(f"{path}: cannot hold {max(kinds.channels)} channels: write a .tif file")
+        raise InputError(f"{path} cannot hold {max(kinds.channels)} channels: write a .tif file")
     if len(kinds.sizes) > 1:
-        raise InputError(f"{path}: cannot hold images of different sizes: write a .tif file")
+        raise InputError(f"{path} cannot hold images of different sizes: write a .tif file")
 
 
 def write_stack(path: str | Path, images: Iterable[ImageData], stack: Stack, kinds: Kinds) -> tuple[str, ...]:

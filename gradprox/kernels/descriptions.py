@@ -23,6 +23,9 @@ from gradprox.kernels.formulas import (
 
 KERNEL_SUFFIXES = (*ARRAY_SUFFIXES, ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
+# An image with smaller sides is no photo, and the border of a kernel is below this share of its largest value.
+LEAST_PHOTO, DARK = 32, 0.05
+
 # The function of each name, and the names of its numbers.
 GENERATORS: dict[str, tuple[Callable[..., Kernel], tuple[str, ...]]] = {
     "gaussian": (gaussian_kernel, ("SIGMA",)),
@@ -70,7 +73,13 @@ def read_kernels(description: str) -> dict[str, Kernel]:
     if Path(path).suffix.lower() in ARRAY_SUFFIXES:
         arrays = arrays_in(Path(path))
     else:
-        arrays = {Path(path).stem: read_image(path).gray_array()[0, 0]}
+        image = read_image(path).gray_array()[0, 0]
+        if is_photo(image):
+            raise InputError(
+                f"{path}: looks like a photo, not like a kernel: its border is not black. A kernel is the image of a "
+                f"blurred point of light on black; find that of a photo by `gradprox estimate-kernel {path} -o k.npy`"
+            )
+        arrays = {Path(path).stem: image}
     if wanted:
         if wanted not in arrays:
             raise InputError(f"{path}: no kernel {wanted!r} in it, only {', '.join(arrays)}")
@@ -78,6 +87,15 @@ def read_kernels(description: str) -> dict[str, Kernel]:
     if not arrays:
         raise InputError(f"{path}: no two-dimensional array in it")
     return {key: _from_array(f"{path}:{key}" if len(arrays) > 1 else path, a) for key, a in arrays.items()}
+
+
+def is_photo(image: NDArray[np.floating]) -> bool:
+    """Return whether an image ``(h, w)`` cannot be that of a kernel: it is large, and its border is not dark.
+
+    A kernel ends in its image, so its border is dark. Small images may be kernels that are cut out tightly.
+    """
+    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    return min(image.shape) >= LEAST_PHOTO and float(np.median(border)) > DARK * float(image.max())
 
 
 def description_of(family: str, parameters: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import poisson
 from torch import Tensor
 
-from gradprox.noise.signal_noise import SignalNoise
+from gradprox.signal_noise import SignalNoise
 
 Values = NDArray[np.float64]
 Numbers = TypeVar("Numbers", Tensor, Values)

@@ -6,7 +6,7 @@ from gradprox.errors import InputError
 from gradprox.images import ImageData
 from gradprox.images.srgb import to_linear_light
 from gradprox.noise.gain_estimation import estimate_gain
-from gradprox.noise.signal_noise import SignalNoise
+from gradprox.signal_noise import SignalNoise
 
 
 def clear_signal_noise(image: ImageData, *, linear_light: bool = False) -> SignalNoise | None:

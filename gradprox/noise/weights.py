@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprox.noise.signal_noise import SignalNoise
 from gradprox.noise_rule import LEAST_NOISE
+from gradprox.signal_noise import SignalNoise
 
 
 @dataclass(frozen=True)

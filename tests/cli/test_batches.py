@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from gradprox.cli.jobs import describe
-from gradprox.cli.paths import collect_inputs, plan_outputs
+from gradprox.cli.paths import collect_inputs, exported_file, plan_outputs
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 
@@ -125,6 +125,39 @@ def test_one_unusable_input_does_not_stop_a_batch(run, shots, tmp_path):
     content = json.loads(report.read_text())
     assert (content["done"], content["left_out"], content["failed"]) == (3, 3, 1)
     assert sum("error" in image for image in content["images"]) == 4
+
+
+def test_a_missing_input_is_missing_even_if_its_output_exists(run, tmp_path):
+    (tmp_path / "out.png").touch()
+    code, _, error = run("denoise", tmp_path / "none.png", "-o", tmp_path / "out.png")
+    assert (code, error) == (1, f"error: {tmp_path / 'none.png'}: no such file\n")
+
+
+def test_a_batch_that_is_done_says_so(run, photo, tmp_path):
+    out = tmp_path / "out.png"
+    out.touch()
+    code, said, error = run("denoise", photo, "-o", out, "--resume")
+    assert (code, said, error) == (0, "nothing to do: every output exists already\n", "")
+
+
+def test_a_folder_of_a_layout_stands_for_its_model(tmp_path):
+    hub, repository = tmp_path / "hub", tmp_path / "repository"
+    models = [
+        hub / "model.onnx",
+        repository / "a" / "1" / "model.onnx",
+        repository / "b" / "1" / "model.onnx",
+    ]
+    for model in models:
+        model.parent.mkdir(parents=True)
+        model.touch()
+    assert exported_file(models[0]) == exported_file(hub) == models[0]
+    assert exported_file(repository / "a") == models[1]
+    with pytest.raises(InputError, match=r"holds 2 models: name one, for example .*model\.onnx"):
+        exported_file(repository)
+    models[2].unlink()
+    assert exported_file(repository) == models[1]
+    with pytest.raises(InputError, match="holds no exported model"):
+        exported_file(tmp_path)
 
 
 def test_an_existing_chart_stops_one_image_only(run, shots, tmp_path):
@@ -273,7 +306,7 @@ def test_noise_is_estimated_and_said(run, photo, tmp_path):
     [
         ("max_iter", "7 steps, 1.0 s"),
         ("converged", "7 steps, converged, 1.0 s"),
-        ("completed", "7 steps, as planned, 1.0 s"),
+        ("completed", "7 steps, 1.0 s"),
         ("diverged", "7 steps, diverged: The objective or the image grew .* 1.0 s"),
     ],
 )

@@ -16,6 +16,12 @@ WRONG = {
     "recover PHOTO --solver fsta -o OUT": "--solver fsta is unknown: did you mean fista?",
     "deblur PHOTO --kernel disk:1 --boundary vaild -o OUT": "--boundary vaild is unknown: did you mean valid?",
     "deblur PHOTO --kernel disk:1 --noise abc -o OUT": "--noise: noise level abc:",
+    "deblur PHOTO --kernel disk:1 --noise gain:x -o OUT": "--noise: gain:x: write gain:G,read:R, for example",
+    "denoise PHOTO --noise gain:0.01,read:3 -o OUT": "--noise: noise level 3: black is 0 and white is 1",
+    "deblur PHOTO --channels seprate -o OUT": "--channels seprate is unknown: did you mean separate?",
+    "denoise PHOTO --ray -o OUT": "--ray needs the package ray: pip install ray",
+    "deblur PHOTO --kernel disk:1 -o OUT": "PHOTO: no such file",
+    "recover y.npz -o OUT": "y.npz: no such file",
     "deblur PHOTO --kernel dsik:1 -o OUT": "--kernel dsik:1: not a kernel: did you mean disk?",
     "deblur PHOTO --kernel disk -o OUT": "--kernel disk: write disk:RADIUS",
     "deblur PHOTO --kernel auto:dsk -o OUT": "--kernel auto:dsk is unknown: did you mean auto:disk?",
@@ -34,8 +40,10 @@ WRONG = {
 RUN_ALL = """
 import contextlib, io, json, sys
 
+from gradprox.cli import ray_workers
 from gradprox.cli.app import main
 
+ray_workers.find_spec = lambda name: None
 said = {}
 for line in json.load(sys.stdin):
     sys.argv = ["gradprox", *line.split()]

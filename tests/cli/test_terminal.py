@@ -127,6 +127,23 @@ def test_the_search_for_the_kernel_is_shown(screen):
         assert (task.completed, task.fields["note"]) == (0, "blur kernel: 31%")
         watch(STEP)
         assert task.completed == 1
+        watch.finished(0.5, "error map")
+        assert (task.completed, task.fields["note"]) == (2, "error map")
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_pipe_gets_a_line_for_each_stage(monkeypatch, quiet):
+    screen = Console(file=io.StringIO(), force_terminal=False, color_system=None)
+    monkeypatch.setattr(terminal, "console", lambda **_: screen)
+    with terminal.doing("gray.onnx", quiet) as show:
+        for words in (
+            "building the graph",
+            "comparing with torch, run 1 of 2",
+            "comparing with torch, run 2 of 2",
+        ):
+            show(words)
+    lines = screen.file.getvalue().splitlines()
+    assert lines == ([] if quiet else ["gray.onnx: building the graph", "gray.onnx: comparing with torch"])
 
 
 def test_parts_of_the_work_add_up(screen):

@@ -127,6 +127,8 @@ def test_a_hub_folder_has_card_weights_and_recipe(tmp_path):
         f"{test}, noise of {n}/255": psnr for test, by in card.psnr.items() for n, psnr in by.items()
     }
     assert card.license in text
+    assert "pip install .`" in text
+    assert "pip install ./runtime`" in text
 
     content = (tmp_path / "hub" / "model.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == card.sha256

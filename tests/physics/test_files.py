@@ -61,6 +61,16 @@ def test_kernels_come_from_every_kind_of_file(tmp_path):
         read_kernel(str(tmp_path / "k.npz:c"))
 
 
+def test_a_photo_is_not_taken_for_a_kernel(tmp_path):
+    Image.fromarray(np.full((40, 50), 90, np.uint8)).save(tmp_path / "photo.png")
+    with pytest.raises(InputError, match=r"photo\.png: looks like a photo.*gradprox estimate-kernel"):
+        read_kernel(str(tmp_path / "photo.png"))
+    for kernel in (disk_kernel(20), gaussian_kernel(6), motion_kernel(45, 30), torch.ones(1, 1, 9, 9)):
+        values = kernel[0, 0] / kernel.max() * 255
+        Image.fromarray(values.round().byte().numpy()).save(tmp_path / "k.png")
+        assert read_kernel(str(tmp_path / "k.png")).shape == kernel.shape
+
+
 @pytest.mark.parametrize("sampling", ["hadamard", "dct", "fourier", "structured", "block-gaussian", "matrix"])
 def test_measurements_come_back(tmp_path, sampling):
     if sampling == "matrix":

@@ -52,6 +52,10 @@ class KernelEstimation:
         """The work is one step."""
         return 1
 
+    @property
+    def costs(self) -> None:
+        """One step needs no relative cost."""
+
     def describe(self) -> dict[str, Any]:
         """Return the task and its settings, for a report."""
         settings = {"family": self.search.family, "size": self.search.size, "noise": self.noise}

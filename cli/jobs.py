@@ -32,6 +32,10 @@ class Job(Protocol):
     def steps(self) -> int:
         """The most steps that one file takes."""
 
+    @property
+    def costs(self) -> Sequence[float] | None:
+        """The relative costs of the steps; None if they are alike."""
+
     def describe(self) -> dict[str, Any]:
         """Return the task and its settings, for a report."""
 
@@ -132,7 +136,7 @@ def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> 
 
         def serially() -> Iterator[Record]:
             for source, target in pairs:
-                meter = Meter(bar, source.name, job.steps, quiet=batch.quiet)
+                meter = Meter(bar, source.name, job.steps, quiet=batch.quiet, costs=job.costs)
                 yield process(work, source, target, meter)
                 meter.close()
 

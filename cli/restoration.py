@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from gradprox.solvers import Restorer, Result
 
 
+# Measured costs of the steps of deblurring, relative to the first. In a continuation, the conjugate gradients take
+# fewer iterations from step to step. The last solver evaluates its start too, in its first step.
+LAST_COST, FIRST_FINAL_COST, FINAL_COST = 0.65, 1.5, 0.85
+
+
 @dataclass(frozen=True, kw_only=True)
 class Restoration(ABC):
     """A job (`gradprox.cli.jobs.Job`) that restores each file with a model.
@@ -124,6 +129,13 @@ class Restoration(ABC):
         """The most steps that one file takes."""
         return 1 if self.task is None else self.preset(ANY_NOISE).max_iter + self.maps.steps
 
+    @property
+    def costs(self) -> list[float] | None:
+        """The relative costs of the steps of one file; None if they are alike."""
+        if self.task is None:
+            return None
+        return step_costs(self.preset(ANY_NOISE)) + [1.0] * self.maps.steps
+
     def open(self, threads: int | None = None) -> Work:
         """Load the model, and return the function that works on one file; see `gradprox.cli.jobs.Job`.
 
@@ -178,6 +190,19 @@ class ImageRestoration(Restoration):
         """Return the function that restores every image of a file."""
         frames = Frames(self.channels, self.resume, self.describe(), self.maps.files, self.single())
         return frames.work(self.restorer(priors))
+
+
+def step_costs(restorer: Restorer) -> list[float]:
+    """Return the relative costs of the steps of a solver."""
+    from gradprox.solvers import Continuation
+    from gradprox.solvers.presets import Preset
+
+    warm_start = restorer.warm_start if isinstance(restorer, Preset) else ()
+    if len(warm_start) != 1 or not isinstance(warm_start[0], Continuation):
+        return [1.0] * restorer.max_iter
+    count = warm_start[0].max_iter
+    falling = [1 + (LAST_COST - 1) * step / max(1, count - 1) for step in range(count)]
+    return [*falling, FIRST_FINAL_COST, *[FINAL_COST] * (restorer.max_iter - count - 1)]
 
 
 def outcome(result: Result) -> Record:

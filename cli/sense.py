@@ -33,6 +33,7 @@ class Measuring:
     noise: float
     seed: int
     steps = 1
+    costs = None
 
     def describe(self) -> dict[str, Any]:
         """Return the task and its settings."""

@@ -6,8 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
@@ -55,7 +57,12 @@ def progress_bar(quiet: bool) -> Progress:
 
     class Time(TimeRemainingColumn):
         def render(self, task: Task) -> Text:
-            if task.time_remaining is None:
+            ends = task.fields.get("ends")
+            if ends is not None:
+                left = timedelta(seconds=max(0, round(ends - perf_counter())))
+                return Text(f"{left} left", style="progress.remaining")
+            # A `gradprox.cli.meter.Meter` knows the costs of its steps; other tasks have steps alike.
+            if task.time_remaining is None or "ends" in task.fields:
                 return elapsed.render(task) + Text(" so far")
             return super().render(task) + Text(" left")
 

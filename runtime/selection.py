@@ -41,7 +41,7 @@ PACKAGES = {
                 "options",
                 "paths",
             ),
-            *("ray_workers", "terminal", "timing", "unfinished", "workers"),
+            *("ray_workers", "terminal", "time_left", "timing", "unfinished", "workers"),
         ),
     ),
     "gradprox.cli.runtime": ("cli/runtime", ALL),

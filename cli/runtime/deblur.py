@@ -53,6 +53,7 @@ class Deblurring:
     tuning: Tuning = field(default_factory=Tuning)
     model: ModelChoice = field(default_factory=ModelChoice)
     steps = 1
+    costs = None
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the model and the settings, for a report."""

@@ -36,6 +36,7 @@ class Denoising:
     resume: bool = False
     model: ModelChoice = field(default_factory=ModelChoice)
     steps = 1
+    costs = None
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the model and the settings, for a report."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import use_threads
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
+
+if TYPE_CHECKING:
+    from gradprox.images import ImageData, Stack
 
 UNCERTAIN = (
     "no blur kernel explains the photo clearly (confidence {:.2f}): it may be sharp, lack texture, or be blurred "
@@ -64,7 +67,7 @@ class KernelEstimation:
     def open(self, threads: int | None = None) -> Work:
         """Return the function that works on one photo."""
         from gradprox.blind import LEAST_CONFIDENCE
-        from gradprox.images import check_scale, read_image
+        from gradprox.images import check_scale, open_stack
         from gradprox.images.srgb import to_linear_light
 
         use_threads(threads)
@@ -73,7 +76,8 @@ class KernelEstimation:
             preview = self.previews.get(source)
             if preview is not None:
                 check_absent(preview, self.replace_previews)
-            image = read_image(source)
+            stack = open_stack(source)
+            number, image = most_textured(stack)
             check_scale(image.pixels, source)
             pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
@@ -84,9 +88,26 @@ class KernelEstimation:
             if preview is not None:
                 write_kernel(preview, found.kernel)
                 record["preview"] = str(preview)
-            return record | figures | {"note": in_words(figures)}
+            note = in_words(figures)
+            if stack.count > 1:
+                record["image"] = number
+                note += f", from image {number} of {stack.count}, which has the most texture"
+            return record | figures | {"note": note}
 
         return work
+
+
+def most_textured(stack: Stack) -> tuple[int, ImageData]:
+    """Return the image of a stack whose neighboring pixels differ most, and its number, from 1."""
+    import numpy as np
+
+    def texture(image: ImageData) -> float:
+        gray = image.gray_array()[0, 0]
+        return float(np.square(np.diff(gray, axis=0)).mean() + np.square(np.diff(gray, axis=1)).mean())
+
+    if stack.count == 1:
+        return 1, next(stack.images())
+    return max(enumerate(stack.images(), start=1), key=lambda numbered: texture(numbered[1]))
 
 
 def estimate_kernel(
@@ -133,8 +154,9 @@ def estimate_kernel(
 ) -> None:
     """Estimate the blur kernel of photos, from the photos alone.
 
-    The blur must be the same in the whole photo. The confidence says whether the kernel can be trusted; a warning
-    follows if it cannot. `gradprox deblur` without --kernel does this and restores the photo.
+    The blur must be the same in the whole photo. Of a stack, the image with the most texture is used. The confidence
+    says whether the kernel can be trusted; a warning follows if it cannot. `gradprox deblur` without --kernel does this
+    and restores the photo.
 
     Examples:
       gradprox estimate-kernel photo.jpg -o kernel.npy --preview kernel.png

@@ -37,7 +37,13 @@ def read_measurement_file(path: str | Path) -> Measurements:
     Raises:
         InputError: the file is missing or damaged, or no file of measurements.
     """
-    arrays = read_npz(Path(path))
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() != ".npz":
+        raise InputError(
+            f"{path}: not a file of measurements, which `gradprox sense` writes as .npz: restore images by denoise or "
+            "deblur"
+        )
+    arrays = read_npz(path)
     if not {"y", "sampling"} <= arrays.keys():
         raise InputError(
             f"{path}: not a measurement file: expected the arrays y and sampling (see gradprox sense)"

@@ -378,6 +378,7 @@ def test_unusable_measurements(run, clear, photo, tmp_path):
         ("nan.npz", "finite"),
         ("huge.npz", "out of range"),
         ("missing.npz", "no such file"),
+        (photo, "not a file of measurements, which `gradprox sense` writes"),
     ):
         assert message in clear("recover", tmp_path / name, "-o", tmp_path / "out.png"), name
 

@@ -47,6 +47,18 @@ def test_the_kernel_is_written_drawn_and_reported(run, blurred, tmp_path):
     torch.testing.assert_close(read_kernel(str(preview)), written, rtol=0, atol=1e-4)
 
 
+def test_the_image_with_the_most_texture_stands_for_a_stack(run, tmp_path):
+    sharpest = photo_of(motion_kernel(9, 20), side=128)[0, 0].numpy()
+    np.save(tmp_path / "stack.npy", np.stack([0.5 + 0.5 * (sharpest - 0.5), sharpest, 0 * sharpest]))
+    np.save(tmp_path / "one.npy", sharpest)
+    for name in ("stack", "one"):
+        words = ("--family", "motion", "--noise", NOISE, "-o", tmp_path / f"k-{name}.npy")
+        code, out, _ = run("estimate-kernel", tmp_path / f"{name}.npy", *words)
+        assert code == 0
+        assert ("from image 2 of 3, which has the most texture" in " ".join(out.split())) is (name == "stack")
+    np.testing.assert_array_equal(np.load(tmp_path / "k-stack.npy"), np.load(tmp_path / "k-one.npy"))
+
+
 def test_a_photo_without_a_clear_kernel_gets_a_warning(run, flat, tmp_path):
     words = ("estimate-kernel", flat, "--family", "disk", "--noise", NOISE, "-o", tmp_path / "k.npy")
     code, _, err = run(*words)

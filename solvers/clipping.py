@@ -38,6 +38,7 @@ from torch import Tensor
 from gradprox.batch import image_dot, per_image
 from gradprox.errors import InputError
 from gradprox.networks.linear_systems import conjugate_gradients
+from gradprox.physics import preconditioner
 from gradprox.solvers.data_term import FittedDataTerm
 from gradprox.solvers.distance_term import DistanceTerm
 from gradprox.solvers.least_squares import FIT_ITERATIONS, FIT_TOLERANCE
@@ -210,6 +211,7 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
             x,
             tolerance=FIT_TOLERANCE,
             steps=FIT_ITERATIONS,
+            precondition=preconditioner(self.physics, weight),
         )
         return found
 

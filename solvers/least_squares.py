@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gradprox.batch import image_dot
 from gradprox.networks.linear_systems import conjugate_gradients
-from gradprox.physics import regularized_inverse
+from gradprox.physics import preconditioner, regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 
@@ -82,6 +82,7 @@ class LeastSquares(QuadraticDataTerm):
             start,
             tolerance=FIT_TOLERANCE,
             steps=FIT_ITERATIONS,
+            precondition=preconditioner(self.physics, relative),
         )
         return fitted
 

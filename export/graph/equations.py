@@ -43,6 +43,13 @@ class Equations(ABC):
     def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
         """Return the coordinates of ``A^T A x + weight x`` for those of ``x``."""
 
+    def precondition(self, coordinates: Tensor, weight: Tensor) -> Tensor:  # noqa: ARG002
+        """Return about ``(A^T A + weight)^-1 v`` for the coordinates of ``v``; the coordinates where nothing is known.
+
+        The map is symmetric and positive definite, see `gradprox.networks.linear_systems`.
+        """
+        return coordinates
+
     @abstractmethod
     def closed_fit(self, z: Tensor, y: Tensor, back: Tensor, weight: Tensor) -> Tensor | None:
         """Return the fitted images, or None where there is no closed form; ``back`` is that of ``y``."""

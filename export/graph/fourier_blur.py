@@ -186,13 +186,17 @@ class FourierBlur(GraphBlur, Equations):
             blurred = self.spectrum.visible(blurred, (self.kernel.shape[-2], self.kernel.shape[-1]))
         return self.spectrum.correlated(blurred) + weight * coordinates
 
+    def precondition(self, coordinates: Tensor, weight: Tensor) -> Tensor:
+        """See `Equations.precondition`: exact for the circular convolution without the crop."""
+        return coordinates / (self.spectrum.gains() + weight)
+
     def closed_fit(self, z: Tensor, y: Tensor, back: Tensor, weight: Tensor) -> Tensor | None:  # noqa: ARG002
         """See `Equations.closed_fit`: a circular blur is diagonal in these coordinates."""
         if self.boundary == "valid":
             return None
         # Images have four dimensions, coordinates five.
         weight = weight[..., None]
-        return self.images((back + weight * self.coordinates(z)) / (self.spectrum.gains() + weight))
+        return self.images(self.precondition(back + weight * self.coordinates(z), weight))
 
 
 def _waves(positions: Tensor, frequencies: Tensor, period: int) -> tuple[Tensor, Tensor]:

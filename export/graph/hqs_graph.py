@@ -118,8 +118,8 @@ class HQSParts:
     def _iterated_fit(self, scope: str, given: Mapping[str, str]) -> list[NodeProto]:
         """Return the nodes of a fit by conjugate gradients; `fit` describes the names that are given."""
         carried = [
-            Carried(f"{scope}/first_{first}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
-            for v, first in ITERATE.items()
+            Carried(f"{scope}/first_{v}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
+            for v in ITERATE
         ]
         last = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
         return [

@@ -18,8 +18,8 @@ from gradprox.networks import IdentityPath
 from gradprox.networks.denoisers.config import ImageNetwork
 
 BOOL, DOUBLE, FLOAT, INT64 = TensorProto.BOOL, TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.INT64
-# The state of conjugate gradients, with the values that it begins with.
-ITERATE = {"point": "point", "residual": "residual", "direction": "residual", "energy": "energy"}
+# The state of conjugate gradients, a `gradprox.networks.linear_systems.Iterate`.
+ITERATE = ("point", "residual", "direction", "energy", "product")
 # The state of a solver, with the types of its values.
 STATE = {
     **dict.fromkeys(("x", "denoised"), FLOAT),
@@ -101,7 +101,7 @@ def hqs_pieces(network: ImageNetwork, problem: Problem, *, closed: bool, depends
         "fit_start": Piece(
             hqs_steps.FitStart(problem),
             ("z", "x", "back", "weight", known),
-            ("begin_fit", "enough", "first_point", "first_residual", "first_energy"),
+            ("begin_fit", "enough", *(f"first_{name}" for name in ITERATE)),
         ),
         "fit_step": Piece(
             hqs_steps.FitStep(problem),
@@ -136,7 +136,9 @@ def hqs_examples(
         **dict.fromkeys(("back", "point", "residual", "direction"), Example(back, sizes)),
         **{n: Example(v, open_known) for n, v in zip(frame.problem.known[1:], known, strict=True)},
         **dict.fromkeys(("z", "denoised"), images),
-        **dict.fromkeys(("energy", "enough", "weight", "weights", "objective", "rounding"), numbers),
+        **dict.fromkeys(
+            ("energy", "product", "enough", "weight", "weights", "objective", "rounding"), numbers
+        ),
         **dict.fromkeys(("length", "tried", "fraction"), numbers),
         **{f"{name}{value}": e for name in ("new", "found") for value, e in outcome.items()},
         **dict.fromkeys(("status", "steps"), counters),

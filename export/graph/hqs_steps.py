@@ -91,15 +91,17 @@ class FitStart(Measured):
     def forward(
         self, z: Tensor, x: Tensor, back: Tensor, weight: Tensor, known: Tensors
     ) -> tuple[Tensor, ...]:
-        """Return whether any image needs a step, the energy at which an image stops, and the first state.
-
-        The first direction is the residual, so it is left out.
-        """
+        """Return whether any image needs a step, the energy at which an image stops, and the first state."""
         equations, weight = self.equations(known), per_image(weight, back)
         right = back + weight * equations.coordinates(z)
-        state = first_iterate(lambda v: equations.normal_operator(v, weight), right, equations.coordinates(x))
+        state = first_iterate(
+            lambda v: equations.normal_operator(v, weight),
+            right,
+            equations.coordinates(x),
+            lambda v: equations.precondition(v, weight),
+        )
         enough = small_energy(right, FIT_TOLERANCE)
-        return state.solvable(enough), enough, state.x, state.residual, state.energy
+        return state.solvable(enough), enough, *state
 
 
 class FitStep(Measured):
@@ -111,14 +113,19 @@ class FitStep(Measured):
         residual: Tensor,
         direction: Tensor,
         energy: Tensor,
+        product: Tensor,
         enough: Tensor,
         weight: Tensor,
         known: Tensors,
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a further step, and the next state."""
         equations, weight = self.equations(known), per_image(weight, point)
-        state = Iterate(point, residual, direction, energy)
-        state = next_iterate(lambda v: equations.normal_operator(v, weight), state, enough)
+        state = next_iterate(
+            lambda v: equations.normal_operator(v, weight),
+            Iterate(point, residual, direction, energy, product),
+            enough,
+            lambda v: equations.precondition(v, weight),
+        )
         return state.solvable(enough), *state
 
 
@@ -127,7 +134,7 @@ class FitEnd(Measured):
 
     def forward(self, point: Tensor, energy: Tensor, known: Tensors) -> Tensor:
         """Return the images of the last state."""
-        return self.equations(known).images(Iterate(point, point, point, energy).solution()).float()
+        return self.equations(known).images(Iterate(point, point, point, energy, energy).solution()).float()
 
 
 class Objective(Measured):

@@ -16,7 +16,14 @@ Noise is in ``noise.py``. ``kernel_fit.py`` tests whether a kernel fits a photo,
 from gradprox.physics.block_sensing import BlockSensing, gaussian_matrix
 from gradprox.physics.boundaries import BOUNDARIES, blur_of_images, blur_of_photos
 from gradprox.physics.circular_blur import CircularBlur
-from gradprox.physics.contract import LinearMap, Physics, initial_image, regularized_inverse, squared_norm
+from gradprox.physics.contract import (
+    LinearMap,
+    Physics,
+    initial_image,
+    preconditioner,
+    regularized_inverse,
+    squared_norm,
+)
 from gradprox.physics.cosine_sensing import CosineSensing
 from gradprox.physics.denoising import Denoising
 from gradprox.physics.forward_operator import ForwardOperator
@@ -78,6 +85,7 @@ __all__ = [
     "parse_level",
     "poisson_level",
     "poisson_noise",
+    "preconditioner",
     "read_kernel",
     "read_kernels",
     "read_matrix",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from deepinv.physics import BlurFFT
 from torch import Tensor
 
@@ -88,6 +89,10 @@ class CircularBlur(ForwardOperator, BlurFFT):
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, by the Fourier transform."""
         inverse: Tensor = self.prox_l2(z, y, 1 / weight)
         return inverse
+
+    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
+        """Return ``(A^T A + weight)^-1 v``, exactly. Data terms that weight the measurements need it."""
+        return self.regularized_inverse(v / weight, torch.zeros_like(v), weight)
 
     def _replace(self, kernel: Tensor | None) -> None:
         if kernel is not None:

@@ -7,6 +7,7 @@ as they are known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -40,7 +41,7 @@ class LinearMap(Protocol):
         """Return ``A^T y``."""
 
 
-# Each of the next three methods is used wherever a physics has it, alone or with the others.
+# Each of the next four methods is used wherever a physics has it, alone or with the others.
 @runtime_checkable
 class KnowsNorm(Protocol):
     """A physics with a proven norm."""
@@ -55,6 +56,14 @@ class KnowsInverse(Protocol):
 
     def regularized_inverse(self, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
         """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where there is no closed form."""
+
+
+@runtime_checkable
+class KnowsApproximateInverse(Protocol):
+    """A physics that preconditions its regularized least squares."""
+
+    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
+        """Return about ``(A^T A + weight)^-1 v``, by a symmetric positive definite map of ``v``."""
 
 
 @runtime_checkable
@@ -98,6 +107,13 @@ def squared_norm(physics: LinearPhysics) -> float:
 def regularized_inverse(physics: LinearMap, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
     """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where no closed form is known."""
     return physics.regularized_inverse(z, y, weight) if isinstance(physics, KnowsInverse) else None
+
+
+def preconditioner(physics: LinearMap, weight: float) -> Callable[[Tensor], Tensor] | None:
+    """Return a map that approximates ``(A^T A + weight)^-1``, for conjugate gradients; None where none is known."""
+    if not isinstance(physics, KnowsApproximateInverse):
+        return None
+    return lambda v: physics.approximate_inverse(v, weight)
 
 
 def initial_image(y: Tensor, physics: LinearPhysics) -> Tensor:

@@ -94,6 +94,15 @@ class ValidBlur(ForwardOperator):
 
         return self._by_planes(back, y)
 
+    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
+        """Return about ``(A^T A + weight)^-1 v``: exact for the circular convolution without the crop."""
+
+        def inverted(plane: Tensor, response: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft2(plane, s=self.period) / (response.abs().square() + weight)
+            return torch.fft.irfft2(spectrum, s=self.period)[..., : self.size[0], : self.size[1]]
+
+        return self._by_planes(inverted, v)
+
     def _by_planes(self, apply: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:
         """Apply a map of channels and their response to images, channel by channel: spectra take much memory."""
         responses = torch.view_as_complex(self.response).expand(-1, images.shape[1], -1, -1)

@@ -35,6 +35,10 @@ def test_a_blur_and_its_adjoint(size: tuple[int, int], kernel_size: tuple[int, i
         close(blur.A_adjoint(y), physics.A_adjoint(y))
         normal = spectrum.inverse(blur.normal_operator(spectrum.transform(x), 0.1))
         close(normal, physics.A_adjoint(physics.A(x)) + 0.1 * x)
+        near = spectrum.inverse(
+            blur.precondition(spectrum.transform(x), torch.tensor(0.1, dtype=torch.float64))
+        )
+        close(near, CircularBlur(kernel, size, 3).approximate_inverse(x, 0.1))
 
 
 @pytest.mark.parametrize(("size", "kernel_size"), SIZES)

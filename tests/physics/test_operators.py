@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from gradprox import InputError
+from gradprox.images import EXAMPLE_IMAGE, read_gray
+from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.physics import (
     BlockSensing,
     CircularBlur,
@@ -17,9 +19,12 @@ from gradprox.physics import (
     SingleCoilMRI,
     SuperResolution,
     SymmetricBlur,
+    ValidBlur,
+    disk_kernel,
     gaussian_kernel,
     gaussian_matrix,
     initial_image,
+    preconditioner,
     squared_norm,
 )
 from tests.physics.cases import CASES
@@ -76,6 +81,46 @@ def test_regularized_inverse_solves_its_equation(name):
     if x is not None:
         residual = physics.A_adjoint(physics.A(x) - y) + 0.3 * (x - z)
         assert residual.abs().max() <= 1e-10
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("valid", "circular"))])
+def test_a_preconditioner_is_symmetric_and_positive(name):
+    build, shape, _ = CASES[name]
+    physics = build().double()
+    apply = preconditioner(physics, 0.01)
+    assert apply is not None
+    u, v = torch.randn(2, 1, *shape, dtype=torch.float64)
+    torch.testing.assert_close((apply(u) * v).sum(), (u * apply(v)).sum())
+    units = torch.eye(u.numel(), dtype=torch.float64).view(-1, *shape)
+    matrix = torch.stack([apply(unit[None]).flatten() for unit in units])
+    assert torch.linalg.eigvalsh((matrix + matrix.T) / 2).min() > 0
+
+
+@pytest.mark.parametrize("blur", [ValidBlur, CircularBlur])
+def test_a_preconditioner_is_near_the_inverse(blur):
+    size, weight = (100, 94), 0.01
+    physics = blur(disk_kernel(2.5).double(), size)
+    x = read_gray(EXAMPLE_IMAGE)[..., :100, :94].double()
+
+    def operator(v):
+        return physics.A_adjoint(physics.A(v)) + weight * v
+
+    right, start, steps = operator(x), x + 0.1 * torch.randn_like(x), []
+    for precondition in (None, preconditioner(physics, weight)):
+        calls = []
+
+        def counted(v, calls=calls):
+            calls.append(v)
+            return operator(v)
+
+        found, arrived = conjugate_gradients(
+            counted, right, start, tolerance=1e-6, steps=1000, precondition=precondition
+        )
+        assert arrived.all()
+        torch.testing.assert_close(found, x, rtol=0, atol=1e-3)
+        steps.append(len(calls))
+    assert steps[1] < steps[0] / 2
+    assert blur is ValidBlur or steps[1] == 2  # the residual of the start, and one step
 
 
 def test_start_has_the_shape_of_the_image(case):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import deepinv
 import pytest
 import torch
@@ -77,3 +79,23 @@ def test_conjugate_gradients_solve_each_image_by_itself():
     assert torch.equal(x[1:], start[1:])
     assert torch.equal(x[:1], solve(right[:1], start[:1]))
     assert torch.equal(x[:1], solve(right[:1], None))
+
+
+def test_every_preconditioned_step_lowers_the_function():
+    matrix, factor = torch.randn(2, 6, 6, dtype=torch.float64)
+    matrix = matrix @ matrix.T + 0.01 * torch.eye(6)
+    poor = factor @ factor.T + 0.01 * torch.eye(6)  # positive definite, but no approximate inverse
+    right = torch.randn(1, 6, dtype=torch.float64)
+    values = []
+    for steps in range(7):
+        x, _ = conjugate_gradients(
+            lambda v: v @ matrix,
+            right,
+            torch.ones_like(right),
+            tolerance=0.0,
+            steps=steps,
+            precondition=lambda v: v @ poor,
+        )
+        values.append(float((x @ matrix * x).sum() / 2 - (right * x).sum()))
+    assert all(after < before for before, after in pairwise(values))
+    torch.testing.assert_close(x, torch.linalg.solve(matrix, right.T).T)

@@ -37,11 +37,9 @@ from torch import Tensor
 
 from gradprox.batch import image_dot, per_image
 from gradprox.errors import InputError
-from gradprox.networks.linear_systems import conjugate_gradients
-from gradprox.physics import preconditioner
 from gradprox.solvers.data_term import FittedDataTerm
 from gradprox.solvers.distance_term import DistanceTerm
-from gradprox.solvers.least_squares import FIT_ITERATIONS, FIT_TOLERANCE
+from gradprox.solvers.least_squares import solved
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 from gradprox.solvers.settings import number
 
@@ -205,15 +203,13 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def _least_squares(self, z: Tensor, weight: float, x: Tensor, each: Tensor, y: Tensor) -> Tensor:
         """Return ``argmin sum_i each_i ((A x)_i - y_i)^2/2 + weight |x - z|^2/2``, beginning at ``x``."""
-        found, _ = conjugate_gradients(
+        return solved(
+            self.physics,
+            weight,
             lambda p: self.physics.A_adjoint(each * self.physics.A(p)) + weight * p,
             self.physics.A_adjoint(each * y) + weight * z,
             x,
-            tolerance=FIT_TOLERANCE,
-            steps=FIT_ITERATIONS,
-            precondition=preconditioner(self.physics, weight),
         )
-        return found
 
     def _function(self, x: Tensor, u: Tensor, z: Tensor, weight: float) -> Tensor:
         """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``, where ``u = A x``."""

@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from gradprox.batch import image_dot
 from gradprox.networks.linear_systems import conjugate_gradients
-from gradprox.physics import preconditioner, regularized_inverse
+from gradprox.physics import LinearMap, preconditioner, regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 
-# Conjugate gradients stop at this residual, relative to the right-hand side, or after this many iterations.
-FIT_TOLERANCE = 1e-6
-FIT_ITERATIONS = 40
+# Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it, so
+# it is as small as the precision of the images allows.
+FIT_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
+# They stop after this many iterations, too. Without a preconditioner, a fit with a small weight would take thousands.
+FIT_ITERATIONS, PRECONDITIONED_ITERATIONS = 40, 1000
 
 
 L = TypeVar("L", bound="LeastSquares")
@@ -76,15 +79,13 @@ class LeastSquares(QuadraticDataTerm):
         closed = regularized_inverse(self.physics, z, self.y, relative)
         if closed is not None:
             return closed
-        fitted, _ = conjugate_gradients(
+        return solved(
+            self.physics,
+            relative,
             lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
             self.physics.A_adjoint(self.y) + relative * z,
             start,
-            tolerance=FIT_TOLERANCE,
-            steps=FIT_ITERATIONS,
-            precondition=preconditioner(self.physics, relative),
         )
-        return fitted
 
     def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG002
         """See `FittedDataTerm.hessian`: it is ``weight A^T A`` everywhere."""
@@ -93,3 +94,27 @@ class LeastSquares(QuadraticDataTerm):
     def select(self: L, keep: Tensor) -> L:
         """See `DataTerm.select`."""
         return replace(self, y=self.y[keep], physics=self._physics_of(keep))
+
+
+def solved(
+    physics: LinearMap, weight: float, operator: Callable[[Tensor], Tensor], right: Tensor, start: Tensor
+) -> Tensor:
+    """Return the solution of the normal equations ``operator(x) = right`` of a fit, by conjugate gradients.
+
+    Args:
+        physics: the forward operator, whose preconditioner is taken where it has one.
+        weight: of the images in the fit.
+        operator: about ``A^T A + weight``.
+        right: the right-hand side, ``(B, C, H, W)``.
+        start: the images at which the iterations begin.
+    """
+    precondition = preconditioner(physics, weight)
+    x, _ = conjugate_gradients(
+        operator,
+        right,
+        start,
+        tolerance=FIT_TOLERANCE[right.dtype],
+        steps=FIT_ITERATIONS if precondition is None else PRECONDITIONED_ITERATIONS,
+        precondition=precondition,
+    )
+    return x

@@ -29,7 +29,6 @@ from gradprox.export.graph.problem import Problem
 from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
 from gradprox.networks.denoisers.config import ImageNetwork
-from gradprox.solvers.least_squares import FIT_ITERATIONS
 from gradprox.solvers.line_search import MAX_TRIALS
 
 
@@ -69,7 +68,7 @@ class HQSParts:
                 self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
         self.shared = {"y", "back", "x0", "closed_here", *problem.known}
-        for name, count in (("fit_iterations", FIT_ITERATIONS), ("trials", 1 + MAX_TRIALS)):
+        for name, count in (("fit_iterations", problem.fit_iterations), ("trials", 1 + MAX_TRIALS)):
             frame.constants[name] = helper.make_tensor(name, INT64, [], [count])
         # Images of the batch, rows and columns.
         frame.constants["tile_axes"] = helper.make_tensor("tile_axes", INT64, [3], [0, 2, 3])

@@ -100,7 +100,7 @@ class FitStart(Measured):
             equations.coordinates(x),
             lambda v: equations.precondition(v, weight),
         )
-        enough = small_energy(right, FIT_TOLERANCE)
+        enough = small_energy(right, FIT_TOLERANCE[torch.float64])
         return state.solvable(enough), enough, *state
 
 

@@ -31,6 +31,7 @@ from gradprox.measurements import PATTERNS, digest
 from gradprox.physics import BlockSensing, HadamardSensing, Sampling
 from gradprox.physics import Sensing as DescribedSensing
 from gradprox.physics.contract import Physics
+from gradprox.solvers.least_squares import FIT_ITERATIONS, PRECONDITIONED_ITERATIONS
 
 
 class Problem(ABC):
@@ -40,11 +41,13 @@ class Problem(ABC):
         name: how the metadata of a file call it.
         known: the names of the tensors, computed once, that `equations` is built from.
         exact: the forward operator in double precision, where it is a part of the file.
+        fit_iterations: the most iterations of conjugate gradients in a fit.
     """
 
     name: str
     known: tuple[str, ...] = ()
     exact: nn.Module | None = None
+    fit_iterations: int = FIT_ITERATIONS
 
     def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
         """Return the values of `known` but the kernel, for images of the size of ``x``."""
@@ -97,6 +100,11 @@ class Deblurring(Problem):
     def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:
         """See `Problem.transform`."""
         return self._transform.of(kernel, x.shape[-2], x.shape[-1])
+
+    @property
+    def fit_iterations(self) -> int:  # type: ignore[override]  # it depends on the boundary
+        """See `Problem.fit_iterations`: mirrored borders have no preconditioner."""
+        return FIT_ITERATIONS if self.name == "symmetric" else PRECONDITIONED_ITERATIONS
 
     def closed_here(self, kernel: Tensor) -> Tensor | None:
         """See `Problem.closed_here`."""

@@ -73,8 +73,6 @@ STEPS: dict[Task, dict[str, int]] = {
     },
     **{task: dict.fromkeys(SOLVERS, 200) for task in WITHOUT_WARM_START},
 }
-# The same for compressed sensing by HQS with an explicit energy, which gains from a longer descent.
-ENERGY_STEPS = 40
 DEFAULT_SOLVER = {
     **dict.fromkeys(Task, "hqs"),
     **dict.fromkeys((Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC), "fista"),
@@ -89,7 +87,7 @@ DEBLUR_STEPS, SENSING_STAGES = 12, 18
 FIRST_STEPS, LATER_STEPS = 16, 4
 # The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
 DEBLURRING = NoiseRule(0.7)
-PROXIMAL_SENSING, EXPLICIT_SENSING = NoiseRule(1.1, 2 / 255), NoiseRule(4.0, 6 / 255)
+SENSING_RULE = NoiseRule(1.1, 2 / 255)
 PROXIMAL_FILLING, EXPLICIT_FILLING = NoiseRule(1.1), NoiseRule(2.3)
 
 
@@ -215,8 +213,7 @@ def preset(
     planned, without_prox = max_iter is None, None
     if task in SENSING and (name in EXPLICIT or solver is None):
         # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
-        length = ENERGY_STEPS if task is Task.COMPRESSED_SENSING else STEPS[task]["hqs"]
-        steps = {"max_iter": length} if planned and solver in (None, "hqs") else {}
+        steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver in (None, "hqs") else {}
         without_prox = _without_prox(noise, solver or "hqs", strength, planned, common | steps)
     sigma = rule.sigma(noise)
     warm_start: tuple[Solver[Any], ...] = ()
@@ -260,13 +257,13 @@ def noise_rule(task: Task | str, solver: str) -> NoiseRule:
     if task is Task.DEBLUR:
         return DEBLURRING
     if task in SENSING:
-        return EXPLICIT_SENSING if solver in EXPLICIT else PROXIMAL_SENSING
+        return SENSING_RULE
     return EXPLICIT_FILLING if solver in EXPLICIT else PROXIMAL_FILLING
 
 
 def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:
     """Return the preset of compressed sensing for priors with an explicit energy only: HQS, then the solver."""
-    rule = EXPLICIT_SENSING
+    rule = SENSING_RULE
     sigma = rule.sigma(noise)
     final = _explicit(name, sigma, strength * rule.lambda_reg(noise, sigma), common)
     return Preset(final, _hqs_stages(rule, noise, strength, _sensing_steps()), planned)
@@ -316,7 +313,7 @@ def _hqs_stages(rule: NoiseRule, noise: float, strength: float, steps: list[int]
 def _fista_stages(noise: float, strength: float, lipschitz: float | None) -> tuple[Solver[Any], ...]:
     """Return the warm start of compressed sensing: FISTA with falling noise levels of the prior."""
     steps = _sensing_steps()
-    levels = _falling(WARM_START, PROXIMAL_SENSING.sigma(noise), len(steps))
+    levels = _falling(WARM_START, SENSING_RULE.sigma(noise), len(steps))
     return tuple(
         FISTA(sigma=level * strength, max_iter=count, lipschitz=lipschitz)
         for level, count in zip(levels, steps, strict=False)

@@ -1,9 +1,9 @@
 r"""Calibrated deviations of a restoration, by task: the function behind ``--uncertainty``.
 
 The density is Bayes' rule with the prior to the power of 0.45, as in the presets (`gradprox.posterior.density`). Its
-``sigma`` is that of the proximal presets. The presets of sensing with an explicit energy take a larger one, because it
-gives better images. But ``p_sigma`` is the density of images with noise of level ``sigma``: a pixel that the
-measurements do not determine would have a deviation of about ``sigma`` even where the image is smooth.
+``sigma`` is that of the proximal presets. Inpainting and MRI with an explicit energy take a larger one. But ``p_sigma``
+is the density of images with noise of level ``sigma``: a pixel that the measurements do not determine would have a
+deviation of about ``sigma`` even where the image is smooth.
 
 Laplace's approximation knows the width of one mode of the density. It knows neither other modes nor the errors of the
 model, so it is too sure. One factor for each task, `CALIBRATION`, corrects this on average. The factors are fitted, not

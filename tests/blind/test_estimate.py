@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from gradprox.blind import LEAST_CONFIDENCE, estimate_kernel
+from gradprox.blind.estimate import FREE_GAIN, chosen
+from gradprox.blind.families import Member
 from gradprox.errors import InputError
 from gradprox.physics import disk_kernel, gaussian_kernel, motion_kernel, read_kernel
 from tests.blind.photos import NOISE, photo_of, shake, similarity
@@ -55,6 +57,17 @@ def test_the_family_is_found(family, kernel):
     # The bar moves; a search may end early.
     assert max(b - a for a, b in itertools.pairwise([0.0, *shares[:-1]])) < 0.2
     assert shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("gain", "family"), [(0.99, "motion"), (1.01, "free")])
+def test_a_free_kernel_must_explain_clearly_more_than_a_family(gain, family):
+    kernel, sharp = motion_kernel(9, 20), -50.0
+    motion = Member("motion", (9, 20), kernel, sharp + 1000.0)
+    disk = Member("disk", (3,), kernel, sharp + 10.0)
+    free = Member("free", (), kernel, sharp + gain * FREE_GAIN * 1000.0)
+    assert chosen([disk, motion, free], sharp).family == family
+    assert chosen([free], sharp) is free
+    assert chosen([motion, disk], sharp) is motion
 
 
 def nothing(kind):

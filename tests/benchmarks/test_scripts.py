@@ -138,6 +138,15 @@ def test_weighted(monkeypatch, tmp_path):
         assert all(math.isfinite(psnr) for psnr in found["mean"].values())
 
 
+def test_preconditioning(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    options = ["--crop", 32, "--model", "gray-small", "--kernel", "motion:5:20", "--json", out]
+    run(monkeypatch, "solvers/preconditioning.py", *options)
+    for found in json.loads(out.read_text())["figures"].values():
+        assert found["plain"] != found["preconditioned"]
+        assert all(10 < way["psnr"] < math.inf for way in found.values())
+
+
 def test_presets(monkeypatch, tmp_path, folder):
     out = tmp_path / "report.json"
     common = ["--data", folder, "--crop", 16, "--task", "deblur", "--json", out]

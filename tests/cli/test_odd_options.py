@@ -129,14 +129,16 @@ def test_the_shell_completes_names():
     "words",
     [
         ("deblur", "{photo}", "{photo}", "--kernel", "disk:1", "-o", "{out}/"),
-        ("recover", "nothing.npz", "-o", "{out}/"),
+        ("recover", "{measured}", "-o", "{out}/"),
         ("evaluate", "deblur", "--data", "{data}", "--kernel", "disk:1"),
         ("evaluate", "cs", "--data", "{data}"),
     ],
     ids=lambda words: words[0] + words[1].strip("{}"),
 )
 def test_a_solver_that_does_not_take_a_model_is_told_once(one_line, photo, folder, tmp_path, words):
-    places = {"photo": photo, "data": folder, "out": tmp_path / "out"}
+    measured = tmp_path / "measured.npz"
+    measured.touch()  # it is not read
+    places = {"photo": photo, "data": folder, "out": tmp_path / "out", "measured": measured}
     words = [word.format(**places) for word in words]
     said = one_line(*words, "--model", "gray-deep", "--solver", "fista")
     assert "--solver fista" in said

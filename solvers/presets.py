@@ -213,8 +213,9 @@ def preset(
     planned, without_prox = max_iter is None, None
     if task in SENSING and (name in EXPLICIT or solver is None):
         # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
-        steps = {"max_iter": STEPS[task]["hqs"]} if planned and solver in (None, "hqs") else {}
-        without_prox = _without_prox(noise, solver or "hqs", strength, planned, common | steps)
+        explicit = solver or "hqs"
+        steps = STEPS[task][explicit] if planned else max_iter
+        without_prox = _without_prox(noise, explicit, strength, planned, common | {"max_iter": steps})
     sigma = rule.sigma(noise)
     warm_start: tuple[Solver[Any], ...] = ()
     if task is Task.DEBLUR:

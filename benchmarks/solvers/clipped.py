@@ -9,7 +9,6 @@ make one percent of the photo's pixels white. PSNR compares the clipped result w
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import fmean
 from typing import Annotated
 
@@ -17,6 +16,7 @@ import torch
 import typer
 from deepinv.loss.metric import PSNR
 from middle import read_middle
+from shared_options import Data, Json, Kernel, Model
 from torch import Tensor
 
 from gradprox import load_model
@@ -46,13 +46,11 @@ def scene_and_photo(clean: Tensor, kernel: Tensor, seed: int) -> tuple[Tensor, T
 
 
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of images; the demo's image if not given.")
-    ] = None,
-    kernel: Annotated[str, typer.Option(help="The blur kernel, as for gradprox deblur.")] = "motion:9:30",
-    model: Annotated[str, typer.Option(help="The prior.")] = "gray-deep",
+    data: Data = None,
+    kernel: Kernel = "motion:9:30",
+    model: Model = "gray-deep",
     crop: Annotated[int, typer.Option(help="Most pixels per side of an image.")] = 160,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Restore every photo in both ways, and print PSNR."""
     prior, blur, psnr = load_model(model), read_kernel(kernel), PSNR()

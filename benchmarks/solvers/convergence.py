@@ -10,7 +10,6 @@ crop of the demo's image is restored.
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ import typer
 from deepinv.loss.metric import PSNR
 from deepinv.physics import LinearPhysics
 from middle import read_middle
+from shared_options import Data, Json, Kernel, Model
 from torch import Tensor
 
 from gradprox import load_model
@@ -71,18 +71,16 @@ def summary(curves: list[list[float]]) -> dict[str, Any]:
 
 
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of images; the demo's image if not given.")
-    ] = None,
-    kernel: Annotated[str, typer.Option(help="The blur kernel, as for gradprox deblur.")] = "motion:9:30",
-    model: Annotated[str, typer.Option(help="The prior.")] = "gray-fast",
+    data: Data = None,
+    kernel: Kernel = "motion:9:30",
+    model: Model = "gray-fast",
     crop: Annotated[
         int | None, typer.Option(help="Pixels per side, from the middle; else whole images.")
     ] = None,
     tol: Annotated[float, typer.Option(help="Tolerance of the relative change.")] = 1e-5,
     steps: Annotated[int, typer.Option(help="Largest number of steps after the warm start.")] = 200,
     threads: int = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Run every case on every image and print the means."""
     torch.set_num_threads(threads)

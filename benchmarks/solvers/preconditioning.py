@@ -10,7 +10,6 @@ whole preset.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -19,14 +18,15 @@ import torch
 import typer
 from deepinv.loss.metric import PSNR
 from middle import read_middle
+from shared_options import Data, Json, Kernel, Model
 from torch import Tensor
 
 from gradprox import load_model
 from gradprox.files import write_json
 from gradprox.images import EXAMPLE_IMAGE, images_in
-from gradprox.physics import ValidBlur, gaussian_noise, read_kernels
+from gradprox.physics import ValidBlur, gaussian_noise, read_kernel
 from gradprox.priors.contract import Prior
-from gradprox.solvers import least_squares
+from gradprox.solvers import deblur_images, least_squares
 from gradprox.solvers.presets import preset
 
 # Noise levels, of 255.
@@ -35,30 +35,28 @@ LEVELS = (0.5, 2.55, 7.65)
 
 def restored(clean: Tensor, kernel: Tensor, noise: float, prior: Prior) -> tuple[float, float]:
     """Return PSNR and seconds of one photo."""
-    physics = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
-    y = physics.A(clean)
-    y = y + gaussian_noise(y, noise, torch.Generator().manual_seed(0))
+    camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
+    photo = camera.A(clean)
+    photo = photo + gaussian_noise(photo, noise, torch.Generator().manual_seed(0))
     begin = time.process_time()
-    result = preset("deblur", noise)(y, physics, prior)
+    x, result = deblur_images(photo, kernel, prior, preset("deblur", noise))
     seconds = time.process_time() - begin
     if int(result.objective_increases.sum()):
         raise SystemExit("an objective rose: this is a fault of gradprox")
-    return float(PSNR()(physics.visible(result.x), physics.visible(clean))), seconds
+    return float(PSNR()(x, camera.visible(clean))), seconds
 
 
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of images; the demo's image if not given.")
-    ] = None,
-    kernel: Annotated[str, typer.Option(help="The blur kernel, as for gradprox deblur.")] = "motion:9:30",
-    model: Annotated[str, typer.Option(help="The prior.")] = "gray-deep",
+    data: Data = None,
+    kernel: Kernel = "motion:9:30",
+    model: Model = "gray-deep",
     crop: Annotated[int, typer.Option(help="Pixels per side, from the middle.")] = 128,
     count: Annotated[int | None, typer.Option(help="Number of images; all if not given.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Restore every image twice at each noise level, and print the means."""
     torch.set_num_threads(1)
-    prior, (blur,) = load_model(model), read_kernels(kernel).values()
+    prior, blur = load_model(model), read_kernel(kernel)
     paths = images_in(data)[:count] if data else [EXAMPLE_IMAGE]
     images = [read_middle(path, crop if data else min(crop, 64)) for path in paths]
     figures: dict[str, Any] = {}

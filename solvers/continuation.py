@@ -1,15 +1,17 @@
 r"""Continuation: one step of half-quadratic splitting at each of several falling noise levels.
 
-    z = D(x, sigma_k),    x+ = argmin f + lambda_k |. - z|^2/2,    lambda_k = lambda_reg (sigma/sigma_k)^2,
+    z = D(x + m (x - x_before), sigma_k),    x+ = argmin f + lambda_k |. - z|^2/2,
+    lambda_k = lambda_reg (sigma/sigma_k)^2,
 
 with ``sigma_k`` falling geometrically from ``first_sigma`` to just above ``sigma``. Bayes' rule gives ``lambda_k``: it
-falls with the square of the noise that the prior assumes.
+falls with the square of the noise that the prior assumes. The momentum ``m`` carries each image on in the direction of
+its last change, so that fewer noise levels lead as far.
 
-Every step is a step of `gradprox.solvers.hqs.HQS`. Where ``D`` is a prox, it provably lowers ``f + lambda_k R_k``. But
-each step belongs to another function, so there is no objective that all of them lower. None is computed, because that
-would take a second pass of the model in every step. Where the prior has an explicit energy only, the step is taken in
-full, without a line search. A continuation is a start: a preset (`gradprox.solvers.presets`) then descends the last
-function, and computes its objective.
+Without momentum, every step is a step of `gradprox.solvers.hqs.HQS`. Where ``D`` is a prox, it provably lowers
+``f + lambda_k R_k``. But each step belongs to another function, so there is no objective that all of them lower. None
+is computed, because that would take a second pass of the model in every step. With momentum, or where the prior has an
+explicit energy only, a step is taken in full, without a test. A continuation is a start: a preset
+(`gradprox.solvers.presets`) then descends the last function, and computes its objective.
 """
 
 from __future__ import annotations
@@ -33,15 +35,27 @@ from gradprox.status import Status
 Value = TypeVar("Value", float, Tensor)
 
 
+@dataclass(frozen=True)
+class ContinuationState(ScheduledState):
+    """The state between two noise levels.
+
+    Attributes:
+        before: the images one step earlier, ``(B, C, H, W)``.
+    """
+
+    before: Tensor
+
+
 @named_settings
 @dataclass(frozen=True, kw_only=True)
-class Continuation(Solver[ScheduledState]):
+class Continuation(Solver[ContinuationState]):
     """Half-quadratic splitting whose noise level falls from ``first_sigma`` to just above ``sigma``.
 
     Attributes:
         sigma: the noise level that a next step would have.
         first_sigma: the noise level of the first step, above ``sigma``.
         lambda_reg: weight of the regularizer at ``sigma``.
+        momentum: the share ``m`` of the last change of an image that is added before it is denoised, in [0, 1).
         max_iter: number of steps, each at another noise level.
         tol: 0 unless an image may stop before the last level.
         mixed_precision: compute the passes of the prior in bfloat16 where it tolerates that and the device gains by it,
@@ -69,6 +83,7 @@ class Continuation(Solver[ScheduledState]):
 
     first_sigma: float = 50 / 255
     lambda_reg: float = 1.0
+    momentum: float = 0.0
     max_iter: int = 16
     tol: float = 0.0
     mixed_precision: bool = False
@@ -78,6 +93,8 @@ class Continuation(Solver[ScheduledState]):
         check_positive("lambda_reg", self.lambda_reg)
         if not self.sigma < number("first_sigma", self.first_sigma) < float("inf"):
             raise InputError(f"first_sigma must be above sigma, {self.sigma:g}, got {self.first_sigma:g}")
+        if not 0 <= number("momentum", self.momentum) < 1:
+            raise InputError(f"momentum must be in [0, 1), got {self.momentum:g}")
 
     def level(self, done: int) -> float:
         """Return the noise level of the step after ``done`` steps."""
@@ -87,17 +104,23 @@ class Continuation(Solver[ScheduledState]):
         """Return the weight of the regularizer at a noise level."""
         return falling_weight(self.lambda_reg, self.sigma, level)
 
-    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ScheduledState:  # noqa: ARG002
+    def start(self, data: DataTerm, prior: Prior, x: Tensor) -> ContinuationState:  # noqa: ARG002
         """See `Solver.start`."""
-        return ScheduledState.first(data, x)
+        return ContinuationState(**vars(ScheduledState.first(data, x)), before=x)
 
-    def step(self, data: DataTerm, prior: Prior, state: ScheduledState) -> ScheduledState:
+    def step(self, data: DataTerm, prior: Prior, state: ContinuationState) -> ContinuationState:
         """See `Solver.step`."""
         level = self.level(int(state.number[0]))
+        ahead = carried_on(state.x, state.before, self.momentum)
         with mixed_precision(prior, state.x) if self.mixed_precision else nullcontext():
-            denoised = prior(state.x, level)
+            denoised = prior(ahead, level)
         x = fitted(data).fit(denoised, self.weight(level), state.x)
-        return ScheduledState(x, state.objective, state.rounding, state.number + 1)
+        return ContinuationState(x, state.objective, state.rounding, state.number + 1, before=state.x)
+
+
+def carried_on(x: Tensor, before: Tensor, momentum: float) -> Tensor:
+    """Return images moved on by this share of their last change, from ``before`` to ``x``."""
+    return x + momentum * (x - before)
 
 
 def falling_level(first_sigma: float, sigma: Value, share: Value) -> Value:

@@ -58,7 +58,7 @@ def _continuation(parts: HQSParts) -> NodeProto:
     """Return the ``Loop`` of a continuation."""
     step = [
         *parts.place("level", "warm"),
-        *parts.denoise("warm", "warm/x", "warm/sigma", "warm/denoised"),
+        *parts.denoise("warm", "warm/ahead", "warm/sigma", "warm/denoised"),
         *parts.fit("warm/fit", "warm/x", "warm/denoised", "warm/weight", "warm/new"),
         *parts.place("warm_end", "warm"),
     ]
@@ -70,6 +70,7 @@ def _continuation(parts: HQSParts) -> NodeProto:
         go_on="warm/goes_on",
         carried=[
             Carried("start", "warm/x", "warm/kept", "warm_x", FLOAT),
+            Carried("start", "warm/ahead", "warm/next_ahead", "last_ahead", FLOAT),
             Carried("all_going", "warm/going", "warm/still_going", "last_going", BOOL),
             Carried("no_steps", "warm/warm_steps", "warm/taken", "warm_steps", INT64),
         ],
@@ -113,9 +114,9 @@ def _pieces(recipe: Recipe | SensingRecipe) -> tuple[dict[str, Piece], dict[str,
     else:
         pieces["level"] = Piece(preset_steps.Level(), (*given, "going"), ("sigma", "weight"))
         pieces["warm_end"] = Piece(
-            preset_steps.WarmEnd(),
+            preset_steps.WarmEnd(recipe.momentum),
             ("new", "x", "going", "warm_steps"),
-            ("goes_on", "kept", "still_going", "taken"),
+            ("goes_on", "kept", "next_ahead", "still_going", "taken"),
         )
     one, levels = torch.full((1,), 0.1), torch.full((7,), 0.1)
     counter, batch = torch.zeros(2, dtype=torch.long), {0: Dim.AUTO}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradprox.export.graph.recipe import GraphRule, Recipe, SensingRecipe
-from gradprox.solvers.continuation import falling_level
+from gradprox.solvers.continuation import carried_on, falling_level
 from gradprox.solvers.state import relative_change
 
 
@@ -76,10 +76,18 @@ class WarmStart(nn.Module):
 
 
 class WarmEnd(nn.Module):
-    """The end of a step of a continuation."""
+    """The end of a step of a continuation.
+
+    Args:
+        momentum: that of the continuation.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
 
     def forward(self, new: Tensor, x: Tensor, going: Tensor, warm_steps: Tensor) -> tuple[Tensor, ...]:
-        """Return whether any image goes on, the next images, which of them go on, and their steps.
+        """Return whether any image goes on, the next images, their carried-on forms, which go on, and their steps.
 
         As in the driver of the solvers, an image stops where a step changes nothing at all or is not finite.
         """
@@ -87,4 +95,5 @@ class WarmEnd(nn.Module):
         finite = torch.isfinite(residual)
         kept = torch.where((going & finite)[:, None, None, None], new, x)
         goes_on = going & finite & (residual > 0)
-        return goes_on.any(), kept, goes_on, warm_steps + going.long()
+        ahead = carried_on(kept, x, self.momentum)
+        return goes_on.any(), kept, ahead, goes_on, warm_steps + going.long()

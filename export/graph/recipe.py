@@ -35,6 +35,7 @@ class Recipe:
         steps: number of its steps.
         max_iter: planned steps after the warm start.
         tol: tolerance of these steps.
+        momentum: the momentum of the warm start.
     """
 
     rule: NoiseRule
@@ -42,6 +43,7 @@ class Recipe:
     steps: int
     max_iter: int
     tol: float
+    momentum: float = 0.0
 
     # The solver of the preset, by its name.
     solver: ClassVar[str] = "hqs"
@@ -64,7 +66,13 @@ class Recipe:
             tol=self.tol if tol is None else tol,
         )
         continuation = (
-            Continuation(sigma=sigma, first_sigma=self.first_sigma, lambda_reg=weight, max_iter=self.steps)
+            Continuation(
+                sigma=sigma,
+                first_sigma=self.first_sigma,
+                lambda_reg=weight,
+                momentum=self.momentum,
+                max_iter=self.steps,
+            )
             if sigma < self.first_sigma
             else None
         )
@@ -184,6 +192,7 @@ def recipe_of(task: Task) -> Recipe:
         continuation.max_iter,
         example.solver.max_iter,
         example.solver.tol,
+        continuation.momentum,
     )
     for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0), (1.0, 1.0)):
         if found.preset(noise, strength) != preset(task, noise, strength=strength):

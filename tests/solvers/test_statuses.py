@@ -153,6 +153,20 @@ def test_a_continuation_is_a_step_of_hqs_at_each_level(physics, y, prox):
     torch.testing.assert_close(result.x, x)
 
 
+def test_momentum_carries_images_on_before_they_are_denoised(physics, y, prox):
+    result = Continuation(sigma=0.02, first_sigma=0.16, lambda_reg=0.7, momentum=0.5, max_iter=3)(
+        y, physics, prox
+    )
+    x = before = physics.A_adjoint(y)
+    for sigma in (0.16, 0.08, 0.04):
+        denoised = prox(x + 0.5 * (x - before), sigma)
+        normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
+        weight = 0.7 * (0.02 / sigma) ** 2
+        right = (physics.A_adjoint(y) + weight * denoised).flatten()
+        before, x = x, torch.linalg.solve(normal + weight * torch.eye(72), right).view(x.shape)
+    torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
+
+
 def test_images_with_kernels_of_their_own_stop_by_themselves(prox, make_image):
     kernels = torch.rand(2, 1, 3, 4, dtype=torch.float64)
     physics = deepinv.physics.BlurFFT((1, *SIZE), filter=kernels)
@@ -196,6 +210,7 @@ def test_primal_dual_reaches_what_it_seeks_where_the_prior_is_convex(fidelity, m
         (lambda: ScheduledHQS(sigma=0.1, noise=0.1, first_sigma=0.01), "first_sigma"),
         (lambda: Continuation(sigma=0.1, first_sigma=0.1), "first_sigma"),
         (lambda: Continuation(sigma=0.1, lambda_reg=0.0), "lambda_reg"),
+        (lambda: Continuation(sigma=0.1, momentum=1.0), "momentum"),
     ],
 )
 def test_illegal_settings_are_refused_when_built(build, message):

@@ -9,41 +9,25 @@ whole preset.
 
 from __future__ import annotations
 
-import time
 from statistics import fmean
 from typing import Annotated, Any
 from unittest.mock import patch
 
 import torch
 import typer
-from deepinv.loss.metric import PSNR
 from middle import read_middle
+from photos import restored
 from shared_options import Data, Json, Kernel, Model
-from torch import Tensor
 
 from gradprox import load_model
 from gradprox.files import write_json
 from gradprox.images import EXAMPLE_IMAGE, images_in
-from gradprox.physics import ValidBlur, gaussian_noise, read_kernel
-from gradprox.priors.contract import Prior
-from gradprox.solvers import deblur_images, least_squares
+from gradprox.physics import read_kernel
+from gradprox.solvers import least_squares
 from gradprox.solvers.presets import preset
 
 # Noise levels, of 255.
 LEVELS = (0.5, 2.55, 7.65)
-
-
-def restored(clean: Tensor, kernel: Tensor, noise: float, prior: Prior) -> tuple[float, float]:
-    """Return PSNR and seconds of one photo."""
-    camera = ValidBlur(kernel, (clean.shape[-2], clean.shape[-1]))
-    photo = camera.A(clean)
-    photo = photo + gaussian_noise(photo, noise, torch.Generator().manual_seed(0))
-    begin = time.process_time()
-    x, result = deblur_images(photo, kernel, prior, preset("deblur", noise))
-    seconds = time.process_time() - begin
-    if int(result.objective_increases.sum()):
-        raise SystemExit("an objective rose: this is a fault of gradprox")
-    return float(PSNR()(x, camera.visible(clean))), seconds
 
 
 def main(
@@ -67,7 +51,11 @@ def main(
                 least_squares, "preconditioner", least_squares.preconditioner if way != "plain" else none
             ):
                 psnr, seconds = zip(
-                    *(restored(clean, blur, level / 255, prior) for clean in images), strict=True
+                    *(
+                        restored(clean, blur, level / 255, prior, preset("deblur", level / 255))
+                        for clean in images
+                    ),
+                    strict=True,
                 )
             found[way] = {"psnr": fmean(psnr), "seconds": fmean(seconds)}
         figures[f"{level:g}"] = found

@@ -147,6 +147,16 @@ def test_preconditioning(monkeypatch, tmp_path):
         assert all(10 < way["psnr"] < math.inf for way in found.values())
 
 
+def test_warm_start(monkeypatch, tmp_path):
+    out = tmp_path / "report.json"
+    options = ["--crop", 32, "--model", "gray-small", "--kernel", "motion:5:20", "--json", out]
+    run(monkeypatch, "solvers/warm_start.py", *options)
+    for found in json.loads(out.read_text())["figures"].values():
+        assert found["12 levels, momentum 0"]["gain"] == 0
+        assert found["12 levels, momentum 0.3"]["gain"] != 0
+        assert all(10 < way["psnr"] < math.inf for way in found.values())
+
+
 def test_presets(monkeypatch, tmp_path, folder):
     out = tmp_path / "report.json"
     common = ["--data", folder, "--crop", 16, "--task", "deblur", "--json", out]

@@ -142,7 +142,7 @@ def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_pat
     path, _ = exported_preset
     stated = json.loads(OnnxSolver(path).metadata["preset"])
     other = json.dumps(stated | {"first_sigma": 0.9 * stated["first_sigma"]})
-    with pytest.raises(VerificationError, match="differs|steps, not"):
+    with pytest.raises(VerificationError, match=r"differs|steps, not"):
         verify(tampered(path, tmp_path / "said.onnx", say(preset=other)))
 
     def fewer_steps(model: ModelProto) -> None:

@@ -5,7 +5,9 @@ r"""Continuation: one step of half-quadratic splitting at each of several fallin
 
 with ``sigma_k`` falling geometrically from ``first_sigma`` to just above ``sigma``. Bayes' rule gives ``lambda_k``: it
 falls with the square of the noise that the prior assumes. The momentum ``m`` carries each image on in the direction of
-its last change, so that fewer noise levels lead as far.
+its last change, so that fewer noise levels lead as far. With ``self_ensemble``, each step denoises another mirror image
+(Zhang et al., IEEE Trans. Pattern Anal. Mach. Intell. 2022): errors that a model makes in one orientation only do not
+add up.
 
 Without momentum, every step is a step of `gradprox.solvers.hqs.HQS`. Where ``D`` is a prox, it provably lowers
 ``f + lambda_k R_k``. But each step belongs to another function, so there is no objective that all of them lower. None
@@ -20,6 +22,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from gradprox.errors import InputError
@@ -56,6 +59,8 @@ class Continuation(Solver[ContinuationState]):
         first_sigma: the noise level of the first step, above ``sigma``.
         lambda_reg: weight of the regularizer at ``sigma``.
         momentum: the share ``m`` of the last change of an image that is added before it is denoised, in [0, 1).
+        self_ensemble: whether the images are denoised as they are, mirrored left to right, mirrored both ways, and
+            mirrored top to bottom, in turn.
         max_iter: number of steps, each at another noise level.
         tol: 0 unless an image may stop before the last level.
         mixed_precision: compute the passes of the prior in bfloat16 where it tolerates that and the device gains by it,
@@ -84,6 +89,7 @@ class Continuation(Solver[ContinuationState]):
     first_sigma: float = 50 / 255
     lambda_reg: float = 1.0
     momentum: float = 0.0
+    self_ensemble: bool = False
     max_iter: int = 16
     tol: float = 0.0
     mixed_precision: bool = False
@@ -110,10 +116,11 @@ class Continuation(Solver[ContinuationState]):
 
     def step(self, data: DataTerm, prior: Prior, state: ContinuationState) -> ContinuationState:
         """See `Solver.step`."""
-        level = self.level(int(state.number[0]))
-        ahead = carried_on(state.x, state.before, self.momentum)
+        number = int(state.number[0])
+        level, turn = self.level(number), number if self.self_ensemble else 0
+        ahead = mirrored(carried_on(state.x, state.before, self.momentum), turn)
         with mixed_precision(prior, state.x) if self.mixed_precision else nullcontext():
-            denoised = prior(ahead, level)
+            denoised = mirrored(prior(ahead, level), turn)
         x = fitted(data).fit(denoised, self.weight(level), state.x)
         return ContinuationState(x, state.objective, state.rounding, state.number + 1, before=state.x)
 
@@ -121,6 +128,21 @@ class Continuation(Solver[ContinuationState]):
 def carried_on(x: Tensor, before: Tensor, momentum: float) -> Tensor:
     """Return images moved on by this share of their last change, from ``before`` to ``x``."""
     return x + momentum * (x - before)
+
+
+def mirrored(images: Tensor, step: int | Tensor) -> Tensor:
+    """Return the mirror images that a step denoises; a second call returns the images themselves.
+
+    Args:
+        images: ``(B, C, H, W)``.
+        step: number of the step from 0; a scalar in an exported solver.
+    """
+    # In turn: neither axis, columns, both, rows.
+    for axis, mirror in ((-1, (step + 1) // 2 % 2), (-2, step // 2 % 2)):
+        length = images.shape[axis]
+        places = torch.arange(length, device=images.device)
+        images = images.index_select(axis, mirror * (length - 1) + (1 - 2 * mirror) * places)
+    return images
 
 
 def falling_level(first_sigma: float, sigma: Value, share: Value) -> Value:

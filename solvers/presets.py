@@ -299,6 +299,7 @@ def _continuation(
             first_sigma=WARM_START,
             lambda_reg=weight,
             momentum=DEBLUR_MOMENTUM,
+            self_ensemble=True,
             max_iter=DEBLUR_STEPS,
             mixed_precision=mixed_precision,
         ),

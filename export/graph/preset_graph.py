@@ -36,7 +36,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     parts = HQSParts(network, problem, pieces, examples)
     frame, place = parts.frame, parts.place
     parts.shared |= {"noise", "strength", *pieces["schedule"].outputs, "no_steps", "all_going"}
-    warm = _stages(parts, recipe) if isinstance(recipe, SensingRecipe) else _continuation(parts)
+    warm = _stages(parts, recipe) if isinstance(recipe, SensingRecipe) else _continuation(parts, recipe)
     nodes = [
         *frame.start_nodes(parts.traced),
         *place("schedule", "schedule"),
@@ -54,11 +54,21 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     return frame.model(nodes, ("noise", "strength", "tol"), parts.traced["schedule"].ir_version)
 
 
-def _continuation(parts: HQSParts) -> NodeProto:
+def _continuation(parts: HQSParts, recipe: Recipe) -> NodeProto:
     """Return the ``Loop`` of a continuation."""
+    if recipe.self_ensemble:
+        mirror = {"x": "warm/ahead", "mirrored": "warm/turned"}
+        back = {"x": "warm/seen", "mirrored": "warm/denoised", "number": "warm/number"}
+        denoised = [
+            *parts.place("mirror", "warm", mirror),
+            *parts.denoise("warm", "warm/turned", "warm/sigma", "warm/seen"),
+            *parts.place("mirror", "warm/back", back),
+        ]
+    else:
+        denoised = parts.denoise("warm", "warm/ahead", "warm/sigma", "warm/denoised")
     step = [
         *parts.place("level", "warm"),
-        *parts.denoise("warm", "warm/ahead", "warm/sigma", "warm/denoised"),
+        *denoised,
         *parts.fit("warm/fit", "warm/x", "warm/denoised", "warm/weight", "warm/new"),
         *parts.place("warm_end", "warm"),
     ]
@@ -113,6 +123,7 @@ def _pieces(recipe: Recipe | SensingRecipe) -> tuple[dict[str, Piece], dict[str,
         pieces["level"] = Piece(preset_steps.Stage(recipe), given, ("sigma", "weight", "stage_steps"))
     else:
         pieces["level"] = Piece(preset_steps.Level(), (*given, "going"), ("sigma", "weight"))
+        pieces["mirror"] = Piece(preset_steps.Mirror(), ("x", "number"), ("mirrored",))
         pieces["warm_end"] = Piece(
             preset_steps.WarmEnd(recipe.momentum),
             ("new", "x", "going", "warm_steps"),

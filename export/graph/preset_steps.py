@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradprox.export.graph.recipe import GraphRule, Recipe, SensingRecipe
-from gradprox.solvers.continuation import carried_on, falling_level
+from gradprox.solvers.continuation import carried_on, falling_level, mirrored
 from gradprox.solvers.state import relative_change
 
 
@@ -73,6 +73,14 @@ class WarmStart(nn.Module):
         """Return that every image goes on, and no steps, each ``(B,)``."""
         steps = torch.zeros(x.shape[0], dtype=torch.long)
         return steps == 0, steps.clone()
+
+
+class Mirror(nn.Module):
+    """The mirror images that a step of a continuation denoises."""
+
+    def forward(self, x: Tensor, number: Tensor) -> Tensor:
+        """Return those of ``x``; ``number`` is that of the step, a scalar, from 0."""
+        return mirrored(x, number)
 
 
 class WarmEnd(nn.Module):

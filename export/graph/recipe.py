@@ -36,6 +36,7 @@ class Recipe:
         max_iter: planned steps after the warm start.
         tol: tolerance of these steps.
         momentum: the momentum of the warm start.
+        self_ensemble: whether the warm start denoises mirror images in turn.
     """
 
     rule: NoiseRule
@@ -44,6 +45,7 @@ class Recipe:
     max_iter: int
     tol: float
     momentum: float = 0.0
+    self_ensemble: bool = False
 
     # The solver of the preset, by its name.
     solver: ClassVar[str] = "hqs"
@@ -71,6 +73,7 @@ class Recipe:
                 first_sigma=self.first_sigma,
                 lambda_reg=weight,
                 momentum=self.momentum,
+                self_ensemble=self.self_ensemble,
                 max_iter=self.steps,
             )
             if sigma < self.first_sigma
@@ -193,6 +196,7 @@ def recipe_of(task: Task) -> Recipe:
         example.solver.max_iter,
         example.solver.tol,
         continuation.momentum,
+        continuation.self_ensemble,
     )
     for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0), (1.0, 1.0)):
         if found.preset(noise, strength) != preset(task, noise, strength=strength):

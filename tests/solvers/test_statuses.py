@@ -167,6 +167,27 @@ def test_momentum_carries_images_on_before_they_are_denoised(physics, y, prox):
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
 
 
+def test_a_self_ensemble_denoises_mirror_images_in_turn(physics, y, prox):
+    class Recorded(LearnedProx):
+        def __call__(self, x, sigma, **options):
+            seen.append(x)
+            return super().__call__(x, sigma, **options)
+
+    seen: list[torch.Tensor] = []
+    settings = {"sigma": 0.02, "first_sigma": 0.16, "lambda_reg": 0.7, "max_iter": 5}
+    result = Continuation(**settings, self_ensemble=True)(y, physics, Recorded(prox.network))
+    x, axes = physics.A_adjoint(y), [(), (-1,), (-2, -1), (-2,), ()]
+    for number, flipped in enumerate(axes):
+        torch.testing.assert_close(seen[number], x.flip(flipped), rtol=0, atol=1e-6)
+        level = Continuation(**settings).level(number)
+        denoised = prox(x.flip(flipped), level).flip(flipped)
+        weight = 0.7 * (0.02 / level) ** 2
+        normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
+        right = (physics.A_adjoint(y) + weight * denoised).flatten()
+        x = torch.linalg.solve(normal + weight * torch.eye(72), right).view(x.shape)
+    torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
+
+
 def test_images_with_kernels_of_their_own_stop_by_themselves(prox, make_image):
     kernels = torch.rand(2, 1, 3, 4, dtype=torch.float64)
     physics = deepinv.physics.BlurFFT((1, *SIZE), filter=kernels)

@@ -1,4 +1,8 @@
-"""Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo."""
+"""Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo.
+
+An estimate ends in a local optimum, which depends on its first kernel and on its side. No choice of these is the best
+one for all photos, and the evidence of the spectrum often tells which estimate is better.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +14,18 @@ import torch
 from torch import Tensor
 
 from gradprox.blind.families import Member, no_blur
-from gradprox.blind.free_kernel import FreeSettings, free_kernel
+from gradprox.blind.free_kernel import free_kernel
 from gradprox.blind.photo_spectrum import PhotoSpectrum
 
-# Sides that are tried in turn while the kernel reaches the border.
-SIDES = (31, 61)
+# Sides that are tried, in turn: the first two always, and the last one if the best kernel of these is cut off.
+SIDES, ALWAYS = (23, 31, 61), 2
+# Heights and widths of the first kernels.
+FIRST_KERNELS = ((1, 2), (2, 1), (3, 3))
 # A kernel with more than this share in the outermost pixels may be cut off.
 CUT_OFF = 0.02
 # The evidence of a kernel of any shape is reduced by this for each of its values above this share of the largest: its
 # many values explain any spectrum better than the few parameters of a family.
 PRICE, COUNTED = 2.0, 0.1
-# The settings of the estimates, whose evidence decides.
-CANDIDATES = tuple(
-    FreeSettings(least_weight, damping, least_value)
-    for least_weight, damping, least_value in (
-        (1e-3, 4.0, 0.1),
-        (1e-3, 4.0, 0.05),
-        (3e-4, 4.0, 0.05),
-        (5e-4, 10.0, 0.1),
-        (1e-3, 30.0, 0.1),
-    )
-)
 
 
 def best_free_kernel(
@@ -46,18 +41,20 @@ def best_free_kernel(
     """
     largest = (min(y.shape[-2:]) // 3 - 1) // 2 * 2 + 1
     sides = (side,) if side is not None else tuple(dict.fromkeys(min(s, largest) for s in SIDES))
-    kernel, agreement = no_blur(), 0.0
+    kernel, agreement, found = no_blur(), 0.0, list[Tensor]()
+    parts = len(sides) * len(FIRST_KERNELS)
     for number, current in enumerate(sides):
-        found = []
-        for candidate, settings in enumerate(CANDIDATES):
-            share = _Share(report, number * len(CANDIDATES) + candidate, len(sides) * len(CANDIDATES))
-            estimate = free_kernel(y, current, settings, share)
+        # A larger side replaces a kernel that is cut off.
+        found = [smaller for smaller in found if border_share(smaller) <= CUT_OFF]
+        for start, first in enumerate(FIRST_KERNELS):
+            share = _Share(report, number * len(FIRST_KERNELS) + start, parts)
+            estimate = free_kernel(y, current, first, share)
             found += [] if estimate is None else [estimate]
         if not found:
             break
         kernel = found[int(spectrum.evidence(found).argmax())]
         agreement = median(similarity(kernel, other) for other in found)
-        if border_share(kernel) <= CUT_OFF:
+        if number + 1 >= ALWAYS and border_share(kernel) <= CUT_OFF:
             break
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
@@ -65,8 +62,8 @@ def best_free_kernel(
 
 
 def similarity(first: Tensor, second: Tensor) -> float:
-    """Return the largest normalized correlation of two kernels of one size over all shifts, in ``[0, 1]``."""
-    size = [2 * side for side in first.shape[-2:]]
+    """Return the largest normalized correlation of two kernels over all shifts, in ``[0, 1]``."""
+    size = [sum(sides) for sides in zip(first.shape[-2:], second.shape[-2:], strict=True)]
     spectra = [torch.fft.rfft2(kernel.double(), s=size) for kernel in (first, second)]
     correlation = torch.fft.irfft2(spectra[0] * spectra[1].conj(), s=size)
     return float(correlation.max() / (first.double().norm() * second.double().norm()))

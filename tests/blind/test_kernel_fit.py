@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from scipy.optimize import nnls
 
-from gradprox.blind.free_kernel import FreeSettings, free_kernel
+from gradprox.blind.free_kernel import free_kernel
 from gradprox.blind.kernel_step import centered, fitted_kernel, plausible_kernel
 from gradprox.blind.periodic import difference_responses, differences, periodic_extension, transfer_function
 from gradprox.blind.sharp_edges import sharp_edges
@@ -31,18 +34,24 @@ def test_an_extended_photo_has_no_jump():
     assert float(differences(extended).abs().max()) < 0.2
 
 
-def test_the_kernel_is_the_damped_least_squares_solution():
+@pytest.mark.parametrize("side", [3, 5])
+def test_the_kernel_is_the_nonnegative_damped_least_squares_solution(side):
     generator = torch.Generator().manual_seed(0)
-    x, y = torch.rand(2, 1, 1, 7, 7, dtype=torch.float64, generator=generator)
-    columns = []
-    for row in range(7):
-        for column in range(7):
-            moved = x.roll((row - 3, column - 3), (-2, -1))  # the kernel's middle is no shift
-            columns.append(differences(moved).flatten())
-    A, b = torch.stack(columns, dim=1), differences(y).flatten()
-    expected = torch.linalg.solve(A.T @ A + 0.3 * torch.eye(49, dtype=A.dtype), A.T @ b).view(1, 1, 7, 7)
-    found = fitted_kernel(x, y, 7, 0.3, torch.ones(7, 7, dtype=x.dtype))
-    torch.testing.assert_close(found, expected)
+    x, y = torch.rand(2, 1, 1, 12, 15, dtype=torch.float64, generator=generator)
+    inside = torch.rand(12, 15, dtype=x.dtype, generator=generator)
+    slopes, middle = differences(x) * inside, side // 2
+    columns = [
+        slopes.roll((row - middle, column - middle), (-2, -1)).flatten()  # the kernel's middle is no shift
+        for row in range(side)
+        for column in range(side)
+    ]
+    damping = math.sqrt(0.3) * slopes.norm() * torch.eye(side**2, dtype=x.dtype)
+    A = torch.cat([torch.stack(columns, dim=1), damping])
+    b = torch.cat([(differences(y) * inside).flatten(), x.new_zeros(side**2)])
+    expected, _ = nnls(A.numpy(), b.numpy())
+    assert 0 < (expected == 0).sum() < side**2  # both constraints and free values
+    found = fitted_kernel(x, y, side, 0.3, inside, steps=1000)
+    torch.testing.assert_close(found, torch.from_numpy(expected).view(1, 1, side, side))
 
 
 def test_sharp_edges_are_restored_and_noise_is_flattened():
@@ -78,7 +87,7 @@ def test_centering_moves_the_center_of_mass_to_the_middle():
 def test_a_shake_is_found():
     shares = []
     y = photo_of(shake(), side=220)
-    found = free_kernel(y, 15, FreeSettings(), shares.append)
+    found = free_kernel(y, 15, (1, 2), shares.append)
     assert found is not None
     assert similarity(found, shake()) > 0.55  # no blur: 0.34
     assert shares == sorted(shares)

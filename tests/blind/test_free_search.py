@@ -1,0 +1,104 @@
+"""The search for a free kernel: which sides and first kernels are tried, and which estimate is taken."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from gradprox.blind import free_search
+from gradprox.blind.free_search import FIRST_KERNELS, SIDES, best_free_kernel, similarity
+from gradprox.physics import disk_kernel, motion_kernel
+from tests.blind.photos import shake
+
+
+def padded(kernel, side):
+    """Return a kernel in the middle of ``(1, 1, side, side)``."""
+    wide = torch.zeros(1, 1, side, side)
+    start = (side - kernel.shape[-1]) // 2
+    wide[..., start : start + kernel.shape[-2], start : start + kernel.shape[-1]] = kernel
+    return wide
+
+
+def cut_off(side):
+    """Return a kernel that fills all of its ``side`` pixels."""
+    return torch.full((1, 1, side, side), side**-2.0)
+
+
+@dataclass
+class Search:
+    """Estimates and their evidence, in the place of real ones.
+
+    Attributes:
+        estimates: the kernel and its evidence for a side and a first kernel; None for no estimate.
+        tried: the sides and the first kernels, in turn.
+    """
+
+    estimates: dict
+    tried: list = field(default_factory=list)
+
+    def estimate(self, _y, side, first, report):
+        self.tried.append((side, first))
+        report(1.0)
+        found = self.estimates.get((side, first), self.estimates.get(side))
+        return None if found is None else found[0]
+
+    def evidence(self, kernels: list[Tensor]) -> Tensor:
+        values = {id(found[0]): found[1] for found in self.estimates.values() if found}
+        return torch.tensor([values.get(id(kernel), -1e9) for kernel in kernels])
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    def run(estimates, side=None, photo=256):
+        search, shares = Search(estimates), []
+        monkeypatch.setattr(free_search, "free_kernel", search.estimate)
+        member = best_free_kernel(torch.zeros(1, 1, photo, photo), search, side, shares.append)
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+        return member, search.tried
+
+    return run
+
+
+@pytest.mark.parametrize("best", list(itertools.product(SIDES[:2], FIRST_KERNELS)))
+def test_the_estimate_that_explains_the_photo_best_is_taken(searched, best):
+    estimates = {
+        key: (padded(shake() if key == best else disk_kernel(2.0), key[0]), 5.0 if key == best else 1.0)
+        for key in itertools.product(SIDES[:2], FIRST_KERNELS)
+    }
+    member, tried = searched(estimates)
+    assert member.kernel is estimates[best][0]
+    assert tried == list(itertools.product(SIDES[:2], FIRST_KERNELS))  # both sides, and not the large one
+    assert member.agreement == pytest.approx(similarity(shake(), disk_kernel(2.0)), abs=1e-6)
+
+
+def test_a_larger_side_replaces_kernels_that_are_cut_off(searched):
+    whole = padded(shake(), SIDES[1])
+    member, tried = searched({SIDES[0]: (cut_off(SIDES[0]), 9.0), SIDES[1]: (whole, 1.0)})
+    assert member.kernel is whole
+    assert max(side for side, _ in tried) == SIDES[1]
+    large = padded(shake(), SIDES[2])
+    cut = {side: (cut_off(side), 9.0) for side in SIDES[:2]}
+    member, tried = searched({**cut, SIDES[2]: (large, 1.0)})
+    assert member.kernel is large
+    assert tried == list(itertools.product(SIDES, FIRST_KERNELS))
+
+
+def test_a_given_side_and_a_small_photo_limit_the_sides(searched):
+    assert {side for side, _ in searched({15: (padded(shake(), 15), 1.0)}, side=15)[1]} == {15}
+    assert {side for side, _ in searched({21: (cut_off(21), 1.0)}, photo=64)[1]} == {21}
+
+
+def test_a_photo_without_edges_has_no_blur(searched):
+    member, _ = searched({})
+    assert member.kernel.shape == (1, 1, 1, 1)
+    assert member.agreement == 0
+
+
+def test_kernels_of_different_sides_are_compared():
+    assert similarity(shake(), padded(shake(), 61)) == pytest.approx(1)
+    assert similarity(motion_kernel(15, 0), padded(motion_kernel(15, 90), 61)) < 0.5

@@ -2,8 +2,8 @@
 
 Four things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
 a pixel; other settings lead to other kernels; or the photo shows hardly anything but noise. The threshold of the
-agreement was fitted to six shaken photos of BSDS400, which is few, and the others were set by hand. Estimates that agree
-on the same mistake are not noticed. ``docs/figures.md`` shows how often they err.
+agreement was fitted to six shaken photos of BSDS400, which is few, and the others were set by hand. If all estimates
+make the same mistake, this is not noticed. ``docs/figures.md`` shows how often they err.
 """
 
 from __future__ import annotations

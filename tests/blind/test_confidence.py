@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-from gradprox.blind import estimate_kernel
-from gradprox.blind.confidence import LEAST_SPREAD, spread
+from gradprox.blind import LEAST_CONFIDENCE, estimate_kernel
+from gradprox.blind.confidence import LEAST_SPREAD, confidence_of, spread
+from gradprox.blind.families import Member
+from gradprox.blind.photo_spectrum import PhotoSpectrum
 from gradprox.physics import disk_kernel, gaussian_kernel, motion_kernel
 from tests.blind.photos import NOISE, photo_of
 
@@ -29,3 +32,19 @@ def test_a_blur_below_a_pixel_is_not_trusted():
     found = estimate_kernel(photo_of(gaussian_kernel(0.55)), NOISE, family="gaussian")
     assert spread(found.kernel) < LEAST_SPREAD
     assert found.confidence == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "gain", "agreement", "trusted"),
+    [
+        ("free", 25.0, 0.92, True),
+        ("free", 25.0, 0.81, False),  # as on a sharp photo
+        ("free", 12.0, 0.92, False),
+        ("motion", 5.0, 1.0, True),
+    ],
+)
+def test_a_free_kernel_must_agree_and_explain_more(family, gain, agreement, trusted):
+    blocks, sharp = 16.0, -1e4
+    spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=blocks, noise=1e-4)
+    member = Member(family, (), motion_kernel(9, 20), sharp + gain * blocks, agreement)
+    assert (confidence_of(spectrum, member, sharp) >= LEAST_CONFIDENCE) is trusted

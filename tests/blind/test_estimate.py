@@ -51,7 +51,8 @@ def test_the_family_is_found(family, kernel):
     found = estimate_kernel(photo_of(kernel, side=220), NOISE, callback=shares.append)
     assert found.family == family
     assert similarity(found.kernel, kernel) > (0.65 if family == "free" else 0.95)
-    assert found.confidence > LEAST_CONFIDENCE
+    # A shake of the fur of the example, which has few edges, explains little: the confidence says so.
+    assert (found.confidence > LEAST_CONFIDENCE) is (family != "free")
     assert shares == sorted(shares)
     # The bar moves; a search may end early.
     assert max(b - a for a, b in itertools.pairwise([0.0, *shares[:-1]])) < 0.2

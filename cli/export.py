@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Pixels, for example 4096x4096: ONNX Runtime then takes about 32 GB with 64 filters.
 LARGEST = 2**24
 # The solvers and the problems that can be exported.
-SOLVERS, PROBLEMS = ("hqs", "fista", "pgd", "gd"), ("deblur", "cs")
+SOLVERS, PROBLEMS = ("hqs", "fista", "nmapg", "pgd", "gd"), ("deblur", "cs")
 LAYOUTS = ("triton", "hub")
 
 
@@ -45,9 +45,9 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Solver with the model in it. The default is the preset of the command line: hqs for deblur, fista "
-            "for cs, or hqs for cs with gray-deep and color-deep. pgd and gd are exported alone, without a warm start, "
-            "and not with these two.",
+            help="Solver after the warm start, as in gradprox deblur and recover: hqs, fista, nmapg, pgd or gd. The "
+            "default is theirs: hqs for deblur, fista for cs, or hqs for cs with gray-deep and color-deep. fista and "
+            "pgd need a proximal operator, which these two are not.",
             show_default=False,
             autocompletion=options.completed(SOLVERS),
         ),
@@ -112,6 +112,7 @@ def export(
       gradprox export gray half.onnx --precision float16
       gradprox export gray-deep deblur.onnx --problem deblur
       gradprox export color-deep deblur-color.onnx --problem deblur
+      gradprox export gray-deep deblur-nmapg.onnx --problem deblur --solver nmapg
       gradprox export gray-deep recover.onnx --problem cs --size 256x256 --ratio 0.25
       gradprox export gray-deep models --problem deblur --layout triton
     """

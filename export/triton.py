@@ -56,11 +56,17 @@ def write_triton_model(file: str | Path, repository: str | Path, *, replace: boo
 def layout_name(metadata: dict[str, str]) -> str:
     """Return a name for an exported file: that of its model, and for a solver its task, such as ``gray-deep-deblur``.
 
+    A solver that is not the default of the task is added: ``gray-deep-deblur-nmapg``. The default is that of the warm
+    start.
+
     Args:
         metadata: those of the file, as `gradprox.export.runtime.container.read` returns them.
     """
-    alone = metadata.get("kind") == "solver" and "preset" not in metadata
-    parts = metadata["name"], metadata.get("problem", ""), metadata["algorithm"] if alone else ""
+    algorithm = metadata.get("algorithm", "")
+    default = json.loads(metadata.get("preset", "{}")).get("warm_solver", algorithm)
+    if metadata.get("problem") == "deblur":
+        default = "hqs"
+    parts = metadata["name"], metadata.get("problem", ""), "" if algorithm == default else algorithm
     return "-".join(part for part in parts if part)
 
 

@@ -48,6 +48,16 @@ class FISTAState(ForwardBackwardState):
     gradient_before: Tensor
     momentum: Tensor
 
+    @classmethod
+    def first(cls, point: ForwardBackwardState) -> FISTAState:
+        """Return the state before the first step."""
+        momentum = torch.zeros_like(point.objective)
+        return cls(**vars(point), before=point.x, gradient_before=point.gradient, momentum=momentum)
+
+    def followed_by(self, new: ForwardBackwardState, momentum: Tensor) -> FISTAState:
+        """Return the state after a step to ``new``."""
+        return FISTAState(**vars(new), before=self.x, gradient_before=self.gradient, momentum=momentum)
+
 
 @named_settings
 @dataclass(frozen=True, kw_only=True)
@@ -84,31 +94,32 @@ class FISTA(Solver[FISTAState]):
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> FISTAState:
         """See `Solver.start`."""
         check_stepsize(self.stepsize, data, prior, "FISTA")
-        first = starting_state(data, x)
-        momentum = torch.zeros_like(first.objective)
-        return FISTAState(x, first.objective, first.rounding, first.gradient, x, first.gradient, momentum)
+        return FISTAState.first(starting_state(data, x))
 
     def step(self, data: DataTerm, prior: Prior, state: FISTAState) -> FISTAState:
         """See `Solver.step`."""
-        point, slope = extrapolation(
-            state.x, state.before, state.gradient, state.gradient_before, state.momentum, self.inertia
-        )
+        point, slope = extrapolation(state, self.inertia)
         new = forward_backward(data, prior, self.sigma, self.stepsize, point, slope)
         momentum = state.momentum + 1
         worse = new.objective > state.objective
         if bool(worse.any()):
             plain = forward_backward(data, prior, self.sigma, self.stepsize, state.x, state.gradient)
-            new = choose(worse, plain, new)
-            momentum = torch.where(worse, 1.0, momentum)
-        return FISTAState(new.x, new.objective, new.rounding, new.gradient, state.x, state.gradient, momentum)
+            new, momentum = restarted(worse, plain, new, momentum)
+        return state.followed_by(new, momentum)
 
 
-def extrapolation(
-    x: Tensor, before: Tensor, gradient: Tensor, gradient_before: Tensor, momentum: Tensor, inertia: float
-) -> tuple[Tensor, Tensor]:
+def restarted(
+    worse: Tensor, plain: ForwardBackwardState, new: ForwardBackwardState, momentum: Tensor
+) -> tuple[ForwardBackwardState, Tensor]:
+    """Return the state and the momentum after a step: where it is ``worse``, ``(B,)``, those of a ``plain`` step."""
+    return choose(worse, plain, new), torch.where(worse, 1.0, momentum)
+
+
+def extrapolation(state: FISTAState, inertia: float) -> tuple[Tensor, Tensor]:
     """Return the point from which an accelerated step is taken, and ``grad f`` there.
 
     ``grad f`` is affine: its value at the extrapolated point is the extrapolation of its values.
     """
-    beta = per_image(momentum / (momentum + 1 + inertia), x)
-    return x + beta * (x - before), gradient + beta * (gradient - gradient_before)
+    beta = per_image(state.momentum / (state.momentum + 1 + inertia), state.x)
+    point = state.x + beta * (state.x - state.before)
+    return point, state.gradient + beta * (state.gradient - state.gradient_before)

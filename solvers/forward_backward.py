@@ -24,7 +24,7 @@ from gradprox.priors.contract import Prior, Sigma
 from gradprox.solvers.capabilities import proximal
 from gradprox.solvers.data_term import DataTerm
 from gradprox.solvers.rounding import SUM, energy_rounding, norm, operator_factor
-from gradprox.solvers.smooth_objective import Scalar
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.state import State
 
 
@@ -60,12 +60,22 @@ def starting_state(data: DataTerm, x: Tensor) -> ForwardBackwardState:
     return ForwardBackwardState(x, unknown, unknown, gradient)
 
 
+def full_step(lipschitz: Scalar) -> Scalar:
+    """Return ``1/L_f``, the step size with which every prox descends."""
+    return 1 / lipschitz
+
+
+def toward_fit(tau: Scalar, x: Tensor, gradient: Tensor) -> Tensor:
+    """Return ``x - tau gradient``, the images at which ``D`` is computed."""
+    return x - tau * gradient
+
+
 def forward_backward(
     data: DataTerm, prior: Prior, sigma: Sigma, tau: Scalar | None, x: Tensor, gradient: Tensor
 ) -> ForwardBackwardState:
     """Return the state at ``D(x - tau gradient)``; ``tau`` is ``1/L_f`` if not given, and nothing is checked."""
-    tau = 1 / data.lipschitz if tau is None else tau
-    before = x - tau * gradient
+    tau = full_step(data.lipschitz) if tau is None else tau
+    before = toward_fit(tau, x, gradient)
     new, envelope = prior.denoise_with_energy(before, sigma)
     fit, new_gradient = data.value_and_gradient(new)
     objective = tau * fit + value_at_prox(before, new, envelope)

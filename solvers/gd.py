@@ -20,14 +20,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
-from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
+from gradprox.solvers.line_search import Found, SearchedState, longer
 from gradprox.solvers.named_settings import named_settings
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.settings import check_box, check_positive
-from gradprox.solvers.smooth_objective import Scalar, SmoothState, natural_length, project, smooth_state
+from gradprox.solvers.smooth_objective import SmoothState, natural_length, project, search, smooth_state
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -35,6 +35,18 @@ from gradprox.solvers.state import choose
 @dataclass(frozen=True)
 class GDState(SmoothState, SearchedState):
     """The state of gradient descent; its full step size is `natural_length`, or ``stepsize``."""
+
+    @classmethod
+    def first(cls, point: SmoothState) -> GDState:
+        """Return the state before the first step."""
+        one = torch.ones_like(point.objective)
+        return cls(**vars(point), fraction=one, stalled=torch.zeros_like(one, dtype=torch.bool))
+
+    def followed_by(self, found: Found[SmoothState], full: Scalar) -> GDState:
+        """Return the state after a search from a ``full`` step on; images without an acceptable step stay."""
+        here = SmoothState(self.x, self.objective, self.rounding, self.gradient)
+        new = choose(found.accepted, found.state, here)
+        return GDState(**vars(new), fraction=found.length / full, stalled=~found.accepted)
 
 
 @named_settings
@@ -82,44 +94,22 @@ class GD(Solver[GDState]):
                 f"stepsize must be between 0 and {2 / curvature:.6g}, which is 2/(L_f + lambda_reg c) for this prior "
                 f"and this operator, so that each step descends; got {self.stepsize:g}"
             )
-        first = smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box))
-        return GDState(
-            **vars(first),
-            fraction=torch.ones_like(first.objective),
-            stalled=torch.zeros_like(first.objective, dtype=torch.bool),
-        )
+        return GDState.first(smooth_state(data, prior, self.sigma, self.lambda_reg, project(x, self.box)))
 
     def step(self, data: DataTerm, prior: Prior, state: GDState) -> GDState:
         """See `Solver.step`."""
-        first = self.stepsize or natural_length(data, prior, self.lambda_reg)
-        searched = not math.isfinite(self._curvature(data, prior))
-
-        def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
-            step = per_image(length, state.x)
-            new = descend(data, prior, self.sigma, self.lambda_reg, step, state.x, state.gradient, self.box)
-            descent = DELTA * image_sum((new.x - state.x).square()) / length
-            return new, state.objective - descent + SLACK * (state.rounding + new.rounding)
-
-        length = first * (state.fraction / SHRINK).clamp_max(1.0)
+        first = (
+            self.stepsize or natural_length(data.lipschitz, prior.curvature_bound(), self.lambda_reg) or 0.0
+        )
         # A proven step size needs no search.
-        found = backtrack(attempt, length, 0.0 if searched else first)
-        here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
-        new = choose(found.accepted, found.state, here)
-        return GDState(**vars(new), fraction=found.length / first, stalled=~found.accepted)
+        proven = first if math.isfinite(self._curvature(data, prior)) else 0.0
+        found = search(
+            *(data, prior, self.sigma, self.lambda_reg, state, first * longer(state.fraction)),
+            state.objective,
+            box=self.box,
+            proven=proven,
+        )
+        return state.followed_by(found, first)
 
     def _curvature(self, data: DataTerm, prior: Prior) -> float:
         return data.lipschitz + self.lambda_reg * prior.curvature_bound()
-
-
-def descend(
-    data: DataTerm,
-    prior: Prior,
-    sigma: Scalar,
-    lambda_reg: Scalar,
-    stepsize: Scalar,
-    x: Tensor,
-    gradient: Tensor,
-    box: Box | None = None,
-) -> SmoothState:
-    """Return the state after one gradient step from ``x``, projected onto the box if there is one."""
-    return smooth_state(data, prior, sigma, lambda_reg, project(x - stepsize * gradient, box))

@@ -37,10 +37,11 @@ from torch import Tensor
 from gradprox.batch import image_dot, per_image
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import DataTerm, FittedDataTerm, fitted
-from gradprox.solvers.line_search import DELTA, SHRINK, SLACK, SearchedState, backtrack
+from gradprox.solvers.line_search import DELTA, SLACK, Found, SearchedState, backtrack, longer
 from gradprox.solvers.named_settings import named_settings
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.settings import check_positive
-from gradprox.solvers.smooth_objective import Scalar, smooth_rounding
+from gradprox.solvers.smooth_objective import smooth_rounding
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -54,6 +55,17 @@ class HQSState(SearchedState):
     """
 
     denoised: Tensor
+
+    @classmethod
+    def first(cls, x: Tensor, objective: Tensor, rounding: Tensor, denoised: Tensor) -> HQSState:
+        """Return the state before the first step, or after one that needed no search."""
+        one = torch.ones_like(objective)
+        return cls(x, objective, rounding, one, torch.zeros_like(one, dtype=torch.bool), denoised)
+
+    def followed_by(self, found: Found[HQSState]) -> HQSState:
+        """Return the state after a search; images without an acceptable step stay as they are."""
+        new = choose(found.accepted, found.state, self)
+        return replace(new, fraction=found.length, stalled=~found.accepted)
 
 
 @named_settings
@@ -93,15 +105,7 @@ class HQS(Solver[HQSState]):
         fit = data.value(x)
         denoised, energy = prior.denoise_with_energy(x, self.sigma)
         rounding = smooth_rounding(data, self.sigma, self.lambda_reg, x, fit, energy, x - denoised)
-        objective = fit + self.lambda_reg * energy
-        return HQSState(
-            x,
-            objective,
-            rounding,
-            fraction=torch.ones_like(objective),
-            stalled=torch.zeros_like(objective, dtype=torch.bool),
-            denoised=denoised,
-        )
+        return HQSState.first(x, fit + self.lambda_reg * energy, rounding, denoised)
 
     def step(self, data: DataTerm, prior: Prior, state: HQSState) -> HQSState:
         """See `Solver.step`."""
@@ -114,9 +118,7 @@ class HQS(Solver[HQSState]):
             descent = enough_descent(state.x, new.x, weights, state.rounding, new.rounding)
             return new, state.objective - descent
 
-        found = backtrack(attempt, (state.fraction / SHRINK).clamp_max(1.0))
-        new = choose(found.accepted, found.state, state)
-        return replace(new, fraction=found.length, stalled=~found.accepted)
+        return state.followed_by(backtrack(attempt, longer(state.fraction)))
 
 
 def relaxed(x: Tensor, denoised: Tensor, relaxation: Tensor, lambda_reg: Scalar) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -15,6 +14,7 @@ from gradprox.networks.linear_systems import conjugate_gradients
 from gradprox.physics import LinearMap, preconditioner, regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
+from gradprox.solvers.scalar import is_finite
 
 # Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it, so
 # it is as small as the precision of the images allows.
@@ -57,11 +57,8 @@ class LeastSquares(QuadraticDataTerm):
         plain = value / self.weight
         misfit, measured = (2 * plain).sqrt(), norm(self.y).to(value)
         # Where the norm of A is unknown, A x is at most as long as y and the misfit together.
-        applied = (
-            math.sqrt(self.squared_norm) * norm(x).to(value)
-            if math.isfinite(self.squared_norm)
-            else measured + misfit
-        )
+        bound = self.squared_norm
+        applied = bound**0.5 * norm(x).to(value) if is_finite(bound) else measured + misfit
         shift = operator_factor(x) * (applied + measured)
         return self.weight * square_rounding(plain, misfit, shift, x)
 

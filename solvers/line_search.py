@@ -13,6 +13,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.state import S, State
 
 # The smallest accepted descent, as a fraction of |step|^2 / length. With any fraction below 1/2, proven lengths pass.
@@ -66,7 +67,17 @@ class Found(Generic[S]):
     accepted: Tensor
 
 
-def backtrack(attempt: Attempt[S], length: Tensor, proven: float = 0.0) -> Found[S]:
+def longer(fraction: Tensor) -> Tensor:
+    """Return the fraction of a full step that a search tries first, ``(B,)``, after a step of ``fraction``."""
+    return (fraction / SHRINK).clamp_max(1.0)
+
+
+def shorter(length: Tensor, proven: Scalar) -> Tensor:
+    """Return the next length to try, not below the ``proven`` one."""
+    return (SHRINK * length).clamp_min(proven)
+
+
+def backtrack(attempt: Attempt[S], length: Tensor, proven: Scalar = 0.0) -> Found[S]:
     """Shorten lengths until the objective of every image is acceptable.
 
     Args:
@@ -79,6 +90,6 @@ def backtrack(attempt: Attempt[S], length: Tensor, proven: float = 0.0) -> Found
         accepted = (state.objective <= acceptable) | (length <= proven)
         if bool(accepted.all()):
             break
-        length = torch.where(accepted, length, (SHRINK * length).clamp_min(proven))
+        length = torch.where(accepted, length, shorter(length, proven))
         state, acceptable = attempt(length)
     return Found(state, length, (state.objective <= acceptable) | (length <= proven))

@@ -26,10 +26,20 @@ from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
-from gradprox.solvers.line_search import DELTA, SLACK, Found, SearchedState, backtrack
+from gradprox.solvers.line_search import SLACK, Found, SearchedState
 from gradprox.solvers.named_settings import named_settings
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.settings import check_box, check_positive, number
-from gradprox.solvers.smooth_objective import SmoothState, common_box, natural_length, project, smooth_state
+from gradprox.solvers.smooth_objective import (
+    SmoothState,
+    common_box,
+    least_descent,
+    natural_length,
+    project,
+    proven_length,
+    search,
+    smooth_state,
+)
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
@@ -63,10 +73,73 @@ class NMAPGState(SmoothState, SearchedState):
     origin: Tensor
     origin_gradient: Tensor
 
+    @classmethod
+    def first(cls, point: SmoothState) -> NMAPGState:
+        """Return the state before the first step."""
+        one, x, gradient = torch.ones_like(point.objective), point.x, point.gradient
+        return cls(
+            **vars(point),
+            fraction=one,
+            stalled=torch.zeros_like(one, dtype=torch.bool),
+            mean=point.objective,
+            mass=one,
+            before=x,
+            momentum=one,
+            momentum_before=torch.zeros_like(one),
+            outcome=x,
+            outcome_gradient=gradient,
+            origin=x,
+            origin_gradient=gradient,
+        )
+
     @property
     def merit(self) -> Tensor:
         """Return the running mean; see `State.merit`."""
         return self.mean
+
+    @property
+    def here(self) -> SmoothState:
+        """Return the images with their objective and gradient."""
+        return SmoothState(self.x, self.objective, self.rounding, self.gradient)
+
+    def followed_by(
+        self,
+        new: SmoothState,
+        fraction: Tensor,
+        origin: SmoothState,
+        outcome: SmoothState,
+        *,
+        searched: bool,
+        memory: float,
+    ) -> NMAPGState:
+        """Return the state after a step.
+
+        Args:
+            new: the result of the step.
+            fraction: its length, `SearchedState.fraction`.
+            origin: where the accelerated step began.
+            outcome: its result.
+            searched: whether no length of the step is proven, so that it may fail.
+            memory: the weight of past objectives in the running mean.
+        """
+        # A step of proven length is always taken. A rise that exceeds rounding is counted as an objective increase.
+        stalled = (new.objective > self.mean + SLACK * (self.rounding + new.rounding)) & searched
+        new = choose(~stalled, new, self.here)
+        mass = memory * self.mass + 1
+        return NMAPGState(
+            **vars(new),
+            fraction=fraction,
+            stalled=stalled,
+            mean=(memory * self.mass * self.mean + new.objective) / mass,
+            mass=mass,
+            before=self.x,
+            momentum=(1 + (1 + 4 * self.momentum.square()).sqrt()) / 2,
+            momentum_before=self.momentum,
+            outcome=outcome.x,
+            outcome_gradient=outcome.gradient,
+            origin=origin.x,
+            origin_gradient=origin.gradient,
+        )
 
 
 @named_settings
@@ -102,104 +175,92 @@ class NMAPG(Solver[NMAPGState]):
     def start(self, data: DataTerm, prior: Prior, x: Tensor) -> NMAPGState:
         """See `Solver.start`."""
         x = data.start_inside(project(x, common_box(self.box, data)))
-        first = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
-        one = torch.ones_like(first.objective)
-        x, gradient = first.x, first.gradient
-        return NMAPGState(
-            **vars(first),
-            fraction=one,
-            stalled=torch.zeros_like(one, dtype=torch.bool),
-            mean=first.objective,
-            mass=one,
-            before=x,
-            momentum=one,
-            momentum_before=torch.zeros_like(one),
-            outcome=x,
-            outcome_gradient=gradient,
-            origin=x,
-            origin_gradient=gradient,
-        )
+        return NMAPGState.first(smooth_state(data, prior, self.sigma, self.lambda_reg, x))
 
     def step(self, data: DataTerm, prior: Prior, state: NMAPGState) -> NMAPGState:
         """See `Solver.step`."""
-        toward_outcome = per_image(state.momentum_before / state.momentum, state.x)
-        onward = per_image((state.momentum_before - 1) / state.momentum, state.x)
-        origin = smooth_state(
-            data,
-            prior,
-            self.sigma,
-            self.lambda_reg,
-            project(
-                state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before),
-                common_box(self.box, data),
-            ),
+        objective = data, prior, self.sigma, self.lambda_reg
+        box, lengths = (
+            common_box(self.box, data),
+            Lengths.of(data.lipschitz, prior.curvature_bound(), self.lambda_reg),
         )
-        here = SmoothState(state.x, state.objective, state.rounding, state.gradient)
-        origin = choose(torch.isfinite(origin.objective), origin, here)
-        # The change of the gradient since the last origin estimates the curvature.
-        length = self._length(data, prior, state, state.outcome, state.outcome_gradient)
-        found = self._search(data, prior, origin, length, torch.maximum(origin.objective, state.mean))
-        outcome = new = found.state
-        fraction = self._fraction(data, prior, found.length, length)
-        fails = ~(outcome.objective <= state.mean - least_descent(outcome, origin, found.length))
+        origin = sound_origin(state, smooth_state(*objective, project(extrapolated(state), box)))
+        length = lengths.barzilai_borwein(state, state.outcome, state.outcome_gradient)
+        reference = torch.maximum(origin.objective, state.mean)
+        found = search(*objective, origin, length, reference, box=box, proven=lengths.least)
+        new, fraction = found.state, lengths.fraction(found.length, length)
+        fails = fails_to_descend(state, origin, found)
         if bool(fails.any()):
-            length = self._length(data, prior, state, state.x, state.gradient)
-            plain = self._search(data, prior, here, length, state.mean)
-            better = fails & ~(outcome.objective <= plain.state.objective)
-            new = choose(better, plain.state, outcome)
-            fraction = torch.where(better, self._fraction(data, prior, plain.length, length), fraction)
-        # A step of proven length is always taken. A rise that exceeds rounding is counted as an objective increase.
-        unproven = self._safe_length(data, prior) == 0
-        stalled = unproven & (new.objective > state.mean + SLACK * (state.rounding + new.rounding))
-        new = choose(~stalled, new, here)
-        mass = self.memory * state.mass + 1
-        return NMAPGState(
-            **vars(new),
-            fraction=fraction,
-            stalled=stalled,
-            mean=(self.memory * state.mass * state.mean + new.objective) / mass,
-            mass=mass,
-            before=state.x,
-            momentum=(1 + (1 + 4 * state.momentum.square()).sqrt()) / 2,
-            momentum_before=state.momentum,
-            outcome=outcome.x,
-            outcome_gradient=outcome.gradient,
-            origin=origin.x,
-            origin_gradient=origin.gradient,
-        )
+            length = lengths.barzilai_borwein(state, state.x, state.gradient)
+            plain = search(*objective, state.here, length, state.mean, box=box, proven=lengths.least)
+            new, fraction = better_of(
+                fails, new, fraction, plain.state, lengths.fraction(plain.length, length)
+            )
+        searched = lengths.proven is None
+        return state.followed_by(new, fraction, origin, found.state, searched=searched, memory=self.memory)
 
-    def _safe_length(self, data: DataTerm, prior: Prior) -> float:
-        """Return the length that needs no test; 0 where no bound of the curvature is known."""
-        return 1 / (data.lipschitz + self.lambda_reg * prior.curvature_bound())
 
-    def _fraction(self, data: DataTerm, prior: Prior, length: Tensor, first: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths of steps that follow from curvatures.
+
+    Attributes:
+        proven: the length that needs no test; None where no bound of the curvature is known.
+        natural: `natural_length`; None where it is not known.
+        first: the length of a first step.
+    """
+
+    proven: Scalar | None
+    natural: Scalar | None
+    first: Scalar
+
+    @classmethod
+    def of(cls, lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Lengths:
+        """Return the lengths for ``L_f``, the bound of the curvature of ``R``, and its weight."""
+        proven = proven_length(lipschitz, curvature, lambda_reg)
+        natural = natural_length(lipschitz, curvature, lambda_reg)
+        return cls(proven, natural, 1 / lambda_reg if proven is None else proven)
+
+    @property
+    def least(self) -> Scalar:
+        """Return the length at which a search ends; 0 where none is proven."""
+        return 0.0 if self.proven is None else self.proven
+
+    def fraction(self, length: Tensor, first: Tensor) -> Tensor:
         """Return accepted lengths as fractions of the natural one, or of the first trial where that is unknown."""
-        return (length / (natural_length(data, prior, self.lambda_reg) or first)).clamp_max(1.0)
+        return (length / (first if self.natural is None else self.natural)).clamp_max(1.0)
 
-    def _length(self, data: DataTerm, prior: Prior, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
-        """Return the Barzilai-Borwein length from the last origin to ``x``, ``(B,)``."""
+    def barzilai_borwein(self, state: NMAPGState, x: Tensor, gradient: Tensor) -> Tensor:
+        """Return the Barzilai-Borwein length from the last origin to ``x``, ``(B,)``.
+
+        The change of the gradient since the last origin estimates the curvature.
+        """
         moved, turned = x - state.origin, gradient - state.origin_gradient
         curvature = image_sum(moved * turned)
-        safe = self._safe_length(data, prior)
-        first = safe or 1 / self.lambda_reg
-        length = torch.where(curvature > 0, image_sum(moved.square()) / curvature, first)
-        return length.clamp(safe, LONGEST * first)
-
-    def _search(
-        self, data: DataTerm, prior: Prior, origin: SmoothState, length: Tensor, reference: Tensor
-    ) -> Found[SmoothState]:
-        """Shorten each image's step until its objective is below the reference by the smallest accepted descent."""
-        box = common_box(self.box, data)
-
-        def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
-            x = project(origin.x - per_image(length, origin.x) * origin.gradient, box)
-            trial = smooth_state(data, prior, self.sigma, self.lambda_reg, x)
-            slack = SLACK * (origin.rounding + trial.rounding)
-            return trial, reference - least_descent(trial, origin, length) + slack
-
-        return backtrack(attempt, length, self._safe_length(data, prior))
+        length = torch.where(curvature > 0, image_sum(moved.square()) / curvature, self.first)
+        return length.clamp_min(self.least).clamp_max(LONGEST * self.first)
 
 
-def least_descent(new: SmoothState, origin: SmoothState, length: Tensor) -> Tensor:
-    """Return the smallest accepted descent for steps of these lengths, ``(B,)``."""
-    return DELTA * image_sum((new.x - origin.x).square()) / length
+def extrapolated(state: NMAPGState) -> Tensor:
+    """Return the images from which an accelerated step is taken."""
+    toward_outcome = per_image(state.momentum_before / state.momentum, state.x)
+    onward = per_image((state.momentum_before - 1) / state.momentum, state.x)
+    return state.x + toward_outcome * (state.outcome - state.x) + onward * (state.x - state.before)
+
+
+def sound_origin(state: NMAPGState, origin: SmoothState) -> SmoothState:
+    """Return the extrapolated state; where its objective is not finite, the state itself."""
+    return choose(torch.isfinite(origin.objective), origin, state.here)
+
+
+def fails_to_descend(state: NMAPGState, origin: SmoothState, found: Found[SmoothState]) -> Tensor:
+    """Return for which images, ``(B,)``, the accelerated step does not fall below the running mean."""
+    return ~(found.state.objective <= state.mean - least_descent(found.state, origin, found.length))
+
+
+def better_of(
+    fails: Tensor, outcome: SmoothState, fraction: Tensor, plain: SmoothState, plain_fraction: Tensor
+) -> tuple[SmoothState, Tensor]:
+    """Return the better of the two steps, and its fraction, where the accelerated one ``fails``, ``(B,)``."""
+    better = fails & ~(outcome.objective <= plain.objective)
+    return choose(better, plain, outcome), torch.where(better, plain_fraction, fraction)

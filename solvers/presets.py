@@ -224,12 +224,7 @@ def preset(
         warm_start = _continuation(rule, noise, strength, mixed_precision=mixed_precision)
     elif task in SENSING:
         warm_start = _fista_stages(noise, strength, lipschitz)
-    final: Solver[Any]
-    if name in EXPLICIT:
-        final = _explicit(name, sigma, strength * rule.lambda_reg(noise, sigma), common)
-    else:
-        final = PROXIMAL[name](sigma=sigma * strength, **common)
-    return Preset(final, warm_start, planned, without_prox)
+    return Preset(at_level(name, rule, noise, sigma, strength, **common), warm_start, planned, without_prox)
 
 
 def _task(name: str) -> Task:
@@ -267,13 +262,26 @@ def noise_rule(task: Task | str, solver: str) -> NoiseRule:
 def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:
     """Return the preset of compressed sensing for priors with an explicit energy only: HQS, then the solver."""
     rule = SENSING_RULE
-    sigma = rule.sigma(noise)
-    final = _explicit(name, sigma, strength * rule.lambda_reg(noise, sigma), common)
+    final = at_level(name, rule, noise, rule.sigma(noise), strength, **common)
     return Preset(final, _hqs_stages(rule, noise, strength, _sensing_steps()), planned)
 
 
-def _explicit(name: str, sigma: float, lambda_reg: float, common: dict[str, Any]) -> Solver[Any]:
-    """Return a solver of the explicit objective."""
+def at_level(
+    name: str, rule: NoiseRule, noise: float, sigma: float, strength: float, **common: Any
+) -> Solver[Any]:
+    """Return a solver of a preset whose prior assumes the noise level ``sigma``.
+
+    Args:
+        name: one of `SOLVERS`.
+        rule: how the weight of the regularizer follows from the noise.
+        noise: standard deviation of the measurement noise.
+        sigma: noise level of the prior.
+        strength: multiplier of the prior's strength, see `preset`.
+        common: further settings of the solver.
+    """
+    if name not in EXPLICIT:
+        return PROXIMAL[name](sigma=sigma * strength, **common)
+    lambda_reg = strength * rule.lambda_reg(noise, sigma)
     if name == "nmapg":
         # Without memory, the objective itself never rises, not only its running mean.
         return NMAPG(sigma=sigma, lambda_reg=lambda_reg, memory=0.0, **common)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from gradprox.batch import image_sum, per_image
 from gradprox.errors import InputError
 from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
+from gradprox.solvers.line_search import DELTA, SLACK, Found, backtrack
 from gradprox.solvers.rounding import energy_rounding
+from gradprox.solvers.scalar import Scalar, is_finite
 from gradprox.solvers.state import State
-
-# A setting: a number, or an input of an exported solver, a tensor of one value.
-Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,64 @@ def smooth_rounding(
     return torch.where(torch.isfinite(fit), bound, 0)
 
 
-def natural_length(data: DataTerm, prior: Prior, lambda_reg: float) -> float:
-    """Return the step size ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven; 0 where no ``L_f`` is known."""
-    bound = prior.curvature_bound()
-    return 1 / (data.lipschitz + lambda_reg * (bound if math.isfinite(bound) else 1))
+def natural_length(lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Scalar | None:
+    """Return the step size ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven; None without an ``L_f``."""
+    if not is_finite(lipschitz):
+        return None
+    return 1 / (lipschitz + lambda_reg * (curvature if is_finite(curvature) else 1))
+
+
+def proven_length(lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Scalar | None:
+    """Return the step size ``1/(L_f + lambda c)`` that needs no search; None where ``L_f`` or ``c`` is not known."""
+    return natural_length(lipschitz, curvature, lambda_reg) if is_finite(curvature) else None
+
+
+def moved(origin: SmoothState, length: Tensor, box: Box | None = None) -> Tensor:
+    """Return the images after gradient steps of these lengths, ``(B,)``, projected onto the box if there is one."""
+    return project(origin.x - per_image(length, origin.x) * origin.gradient, box)
+
+
+def least_descent(new: SmoothState, origin: SmoothState, length: Tensor) -> Tensor:
+    """Return the smallest accepted descent for steps of these lengths, ``(B,)``."""
+    return DELTA * image_sum((new.x - origin.x).square()) / length
+
+
+def acceptable(new: SmoothState, origin: SmoothState, length: Tensor, reference: Tensor) -> Tensor:
+    """Return the largest objective, ``(B,)``, at which a step is accepted that must descend from ``reference``."""
+    return reference - least_descent(new, origin, length) + SLACK * (origin.rounding + new.rounding)
+
+
+def search(
+    data: DataTerm,
+    prior: Prior,
+    sigma: Scalar,
+    lambda_reg: Scalar,
+    origin: SmoothState,
+    length: Tensor,
+    reference: Tensor,
+    *,
+    box: Box | None = None,
+    proven: Scalar = 0.0,
+) -> Found[SmoothState]:
+    """Shorten gradient steps until each objective is below its reference by the smallest accepted descent.
+
+    Args:
+        data: the data term.
+        prior: the prior.
+        sigma: its noise level.
+        lambda_reg: weight of the regularizer.
+        origin: the states where the steps begin.
+        length: the first lengths, ``(B,)``.
+        reference: the objectives to descend from, ``(B,)``.
+        box: the range of pixel values.
+        proven: a length that is proven to be acceptable; 0 if none is known.
+    """
+
+    def attempt(length: Tensor) -> tuple[SmoothState, Tensor]:
+        new = smooth_state(data, prior, sigma, lambda_reg, moved(origin, length, box))
+        return new, acceptable(new, origin, length, reference)
+
+    return backtrack(attempt, length, proven)
 
 
 def project(x: Tensor, box: Box | None) -> Tensor:

@@ -61,7 +61,8 @@ def select(state: S, keep: Tensor) -> S:
 
 def choose(mask: Tensor, state: S, other: S) -> S:
     """Return ``state`` for the images where ``mask``, ``(B,)``, is true, and ``other`` for the rest."""
-    if bool(mask.all()):
+    # A traced graph cannot look at values.
+    if not torch.compiler.is_compiling() and bool(mask.all()):
         return state
     pairs = {
         field.name: (getattr(state, field.name), getattr(other, field.name))

@@ -92,8 +92,6 @@ def _check_solver(file: Path, **where: Any) -> dict[str, Any]:
         (SIDE, SIDE) if kernel is not None else json.loads(solver.metadata["physics"])["measurement_shape"]
     )
     y = np.random.default_rng(0).random((1, solver.channels, *shape), dtype=np.float32)
-    # A file of an earlier version has no rule that turns the noise into the settings of the prior.
-    old = solver.noise_rule is None
-    result = solver(y, kernel, noise=None if old else LEVEL, sigma=LEVEL if old else None)
+    result = solver(y, kernel, noise=LEVEL)
     steps = int(result.steps[0])
     return {"provider": solver.provider, "checked": f"an example took {steps} steps", "steps": steps}

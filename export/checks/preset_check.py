@@ -12,7 +12,9 @@ from onnx import ModelProto
 from gradprox.export.checks.preset_cases import (
     AFTER_RESTART,
     CASES,
+    DEBLUR_RESTART_CASES,
     ENERGY_SENSING_CASES,
+    FISTA_CASES,
     MIRRORED_CASES,
     REAL_CHANGE,
     RESTART_CASES,
@@ -36,6 +38,7 @@ from gradprox.export.checks.solver_comparison import (
 from gradprox.export.graph.problem import Deblurring, Problem, Sensing
 from gradprox.export.graph.recipe import Recipe, SensingRecipe
 from gradprox.export.runtime.solver import STATUS
+from gradprox.export.runtime.solver_settings import PROXIMAL
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.networks.denoisers.deep_potential import DeepPotential
 from gradprox.priors import GradientStepDenoiser, LearnedProx, prior_of
@@ -43,6 +46,7 @@ from gradprox.solvers import Status
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.fista import FISTAState
+from gradprox.solvers.nmapg import NMAPGState
 from gradprox.solvers.presets import Preset
 
 
@@ -70,15 +74,17 @@ def examine_preset(
     check_legal(model)
     deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
     comparison = Comparison(0 if deblurring else SENSING_STEPS)
-    sensing = SENSING_CASES if restarts else ENERGY_SENSING_CASES
-    cases = (*CASES, *(MIRRORED_CASES if problem.name == "symmetric" else ())) if deblurring else sensing
+    sensing = SENSING_CASES if recipe.solver in PROXIMAL else ENERGY_SENSING_CASES
+    photos = (*(FISTA_CASES if restarts else CASES), *(MIRRORED_CASES if problem.name == "symmetric" else ()))
+    cases = photos if deblurring else sensing
     # A restart case is run until the first restart has been seen, which may be one of the other runs.
-    runs = f"of at most {len(cases) + len(RESTART_CASES)}" if restarts else f"of {len(cases)}"
+    restart_cases = RESTART_CASES if not deblurring else DEBLUR_RESTART_CASES
+    runs = f"of at most {len(cases) + len(restart_cases)}" if restarts else f"of {len(cases)}"
     compared = _Compared(content, network, recipe, problem, comparison, runs, progress)
     for case in cases:
         compared.add(case)
     if restarts:
-        for case in RESTART_CASES:
+        for case in restart_cases:
             compared.add_until_rare(case)
             if compared.rare:
                 break
@@ -114,8 +120,8 @@ class _Compared:
 
     Attributes:
         cases: the runs.
-        rare: the number of steps that took another branch than usual: that a line search shortened, or from which
-            FISTA restarted.
+        rare: the number of steps that took another branch than usual: that a line search shortened, from which FISTA
+            restarted, or where the plain step of NMAPG was the better one.
     """
 
     def __init__(
@@ -187,6 +193,8 @@ class _Compared:
         rare = state.step_fraction < 1
         if isinstance(state, FISTAState):
             rare = (state.momentum == 1) & (step.number > 1)
+        if isinstance(state, NMAPGState):
+            rare |= (state.x != state.outcome).flatten(1).any(dim=1)
         count = int((rare & (step.residual >= REAL_CHANGE)).sum())
         if count and not self._first_rare:
             self._first_rare = step.number

@@ -17,11 +17,10 @@ from gradprox.export.checks.denoiser_check import examine_denoiser
 from gradprox.export.checks.equilibrium_check import examine_equilibrium
 from gradprox.export.checks.preset_check import examine_preset
 from gradprox.export.checks.report import Progress, Report, VerificationError, demand, silent
-from gradprox.export.checks.solver_check import examine_solver
 from gradprox.export.graph.problem import problem_in
 from gradprox.export.graph.recipe import recipe_in
 from gradprox.export.runtime import container
-from gradprox.export.runtime.solver_settings import PRESETS
+from gradprox.export.runtime.solver_settings import PROXIMAL
 from gradprox.networks import Equilibrium
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors.onnx_weights import network_from_metadata
@@ -69,12 +68,11 @@ def _examine(
         if isinstance(network, Equilibrium):
             raise VerificationError("holds a solver around an equilibrium, which is never exported")
         problem, algorithm = problem_in(metadata, model, label), metadata.get("algorithm", "")
-        if algorithm not in PRESETS.get(metadata.get("problem", ""), ()):
-            return examine_solver(model, content, network, algorithm, problem, progress)
         recipe = recipe_in(metadata, problem, label)
         demand(recipe.solver == algorithm, f"holds a preset of {recipe.solver} and says {algorithm}")
         demand(
-            network.monotone or algorithm == "hqs", f"{algorithm} needs a model that is a proximal operator"
+            network.monotone or not {algorithm, recipe.warm_solver} & {*PROXIMAL},
+            f"{algorithm} needs a model that is a proximal operator",
         )
         return examine_preset(model, content, network, recipe, problem, progress)
     if not isinstance(network, Equilibrium):

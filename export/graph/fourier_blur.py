@@ -20,12 +20,25 @@ import math
 from typing import NamedTuple
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.graph.equations import Equations
 from gradprox.physics.starts import margins
+
+
+def _fast_lengths(largest: int) -> list[int]:
+    """Return the lengths up to about ``largest`` that suit Fourier transforms of real numbers."""
+    found = [1]
+    while found[-1] < largest:
+        found.append(int(next_fast_len(found[-1] + 1, real=True)))
+    return found
+
+
+# The periods of `gradprox.physics.ValidBlur`.
+FAST_LENGTHS = _fast_lengths(2**20)
 
 
 class Spectrum(NamedTuple):
@@ -59,18 +72,12 @@ class Spectrum(NamedTuple):
         # A frequency that is not 0 or W / 2 stands for its conjugate too.
         multiplicity = 1 + ((half > 0) & (2 * half < width)).double()
         along_columns, along_rows = 1 / _root(rows), multiplicity.sqrt() / _root(columns)
-        taps = kernel[0, 0].double()
-        down, across = (torch.arange(size) - size // 2 for size in taps.shape)
-        down_cos, down_sin = _waves(rows, down, height)
-        across_cos, across_sin = _waves(across, half, width)
-        real, imag = taps @ across_cos, -(taps @ across_sin)
         return cls(
             along_columns * column_cos,
             along_columns * column_sin,
             along_rows * row_cos,
             along_rows * row_sin,
-            down_cos @ real + down_sin @ imag,
-            down_cos @ imag - down_sin @ real,
+            *_response(kernel, rows, half, height, width),
         )
 
     def transform(self, x: Tensor) -> Tensor:
@@ -199,15 +206,50 @@ class FourierBlur(GraphBlur, Equations):
         return self.images(self.precondition(back + weight * self.coordinates(z), weight))
 
 
-def _waves(positions: Tensor, frequencies: Tensor, period: int) -> tuple[Tensor, Tensor]:
+def valid_squared_norm(kernel: Tensor, height: int, width: int) -> Tensor:
+    """Return the bound of `gradprox.physics.ValidBlur.squared_norm`, a scalar, for unknown images ``(height, width)``.
+
+    The period of its convolution is a value of the graph, which cannot be the size of a tensor: there are more
+    frequencies than the period has, and those beyond it repeat the last one.
+    """
+    periods = [_fast_length(length) for length in (height, width)]
+    rows, half = (
+        torch.minimum(torch.arange(most), last)
+        for most, last in ((2 * height, periods[0] - 1), (width + 1, periods[1] // 2))
+    )
+    real, imag = _response(kernel, rows, half, *periods)
+    return (real.square() + imag.square()).max()
+
+
+def _fast_length(length: int) -> Tensor:
+    """Return the smallest of `FAST_LENGTHS` that is not below ``length``, a scalar."""
+    table = torch.tensor(FAST_LENGTHS)
+    place = (table < torch.full((), length, dtype=torch.long)).sum()
+    return table.index_select(0, place.reshape(1))[0]
+
+
+def _response(
+    kernel: Tensor, rows: Tensor, columns: Tensor, height: int | Tensor, width: int | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the transfer function of a kernel at these frequencies, real and imaginary part."""
+    taps = kernel[0, 0].double()
+    down, across = (torch.arange(size) - size // 2 for size in taps.shape)
+    down_cos, down_sin = _waves(rows, down, height)
+    across_cos, across_sin = _waves(across, columns, width)
+    real, imag = taps @ across_cos, -(taps @ across_sin)
+    return down_cos @ real + down_sin @ imag, down_cos @ imag - down_sin @ real
+
+
+def _waves(positions: Tensor, frequencies: Tensor, period: int | Tensor) -> tuple[Tensor, Tensor]:
     """Return cosines and sines of ``2 pi position frequency / period``, in double precision, ``(n, m)``.
 
     The product is reduced to one period as a whole number, so no digits are lost.
     """
     # Tensors, because exporters trace this with symbolic sizes, and round numbers to single precision.
-    turns = (positions[:, None] * frequencies) % torch.full((), period, dtype=torch.long)
+    whole = period if isinstance(period, Tensor) else torch.full((), period, dtype=torch.long)
+    turns = (positions[:, None] * frequencies) % whole
     circle = torch.tensor(2 * math.pi, dtype=torch.float64)
-    angles = turns.double() * (circle / torch.full((), period, dtype=torch.float64))
+    angles = turns.double() * (circle / whole.double())
     return angles.cos(), angles.sin()
 
 

@@ -31,6 +31,8 @@ def inline_part(
         raise ValueError("a part with graphs inside its nodes cannot be renamed")
     renamed = {value.name: value.name for value in (*part.graph.input, *part.graph.output)}
     renamed |= {name: new for name, new in names.items() if name in renamed}
+    results = {value.name: renamed[value.name] for value in part.graph.output}
+    nodes = []
     for tensor in part.graph.initializer:
         unnamed = TensorProto()
         unnamed.CopyFrom(tensor)
@@ -39,7 +41,9 @@ def inline_part(
         unnamed.name = key
         constants.setdefault(key, unnamed)
         renamed[tensor.name] = key
-    nodes = []
+        if tensor.name in results:  # the same for all inputs
+            result = results[tensor.name]
+            nodes.append(helper.make_node("Identity", [key], [result], name=f"{prefix}/{tensor.name}"))
     for node in part.graph.node:
         inlined = NodeProto()
         inlined.CopyFrom(node)

@@ -1,4 +1,4 @@
-"""The presets of half-quadratic splitting as ONNX models: a ``Loop`` for the warm start, and one for the last solver.
+"""Presets as ONNX models: a ``Loop`` for the warm start, and one for the last solver.
 
 The warm start of deblurring is a `gradprox.solvers.Continuation`: one step per noise level, without an objective. That
 of compressed sensing is a sequence of solvers at falling noise levels.
@@ -11,9 +11,10 @@ from onnx import ModelProto, NodeProto, helper
 from torch.export import Dim
 
 from gradprox.export.graph import preset_steps
-from gradprox.export.graph.hqs_graph import HQSParts
-from gradprox.export.graph.hqs_pieces import BOOL, FLOAT, INT64
+from gradprox.export.graph.algorithms import ALGORITHMS, BOOL, FLOAT
 from gradprox.export.graph.loop import Carried, loop_around
+from gradprox.export.graph.parts import Parts
+from gradprox.export.graph.pieces import INT64
 from gradprox.export.graph.problem import Problem
 from gradprox.export.graph.recipe import Recipe, SensingRecipe
 from gradprox.export.graph.tracing import Example, Piece
@@ -33,17 +34,22 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
         problem: the kind of measurement.
     """
     pieces, examples = _pieces(recipe)
-    parts = HQSParts(network, problem, pieces, examples)
+    warm_solver = recipe.warm_solver if isinstance(recipe, SensingRecipe) else None
+    solvers = {recipe.solver} | ({warm_solver} if warm_solver else set())
+    memory = getattr(recipe.preset(0.01).solver, "memory", 0.0)
+    parts = Parts(network, problem, sorted(solvers), memory, pieces, examples)
     frame, place = parts.frame, parts.place
     parts.shared |= {"noise", "strength", *pieces["schedule"].outputs, "no_steps", "all_going"}
     warm = _stages(parts, recipe) if isinstance(recipe, SensingRecipe) else _continuation(parts, recipe)
+    last = ALGORITHMS[recipe.solver](parts, "last", LAST)
     nodes = [
         *frame.start_nodes(parts.traced),
         *place("schedule", "schedule"),
         *place("transform", "transform", {"x": "start"}),
         *place("warm_start", "warm_start", {"x": "start"}),
+        *(parts.norm() if solvers != {"hqs"} else []),
         warm,
-        *parts.solver("last", "warm_x", "warm_steps", LAST, "max_iter", ("objective_rows", "residual_rows")),
+        *parts.solver(last, "warm_x", "warm_steps", "max_iter", ("objective_rows", "residual_rows")),
         *(
             helper.make_node("Identity", [f"last/last_{name}"], [name], name=name)
             for name in ("status", "steps")
@@ -54,7 +60,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     return frame.model(nodes, ("noise", "strength", "tol"), parts.traced["schedule"].ir_version)
 
 
-def _continuation(parts: HQSParts, recipe: Recipe) -> NodeProto:
+def _continuation(parts: Parts, recipe: Recipe) -> NodeProto:
     """Return the ``Loop`` of a continuation."""
     if recipe.self_ensemble:
         mirror = {"x": "warm/ahead", "mirrored": "warm/turned"}
@@ -87,12 +93,13 @@ def _continuation(parts: HQSParts, recipe: Recipe) -> NodeProto:
     )
 
 
-def _stages(parts: HQSParts, recipe: SensingRecipe) -> NodeProto:
+def _stages(parts: Parts, recipe: SensingRecipe) -> NodeProto:
     """Return the ``Loop`` of the solvers of a warm start."""
     parts.frame.constants["warm_tol"] = helper.make_tensor("warm_tol", FLOAT, [1], [recipe.warm_tol])
+    inner = ALGORITHMS[recipe.warm_solver](parts, "inner", WARM)
     solver = [
         *parts.place("level", "warm"),
-        *parts.solver("inner", "warm/x", "warm/steps", WARM, "warm/stage_steps"),
+        *parts.solver(inner, "warm/x", "warm/steps", "warm/stage_steps"),
         helper.make_node("Identity", ["begin"], ["warm/goes_on"], name="warm/goes_on"),
     ]
     return loop_around(

@@ -1,4 +1,4 @@
-"""The presets of half-quadratic splitting as torch modules: their schedules, and the steps of a continuation."""
+"""Presets as torch modules: their schedules, and the steps of a continuation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gradprox.export.graph.recipe import GraphRule, Recipe, SensingRecipe
 from gradprox.solvers.continuation import carried_on, falling_level, mirrored
+from gradprox.solvers.presets import PROXIMAL
 from gradprox.solvers.state import relative_change
 
 
@@ -35,6 +36,11 @@ class Schedule(nn.Module):
         levels = falling_level(recipe.first_sigma, sigma, shares)
         count = recipe.stages * (sigma < recipe.first_sigma).long()[0]
         weights, weight = (strength * self.rule.lambda_reg(noise, level) for level in (levels, sigma))
+        # Proximal solvers have no weight: the strength multiplies the noise level of their prior.
+        levels, sigma = (
+            strength * level if solver in PROXIMAL else level
+            for solver, level in ((recipe.warm_solver, levels), (recipe.solver, sigma))
+        )
         return levels.float(), weights, count, sigma.float(), weight
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from gradprox.errors import InputError
 from gradprox.export.graph.blur import BOUNDARIES, GraphBlur
 from gradprox.export.graph.equations import Equations, SensingEquations
-from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum
+from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum, valid_squared_norm
 from gradprox.export.graph.mirrored_blur import Cosines, MirroredBlur, is_mirror_image
 from gradprox.measurements import PATTERNS, digest
 from gradprox.physics import BlockSensing, HadamardSensing, Sampling
@@ -60,6 +60,13 @@ class Problem(ABC):
     @abstractmethod
     def equations(self, known: tuple[Tensor, ...]) -> Equations:
         """Return the forward operator in double precision, with the equations of its least-squares fits."""
+
+    @abstractmethod
+    def squared_norm(self, x: Tensor, known: tuple[Tensor, ...]) -> Tensor:
+        """Return the bound of ``|A|^2`` of `gradprox.physics`, a scalar, for images of the size of ``x``.
+
+        With a symmetric boundary this holds only where the closed form of fits does.
+        """
 
     @abstractmethod
     def operator(self, kernel: Tensor) -> Physics:
@@ -117,6 +124,15 @@ class Deblurring(Problem):
             return MirroredBlur(kernel, Cosines(*values))
         return FourierBlur(kernel, self.name, Spectrum(*values))
 
+    def squared_norm(self, x: Tensor, known: tuple[Tensor, ...]) -> Tensor:
+        """See `Problem.squared_norm`."""
+        kernel, *values = known
+        if self.name == "symmetric":
+            return Cosines(*values).response.abs().max().square()
+        if self.name == "circular":
+            return Spectrum(*values).gains().max()
+        return valid_squared_norm(kernel, x.shape[-2], x.shape[-1])
+
     @property
     def _transform(self) -> type[Spectrum] | type[Cosines]:
         return Cosines if self.name == "symmetric" else Spectrum
@@ -160,6 +176,10 @@ class Sensing(Problem):
     def equations(self, known: tuple[Tensor, ...]) -> SensingEquations:  # noqa: ARG002
         """See `Problem.equations`."""
         return SensingEquations(self.exact)
+
+    def squared_norm(self, x: Tensor, known: tuple[Tensor, ...]) -> Tensor:  # noqa: ARG002
+        """See `Problem.squared_norm`."""
+        return torch.full((), self.exact.squared_norm(), dtype=torch.float64)
 
     def operator(self, kernel: Tensor) -> Physics:  # noqa: ARG002
         """See `Problem.operator`."""

@@ -15,19 +15,21 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.export.graph.problem import Deblurring, Problem
+from gradprox.export.runtime.solver_settings import SOLVERS
 from gradprox.noise_rule import NoiseRule
 from gradprox.scales import LARGEST_NOISE
-from gradprox.solvers import FISTA, HQS, Continuation
+from gradprox.solvers import Continuation
 from gradprox.solvers.continuation import falling_level
-from gradprox.solvers.presets import Preset, Task, noise_rule, preset
+from gradprox.solvers.presets import Preset, Task, at_level, noise_rule, preset
+from gradprox.solvers.solver import Solver
 
-# The solvers of the presets of compressed sensing: for a prior that is a prox, and for an explicit energy.
-SENSING_SOLVERS = ("fista", "hqs")
+# The solvers of a warm start of compressed sensing: for a prior that is a prox, and for an explicit energy.
+WARM_SOLVERS = ("fista", "hqs")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The numbers of the preset of a task, for all noise levels.
+    """The numbers of the preset of deblurring, for all noise levels.
 
     Attributes:
         rule: how the last noise level and the weights follow from the noise.
@@ -37,6 +39,7 @@ class Recipe:
         tol: tolerance of these steps.
         momentum: the momentum of the warm start.
         self_ensemble: whether the warm start denoises mirror images in turn.
+        solver: the solver of these steps, one of `gradprox.export.runtime.solver_settings.SOLVERS`.
     """
 
     rule: NoiseRule
@@ -46,9 +49,10 @@ class Recipe:
     tol: float
     momentum: float = 0.0
     self_ensemble: bool = False
+    solver: str = "hqs"
 
-    # The solver of the preset, by its name.
-    solver: ClassVar[str] = "hqs"
+    # The continuation takes steps of this solver.
+    warm_solver: ClassVar[str] = "hqs"
 
     @property
     def stages(self) -> int:
@@ -61,12 +65,6 @@ class Recipe:
         """Return the preset for a noise level, with the meaning of `gradprox.solvers.presets.preset`."""
         sigma = self.rule.sigma(noise)
         weight = strength * self.rule.lambda_reg(noise, sigma)
-        final = HQS(
-            sigma=sigma,
-            lambda_reg=weight,
-            max_iter=self.max_iter if max_iter is None else max_iter,
-            tol=self.tol if tol is None else tol,
-        )
         continuation = (
             Continuation(
                 sigma=sigma,
@@ -79,7 +77,11 @@ class Recipe:
             if sigma < self.first_sigma
             else None
         )
-        return Preset(final, () if continuation is None else (continuation,), planned=max_iter is None)
+        return Preset(
+            _last(self, noise, strength, max_iter, tol),
+            () if continuation is None else (continuation,),
+            planned=max_iter is None,
+        )
 
     def to_json(self) -> str:
         """Return the recipe for the metadata of a file."""
@@ -97,7 +99,9 @@ class SensingRecipe:
         warm_tol: tolerance of these solvers.
         max_iter: planned steps after the warm start.
         tol: tolerance of these steps.
-        solver: ``"fista"`` for a prior that is a prox, and ``"hqs"`` for an explicit energy.
+        solver: the solver of these steps, one of `gradprox.export.runtime.solver_settings.SOLVERS`.
+        warm_solver: that of the warm start: ``"fista"`` for a prior that is a prox, and ``"hqs"`` for an explicit
+            energy.
     """
 
     rule: NoiseRule
@@ -107,6 +111,7 @@ class SensingRecipe:
     max_iter: int
     tol: float
     solver: str = "fista"
+    warm_solver: str = "fista"
 
     @property
     def stages(self) -> int:
@@ -118,88 +123,64 @@ class SensingRecipe:
     ) -> Preset:
         """Return the preset for a noise level; see `gradprox.solvers.presets.preset`."""
         sigma = self.rule.sigma(noise)
-        final = self._solver(
-            noise,
-            sigma,
-            strength,
-            self.max_iter if max_iter is None else max_iter,
-            self.tol if tol is None else tol,
-        )
         warm_start = (
-            self._solver(
-                noise,
+            at_level(
+                *(self.warm_solver, self.rule, noise),
                 falling_level(self.first_sigma, sigma, k / self.stages),
                 strength,
-                self.steps[k],
-                self.warm_tol,
+                max_iter=self.steps[k],
+                tol=self.warm_tol,
             )
             for k in range(self.stages if sigma < self.first_sigma else 0)
         )
+        final = _last(self, noise, strength, max_iter, tol)
         return Preset(final, tuple(warm_start), planned=max_iter is None)
-
-    def _solver(self, noise: float, sigma: float, strength: float, max_iter: int, tol: float) -> FISTA | HQS:
-        """Return a solver at one noise level of the prior."""
-        if self.solver == "fista":
-            return FISTA(sigma=sigma * strength, max_iter=max_iter, tol=tol)
-        weight = strength * self.rule.lambda_reg(noise, sigma)
-        return HQS(sigma=sigma, lambda_reg=weight, max_iter=max_iter, tol=tol)
 
     def to_json(self) -> str:
         """Return the recipe for the metadata of a file."""
         return json.dumps(asdict(self))
 
 
-def sensing_recipe(*, is_prox: bool) -> SensingRecipe:
-    """Return the recipe of the preset of compressed sensing, for a prior that is a prox, or an explicit energy.
+def _last(
+    recipe: Recipe | SensingRecipe, noise: float, strength: float, max_iter: int | None, tol: float | None
+) -> Solver[Any]:
+    """Return the last solver of a preset."""
+    return at_level(
+        *(recipe.solver, recipe.rule, noise, recipe.rule.sigma(noise), strength),
+        max_iter=recipe.max_iter if max_iter is None else max_iter,
+        tol=recipe.tol if tol is None else tol,
+    )
+
+
+def recipe_of(task: Task, solver: str | None = None, *, is_prox: bool = True) -> Recipe | SensingRecipe:
+    """Return the recipe of the preset of a task: deblurring or compressed sensing.
+
+    Args:
+        task: the task.
+        solver: its last solver; the default of the task and the prior if not given.
+        is_prox: whether the prior is a prox, or an explicit energy only.
 
     Raises:
         InputError: the preset is of another kind than an exported solver can run.
     """
-    task = Task.COMPRESSED_SENSING
 
     def wanted(noise: float, strength: float) -> Preset:
-        given = preset(task, noise, strength=strength)
+        given = preset(task, noise, solver=solver, strength=strength)
         energy = given.without_prox
         return replace(given, without_prox=None) if is_prox or energy is None else energy
 
-    example, solver = wanted(0.01, 1.0), SENSING_SOLVERS[0 if is_prox else 1]
-    first = example.warm_start[0]
-    found = SensingRecipe(
-        noise_rule(task, solver),
-        first.sigma,
-        tuple(stage.max_iter for stage in example.warm_start),
-        first.tol,
-        example.solver.max_iter,
-        example.solver.tol,
-        solver,
-    )
-    for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0)):
-        if found.preset(noise, strength) != wanted(noise, strength):
-            raise InputError("the preset of compressed sensing cannot be exported")
-    return found
-
-
-def recipe_of(task: Task) -> Recipe:
-    """Return the recipe of a task's preset.
-
-    Raises:
-        InputError: the preset is of another kind than an exported solver can run.
-    """
-    example = preset(task, noise=0.01)
-    (continuation,) = example.warm_start
-    if not isinstance(continuation, Continuation):
-        raise InputError(f"the preset of {task.value} cannot be exported")
-    found = Recipe(
-        noise_rule(task, "hqs"),
-        continuation.first_sigma,
-        continuation.max_iter,
-        example.solver.max_iter,
-        example.solver.tol,
-        continuation.momentum,
-        continuation.self_ensemble,
-    )
+    example = wanted(0.01, 1.0)
+    first, name = example.warm_start[0], type(example.solver).__name__.lower()
+    rule, last = noise_rule(task, name), (example.solver.max_iter, example.solver.tol, name)
+    found: Recipe | SensingRecipe
+    if isinstance(first, Continuation):
+        found = Recipe(rule, first.first_sigma, first.max_iter, *last[:2], first.momentum, first.self_ensemble, name)
+    else:
+        steps = tuple(stage.max_iter for stage in example.warm_start)
+        warm_solver = type(first).__name__.lower()
+        found = SensingRecipe(rule, first.sigma, steps, first.tol, *last, warm_solver=warm_solver)
     for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0), (1.0, 1.0)):
-        if found.preset(noise, strength) != preset(task, noise, strength=strength):
+        if found.preset(noise, strength) != wanted(noise, strength):
             raise InputError(f"the preset of {task.value} cannot be exported")
     return found
 
@@ -222,9 +203,11 @@ def recipe_in(metadata: Mapping[str, str], problem: Problem, label: str) -> Reci
         if isinstance(problem, Deblurring):
             found = Recipe(rule=rule, **stated)
         else:
+            # Files of earlier versions have the same solver in both places.
+            stated.setdefault("warm_solver", stated.get("solver"))
             found = SensingRecipe(rule=rule, steps=tuple(stated.pop("steps")), **stated)
-            if found.solver not in SENSING_SOLVERS:
-                raise ValueError(f"there is no preset of {found.solver}")
+        if found.solver not in SOLVERS or found.warm_solver not in WARM_SOLVERS:
+            raise ValueError(f"there is no preset of {found.solver} after {found.warm_solver}")
         found.preset(0.01)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A solver as torch modules: the part before its loop, and one step.
+"""The parts that all exported solvers share, as torch modules: the network, and the end of a step.
 
 The formulas are those of `gradprox.solvers`: its functions are traced, and none is written a second time. Graphs check
 no settings; `gradprox.export.runtime.OnnxSolver` does.
@@ -6,101 +6,30 @@ no settings; `gradprox.export.runtime.OnnxSolver` does.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from dataclasses import fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gradprox.export.graph.problem import Problem
+from gradprox.batch import per_image
+from gradprox.export.graph.fit_steps import Tensors
 from gradprox.networks.denoisers.config import ImageNetwork
-from gradprox.priors import NetworkPrior, Prior
+from gradprox.priors import NetworkPrior
 from gradprox.priors.contract import Sigma
-from gradprox.solvers.forward_backward import ForwardBackwardState, forward_backward, starting_state
-from gradprox.solvers.gd import descend
-from gradprox.solvers.least_squares import LeastSquares
-from gradprox.solvers.smooth_objective import SmoothState, smooth_state
-from gradprox.solvers.state import relative_change
+from gradprox.solvers.state import State, relative_change
 
 MAX_ITER, CONVERGED, NON_FINITE, STALLED = range(4)  # the order of `gradprox.export.runtime.solver.STATUS`
 
 
-class Settings(NamedTuple):
-    """Settings of a solver as inputs of a graph: float32, ``(1,)``.
-
-    Attributes:
-        sigma: noise level at which the learned prox is used.
-        lambda_reg: weight of the regularizer; of GD only.
-        stepsize: the step size.
-    """
-
-    sigma: Tensor
-    lambda_reg: Tensor
-    stepsize: Tensor
+def names_of(kind: type[State]) -> tuple[str, ...]:
+    """Return the names of the values of a state."""
+    return tuple(field.name for field in fields(kind))
 
 
-State = ForwardBackwardState | SmoothState
-
-
-class Algorithm(ABC):
-    """A solver that can be exported.
-
-    Attributes:
-        needs_prox: whether its prior must be a proximal operator.
-    """
-
-    needs_prox: bool
-
-    @abstractmethod
-    def start(self, data: LeastSquares, prior: Prior, settings: Settings, x: Tensor) -> State:
-        """Return the state at the image ``x``; the step size is not used."""
-
-    @abstractmethod
-    def step(
-        self, data: LeastSquares, prior: Prior, settings: Settings, x: Tensor, gradient: Tensor
-    ) -> State:
-        """Return the state after one step from ``x``, where the state has this gradient."""
-
-
-class GradientDescent(Algorithm):
-    """The steps of `gradprox.solvers.GD`."""
-
-    needs_prox = False
-
-    def start(self, data: LeastSquares, prior: Prior, settings: Settings, x: Tensor) -> SmoothState:
-        """See `Algorithm.start`."""
-        return smooth_state(data, prior, settings.sigma, settings.lambda_reg, x)
-
-    def step(
-        self, data: LeastSquares, prior: Prior, settings: Settings, x: Tensor, gradient: Tensor
-    ) -> SmoothState:
-        """See `Algorithm.step`."""
-        return descend(data, prior, *settings, x, gradient)
-
-
-class ProximalGradient(Algorithm):
-    """The steps of `gradprox.solvers.PGD`."""
-
-    needs_prox = True
-
-    def start(
-        self,
-        data: LeastSquares,
-        prior: Prior,  # noqa: ARG002
-        settings: Settings,  # noqa: ARG002
-        x: Tensor,
-    ) -> ForwardBackwardState:
-        """See `Algorithm.start`."""
-        return starting_state(data, x)
-
-    def step(
-        self, data: LeastSquares, prior: Prior, settings: Settings, x: Tensor, gradient: Tensor
-    ) -> ForwardBackwardState:
-        """See `Algorithm.step`."""
-        return forward_backward(data, prior, settings.sigma, settings.stepsize, x, gradient)
-
-
-ALGORITHMS: dict[str, Algorithm] = {"gd": GradientDescent(), "pgd": ProximalGradient()}
+def values_of(state: State) -> Tensors:
+    """Return the values of a state; copies, because a graph may return no value twice, and none of its inputs."""
+    return tuple(getattr(state, name).clone() for name in names_of(type(state)))
 
 
 class GraphPrior(NetworkPrior):
@@ -119,65 +48,59 @@ class GraphPrior(NetworkPrior):
         return y.reshape(batch * channels, 1, height, width), levels
 
 
-class Part(nn.Module):
-    """Base of the parts.
+class Network(nn.Module):
+    """The network of the prior, with its energy.
 
     Args:
-        network: the network of the prior.
-        algorithm: one of `ALGORITHMS`.
-        problem: the kind of measurement that the solver inverts.
+        network: the network, in single precision.
     """
 
-    def __init__(self, network: ImageNetwork, algorithm: str, problem: Problem) -> None:
+    def __init__(self, network: ImageNetwork) -> None:
         super().__init__()
         self.prior = GraphPrior(network.export_form())
-        self.algorithm = ALGORITHMS[algorithm]
-        self.problem = problem
+
+    def forward(self, new: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``D`` and ``R`` at the images ``new``."""
+        return self.prior.denoise_with_energy(new, sigma)
 
 
-class Start(Part):
-    """The part before the loop."""
+class Begin(nn.Module):
+    """The counter before the first step of a solver."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the statuses, ``(B,)``."""
+        return torch.zeros(x.shape[0], dtype=torch.long)
+
+
+class Record(nn.Module):
+    """The end of a step: the decision which images stop.
+
+    Args:
+        kind: the class of the solver's states.
+    """
+
+    def __init__(self, kind: type[State]) -> None:
+        super().__init__()
+        self.kind = kind
 
     def forward(
-        self, start: Tensor, y: Tensor, kernel: Tensor, sigma: Tensor, lambda_reg: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Return the first state, and the objective there, ``(B,)``."""
-        settings = Settings(sigma, lambda_reg, stepsize=sigma)
-        data = LeastSquares(y, self.problem.operator(kernel), 1.0)
-        state = self.algorithm.start(data, self.prior, settings, start.clone())
-        counters = torch.zeros(y.shape[0], dtype=torch.long)
-        return state.x, state.gradient, counters, counters.clone(), state.objective
-
-
-class Body(Part):
-    """One step of the loop, and the decision which images stop."""
-
-    def forward(
-        self,
-        x: Tensor,
-        gradient: Tensor,
-        status: Tensor,
-        steps: Tensor,
-        y: Tensor,
-        kernel: Tensor,
-        sigma: Tensor,
-        lambda_reg: Tensor,
-        stepsize: Tensor,
-        tol: Tensor,
+        self, new: Tensors, state: Tensors, status: Tensor, steps: Tensor, tol: Tensor
     ) -> tuple[Tensor, ...]:
         """Return whether any image goes on, the next state, and one row of each history, ``(B,)``."""
-        settings = Settings(sigma, lambda_reg, stepsize)
-        data = LeastSquares(y, self.problem.operator(kernel), 1.0)
-        new = self.algorithm.step(data, self.prior, settings, x, gradient)
-        found = judge(new.x, x, new.objective, status, steps, tol)
+        after, before = self.kind(*new), self.kind(*state)
+        tolerance = tol.double() * after.step_fraction
+        result = judge(*(after.x, before.x, after.objective, status, steps), tolerance, after.is_stalled)
         return (
-            found.go_on,
-            torch.where(found.accepted, new.x, x),
-            torch.where(found.accepted, new.gradient, gradient),
-            found.status,
-            found.steps,
-            found.objective,
-            found.residual,
+            result.go_on,
+            # ONNX Runtime cannot choose bools. The only one, `stalled`, is not needed after this step.
+            *(
+                a.clone() if a.dtype == torch.bool else torch.where(per_image(result.accepted, a), a, b)
+                for a, b in zip(new, state, strict=True)
+            ),
+            result.status,
+            result.steps,
+            result.objective,
+            result.residual,
         )
 
 
@@ -186,7 +109,7 @@ class Judgment(NamedTuple):
 
     Attributes:
         go_on: whether any image takes a further step, a scalar.
-        accepted: whether the new image replaces the old one, ``(B, 1, 1, 1)``.
+        accepted: whether the new image replaces the old one, ``(B,)``.
         status: 0 while an image goes on, else why it stopped, ``(B,)``.
         steps: steps taken, ``(B,)``.
         objective: the objective after this step, NaN for images that had stopped before, ``(B,)``.
@@ -208,7 +131,7 @@ def judge(
     status: Tensor,
     steps: Tensor,
     tol: Tensor,
-    stalled: Tensor | None = None,
+    stalled: Tensor,
 ) -> Judgment:
     """Decide which images stop after a step, as `gradprox.solvers.driver.run` does.
 
@@ -219,20 +142,18 @@ def judge(
         status: the statuses before it, ``(B,)``.
         steps: the step counts before it, ``(B,)``.
         tol: the tolerance, ``(1,)`` or ``(B,)``.
-        stalled: the images for which no step was found, ``(B,)``; none if not given.
+        stalled: the images for which no step was found, ``(B,)``.
     """
     residual = relative_change(new, x)
     running = status == MAX_ITER
     finite = torch.isfinite(objective) & torch.isfinite(residual)
-    stopped = torch.where(residual <= tol, CONVERGED, MAX_ITER)
-    if stalled is not None:
-        stopped = torch.where(stalled, STALLED, stopped)
+    stopped = torch.where(stalled, STALLED, torch.where(residual <= tol, CONVERGED, MAX_ITER))
     stopped = torch.where(finite, stopped, NON_FINITE)
     new_status = torch.where(running, stopped, status)
     return Judgment(
         (new_status == MAX_ITER).any(),
         # An image that has stopped stays as it is, and so does one whose step is not finite.
-        (running & finite)[:, None, None, None],
+        running & finite,
         new_status,
         steps + running.long(),
         torch.where(running, objective, torch.nan),

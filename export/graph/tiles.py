@@ -146,7 +146,7 @@ class Join(nn.Module):
 
 
 class Placing(Protocol):
-    """`gradprox.export.graph.hqs_graph.HQSParts.place`."""
+    """`gradprox.export.graph.parts.Parts.place`."""
 
     def __call__(self, part: str, scope: str, names: Mapping[str, str]) -> list[NodeProto]: ...  # noqa: D102
 

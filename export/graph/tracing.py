@@ -166,6 +166,9 @@ def pruned(
     if missing := needed & ({value.name for value in model.graph.input} - {value.name for value in kept}):
         raise ValueError(f"it needs the inputs {', '.join(sorted(missing))} too")
     renamed = {**outputs, **({} if inputs is None else inputs)}
+    # The exporter names values after operations, for example "mean", so they may have the new name of an input.
+    inside = {name for node in nodes for name in node.output} - renamed.keys()
+    renamed |= {name: f"{name}/inside" for name in inside & {*renamed.values()}}
     for field, content in (
         ("node", nodes[::-1]),
         ("initializer", [tensor for tensor in model.graph.initializer if tensor.name in needed]),
@@ -178,7 +181,8 @@ def pruned(
         for names in (node.input, node.output):
             for place, name in enumerate(names):
                 names[place] = renamed.get(name, name)
-    for value in (*part.graph.input, *part.graph.output):
+    # An output may be a constant.
+    for value in (*part.graph.input, *part.graph.output, *part.graph.initializer):
         value.name = renamed.get(value.name, value.name)
     return part
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import finite, float_array, single
 from gradprox.export.runtime.session import Session
-from gradprox.export.runtime.solver_settings import PLAIN, PRESETS, Given, PlainSettings, PresetSettings
+from gradprox.export.runtime.solver_settings import SOLVERS, Given, Settings
 from gradprox.scales import MARGIN, beyond_training, wrong_in_memory
 
 STATUS = ("max_iter", "converged", "non_finite", "stalled")
@@ -47,8 +46,8 @@ class Restoration:
 class OnnxSolver:
     """A plug-and-play solver in ONNX Runtime, for deblurring or compressed sensing.
 
-    Presets of deblurring with a model of one pass compute it in tiles. Other files take images whole, which needs about
-    2 GB per megapixel and 64 filters.
+    Files compute a model of one pass in tiles. With a deep model they take images whole, which needs about 2 GB per
+    megapixel and 64 filters.
 
     Args:
         path: a file written by `gradprox.export.export_solver`.
@@ -57,14 +56,14 @@ class OnnxSolver:
         threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
 
     Attributes:
-        algorithm: ``"hqs"`` or ``"fista"``, a preset; or ``"pgd"`` or ``"gd"``, one algorithm alone.
+        algorithm: the solver with which its preset ends: ``"hqs"``, ``"fista"``, ``"nmapg"``, ``"pgd"`` or ``"gd"``.
         problem: ``"deblur"`` or ``"cs"``.
         channels: number of channels of its images: 3, or 1, which stands for any number.
-        boundary: boundary of the blur, ``"valid"`` or ``"circular"``; empty for compressed sensing.
+        boundary: boundary of the blur, ``"valid"``, ``"circular"`` or ``"symmetric"``; empty for compressed sensing.
         sampling: of compressed sensing, the kind, size, measurements and seed of the patterns, as `gradprox sense`
             writes them; None in files that do not say.
         matrix_digest: of block measurements, what `gradprox.measurements.digest` gives for their matrix; else None.
-        noise_rule: how the settings of the prior follow from the noise; None in a file of an earlier version.
+        noise_rule: how the settings of the prior follow from the noise.
         provider: the provider in use.
         metadata: all entries of the file's metadata, by key.
 
@@ -89,42 +88,20 @@ class OnnxSolver:
             self.metadata.get(key, "") for key in ("algorithm", "problem", "boundary")
         )
         self.channels = self._session.entry("channels")
-        if (
-            self.algorithm not in (*PLAIN, *PRESETS.get(self.problem, ()))
-            or self.problem not in PROBLEMS
-            or self.channels not in (1, 3)
-        ):
+        if self.algorithm not in SOLVERS or self.problem not in PROBLEMS or self.channels not in (1, 3):
             raise InputError(
                 f"{path}: its metadata does not describe a solver that this version of gradprox knows"
             )
         physics = self._session.entry("physics") if self.problem == "cs" else {}
         try:
-            squared_norm = float(physics.get("squared_norm", 1.0))
             self._measurement_shape = tuple(physics.get("measurement_shape", ()))
             self._size = tuple(physics.get("size", ()))
             self.sampling: dict[str, Any] | None = physics.get("sampling")
             self.matrix_digest: str | None = physics.get("matrix_sha256")
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"{path}: its physics is damaged") from error
-        if not 0 < squared_norm < math.inf:
-            raise InputError(f"{path}: its physics is damaged")
-        self._settings = (
-            PresetSettings(self._session, self.algorithm)
-            if self.algorithm not in PLAIN
-            else PlainSettings(self._session, self.algorithm, squared_norm)
-        )
+        self._settings = Settings(self._session, self.algorithm)
         self.noise_rule = self._settings.noise_rule
-
-    def stepsize_limit(self, kernel: NDArray[Any] | None = None, lambda_reg: float = 1.0) -> float:
-        """Return the step size below which the objective never rises, as in `gradprox.solvers`.
-
-        For blur ``|A|^2`` is bounded by ``(sum |k|)^2`` (Young's inequality), which is exact for nonnegative kernels.
-
-        Args:
-            kernel: the kernel of a blur.
-            lambda_reg: the weight of the regularizer; of GD only.
-        """
-        return self._settings.stepsize_limit(kernel, lambda_reg)
 
     def __call__(
         self,
@@ -134,9 +111,6 @@ class OnnxSolver:
         noise: float | None = None,
         strength: float | None = None,
         x0: NDArray[Any] | None = None,
-        sigma: float | None = None,
-        lambda_reg: float | None = None,
-        stepsize: float | None = None,
         max_iter: int | None = None,
         tol: float | None = None,
     ) -> Restoration:
@@ -148,24 +122,15 @@ class OnnxSolver:
             kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
             noise: standard deviation of the noise of ``y``, on the scale of images in ``[0, 1]``. All settings of the
                 prior follow from it, as in `gradprox.solvers.preset`; see `noise_rule`.
-            strength: in a preset, multiplier of the strength of the prior: 1 if not given; a larger value gives
-                smoother images.
+            strength: multiplier of the strength of the prior: 1 if not given; a larger value gives smoother images.
             x0: first images of the iterations, ``(B, C, H, W)``, in the shape of the result. With a valid boundary they
                 are extended by their edge pixels. If not given, the iterations start at the photo, extended in the same
                 way, or at a linear reconstruction.
-            sigma: for PGD and GD, instead of ``noise``: noise level at which the prior is used; a larger value gives
-                smoother images.
-            lambda_reg: weight of the regularizer in GD; 1 if neither it nor ``noise`` is given. PGD has none: there
-                ``sigma`` sets the strength of the prior.
-            stepsize: step size of PGD and GD; ``1/|A|^2`` (PGD) or half of `stepsize_limit` (GD) if not given.
-            max_iter: step budget, after the warm start of a preset; if not given, the planned steps of the preset, or
-                200. PGD and GD with a budget of 0 return the start.
-            tol: an image has converged when its relative change is at most this; that of the preset, or 1e-4, if not
-                given.
+            max_iter: step budget after the warm start; the planned steps of the preset if not given.
+            tol: an image has converged when its relative change is at most this; that of the preset if not given.
 
         Raises:
-            InputError: an argument is illegal or not finite, or is no setting of this solver, or the objective could
-                rise at this step size.
+            InputError: an argument is illegal or not finite.
 
         Warns:
             UserWarning: the values of ``y`` or ``x0`` are on another scale, or the noise is beyond the training.
@@ -173,12 +138,10 @@ class OnnxSolver:
         y = self._measurements(y)
         kernel = self._kernel(kernel, y)
         start = self._start(x0, y)
-        given = Given(noise, strength, sigma, lambda_reg, stepsize, max_iter, tol)
-        inputs = self._settings.inputs(given, kernel)
+        inputs = self._settings.inputs(Given(noise, strength, max_iter, tol))
         self._warn(y, start, inputs.sigma)
         found = self._session.run(
-            {"y": y, **({} if kernel is None else {"kernel": kernel}), **inputs.arrays, **start},
-            inputs.constants,
+            {"y": y, **({} if kernel is None else {"kernel": kernel}), **inputs.arrays, **start}
         )
         full = "completed" if inputs.planned else "max_iter"
         return Restoration(

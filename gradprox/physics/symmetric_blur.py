@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradprox.networks.borders import mirrored_indices
 from gradprox.physics.checks import Shape, Size, check_kernel
+from gradprox.physics.contract import LinearMap
 from gradprox.physics.cosine_transform import cosine_transform, inverse_cosine_transform
 from gradprox.physics.forward_operator import ForwardOperator
 from gradprox.physics.starts import margins
@@ -132,7 +133,13 @@ def _bound(kernel: Tensor, size: Size) -> float:
     weights = torch.ones(*kernel.shape[:2], *size, dtype=torch.float64, device=kernel.device)
     smallest = float("inf")
     for _ in range(BOUNDS):
-        product = physics.A_adjoint(physics.A(weights))
-        smallest = min(smallest, float((product / weights).max()))
-        weights = (product / product.amax(dim=(-2, -1), keepdim=True)).clamp_min(LEAST_WEIGHT)
+        weights, bound = next_bound(physics, weights)
+        smallest = min(smallest, float(bound))
     return smallest
+
+
+def next_bound(physics: LinearMap, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``M p``, scaled, for the weights ``p``, ``(1, 1, H, W)``, and ``max_i (M p)_i / p_i``; see `_bound`."""
+    product = physics.A_adjoint(physics.A(weights))
+    scaled = product / product.amax(dim=(-2, -1), keepdim=True)
+    return scaled.clamp_min(LEAST_WEIGHT), (product / weights).max()

@@ -98,7 +98,7 @@ def test_a_name_that_cannot_be_exported_is_answered_with_all_that_can(one_line, 
     export = ("export", "gray-small", tmp_path / "out.onnx")
     assert "choose one of deblur, cs" in one_line(*export, "--solver", "pgd", "--problem", "inpainting")
     assert "choose one of deblur, cs" in one_line(*export, "--problem", "inpainting")
-    assert "choose one of hqs, fista, pgd, gd" in one_line(*export, "--solver", "admm")
+    assert "choose one of hqs, fista, nmapg, pgd, gd" in one_line(*export, "--solver", "admm")
 
 
 def test_flags_have_no_type_in_help(run):

@@ -94,12 +94,12 @@ def test_verify(
         (["gray", "out.onnx", "--size", "8x8"], "--size: only for --problem cs"),
         (["gray", "out.onnx", "--problem", "cs"], "needs --size"),
         (
-            ["gray", "out.onnx", "--problem", "cs", "--size", "8x8", "--solver", "hqs"],
-            "solver hqs: cannot be exported",
+            ["gray-deep", "out.onnx", "--problem", "cs", "--size", "8x8", "--solver", "pgd"],
+            "PGD needs a proximal operator, but gray-deep has only an explicit energy",
         ),
         (
-            ["gray", "out.onnx", "--problem", "deblur", "--solver", "fista"],
-            "solver fista: cannot be exported",
+            ["gray-deep", "out.onnx", "--problem", "deblur", "--solver", "fista"],
+            "FISTA needs a proximal operator, but gray-deep has only an explicit energy",
         ),
         (["gray", "out.onnx", "--solver", "gd", "--problem", "cs", "--size", "8x8", "--ratio", "2"], "ratio"),
     ],

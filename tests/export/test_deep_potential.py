@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradprox import InputError, load_model
-from gradprox.export import Report, VerificationError, export_denoiser, export_solver, load_prior, verify
+from gradprox.export import Report, VerificationError, export_denoiser, load_prior, verify
 from gradprox.export.runtime import container
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.priors import GradientStepDenoiser
@@ -74,13 +74,7 @@ def test_false_claims_are_found(exported_deep: tuple[Path, Report], tmp_path: Pa
         verify(tampered(exported_deep[0], tmp_path / "energy.onnx", followed_by("Neg", "potential")))
 
 
-def test_solvers_without_a_proven_step_size_are_refused(deep: GradientStepDenoiser, tmp_path: Path) -> None:
-    for solver, reason in (
-        ("pgd", "is no proximal operator"),
-        ("gd", "no proven Lipschitz bound"),
-    ):
-        with pytest.raises(InputError, match=f"deep: .*{reason}"):
-            export_solver("deblur", solver, deep, tmp_path / "refused.onnx")
+def test_half_precision_is_refused(deep: GradientStepDenoiser, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be exported in float16"):
         export_denoiser(deep, tmp_path / "refused.onnx", precision="float16")
     assert not list(tmp_path.iterdir())

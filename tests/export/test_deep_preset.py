@@ -12,15 +12,12 @@ import torch
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from gradprox.export import Report, VerificationError, export_solver, verify
-from gradprox.export.graph import hqs_steps
-from gradprox.export.graph.recipe import sensing_recipe
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
-from gradprox.export.runtime.solver import STATUS
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.priors import GradientStepDenoiser
-from gradprox.solvers import Status, deblur_images, preset
+from gradprox.solvers import deblur_images, preset
 from tests.export.tampering import tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -129,8 +126,9 @@ def test_a_file_verifies_by_itself(exported_deep_preset: tuple[Path, Report]) ->
 
 def accept_every_step(model: ModelProto) -> None:
     """Let the search take its first trial, whatever its objective."""
-    (node,) = producers(model, "last/still_open")
-    node.CopyFrom(onnx.helper.make_node("Xor", ["last/open_before"] * 2, ["last/still_open"], name=node.name))
+    (node,) = producers(model, "last/trial/still_open")
+    given = ["last/trial/open_before"] * 2
+    node.CopyFrom(onnx.helper.make_node("Xor", given, ["last/trial/still_open"], name=node.name))
 
 
 def search_once(model: ModelProto) -> None:
@@ -145,9 +143,11 @@ def ignore_the_length(model: ModelProto) -> None:
         node
         for graph in graphs(model.graph)
         for node in graph.node
-        if node.op_type == "Mul" and node.name.startswith("last/record") and "last/length" in node.input
+        if node.op_type == "Mul"
+        and node.name.startswith("last/hqs_record")
+        and "last/new_fraction" in node.input
     )
-    node.input[list(node.input).index("last/length")] = "last/begin_fraction"
+    node.input[list(node.input).index("last/new_fraction")] = "last/first_fraction"
 
 
 def producers(model: ModelProto, output: str) -> list[NodeProto]:
@@ -160,31 +160,3 @@ def test_a_broken_line_search_is_found(
 ) -> None:
     with pytest.raises(VerificationError, match=r"steps, not|the statuses|differs"):
         verify(tampered(exported_deep_preset[0], tmp_path / "broken.onnx", change))
-
-
-def test_an_image_without_a_step_stays_as_it_is() -> None:
-    x, new = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
-    old, found = torch.full((2,), 5.0).double(), torch.full((2,), 3.0).double()
-    length, stalled, counter = (
-        torch.tensor([0.5, 0.1]).double(),
-        torch.tensor([False, True]),
-        torch.zeros(2).long(),
-    )
-    tol = torch.tensor([1e-3])
-    go_on, kept, denoised, objective, _, fraction, status, steps, row, residual = hqs_steps.Record()(
-        new, new, found, found, length, stalled, x, x, old, old, torch.ones(2).double(), counter, counter, tol
-    )
-    assert go_on
-    assert torch.equal(kept, torch.stack([new[0], x[1]]))
-    assert torch.equal(denoised, kept)
-    assert objective.tolist() == row.tolist() == [3.0, 5.0]
-    assert fraction.tolist() == [0.5, 1.0]
-    assert [STATUS[reason] for reason in status.tolist()] == ["max_iter", Status.STALLED.value]
-    assert steps.tolist() == [1, 1]
-    assert residual.tolist() == [1.0, 0.0]
-
-
-def test_the_recipe_is_the_preset() -> None:
-    for noise in (0.0, 0.01, 0.1, 0.3):
-        expected = preset("cs", noise, strength=2.0, max_iter=9, tol=1e-3).without_prox
-        assert sensing_recipe(is_prox=False).preset(noise, 2.0, 9, 1e-3) == expected

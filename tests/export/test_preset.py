@@ -166,6 +166,35 @@ def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_pat
         verify(tampered(path, tmp_path / "shorter.onnx", fewer_steps))
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [{"algorithm": "adam"}, {"problem": "inpaint"}, {"problem": None}, {"channels": "2"}],
+)
+def test_other_metadata_that_make_no_sense(
+    exported_preset: tuple[Path, Report], tmp_path: Path, entries: dict[str, str | None]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        OnnxSolver(tampered(exported_preset[0], tmp_path / "odd.onnx", say(**entries)))
+    assert "\n" not in str(caught.value)
+
+
+def test_images_and_kernels_in_any_layout(solver: OnnxSolver) -> None:
+    y, kernel = photos(1, 1, 14, 13), KERNELS["motion"]
+    expected = solver(y, kernel, noise=0.05)
+    for other, taps in (
+        (np.asfortranarray(y.astype(np.float64)), kernel[None, None]),
+        (y[..., ::-1].copy()[..., ::-1], kernel.astype(np.float64)[:, ::-1].copy()[:, ::-1]),
+        (y.tolist(), kernel.tolist()),
+    ):
+        found = solver(other, taps, noise=np.array([0.05]), max_iter=np.int32(solver_steps(solver)))
+        np.testing.assert_allclose(found.x, expected.x, rtol=0, atol=1e-6)
+
+
+def solver_steps(solver: OnnxSolver) -> int:
+    """Return the planned steps of a preset."""
+    return int(json.loads(solver.metadata["preset"])["max_iter"])
+
+
 @pytest.mark.parametrize("entry", ['{"rule": {}}', "[]", "no JSON", None, '{"rule": {"factor": 0}}'])
 def test_metadata_that_make_no_sense(
     exported_preset: tuple[Path, Report], tmp_path: Path, entry: str | None
@@ -183,9 +212,38 @@ def test_metadata_that_make_no_sense(
         ({"noise": None}, "give noise, the standard deviation"),
         ({"noise": -0.1}, "noise must not be negative"),
         ({"noise": 25}, "write gray levels as 25/255"),
-        ({"sigma": 0.1}, "sigma: this file holds a preset, which chooses it"),
-        ({"lambda_reg": 1.0}, "lambda_reg: this file holds a preset"),
-        ({"stepsize": 1.0}, "stepsize: this file holds a preset"),
+        ({"noise": "x"}, "noise must be a number, got 'x'"),
+        ({"noise": [0.1, 0.2]}, "noise must be one number"),
+        ({"noise": True}, "noise must be a number, got True"),
+        ({"noise": 0.05 + 0j}, "noise must be a number"),
+        ({"strength": float("nan")}, "strength contains NaN"),
+        ({"tol": -1e-3}, "tol must be in"),
+        ({"max_iter": True}, "max_iter must be a whole number"),
+        ({"max_iter": 2.5}, "max_iter must be a whole number"),
+        ({"max_iter": np.float64(5)}, "max_iter must be a whole number"),
+        ({"max_iter": 10**30}, "max_iter must be a whole number"),
+        ({"kernel": np.ones((3, 3, 3), np.float32)}, "expected a floating-point kernel"),
+        ({"kernel": np.ones((1, 2, 3, 3))}, "expected a floating-point kernel"),
+        ({"kernel": np.ones((3, 3), int)}, "expected a floating-point kernel"),
+        ({"kernel": "gaussian:1.6"}, "expected a floating-point kernel"),
+        ({"kernel": np.zeros((3, 3), np.float32)}, "kernel is zero"),
+        ({"kernel": np.full((3, 3), np.nan, np.float32)}, "kernel contains NaN"),
+        ({"kernel": np.ones((13, 3), np.float32)}, "larger than the image"),
+        ({"y": np.full((1, 1, 12, 12), np.inf, np.float32)}, "y contains NaN"),
+        ({"y": np.full((1, 1, 12, 12), 1e300)}, "y contains NaN or infinite"),
+        ({"y": np.zeros((12, 12), np.float32)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 12, 12), int)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 12, 12), complex)}, "expected floating-point images"),
+        ({"y": np.zeros((1, 1, 0, 12), np.float32)}, "expected floating-point images"),
+        ({"y": [[0.1], [0.2, 0.3]]}, "expected floating-point images"),
+        ({"y": np.broadcast_to(np.float32(0.5), (1, 1, 2**24, 2**24))}, "does not fit into memory"),
+        (
+            {"x0": np.zeros((1, 1, 12, 11), np.float32)},
+            r"x0 of shape \(1, 1, 12, 12\), got .* \(1, 1, 12, 11\)",
+        ),
+        ({"x0": np.zeros((12, 12), np.float32)}, "expected floating-point first images x0"),
+        ({"x0": np.zeros((1, 1, 12, 12), int)}, "expected floating-point first images x0"),
+        ({"x0": np.full((1, 1, 12, 12), np.nan)}, "x0 contains NaN"),
         ({"strength": 0.0}, "strength must be positive"),
         ({"tol": 1.0}, "tol must be in"),
         ({"max_iter": -1}, "max_iter must be a whole number"),
@@ -219,14 +277,16 @@ def test_the_recipe_is_the_preset() -> None:
 
 
 @pytest.mark.parametrize("rule", [NoiseRule(0.7), NoiseRule(4.0, least_sigma=0.02, balance=0.3)])
-def test_the_schedule_follows_the_noise(rule: NoiseRule) -> None:
-    recipe = Recipe(rule, 0.2, 5, 3, 1e-3)
+@pytest.mark.parametrize("solver", ["hqs", "fista"])
+def test_the_schedule_follows_the_noise(rule: NoiseRule, solver: str) -> None:
+    recipe = Recipe(rule, 0.2, 5, 3, 1e-3, solver)
     for noise in (0.0, 0.01, 0.04, 0.3, 1.0):
         values = (torch.tensor([value], dtype=torch.float64) for value in (noise, 1.5))
         levels, weights, steps, sigma, weight = (value.tolist() for value in Schedule(recipe)(*values))
         expected = recipe.preset(noise, 1.5)
         assert sigma == pytest.approx([expected.solver.sigma])
-        assert weight == pytest.approx([expected.solver.lambda_reg])
+        if solver == "hqs":
+            assert weight == pytest.approx([expected.solver.lambda_reg])
         assert steps == (5 if expected.warm_start else 0)
         for start in expected.warm_start:
             assert levels == pytest.approx([start.level(k) for k in range(5)])

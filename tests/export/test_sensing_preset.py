@@ -17,7 +17,6 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from gradprox.cli.runtime.app import main
 from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_solver, verify
-from gradprox.export.graph.recipe import sensing_recipe
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
 from gradprox.physics import Sampling, Sensing, gaussian_matrix, write_measurements
@@ -71,8 +70,16 @@ def test_it_is_what_the_command_line_runs(
         assert message in said
         assert said.count("\n") == 1
         assert not (tmp_path / "other.npy").exists()
-    with pytest.raises(InputError, match="sigma: this file holds a preset"):
-        solver(y.numpy(), sigma=0.1)
+    x0 = np.zeros((2, 1, *physics.size), np.float32)
+    for illegal, message in (
+        ({"x0": x0[..., 1:]}, "expected floating-point first images x0"),
+        ({"y": y.numpy()[:, :, :-1]}, "expected floating-point measurements"),
+        ({"kernel": np.ones((3, 3))}, "expected measurements and no kernel"),
+    ):
+        with pytest.raises(InputError, match=message):
+            solver(**{"y": y.numpy(), "noise": 0.02, **illegal})
+    if sensing.matrix is not None:
+        check_the_matrix(path, sensing.matrix.numpy(), tmp_path / "changed.onnx")
     with pytest.raises(InputError, match="the noise level of the prior, strength times"):
         solver(y.numpy(), noise=0.5, strength=4.0)
     names = ["y", "noise", "strength", "tol", "max_iter", "x0"]
@@ -134,8 +141,12 @@ def never_restart(model: ModelProto) -> None:
 
 def restart_in_vain(model: ModelProto) -> None:
     """Let a plain step be computed, and the accelerated one be taken."""
-    node = producer(model, "last/then_new")
-    node.CopyFrom(helper.make_node("Identity", ["last/fast_new"], ["last/then_new"], name=node.name))
+    node = producer(model, "last/plain")
+    node.output[list(node.output).index("last/plain")] = "last/unused"
+    for graph in graphs(model.graph):
+        for other in graph.node:
+            for place, name in enumerate(other.input):
+                other.input[place] = "last/fast" if name == "last/plain" else name
 
 
 def keep_the_momentum(model: ModelProto) -> None:
@@ -145,7 +156,16 @@ def keep_the_momentum(model: ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones(1), "one"))
 
 
-def test_the_recipe_is_the_preset() -> None:
-    for noise in (0.0, 0.01, 0.1, 0.3):
-        expected = replace(preset("cs", noise, strength=2.0, max_iter=9, tol=1e-3), without_prox=None)
-        assert sensing_recipe(is_prox=True).preset(noise, 2.0, 9, 1e-3) == expected
+def check_the_matrix(path: Path, matrix: np.ndarray, changed: Path) -> None:
+    """Check that a file is told by its matrix, and that the metadata do not repeat it."""
+    model = onnx.load(path)
+    (name,) = [t.name for t in model.graph.initializer if np.array_equal(numpy_helper.to_array(t), matrix)]
+    assert sum(len(entry.value) for entry in model.metadata_props if entry.key == "gradprox.physics") < 500
+
+    def change(model: ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if tensor.name == name:
+                tensor.CopyFrom(numpy_helper.from_array(matrix * np.float32(1.01), name))
+
+    with pytest.raises(InputError, match="lacks the matrix of its measurements"):
+        verify(tampered(path, changed, change))

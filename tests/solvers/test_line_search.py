@@ -13,8 +13,8 @@ from gradprox.networks import DeepPotential, DeepPotentialConfig
 from gradprox.physics import CircularBlur, Denoising, gaussian_kernel, motion_kernel
 from gradprox.priors import GradientStepDenoiser
 from gradprox.solvers import ADMM, DRS, FISTA, GD, HQS, NMAPG, PGD, Status, Task, preset
-from gradprox.solvers import gd as gd_module
 from gradprox.solvers import hqs as hqs_module
+from gradprox.solvers import smooth_objective as smooth_module
 from gradprox.solvers.line_search import Found, backtrack
 
 SEARCHING = [HQS, GD, NMAPG]
@@ -52,7 +52,7 @@ def test_the_exact_objective_falls_at_every_step(solver, prior, problem):
     torch.testing.assert_close(result.objective[:, -1], exact)
 
 
-@pytest.mark.parametrize(("solver", "module"), [(HQS, hqs_module), (GD, gd_module)])
+@pytest.mark.parametrize(("solver", "module"), [(HQS, hqs_module), (GD, smooth_module)])
 def test_without_the_search_it_would_rise(solver, module, prior, problem, monkeypatch):
     def first_trial(attempt, length, proven=0.0):
         return Found(attempt(length)[0], length, torch.ones_like(length, dtype=torch.bool))

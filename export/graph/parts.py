@@ -1,43 +1,45 @@
-"""Half-quadratic splitting as nodes of a graph: fits, steps with or without a line search, and the loop of a solver.
+"""Solvers as nodes of a graph: passes of the network, least-squares fits, and the loop around the steps of a solver.
 
-`HQSParts` traces the modules of `gradprox.export.graph.hqs_steps`, and places their nodes wherever a preset needs them.
-A prior that is no prox needs a line search. It is a ``Loop`` of trials inside each step.
+`Parts` traces all modules that a preset needs, and places their nodes wherever it needs them. The loop is that of
+`gradprox.solvers.driver`. `gradprox.export.graph.algorithms` has the steps inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import torch
 from onnx import NodeProto, helper
 
+from gradprox.export.graph.algorithms import ALGORITHMS, DOUBLE, FLOAT, Algorithm
 from gradprox.export.graph.frame import Frame
-from gradprox.export.graph.hqs_pieces import (
-    BOOL,
-    DOUBLE,
-    FLOAT,
+from gradprox.export.graph.loop import Carried, inline_part, loop_around
+from gradprox.export.graph.pieces import (
     INT64,
     ITERATE,
-    OUTCOME,
-    STATE,
-    hqs_examples,
-    hqs_pieces,
+    kind_of,
+    shared_examples,
+    shared_pieces,
 )
-from gradprox.export.graph.loop import Carried, inline_part, loop_around
 from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.solver_steps import names_of
 from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
 from gradprox.networks.denoisers.config import ImageNetwork
+from gradprox.physics.symmetric_blur import BOUNDS
+from gradprox.priors import prior_of
 from gradprox.solvers.line_search import MAX_TRIALS
 
 
-class HQSParts:
-    """The traced parts of half-quadratic splitting, ready to be placed in a graph.
+class Parts:
+    """The traced parts of a preset, ready to be placed in a graph.
 
     Args:
         network: the network of the prior, in single precision.
         problem: the kind of measurement.
+        solvers: the names of its solvers.
+        memory: that of NMAPG.
         further: further modules of a preset, by name.
         examples: the inputs of these modules that no part here has.
     """
@@ -46,6 +48,8 @@ class HQSParts:
         self,
         network: ImageNetwork,
         problem: Problem,
+        solvers: Collection[str],
+        memory: float,
         further: dict[str, Piece],
         examples: dict[str, Example],
     ) -> None:
@@ -57,18 +61,27 @@ class HQSParts:
             frame.x, frame.y, back, torch.ones(1, 1, 1, 1)
         )
         self._depends = problem.closed_here(frame.kernel) is not None
-        pieces = hqs_pieces(network, problem, closed=self._closed is not None, depends=self._depends)
+        pieces = shared_pieces(network, problem, closed=self._closed is not None, depends=self._depends)
+        curvature = prior_of(network).curvature_bound()
+        for name in solvers:
+            pieces |= ALGORITHMS[name].pieces(problem, curvature, memory)
         self.traced = trace_together(
             frame.pieces() | pieces | further,
-            frame.examples() | hqs_examples(network, frame, known, back) | examples,
+            frame.examples() | shared_examples(network, frame, known, back) | examples,
         )
         self.tiled = "cut" in pieces
         for part, output in (("compute_tile", "tile"), ("join", "new_denoised"), ("network", "new_denoised")):
             if part in pieces:
                 self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
-        self.shared = {"y", "back", "x0", "closed_here", *problem.known}
-        for name, count in (("fit_iterations", problem.fit_iterations), ("trials", 1 + MAX_TRIALS)):
+        self.shared = {"y", "back", "x0", "closed_here", "squared_norm", *problem.known}
+        counts = {
+            "fit_iterations": problem.fit_iterations,
+            "trials": 1 + MAX_TRIALS,
+            "bounds": BOUNDS,
+            "once": 1,
+        }
+        for name, count in counts.items():
             frame.constants[name] = helper.make_tensor(name, INT64, [], [count])
         # Images of the batch, rows and columns.
         frame.constants["tile_axes"] = helper.make_tensor("tile_axes", INT64, [3], [0, 2, 3])
@@ -134,39 +147,54 @@ class HQSParts:
             *self.place("fit_end", scope, {**given, **last}),
         ]
 
+    def norm(self) -> list[NodeProto]:
+        """Return the nodes that compute ``squared_norm``, from which step sizes follow."""
+        if not self._depends:
+            return self.place("norm", "norm", {"x": "start"})
+        carried = [
+            Carried(f"norm/first_{value}", f"norm/{value}", f"norm/new_{value}", last, DOUBLE)
+            for value, last in (("bound", "squared_norm"), ("bound_weights", "norm/last_weights"))
+        ]
+        step = self.place("next_bound", "norm")
+        step.append(helper.make_node("Identity", ["begin"], ["norm/goes_on"], name="norm/goes_on"))
+        return [
+            *self.place("first_bound", "norm", {"x": "start"}),
+            loop_around(
+                *(step, "norm"),
+                steps="bounds",
+                begin="norm/begin_bound",
+                go_on="norm/goes_on",
+                carried=carried,
+            ),
+        ]
+
     def solver(
-        self,
-        scope: str,
-        x: str,
-        steps: str,
-        settings: dict[str, str],
-        max_iter: str,
-        rows: Sequence[str] = (),
+        self, algorithm: Algorithm, x: str, steps: str, max_iter: str, rows: Sequence[str] = ()
     ) -> list[NodeProto]:
         """Return the nodes of one solver; its last state is ``SCOPE/last_x`` and so on.
 
         Args:
-            scope: prefix of all names inside.
+            algorithm: its steps, with their scope.
             x: name of the first images.
             steps: name of the steps that each image has taken before.
-            settings: names of ``sigma``, ``lambda_reg`` and ``tol``.
             max_iter: name of the largest number of steps.
             rows: names of the records of objectives and relative changes; none if not given.
         """
-        first = {"x": x, "steps": steps} | {
-            value: f"{scope}/first_{value}" for value in ("denoised", "objective", "rounding")
-        }
-        first |= {value: f"{scope}/begin_{value}" for value in ("status", "fraction")}
+        scope, states = algorithm.scope, names_of(algorithm.state)
         carried = [
-            Carried(first[v], f"{scope}/{v}", f"{scope}/next_{v}", f"{scope}/last_{v}", kind)
-            for v, kind in STATE.items()
+            Carried(first, f"{scope}/{v}", f"{scope}/next_{v}", f"{scope}/last_{v}", kind)
+            for v, first, kind in (
+                *((name, f"{scope}/first_{name}", kind_of(name)) for name in states),
+                ("status", f"{scope}/begin_status", INT64),
+                ("steps", steps, INT64),
+            )
         ]
         recorded = (f"{scope}/row_objective", f"{scope}/row_residual")
         return [
             *self.place("begin", scope, {"x": x}),
-            *self._evaluated(f"{scope}/first", x, settings),
+            *algorithm.first(x),
             loop_around(
-                [*self._step(scope, settings), *self.place("record", scope, settings)],
+                [*algorithm.step(), *algorithm.place(f"{algorithm.name}_record")],
                 scope,
                 steps=max_iter,
                 begin="begin",
@@ -194,53 +222,3 @@ class HQSParts:
         if energy is None:
             return self.place("network_without_energy", scope, names)
         return self.place("network", scope, names | {"energy": energy})
-
-    def _evaluated(self, name: str, x: str, settings: dict[str, str]) -> list[NodeProto]:
-        """Return the nodes that compute ``NAME_denoised``, ``NAME_objective`` and ``NAME_rounding`` at ``x``."""
-        found = {f"new{value}": f"{name}{value}" for value in OUTCOME} | {"new": x}
-        return [
-            *self.denoise(name, x, settings["sigma"], f"{name}_denoised", f"{name}/energy"),
-            *self.place("objective", name, found | settings),
-        ]
-
-    def _step(self, scope: str, settings: dict[str, str]) -> list[NodeProto]:
-        """Return the nodes that compute the outcome of a step, ``SCOPE/found`` and so on."""
-        x, denoised, found = (f"{scope}/{value}" for value in ("x", "denoised", "found"))
-        if self.is_prox:
-            return [
-                *self.place("whole_step", scope, settings),
-                *self.fit(f"{scope}/fit", x, denoised, f"{scope}/weights", found),
-                *self._evaluated(found, found, settings),
-            ]
-        new = f"{scope}/new"
-        carried = [
-            Carried(
-                f"{scope}/first_length", f"{scope}/tried", f"{scope}/trial_length", f"{scope}/length", DOUBLE
-            ),
-            Carried(
-                f"{scope}/unsettled", f"{scope}/open_before", f"{scope}/still_open", f"{scope}/stalled", BOOL
-            ),
-        ]
-        # The outcome of the last trial. No trial uses that of the one before.
-        before = dict(zip(OUTCOME, ("x", "denoised", "objective", "rounding"), strict=True))
-        carried += [
-            Carried(f"{scope}/{before[v]}", f"{scope}/before{v}", f"{new}{v}", f"{found}{v}", kind)
-            for v, kind in OUTCOME.items()
-        ]
-        trial = [
-            *self.place("relax", scope, settings),
-            *self.fit(f"{scope}/fit", x, f"{scope}/target", f"{scope}/weights", new),
-            *self._evaluated(new, new, settings),
-            *self.place("accept", scope),
-        ]
-        return [
-            *self.place("search_start", scope),
-            loop_around(
-                trial,
-                f"{scope}/search",
-                steps="trials",
-                begin="begin",
-                go_on=f"{scope}/search_goes_on",
-                carried=carried,
-            ),
-        ]

@@ -119,7 +119,8 @@ class Comparison:
             expected: the result of torch.
 
         Raises:
-            VerificationError: steps, statuses or the shapes of the objectives differ.
+            VerificationError: steps, statuses or the shapes of the objectives differ; or an image or an objective
+                differs too much.
         """
         x, _, objective, steps, status = found
         label = f"{'x'.join(map(str, x.shape))} {settings}"
@@ -146,13 +147,7 @@ class Comparison:
         difference = float(np.abs(x - expected.x).max() / np.abs(y).max())
         if difference >= self._error or np.isnan(difference):
             self._error, self._error_at = difference, label
-
-    def report(self, runs: tuple[tuple[Any, ...], ...]) -> SolverReport:
-        """Return the report of these runs.
-
-        Raises:
-            VerificationError: an image or an objective differs too much.
-        """
+        # At once: a failed verification ends with its first wrong run.
         demand(
             self._error <= PARITY_TOLERANCE,
             f"it differs from the solver by {self._error:.1e} ({self._error_at})",
@@ -161,6 +156,9 @@ class Comparison:
             self._objective_error <= OBJECTIVE_TOLERANCE,
             f"its objective differs by {self._objective_error:.1e}",
         )
+
+    def report(self, runs: tuple[tuple[Any, ...], ...]) -> SolverReport:
+        """Return the report of these runs."""
         return SolverReport(
             cases=len(runs),
             error=self._error,

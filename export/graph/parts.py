@@ -18,11 +18,13 @@ from gradprox.export.graph.loop import Carried, inline_part, loop_around
 from gradprox.export.graph.pieces import (
     INT64,
     ITERATE,
+    fit_pieces,
     kind_of,
+    norm_pieces,
     shared_examples,
     shared_pieces,
 )
-from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.problem import Deblurring, Problem
 from gradprox.export.graph.solver_steps import names_of
 from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
@@ -61,7 +63,11 @@ class Parts:
             frame.x, frame.y, back, torch.ones(1, 1, 1, 1)
         )
         self._depends = problem.closed_here(frame.kernel) is not None
-        pieces = shared_pieces(network, problem, closed=self._closed is not None, depends=self._depends)
+        pieces = shared_pieces(network, problem, depends=self._depends)
+        if {*solvers} != {"hqs"}:
+            pieces |= norm_pieces(problem, depends=self._depends)
+        if isinstance(problem, Deblurring) or "hqs" in solvers:
+            pieces |= fit_pieces(problem, closed=self._closed is not None, depends=self._depends)
         curvature = prior_of(network).curvature_bound()
         for name in solvers:
             pieces |= ALGORITHMS[name].pieces(problem, curvature, memory)

@@ -34,19 +34,16 @@ def kind_of(value: str) -> int:
     return BOOL if value == "stalled" else FLOAT if value in IMAGES else DOUBLE
 
 
-def shared_pieces(
-    network: ImageNetwork, problem: Problem, *, closed: bool, depends: bool
-) -> dict[str, Piece]:
+def shared_pieces(network: ImageNetwork, problem: Problem, *, depends: bool) -> dict[str, Piece]:
     """Return the modules that all solvers share.
 
     Args:
         network: the network of the prior, in single precision.
         problem: the kind of measurement.
-        closed: whether its fits have a closed form.
-        depends: whether that depends on the kernel.
+        depends: whether it depends on the kernel if fits have a closed form.
     """
     known = problem.known
-    found = {
+    return {
         "transform": Piece(
             fit_steps.Transform(problem),
             ("x", "y", "kernel"),
@@ -59,23 +56,38 @@ def shared_pieces(
         ),
         "begin": Piece(Begin(), ("x",), ("begin_status",)),
     }
-    if depends:
-        bound = ("bound", "bound_weights")
-        found["first_bound"] = Piece(
+
+
+def norm_pieces(problem: Problem, *, depends: bool) -> dict[str, Piece]:
+    """Return the modules of the bound of ``|A|^2``; `shared_pieces` describes the arguments."""
+    known, bound = problem.known, ("bound", "bound_weights")
+    if not depends:
+        return {"norm": Piece(fit_steps.Norm(problem), ("x", known), ("squared_norm",))}
+    return {
+        "first_bound": Piece(
             fit_steps.FirstBound(problem),
             ("x", "closed_here", known),
             (*(f"first_{name}" for name in bound), "begin_bound"),
-        )
-        found["next_bound"] = Piece(
+        ),
+        "next_bound": Piece(
             fit_steps.NextBound(problem), (*bound, known), tuple(f"new_{name}" for name in bound)
-        )
-    else:
-        found["norm"] = Piece(fit_steps.Norm(problem), ("x", known), ("squared_norm",))
-    if closed:
-        found["fit"] = Piece(fit_steps.ClosedFit(problem), ("z", "y", "back", "weight", known), ("fitted",))
+        ),
+    }
+
+
+def fit_pieces(problem: Problem, *, closed: bool, depends: bool) -> dict[str, Piece]:
+    """Return the modules of least-squares fits.
+
+    Args:
+        problem: the kind of measurement.
+        closed: whether its fits have a closed form.
+        depends: whether that depends on the kernel.
+    """
+    known = problem.known
+    found = {"fit": Piece(fit_steps.ClosedFit(problem), ("z", "y", "back", "weight", known), ("fitted",))}
     if closed and not depends:
         return found
-    return found | {
+    return (found if closed else {}) | {
         "fit_start": Piece(
             fit_steps.FitStart(problem),
             ("z", "x", "back", "weight", known),

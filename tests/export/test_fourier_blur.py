@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum
+from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum, valid_squared_norm
 from gradprox.physics import CircularBlur, ValidBlur
 
 SIZES = [((12, 13), (4, 5)), ((31, 16), (3, 6)), ((1, 1), (1, 1)), ((7, 1), (2, 1)), ((20, 21), (9, 11))]
@@ -49,3 +49,11 @@ def test_coordinates_are_orthonormal(size: tuple[int, int], kernel_size: tuple[i
     close(coordinates.square().flatten(1).sum(1), x.square().flatten(1).sum(1))
     other = torch.flip(x, (0,))
     close((coordinates * spectrum.transform(other)).sum(), (x * other).sum())
+
+
+@pytest.mark.parametrize("size", [(5, 4), (23, 29), (47, 101), (96, 97)])
+def test_the_norm_of_a_valid_blur(size: tuple[int, int]) -> None:
+    """Its period is not the size of the image, and the largest response of this kernel is between its frequencies."""
+    kernel = torch.randn(1, 1, 4, 3, generator=torch.Generator().manual_seed(size[0]))
+    expected = ValidBlur(kernel.double(), size).squared_norm()
+    assert float(valid_squared_norm(kernel, *size)) == pytest.approx(expected, rel=1e-12)

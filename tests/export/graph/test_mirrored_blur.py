@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from gradprox.export.graph.fit_steps import FirstBound, NextBound
 from gradprox.export.graph.mirrored_blur import Cosines, MirroredBlur, is_mirror_image
+from gradprox.export.graph.problem import Deblurring
 from gradprox.physics import SymmetricBlur, disk_kernel, gaussian_kernel, motion_kernel
+from gradprox.physics.symmetric_blur import BOUNDS
 
 SIZES = [((12, 13), (4, 5)), ((31, 16), (3, 6)), ((1, 1), (1, 1)), ((7, 2), (7, 1)), ((40, 37), (9, 20))]
 
@@ -56,3 +59,21 @@ def test_a_fit_in_closed_form(kernel: Tensor) -> None:
 def test_kernels_with_a_closed_form_are_known(kernel: Tensor) -> None:
     physics = SymmetricBlur(kernel, (30, 30))
     assert bool(is_mirror_image(kernel)) == (physics.eigenvalues is not None)
+
+
+def test_the_bound_of_the_norm() -> None:
+    kernel = torch.rand(1, 1, 3, 4, generator=torch.Generator().manual_seed(0)) - 0.2
+    problem = Deblurring("symmetric")
+    known = (kernel, *problem.transform(torch.zeros(1, 1, 9, 11), kernel))
+    bound, weights, needed = FirstBound(problem)(torch.zeros(1, 1, 9, 11), is_mirror_image(kernel), known)
+    assert needed
+    for _ in range(BOUNDS):
+        bound, weights = NextBound(problem)(bound, weights, known)
+    assert float(bound) == pytest.approx(SymmetricBlur(kernel, (9, 11)).squared_norm(), rel=1e-12)
+    mirrored = (
+        kernel[..., :3] + kernel[..., :3].flip(-1) + kernel[..., :3].flip(-2) + kernel[..., :3].flip(-1, -2)
+    )
+    known = (mirrored, *problem.transform(torch.zeros(1, 1, 9, 11), mirrored))
+    exact, _, needed = FirstBound(problem)(torch.zeros(1, 1, 9, 11), is_mirror_image(mirrored), known)
+    assert not needed
+    assert float(exact) == pytest.approx(SymmetricBlur(mirrored, (9, 11)).squared_norm(), rel=1e-12)

@@ -23,7 +23,7 @@ from gradprox.priors import value_at_prox
 from gradprox.priors.contract import Prior, Sigma
 from gradprox.solvers.capabilities import proximal
 from gradprox.solvers.data_term import DataTerm
-from gradprox.solvers.rounding import SUM, energy_rounding, norm, operator_factor
+from gradprox.solvers.rounding import SUM, energy_rounding, norm, operator_factor, roundoff
 from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.state import State
 
@@ -86,6 +86,6 @@ def forward_backward(
         + energy_rounding(before, change, envelope, sigma)
         # An error of D moves phi(x+) through |v - x+|^2/2 as much as it moves R(v).
         + length * operator_factor(x) * norm(before).to(length)
-        + SUM * torch.finfo(x.dtype).eps * length.square()
+        + SUM * roundoff(x) * length.square()
     )
     return ForwardBackwardState(new, objective, rounding, new_gradient)

@@ -22,6 +22,10 @@ error of ``eps`` times the size of its terms.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
 
@@ -36,6 +40,29 @@ ENERGY = 8.0
 SQUARE = 1.0
 
 
+# The type whose rounding errors are bounded; that of the images if None.
+_ASSUMED: ContextVar[torch.dtype | None] = ContextVar("assumed", default=None)
+
+
+@contextmanager
+def rounding_of(dtype: torch.dtype) -> Iterator[None]:
+    """Bound the rounding errors of another type than that of the images.
+
+    A line search accepts rises within the bound. A solver in double precision takes the same decisions as one in single
+    precision only with the same bound.
+    """
+    token = _ASSUMED.set(dtype)
+    try:
+        yield
+    finally:
+        _ASSUMED.reset(token)
+
+
+def roundoff(x: Tensor) -> float:
+    """Return ``eps`` of the images ``x``, see `rounding_of`."""
+    return torch.finfo(_ASSUMED.get() or x.dtype).eps
+
+
 def norm(x: Tensor) -> Tensor:
     """Return ``|x|`` of each image, ``(B,)``."""
     return torch.linalg.vector_norm(x.flatten(1), dim=1)
@@ -45,12 +72,12 @@ def operator_factor(x: Tensor) -> Tensor:
     """Return ``k eps``, a scalar: the relative error of a linear operator applied to the images ``x``."""
     # A tensor, because exporters trace this with symbolic sizes.
     size = torch.full((), 2 * x[0].numel(), dtype=x.dtype, device=x.device)
-    return GROWTH * size.log2().sqrt() * torch.finfo(x.dtype).eps
+    return GROWTH * size.log2().sqrt() * roundoff(x)
 
 
 def square_rounding(value: Tensor, length: Tensor, shift: Tensor, like: Tensor) -> Tensor:
     """Bound the error of ``value = |r|^2/2``, where ``|r| = length`` is known up to ``shift``; all ``(B,)``."""
-    return length * shift + shift.square() / 2 + SUM * torch.finfo(like.dtype).eps * value
+    return length * shift + shift.square() / 2 + SUM * roundoff(like) * value
 
 
 def energy_rounding(x: Tensor, change: Tensor, energy: Tensor, sigma: Sigma) -> Tensor:
@@ -58,4 +85,4 @@ def energy_rounding(x: Tensor, change: Tensor, energy: Tensor, sigma: Sigma) -> 
     size = norm(x).to(energy)
     shift = operator_factor(x) * size
     terms = ENERGY * energy.abs() + SQUARE * size.square() + sigma**2 * x[0].numel()
-    return norm(change).to(energy) * shift + shift.square() / 2 + torch.finfo(x.dtype).eps * terms
+    return norm(change).to(energy) * shift + shift.square() / 2 + roundoff(x) * terms

@@ -279,7 +279,7 @@ def test_the_recipe_is_the_preset() -> None:
 @pytest.mark.parametrize("rule", [NoiseRule(0.7), NoiseRule(4.0, least_sigma=0.02, balance=0.3)])
 @pytest.mark.parametrize("solver", ["hqs", "fista"])
 def test_the_schedule_follows_the_noise(rule: NoiseRule, solver: str) -> None:
-    recipe = Recipe(rule, 0.2, 5, 3, 1e-3, solver)
+    recipe = Recipe(rule, 0.2, 5, 3, 1e-3, solver=solver)
     # That of FISTA multiplies a noise level, which is at most 1.
     strength = 1.5 if solver == "hqs" else 0.75
     for noise in (0.0, 0.01, 0.04, 0.3, 1.0):

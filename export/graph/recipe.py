@@ -174,7 +174,9 @@ def recipe_of(task: Task, solver: str | None = None, *, is_prox: bool = True) ->
     rule, last = noise_rule(task, name), (example.solver.max_iter, example.solver.tol, name)
     found: Recipe | SensingRecipe
     if isinstance(first, Continuation):
-        found = Recipe(rule, first.first_sigma, first.max_iter, *last[:2], first.momentum, first.self_ensemble, name)
+        found = Recipe(
+            rule, first.first_sigma, first.max_iter, *last[:2], first.momentum, first.self_ensemble, name
+        )
     else:
         steps = tuple(stage.max_iter for stage in example.warm_start)
         warm_solver = type(first).__name__.lower()

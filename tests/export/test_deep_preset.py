@@ -29,7 +29,7 @@ BLOCKS = BlockSensing(gaussian_matrix(12, 0, 6), (20, 15))
     scope="module",
     params=[
         pytest.param("valid", id="valid", marks=pytest.mark.slow),  # README exports gray-deep so
-        pytest.param("circular", id="circular", marks=pytest.mark.slow),
+        pytest.param("circular", id="circular"),
         pytest.param(HadamardSensing((8, 8), 24), id="hadamard"),
         pytest.param(BLOCKS, id="block", marks=pytest.mark.slow),
     ],

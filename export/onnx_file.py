@@ -82,7 +82,7 @@ def _certificate(network: ImageNetwork) -> dict[str, object]:
 # Descriptions of inputs and outputs, by name; viewers of ONNX files show them.
 DESCRIPTIONS = {
     "y": "noisy or blurred images (batch, channels, height, width) on the scale where white is 1, or measurements",
-    "sigma": "noise level that the model assumes, where white is 1; gradprox.noise_rule derives it from the noise",
+    "sigma": "noise level that the model assumes, where white is 1",
     "kernel": "blur kernel (1, 1, height, width), which sums to 1",
     "noise": "standard deviation of the noise of y, where white is 1; the settings of the preset follow from it",
     "strength": "multiplier of the strength of the prior: 1 is the preset, larger values smooth more",

@@ -63,9 +63,8 @@ def layout_name(metadata: dict[str, str]) -> str:
         metadata: those of the file, as `gradprox.export.runtime.container.read` returns them.
     """
     algorithm = metadata.get("algorithm", "")
-    default = json.loads(metadata.get("preset", "{}")).get("warm_solver", algorithm)
-    if metadata.get("problem") == "deblur":
-        default = "hqs"
+    warm_solver = json.loads(metadata.get("preset", "{}")).get("warm_solver", algorithm)
+    default = "hqs" if metadata.get("problem") == "deblur" else warm_solver
     parts = metadata["name"], metadata.get("problem", ""), "" if algorithm == default else algorithm
     return "-".join(part for part in parts if part)
 

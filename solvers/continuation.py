@@ -9,11 +9,12 @@ its last change, so that fewer noise levels lead as far. With ``self_ensemble``,
 (Zhang et al., IEEE Trans. Pattern Anal. Mach. Intell. 2022): errors that a model makes in one orientation only do not
 add up.
 
-Without momentum, every step is a step of `gradprox.solvers.hqs.HQS`. Where ``D`` is a prox, it provably lowers
-``f + lambda_k R_k``. But each step belongs to another function, so there is no objective that all of them lower. None
-is computed, because that would take a second pass of the model in every step. With momentum, or where the prior has an
-explicit energy only, a step is taken in full, without a test. A continuation is a start: a preset
-(`gradprox.solvers.presets`) then descends the last function, and computes its objective.
+Without momentum, every step is a step of `gradprox.solvers.hqs.HQS`, with the regularizer of the mirror image where one
+is denoised. Where ``D`` is a prox, it provably lowers ``f + lambda_k R_k``. But each step belongs to another function,
+so there is no objective that all of them lower. None is computed, because that would take a second pass of the model in
+every step. With momentum, or where the prior has an explicit energy only, a step is taken in full, without a test. A
+continuation is a start: a preset (`gradprox.solvers.presets`) then descends the last function, and computes its
+objective.
 """
 
 from __future__ import annotations
@@ -116,8 +117,8 @@ class Continuation(Solver[ContinuationState]):
 
     def step(self, data: DataTerm, prior: Prior, state: ContinuationState) -> ContinuationState:
         """See `Solver.step`."""
-        number = int(state.number[0])
-        level, turn = self.level(number), number if self.self_ensemble else 0
+        done = int(state.number[0])
+        level, turn = self.level(done), done if self.self_ensemble else 0
         ahead = mirrored(carried_on(state.x, state.before, self.momentum), turn)
         with mixed_precision(prior, state.x) if self.mixed_precision else nullcontext():
             denoised = mirrored(prior(ahead, level), turn)
@@ -137,7 +138,9 @@ def mirrored(images: Tensor, step: int | Tensor) -> Tensor:
         images: ``(B, C, H, W)``.
         step: number of the step from 0; a scalar in an exported solver.
     """
-    # In turn: neither axis, columns, both, rows.
+    if isinstance(step, int) and step == 0:
+        return images  # without a copy
+    # In turn: as they are, mirrored left to right, both ways, top to bottom.
     for axis, mirror in ((-1, (step + 1) // 2 % 2), (-2, step // 2 % 2)):
         length = images.shape[axis]
         places = torch.arange(length, device=images.device)

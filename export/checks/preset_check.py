@@ -74,6 +74,7 @@ def examine_preset(
     """
     check_legal(model)
     deblurring, restarts = isinstance(problem, Deblurring), recipe.solver == "fista"
+    branches = not network.monotone or recipe.solver in ("fista", "nmapg")
     comparison = Comparison(0 if deblurring else SENSING_STEPS)
     sensing = SENSING_CASES if recipe.solver in PROXIMAL else ENERGY_SENSING_CASES
     photos = (*(FISTA_CASES if restarts else CASES), *(MIRRORED_CASES if problem.name == "symmetric" else ()))
@@ -104,7 +105,7 @@ def examine_preset(
                 break
         demand(compared.rare > 0, "no step was shortened, so that its line search could not be verified")
     report = comparison.report(tuple(compared.cases))
-    return replace(report, rare_steps=compared.rare if restarts or not network.monotone else None)
+    return replace(report, rare_steps=compared.rare if branches else None)
 
 
 class _Compared:

@@ -67,7 +67,8 @@ class SolverReport(Report):
         steps_error: largest difference of a step count from that of torch.
         steps_tolerance: the largest legal one.
         rare_steps: how many steps of the comparisons took another branch than usual: a step that the line search
-            shortened, or from which FISTA restarted. None where no step can.
+            shortened, from which FISTA restarted, or where NMAPG took its plain step. With 0, such a branch was not
+            compared: the searches of a monotone model hardly ever leave the usual one. None where no step can.
     """
 
     runs: tuple[tuple[Any, ...], ...]
@@ -82,7 +83,7 @@ class SolverReport(Report):
         rare = (
             []
             if self.rare_steps is None
-            else [("shortened steps or restarts", str(self.rare_steps), "compared")]
+            else [("shortened, restarted or plain steps", str(self.rare_steps), "compared")]
         )
         return [
             (

@@ -104,7 +104,8 @@ class Objective(Measured):
         known: Tensors,
     ) -> tuple[Tensor, Tensor]:
         """Return ``F`` at the images ``new``, and the bound of its rounding error, each ``(B,)``."""
-        # Without a norm of A, the bound takes |A x| <= |y| + |A x - y|, which holds for every kernel.
+        # Without a norm of A, the bound takes |A x| <= |y| + |A x - y|, which holds for every kernel. torch takes the
+        # norm where it knows it; the two bounds differ by a small factor.
         data = self.data(y, known, math.inf)
         fit = data.value(new)
         rounding = smooth_rounding(data, sigma, lambda_reg, new, fit, energy, new - new_denoised)

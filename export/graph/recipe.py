@@ -170,17 +170,32 @@ def recipe_of(task: Task, solver: str | None = None, *, is_prox: bool = True) ->
         return replace(given, without_prox=None) if is_prox or energy is None else energy
 
     example = wanted(0.01, 1.0)
+    if not example.warm_start:
+        raise InputError(f"the preset of {task.value} cannot be exported")
     first, name = example.warm_start[0], type(example.solver).__name__.lower()
-    rule, last = noise_rule(task, name), (example.solver.max_iter, example.solver.tol, name)
+    common: dict[str, Any] = {
+        "rule": noise_rule(task, name),
+        "max_iter": example.solver.max_iter,
+        "tol": example.solver.tol,
+        "solver": name,
+    }
     found: Recipe | SensingRecipe
     if isinstance(first, Continuation):
         found = Recipe(
-            rule, first.first_sigma, first.max_iter, *last[:2], first.momentum, first.self_ensemble, name
+            first_sigma=first.first_sigma,
+            steps=first.max_iter,
+            momentum=first.momentum,
+            self_ensemble=first.self_ensemble,
+            **common,
         )
     else:
-        steps = tuple(stage.max_iter for stage in example.warm_start)
-        warm_solver = type(first).__name__.lower()
-        found = SensingRecipe(rule, first.sigma, steps, first.tol, *last, warm_solver=warm_solver)
+        found = SensingRecipe(
+            first_sigma=first.sigma,
+            steps=tuple(stage.max_iter for stage in example.warm_start),
+            warm_tol=first.tol,
+            warm_solver=type(first).__name__.lower(),
+            **common,
+        )
     for noise, strength in ((0.0, 1.0), (0.01, 2.0), (0.3, 1.0), (1.0, 1.0)):
         if found.preset(noise, strength) != wanted(noise, strength):
             raise InputError(f"the preset of {task.value} cannot be exported")

@@ -13,7 +13,7 @@ from gradprox.errors import InputError
 from gradprox.export.runtime.arguments import number, whole_number
 from gradprox.export.runtime.session import Session
 from gradprox.noise_rule import NoiseRule
-from gradprox.scales import check_noise
+from gradprox.scales import LARGEST_NOISE, check_noise
 
 # The solvers with which presets end. The second group has no weight of the regularizer: the noise level that the prior
 # assumes sets its strength.
@@ -43,7 +43,7 @@ class Inputs:
 
     arrays: Mapping[str, NDArray[Any]]
     sigma: float
-    planned: bool = False
+    planned: bool
 
 
 class Settings:
@@ -69,11 +69,12 @@ class Settings:
         self._scales_sigma = algorithm in PROXIMAL
         stated = session.entry("preset")
         try:
-            self.noise_rule: NoiseRule = NoiseRule(**stated["rule"])
-            self.max_iter, self.tol = (
-                whole_number("max_iter", stated["max_iter"], 1),
-                _tolerance(stated["tol"]),
-            )
+            self.noise_rule = NoiseRule(**stated["rule"])
+            self._max_iter = whole_number("max_iter", stated["max_iter"], 1)
+            self._tol = _tolerance(stated["tol"])
+            # The first level of a warm start of FISTA, which the strength multiplies too; 0 for another warm start.
+            scaled = stated.get("warm_solver") in PROXIMAL
+            self._first_sigma = number("first_sigma", stated["first_sigma"]) if scaled else 0.0
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{session.path}: its preset is damaged") from error
 
@@ -89,14 +90,20 @@ class Settings:
         strength = 1.0 if given.strength is None else number("strength", given.strength)
         if strength <= 0:
             raise InputError(f"strength must be positive, got {strength:g}")
-        budget = self.max_iter if given.max_iter is None else whole_number("max_iter", given.max_iter, 0)
-        tol = self.tol if given.tol is None else _tolerance(given.tol)
+        budget = self._max_iter if given.max_iter is None else whole_number("max_iter", given.max_iter, 0)
+        tol = self._tol if given.tol is None else _tolerance(given.tol)
         arrays = {name: np.array([value], np.float32) for name, value in (("noise", noise), ("tol", tol))}
         arrays["strength"] = np.array([strength], np.float32)
         arrays["max_iter"] = np.array(budget, np.int64)
-        sigma = self.noise_rule.sigma(noise) * (strength if self._scales_sigma else 1)
-        check_noise("the noise level of the prior, strength times", sigma)
-        return Inputs(arrays, sigma, planned=given.max_iter is None)
+        sigma = self.noise_rule.sigma(noise)
+        first = self._first_sigma if sigma < self._first_sigma else 0.0
+        largest = strength * max(sigma if self._scales_sigma else 0.0, first)
+        if largest > LARGEST_NOISE:
+            raise InputError(
+                f"strength {strength:g} is too large: the prior would assume the noise level {largest:.3g}, and white "
+                "is 1"
+            )
+        return Inputs(arrays, sigma * (strength if self._scales_sigma else 1), planned=given.max_iter is None)
 
 
 def _noise(value: float) -> float:

@@ -1,9 +1,9 @@
 """How far an estimated kernel can be trusted.
 
 Four things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
-a pixel; other settings lead to other kernels; or the photo shows hardly anything but noise. The thresholds
-of a free kernel were fitted to 18 shaken and four sharp photos of BSDS400, which is few; others were set by hand. If
-all estimates make the same mistake, this is not noticed. ``docs/figures.md`` shows how often they err.
+a pixel; other first kernels or sides lead to other kernels; or the photo shows hardly anything but noise. The
+thresholds of a free kernel were fitted to 18 shaken and four sharp photos of BSDS400, which is few; others were set by
+hand. If all estimates make the same mistake, this is not noticed. ``docs/figures.md`` shows how often they err.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ class Member:
         parameters: see `Family.names`.
         kernel: ``(1, 1, h, w)``.
         evidence: of the kernel, as `PhotoSpectrum.evidence` returns it.
-        agreement: how similar estimates with other settings are, in ``[0, 1]``; 1 where no settings are chosen.
+        agreement: how similar estimates from other first kernels and sides are, in ``[0, 1]``; 1 for families with
+            parameters.
     """
 
     family: str

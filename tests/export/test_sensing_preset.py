@@ -80,8 +80,12 @@ def test_it_is_what_the_command_line_runs(
             solver(**{"y": y.numpy(), "noise": 0.02, **illegal})
     if sensing.matrix is not None:
         check_the_matrix(path, sensing.matrix.numpy(), tmp_path / "changed.onnx")
-    with pytest.raises(InputError, match="the noise level of the prior, strength times"):
-        solver(y.numpy(), noise=0.5, strength=4.0)
+    # The first level of the warm start is 50/255, and the strength multiplies it.
+    for noise, strength in ((0.5, 4.0), (0.01, 6.0)):
+        with pytest.raises(InputError, match=f"strength {strength:g} is too large"):
+            solver(y.numpy(), noise=noise, strength=strength)
+        with pytest.raises(InputError):
+            preset("cs", noise, strength=strength)
     names = ["y", "noise", "strength", "tol", "max_iter", "x0"]
     assert [value.name for value in onnx.load(path).graph.input] == names
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Measured costs of the steps of deblurring, relative to the first. In a continuation, the conjugate gradients take
 # fewer iterations from step to step. The last solver evaluates its start too, in its first step.
-LAST_COST, FIRST_FINAL_COST, FINAL_COST = 0.65, 1.5, 0.85
+LAST_COST, FIRST_FINAL_COST, FINAL_COST = 0.75, 1.65, 0.95
 
 
 @dataclass(frozen=True, kw_only=True)

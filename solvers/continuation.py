@@ -138,10 +138,10 @@ def mirrored(images: Tensor, step: int | Tensor) -> Tensor:
         images: ``(B, C, H, W)``.
         step: number of the step from 0; a scalar in an exported solver.
     """
-    if isinstance(step, int) and step == 0:
-        return images  # without a copy
     # In turn: as they are, mirrored left to right, both ways, top to bottom.
     for axis, mirror in ((-1, (step + 1) // 2 % 2), (-2, step // 2 % 2)):
+        if isinstance(mirror, int) and not mirror:
+            continue  # without a copy
         length = images.shape[axis]
         places = torch.arange(length, device=images.device)
         images = images.index_select(axis, mirror * (length - 1) + (1 - 2 * mirror) * places)

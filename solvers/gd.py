@@ -27,14 +27,14 @@ from gradprox.solvers.line_search import Found, SearchedState, longer
 from gradprox.solvers.named_settings import named_settings
 from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.settings import check_box, check_positive
-from gradprox.solvers.smooth_objective import SmoothState, natural_length, project, search, smooth_state
+from gradprox.solvers.smooth_objective import SmoothState, project, search, smooth_state, step_length
 from gradprox.solvers.solver import Solver
 from gradprox.solvers.state import choose
 
 
 @dataclass(frozen=True)
 class GDState(SmoothState, SearchedState):
-    """The state of gradient descent; its full step size is `natural_length`, or ``stepsize``."""
+    """The state of gradient descent; its full step size is `step_length`, or ``stepsize``."""
 
     @classmethod
     def first(cls, point: SmoothState) -> GDState:
@@ -98,9 +98,7 @@ class GD(Solver[GDState]):
 
     def step(self, data: DataTerm, prior: Prior, state: GDState) -> GDState:
         """See `Solver.step`."""
-        first = (
-            self.stepsize or natural_length(data.lipschitz, prior.curvature_bound(), self.lambda_reg) or 0.0
-        )
+        first = self.stepsize or step_length(data.lipschitz, prior.curvature_bound(), self.lambda_reg)
         # A proven step size needs no search.
         proven = first if math.isfinite(self._curvature(data, prior)) else 0.0
         found = search(

@@ -28,7 +28,7 @@ from gradprox.priors.contract import Prior
 from gradprox.solvers.data_term import Box, DataTerm
 from gradprox.solvers.line_search import SLACK, Found, SearchedState
 from gradprox.solvers.named_settings import named_settings
-from gradprox.solvers.scalar import Scalar
+from gradprox.solvers.scalar import Scalar, is_finite
 from gradprox.solvers.settings import check_box, check_positive, number
 from gradprox.solvers.smooth_objective import (
     SmoothState,
@@ -36,7 +36,6 @@ from gradprox.solvers.smooth_objective import (
     least_descent,
     natural_length,
     project,
-    proven_length,
     search,
     smooth_state,
 )
@@ -207,7 +206,7 @@ class Lengths:
     Attributes:
         proven: the length that needs no test; None where no bound of the curvature is known.
         natural: `natural_length`; None where it is not known.
-        first: the length of a first step.
+        first: the length of the first trial where the curvature cannot be estimated.
     """
 
     proven: Scalar | None
@@ -217,8 +216,8 @@ class Lengths:
     @classmethod
     def of(cls, lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Lengths:
         """Return the lengths for ``L_f``, the bound of the curvature of ``R``, and its weight."""
-        proven = proven_length(lipschitz, curvature, lambda_reg)
         natural = natural_length(lipschitz, curvature, lambda_reg)
+        proven = natural if is_finite(curvature) else None
         return cls(proven, natural, 1 / lambda_reg if proven is None else proven)
 
     @property

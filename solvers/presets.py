@@ -87,6 +87,8 @@ DEBLUR_STEPS, SENSING_STAGES = 10, 18
 DEBLUR_MOMENTUM = 0.3
 # Steps of the first warm-start solver of compressed sensing, and of the others.
 FIRST_STEPS, LATER_STEPS = 16, 4
+# Without memory, the objective itself never rises, not only its running mean.
+NMAPG_MEMORY = 0.0
 # The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
 DEBLURRING = NoiseRule(0.7)
 SENSING_RULE = NoiseRule(1.1, 2 / 255)
@@ -283,8 +285,7 @@ def at_level(
         return PROXIMAL[name](sigma=sigma * strength, **common)
     lambda_reg = strength * rule.lambda_reg(noise, sigma)
     if name == "nmapg":
-        # Without memory, the objective itself never rises, not only its running mean.
-        return NMAPG(sigma=sigma, lambda_reg=lambda_reg, memory=0.0, **common)
+        return NMAPG(sigma=sigma, lambda_reg=lambda_reg, memory=NMAPG_MEMORY, **common)
     return EXPLICIT[name](sigma=sigma, lambda_reg=lambda_reg, **common)
 
 

@@ -57,14 +57,12 @@ def smooth_rounding(
 
 def natural_length(lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Scalar | None:
     """Return the step size ``1/(L_f + lambda c)``, with ``c = 1`` where none is proven; None without an ``L_f``."""
-    if not is_finite(lipschitz):
-        return None
+    return step_length(lipschitz, curvature, lambda_reg) if is_finite(lipschitz) else None
+
+
+def step_length(lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Scalar:
+    """Return the step size of `natural_length` for a finite ``L_f``."""
     return 1 / (lipschitz + lambda_reg * (curvature if is_finite(curvature) else 1))
-
-
-def proven_length(lipschitz: Scalar, curvature: float, lambda_reg: Scalar) -> Scalar | None:
-    """Return the step size ``1/(L_f + lambda c)`` that needs no search; None where ``L_f`` or ``c`` is not known."""
-    return natural_length(lipschitz, curvature, lambda_reg) if is_finite(curvature) else None
 
 
 def moved(origin: SmoothState, length: Tensor, box: Box | None = None) -> Tensor:

@@ -10,18 +10,16 @@ whole preset.
 from __future__ import annotations
 
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Any
 from unittest.mock import patch
 
 import torch
 import typer
-from middle import read_middle
-from photos import restored
-from shared_options import Data, Json, Kernel, Model
+from photos import all_restored, read_photos
+from shared_options import Count, Crop, Data, Json, Kernel, Model
 
 from gradprox import load_model
 from gradprox.files import write_json
-from gradprox.images import EXAMPLE_IMAGE, images_in
 from gradprox.physics import read_kernel
 from gradprox.solvers import least_squares
 from gradprox.solvers.presets import preset
@@ -34,15 +32,14 @@ def main(
     data: Data = None,
     kernel: Kernel = "motion:9:30",
     model: Model = "gray-deep",
-    crop: Annotated[int, typer.Option(help="Pixels per side, from the middle.")] = 128,
-    count: Annotated[int | None, typer.Option(help="Number of images; all if not given.")] = None,
+    crop: Crop = 128,
+    count: Count = None,
     json: Json = None,
 ) -> None:
     """Restore every image twice at each noise level, and print the means."""
     torch.set_num_threads(1)
     prior, blur = load_model(model), read_kernel(kernel)
-    paths = images_in(data)[:count] if data else [EXAMPLE_IMAGE]
-    images = [read_middle(path, crop if data else min(crop, 64)) for path in paths]
+    paths, images = read_photos(data, crop, count)
     figures: dict[str, Any] = {}
     for level in LEVELS:
         found = {}
@@ -50,14 +47,9 @@ def main(
             with patch.object(
                 least_squares, "preconditioner", least_squares.preconditioner if way != "plain" else none
             ):
-                psnr, seconds = zip(
-                    *(
-                        restored(clean, blur, level / 255, prior, preset("deblur", level / 255))
-                        for clean in images
-                    ),
-                    strict=True,
-                )
-            found[way] = {"psnr": fmean(psnr), "seconds": fmean(seconds)}
+                restorer = preset("deblur", level / 255)
+                psnr, seconds = all_restored(images, blur, level / 255, prior, restorer)
+            found[way] = {"psnr": fmean(psnr), "seconds": seconds}
         figures[f"{level:g}"] = found
         shown = "  ".join(
             f"{way}: {value['psnr']:.2f} dB, {value['seconds']:.2f} s" for way, value in found.items()

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import typer
-from middle import read_middle
-from photos import restored
-from shared_options import Data, Json, Kernel, Model
+from photos import all_restored, read_photos
+from shared_options import Count, Crop, Data, Json, Kernel, Model
 
 from gradprox import load_model
 from gradprox.files import write_json
-from gradprox.images import EXAMPLE_IMAGE, images_in
 from gradprox.physics import read_kernel
 from gradprox.solvers import Continuation
 from gradprox.solvers.presets import Preset, preset
@@ -43,31 +41,28 @@ def main(
     data: Data = None,
     kernel: Kernel = "motion:9:30",
     model: Model = "gray-deep",
-    crop: Annotated[int, typer.Option(help="Pixels per side, from the middle.")] = 128,
-    count: Annotated[int | None, typer.Option(help="Number of images; all if not given.")] = None,
+    crop: Crop = 128,
+    count: Count = None,
     json: Json = None,
 ) -> None:
     """Restore every image with every warm start, and print the means."""
     torch.set_num_threads(1)
     prior, blur = load_model(model), read_kernel(kernel)
-    paths = images_in(data)[:count] if data else [EXAMPLE_IMAGE]
-    images = [read_middle(path, crop if data else min(crop, 64)) for path in paths]
+    paths, images = read_photos(data, crop, count)
     figures: dict[str, Any] = {}
     for level in LEVELS:
         found: dict[str, Any] = {}
         reference: list[float] = []
         for steps, momentum in WAYS:
             restorer = with_warm_start(level / 255, steps, momentum)
-            psnr, seconds = zip(
-                *(restored(clean, blur, level / 255, prior, restorer) for clean in images), strict=True
-            )
-            reference = reference or list(psnr)
+            psnr, seconds = all_restored(images, blur, level / 255, prior, restorer)
+            reference = reference or psnr
             gains = [new - old for new, old in zip(psnr, reference, strict=True)]
             found[f"{steps} levels, momentum {momentum:g}"] = {
                 "psnr": fmean(psnr),
                 "gain": fmean(gains),
                 "least_gain": min(gains),
-                "seconds": fmean(seconds),
+                "seconds": seconds,
             }
         figures[f"{level:g}"] = found
         for way, value in found.items():

@@ -35,14 +35,15 @@ from gradprox.solvers.nmapg import (
     fails_to_descend,
     sound_origin,
 )
+from gradprox.solvers.presets import NMAPG_MEMORY
 from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.smooth_objective import (
     SmoothState,
     acceptable,
     moved,
-    natural_length,
     smooth_rounding,
     smooth_state,
+    step_length,
 )
 from gradprox.solvers.state import State
 
@@ -234,9 +235,8 @@ class Curved(nn.Module):
         self.curvature = curvature
 
     def natural(self, lambda_reg: Tensor, squared_norm: Tensor) -> Scalar:
-        """Return `natural_length`, which is known wherever ``|A|^2`` is."""
-        length = natural_length(squared_norm, self.curvature, lambda_reg)
-        return math.inf if length is None else length
+        """Return the length of a full step."""
+        return step_length(squared_norm, self.curvature, lambda_reg)
 
 
 class Proven(Curved):
@@ -334,16 +334,7 @@ class PlainSearch(Curved):
 
 
 class NMAPGTaken(Curved):
-    """The end of a step of NMAPG.
-
-    Args:
-        curvature: see `Curved`.
-        memory: the weight of past objectives in the running mean.
-    """
-
-    def __init__(self, curvature: float, memory: float) -> None:
-        super().__init__(curvature)
-        self.memory = memory
+    """The end of a step of NMAPG."""
 
     def forward(
         self,
@@ -373,7 +364,7 @@ class NMAPGTaken(Curved):
             SmoothState(*origin),
             outcome,
             searched=lengths.proven is None,
-            memory=self.memory,
+            memory=NMAPG_MEMORY,
         )
         return values_of(after)
 

@@ -69,13 +69,12 @@ class Algorithm(ABC):
         self._outer = {**settings, **{value: f"{scope}/{value}" for value in inside}}
 
     @classmethod
-    def pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:
+    def pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:
         """Return the modules.
 
         Args:
             problem: the kind of measurement.
             curvature: a proven bound of the curvature of the prior's energy; infinite where none is known.
-            memory: that of NMAPG.
         """
         values = names_of(cls.state)
         record = Piece(
@@ -88,11 +87,11 @@ class Algorithm(ABC):
                 "row_residual",
             ),
         )
-        return {f"{cls.name}_record": record, **cls.own_pieces(problem, curvature, memory)}
+        return {f"{cls.name}_record": record, **cls.own_pieces(problem, curvature)}
 
     @classmethod
     @abstractmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:
         """Return the modules of `first` and `step`."""
 
     @abstractmethod
@@ -163,7 +162,7 @@ class HQS(Algorithm):
     name, state = "hqs", HQSState
 
     @classmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:  # noqa: ARG003
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:  # noqa: ARG003
         """See `Algorithm.own_pieces`."""
         steps, values = algorithm_steps, names_of(cls.state)
         new, found = (point(name, DENOISED) for name in ("new", "found"))
@@ -313,7 +312,7 @@ class GD(Smooth):
         return GDState.first(found)
 
     @classmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:  # noqa: ARG003
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:
         """See `Algorithm.own_pieces`."""
         steps, values = algorithm_steps, names_of(cls.state)
         return cls.search_pieces(problem, curvature) | {
@@ -351,7 +350,7 @@ class NMAPG(Smooth):
         return NMAPGState.first(found)
 
     @classmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:
         """See `Algorithm.own_pieces`."""
         steps, values = algorithm_steps, names_of(cls.state)
         begun = (*point("from"), "reference", "first_length", "unsettled")
@@ -367,7 +366,7 @@ class NMAPG(Smooth):
                 (*begun, "any"),
             ),
             "nmapg_taken": Piece(
-                steps.NMAPGTaken(curvature, memory),
+                steps.NMAPGTaken(curvature),
                 (
                     *(values, point("fast_from"), point("fast"), "fast_length"),
                     *(point("plain"), "plain_length", "fails", *settings),
@@ -408,7 +407,7 @@ class PGD(Algorithm):
         return found
 
     @classmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:  # noqa: ARG003
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:  # noqa: ARG003
         """See `Algorithm.own_pieces`."""
         steps, values = algorithm_steps, names_of(cls.state)
         ahead = ("ahead", "ahead_gradient")
@@ -465,10 +464,10 @@ class FISTA(PGD):
         return FISTAState.first(found)
 
     @classmethod
-    def own_pieces(cls, problem: Problem, curvature: float, memory: float) -> dict[str, Piece]:
+    def own_pieces(cls, problem: Problem, curvature: float) -> dict[str, Piece]:
         """See `Algorithm.own_pieces`."""
         steps, values = algorithm_steps, names_of(cls.state)
-        return super().own_pieces(problem, curvature, memory) | {
+        return super().own_pieces(problem, curvature) | {
             "ahead": Piece(steps.Ahead(), (values,), ("ahead", "ahead_gradient")),
             "compare": Piece(
                 steps.Compare(), ("fast_objective", "objective", "status"), ("worse", "any_worse")

@@ -41,7 +41,6 @@ class Parts:
         network: the network of the prior, in single precision.
         problem: the kind of measurement.
         solvers: the names of its solvers.
-        memory: that of NMAPG.
         further: further modules of a preset, by name.
         examples: the inputs of these modules that no part here has.
     """
@@ -51,7 +50,6 @@ class Parts:
         network: ImageNetwork,
         problem: Problem,
         solvers: Collection[str],
-        memory: float,
         further: dict[str, Piece],
         examples: dict[str, Example],
     ) -> None:
@@ -70,7 +68,7 @@ class Parts:
             pieces |= fit_pieces(problem, closed=self._closed is not None, depends=self._depends)
         curvature = prior_of(network).curvature_bound()
         for name in solvers:
-            pieces |= ALGORITHMS[name].pieces(problem, curvature, memory)
+            pieces |= ALGORITHMS[name].pieces(problem, curvature)
         self.traced = trace_together(
             frame.pieces() | pieces | further,
             frame.examples() | shared_examples(network, frame, known, back) | examples,

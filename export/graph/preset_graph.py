@@ -36,8 +36,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     pieces, examples = _pieces(recipe)
     warm_solver = recipe.warm_solver if isinstance(recipe, SensingRecipe) else None
     solvers = {recipe.solver} | ({warm_solver} if warm_solver else set())
-    memory = getattr(recipe.preset(0.01).solver, "memory", 0.0)
-    parts = Parts(network, problem, sorted(solvers), memory, pieces, examples)
+    parts = Parts(network, problem, sorted(solvers), pieces, examples)
     frame, place = parts.frame, parts.place
     parts.shared |= {"noise", "strength", *pieces["schedule"].outputs, "no_steps", "all_going"}
     warm = _stages(parts, recipe) if isinstance(recipe, SensingRecipe) else _continuation(parts, recipe)

@@ -130,17 +130,20 @@ def test_a_schedule_claims_nothing(schedule, physics, y, prox):
     assert int(result.steps) == 5
 
 
+def solved(physics, y, z, weight):
+    """Return ``argmin |A x - y|^2/2 + weight |x - z|^2/2``, by a dense solver."""
+    normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
+    right = (physics.A_adjoint(y) + weight * z).flatten()
+    return torch.linalg.solve(normal + weight * torch.eye(72), right).view(z.shape)
+
+
 def test_a_schedule_is_its_two_lines(physics, y, prox):
     x = physics.A_adjoint(y)
     result = ScheduledHQS(sigma=0.05, first_sigma=0.2, noise=0.02, lambda_reg=0.7, max_iter=3)(
         y, physics, prox
     )
     for sigma in (0.2, 0.1, 0.05):
-        weight = 0.7 * (0.02 / sigma) ** 2
-        normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
-        right = physics.A_adjoint(y) + weight * x
-        x = torch.linalg.solve(normal + weight * torch.eye(72), right.flatten()).view(x.shape)
-        x = prox(x, sigma)
+        x = prox(solved(physics, y, x, 0.7 * (0.02 / sigma) ** 2), sigma)
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
 
 
@@ -160,10 +163,7 @@ def test_momentum_carries_images_on_before_they_are_denoised(physics, y, prox):
     x = before = physics.A_adjoint(y)
     for sigma in (0.16, 0.08, 0.04):
         denoised = prox(x + 0.5 * (x - before), sigma)
-        normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
-        weight = 0.7 * (0.02 / sigma) ** 2
-        right = (physics.A_adjoint(y) + weight * denoised).flatten()
-        before, x = x, torch.linalg.solve(normal + weight * torch.eye(72), right).view(x.shape)
+        before, x = x, solved(physics, y, denoised, 0.7 * (0.02 / sigma) ** 2)
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
 
 
@@ -181,10 +181,7 @@ def test_a_self_ensemble_denoises_mirror_images_in_turn(physics, y, prox):
         torch.testing.assert_close(seen[number], x.flip(flipped), rtol=0, atol=1e-6)
         level = Continuation(**settings).level(number)
         denoised = prox(x.flip(flipped), level).flip(flipped)
-        weight = 0.7 * (0.02 / level) ** 2
-        normal = physics.A_adjoint(physics.A(torch.eye(72).double().view(72, 1, *SIZE))).flatten(1)
-        right = (physics.A_adjoint(y) + weight * denoised).flatten()
-        x = torch.linalg.solve(normal + weight * torch.eye(72), right).view(x.shape)
+        x = solved(physics, y, denoised, 0.7 * (0.02 / level) ** 2)
     torch.testing.assert_close(result.x, x, rtol=0, atol=1e-5)
 
 

@@ -2,8 +2,8 @@
 
 Begin with `load_model`, which returns a shipped model as a prior. The packages are ``networks`` (gradient networks),
 ``priors`` (a network as a prox or an energy), ``physics`` (forward operators), ``noise`` (of cameras), ``solvers``,
-``certificates``, ``training``, ``zoo`` (shipped models), ``images`` (reading and writing), ``kernels`` (of blur),
-``export`` (ONNX) and ``cli``.
+``posterior`` (how certain a restoration is), ``blind`` (estimation of blur kernels), ``certificates``, ``training``,
+``zoo`` (shipped models), ``images`` (reading and writing), ``kernels`` (of blur), ``export`` (ONNX) and ``cli``.
 
 The names below and the packages are imported on first use, so that ``import gradprox`` and ``gradprox --help`` do not
 import torch.
@@ -34,6 +34,7 @@ _HOMES = {
 }
 
 _PACKAGES = {
+    "blind",
     "certificates",
     "export",
     "images",
@@ -41,6 +42,7 @@ _PACKAGES = {
     "networks",
     "noise",
     "physics",
+    "posterior",
     "priors",
     "solvers",
     "training",
@@ -65,3 +67,8 @@ def __getattr__(name: str) -> object:
         if name in _PACKAGES:
             return importlib.import_module(f"gradprox.{name}")
     raise AttributeError(f"module 'gradprox' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names above too, which interactive shells complete before their first use."""
+    return sorted({*globals(), *_HOMES, *_PACKAGES})

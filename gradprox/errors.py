@@ -29,4 +29,5 @@ def unknown(what: str, value: str, choices: Sequence[str], otherwise: str = "") 
 def did_you_mean(value: str, choices: Sequence[str]) -> str:
     """Return the question whether the most similar choice was meant, and a space; empty if none is similar."""
     similar = difflib.get_close_matches(str(value), choices, n=1)
-    return f"did you mean {similar[0]}? " if similar else ""
+    # Joined, because the format of a member of an enumeration is its qualified name.
+    return f"did you mean {''.join(similar)}? " if similar else ""

@@ -7,11 +7,10 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from gradprox.batch import PRECISIONS
 from gradprox.errors import InputError
 from gradprox.physics import initial_image
 from gradprox.priors.contract import Prior
-
-PRECISIONS = (torch.float32, torch.float64)
 
 
 def check_arguments(y: object, physics: object, prior: object, fidelity: object, x0: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from enum import Enum
 
 import pytest
 
@@ -74,6 +75,12 @@ def test_wrong_values_are_refused_without_torch(tmp_path):
 def test_a_similar_name_is_suggested(name, meant):
     error = unknown("model", name, ["gray", "gray-fast"], ", or give a file")
     assert str(error) == f"model {name} is unknown: {meant}choose one of gray, gray-fast, or give a file"
+
+
+def test_a_member_of_an_enumeration_is_suggested_by_its_value():
+    tasks = Enum("Task", {"DEBLUR": "deblur", "MRI": "mri"}, type=str)
+    error = unknown("task", "deblurring", [*tasks])
+    assert str(error) == "task deblurring is unknown: did you mean deblur? choose one of deblur, mri"
 
 
 def test_a_kernel_larger_than_the_photo_is_the_reason(run, photo, tmp_path):

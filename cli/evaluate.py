@@ -118,6 +118,8 @@ def denoise(
 ) -> None:
     """Add Gaussian noise to images, and remove it.
 
+    The noise level of the model is that of the noise.
+
     Example:
       gradprox evaluate denoise --data Set12 --noise 25/255 --json figures.json
     """

@@ -32,6 +32,8 @@ def models(
 ) -> None:
     """List the shipped models, or describe one of them.
 
+    Other commands take these names as --model.
+
     Examples:
       gradprox models
       gradprox models gray --json gray.json

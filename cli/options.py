@@ -166,7 +166,10 @@ Sampling = Annotated[
     ),
 ]
 Ratio = Annotated[
-    float, typer.Option(help="Measurements per pixel. A matrix from a file determines the ratio itself.")
+    float,
+    typer.Option(
+        metavar="NUMBER", help="Measurements per pixel. A matrix from a file determines the ratio itself."
+    ),
 ]
 Solver = Annotated[
     str | None,
@@ -202,6 +205,7 @@ Steps = Annotated[
 Tol = Annotated[
     float | None,
     typer.Option(
+        metavar="NUMBER",
         help="Stop when the relative change of the image in a step is below this tolerance.",
         show_default="the preset's",
         rich_help_panel=SOLVER,

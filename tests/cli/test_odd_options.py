@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -104,6 +105,15 @@ def test_a_name_that_cannot_be_exported_is_answered_with_all_that_can(one_line, 
 def test_flags_have_no_type_in_help(run):
     for words in (("--help",), ("denoise", "--help"), ("evaluate", "--help"), ("evaluate", "cs", "--help")):
         assert "bool" not in run(*words)[1]
+
+
+def test_examples_are_lines_of_their_own_in_help(run):
+    commands = re.findall(r"^│ ([a-z-]+)  ", run("--help")[1].partition("Commands")[2], flags=re.M)
+    assert {"models", "denoise", "estimate-kernel"} < {*commands}
+    groups = {"evaluate": ("denoise", "deblur", "cs")}
+    for words in [words for name in commands for words in ([name, task] for task in groups.get(name, ("",)))]:
+        example = rf"^ {{3}}gradprox {' '.join(words).strip()} "
+        assert re.search(example, run(*filter(None, words), "--help")[1], flags=re.M), words
 
 
 def test_the_shell_completes_names():

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import gradprox
+
 # Makes one package, and all that Python has not imported yet of it, impossible to import.
 _HIDE = "import sys; sys.modules[{package!r}] = None; "
 
@@ -47,3 +49,12 @@ def test_a_fault_of_our_own_is_not_blamed_on_a_package():
     done = python("gradprox.zoo", "import gradprox; gradprox.load_model")
     assert "gradprox.zoo" in done.stderr.splitlines()[-1]
     assert "needs the package" not in done.stderr
+
+
+def test_a_part_that_gradprox_runtime_lacks_is_not_called_missing(monkeypatch):
+    monkeypatch.setattr(sys.modules["gradprox.dependencies"], "RUNTIME_ONLY", True)
+    monkeypatch.setitem(sys.modules, "gradprox.zoo", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^gradprox.zoo is a part of gradprox, and only gradprox-runtime is"
+    ):
+        gradprox.load_model  # noqa: B018  the attribute is imported on first use

@@ -19,6 +19,7 @@ from deepinv.physics import (
     Downsampling,
     Inpainting,
     LinearPhysics,
+    SinglePixelCamera,
     SpaceVaryingBlur,
     TiledSpaceVaryingBlur,
 )
@@ -26,6 +27,9 @@ from torch import Tensor
 
 from gradprox.errors import InputError
 from gradprox.physics.starts import back_projection, extended, known_pixels
+
+# The paddings of deepinv's `Blur` that are a convolution: of the image, of the image among zeros, or on a torus.
+CONVOLUTIONS = ("valid", "circular", "constant", "zeros")
 
 
 class LinearMap(Protocol):
@@ -95,9 +99,12 @@ def squared_norm(physics: LinearPhysics) -> float:
         return float(physics.squared_norm())
     if isinstance(physics, Denoising):
         return 1.0
-    if isinstance(physics, BlurFFT | Inpainting | MRI):
-        # All are diagonal, in Fourier space or in pixels, and `mask` holds the moduli of the diagonal.
+    if isinstance(physics, BlurFFT | Inpainting | MRI | SinglePixelCamera):
+        # All are diagonal between orthonormal bases, and `mask` holds the moduli of the diagonal.
         return float(physics.mask.abs().max()) ** 2
+    if isinstance(physics, Blur) and physics.padding in CONVOLUTIONS and physics.filter is not None:
+        # Young's inequality: |h * x| <= |h|_1 |x|.
+        return float(physics.filter.abs().sum(dim=(-2, -1)).max()) ** 2
     raise InputError(
         f"no proven norm is known for {type(physics).__name__}: give the solver an upper bound of |A|^2 as "
         "lipschitz=..., give the physics a method squared_norm(), or use HQS or NMAPG, which need no bound"

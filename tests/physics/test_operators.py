@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from deepinv.physics import Blur, SinglePixelCamera
 
 from gradprox import InputError
 from gradprox.images import EXAMPLE_IMAGE, read_gray
@@ -67,6 +68,42 @@ def test_norm_is_never_below_the_truth_and_exact_where_it_says_so(case):
     assert squared_norm(physics) >= truth * (1 - 1e-6)
     if exact:
         assert squared_norm(physics) == pytest.approx(truth, rel=1e-6)
+
+
+def filters(*shape):
+    """Return random filters with negative values."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+# Operators of deepinv, the shape of their images, whether their norm is exact.
+THEIRS = {
+    "valid": (lambda: Blur(filters(1, 1, 3, 4), "valid"), (1, 8, 7), False),
+    "circular": (lambda: Blur(filters(1, 1, 3, 4).abs(), "circular"), (1, 8, 7), True),
+    "signed": (lambda: Blur(filters(1, 1, 3, 4), "circular"), (1, 8, 7), False),
+    "constant": (lambda: Blur(filters(1, 2, 5, 3), "constant"), (2, 8, 7), False),
+    "by Fourier": (lambda: Blur(filters(1, 1, 3, 3), "circular", use_fft=True), (1, 8, 7), False),
+    "single pixel": (lambda: SinglePixelCamera(m=9, img_size=(1, 4, 4)), (1, 4, 4), True),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_norms_of_operators_of_deepinv(name):
+    build, shape, exact = THEIRS[name]
+    physics = build().double()
+    truth = float(torch.linalg.matrix_norm(dense(physics, shape), 2)) ** 2
+    assert squared_norm(physics) >= truth * (1 - 1e-6)
+    if exact:
+        assert squared_norm(physics) == pytest.approx(truth, rel=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate"])
+def test_a_blur_that_repeats_pixels_has_no_proven_norm(padding):
+    corner = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    corner[..., 0, 0] = 1
+    physics = Blur(corner, padding)
+    assert float(torch.linalg.matrix_norm(dense(physics, (1, 4, 4)), 2)) > 1.2
+    with pytest.raises(InputError, match="no proven norm"):
+        squared_norm(physics)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -127,11 +127,13 @@ def run_batch(
 
 def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> dict[Path, Record]:
     """Do the work on every file, and report each as soon as it is done; return the records by input."""
-    # Opened in this process too, so that unusable settings show before any worker starts.
-    work = job.open()
     records: dict[Path, Record] = {}
     unharmed = "every output is complete; run the command again with --resume to process the others"
     with stopping(unharmed), progress_bar(batch.quiet) as bar:
+        starting = bar.add_task("starting", total=None, note="")  # the imports take seconds
+        # Opened in this process too, so that unusable settings show before any worker starts.
+        work = job.open()
+        bar.remove_task(starting)
         overall = bar.add_task("files", total=len(pairs), note="", visible=len(pairs) > 1)
 
         def serially() -> Iterator[Record]:

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# The errors of writing where there is no room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
@@ -41,7 +44,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        if str(error.filename) == str(temporary):  # a name that nobody chose would tell nobody anything
+        # A full disk is told without a name, and a name that nobody chose would tell nobody anything.
+        if error.errno in _FULL or str(error.filename) == str(temporary):
             error.filename, error.filename2 = str(path), None
         raise
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from gradprox.cli import meter, terminal
 from gradprox.cli.deblur import Deblurring
+from gradprox.cli.groups import Batch
+from gradprox.cli.jobs import run_batch
 from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.networks.denoisers import identity_path
 from gradprox.networks.tiling import follow
@@ -172,6 +175,22 @@ def test_a_tile_size_changes_the_tiles_alone(run, photo, tmp_path, monkeypatch):
     assert (code, err.count("\n"), "computes images whole" in err) == (1, 1, True)
     code, _, err = run(*common, "-o", tmp_path / "a.png", "--tile-size", 8)
     assert (code, "--tile-size" in err) == (2, True)
+
+
+def test_the_start_is_shown_while_the_model_is_imported(screen, photo, tmp_path):
+    seen = []
+
+    def start():
+        deadline = time.monotonic() + 5
+        while "starting" not in screen.file.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(screen.file.getvalue())
+        return lambda *_: {}
+
+    job = SimpleNamespace(steps=1, costs=None, open=start, describe=dict)
+    run_batch(job, [photo], tmp_path / "out.png", Batch(), read=(".png",))
+    assert "starting" in seen[0]
+    assert "starting" not in screen.file.getvalue().splitlines()[-1]
 
 
 def test_the_search_for_the_kernel_is_shown(screen):

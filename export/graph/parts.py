@@ -1,7 +1,7 @@
 """Solvers as nodes of a graph: passes of the network, least-squares fits, and the loop around the steps of a solver.
 
 `Parts` traces all modules that a preset needs, and places their nodes wherever it needs them. The loop is that of
-`gradprox.solvers.driver`. `gradprox.export.graph.algorithms` has the steps inside.
+`gradprox.solvers.driver`. `gradprox.export.graph.graph_solvers` lists the steps inside.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from onnx import NodeProto, helper
 
-from gradprox.export.graph.algorithms import ALGORITHMS, DOUBLE, FLOAT, Algorithm
 from gradprox.export.graph.frame import Frame
+from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
 from gradprox.export.graph.loop import Carried, inline_part, loop_around
 from gradprox.export.graph.pieces import (
     INT64,
@@ -25,6 +25,7 @@ from gradprox.export.graph.pieces import (
     shared_pieces,
 )
 from gradprox.export.graph.problem import Deblurring, Problem
+from gradprox.export.graph.solver_graph import DOUBLE, FLOAT, GraphSolver
 from gradprox.export.graph.solver_steps import names_of
 from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
@@ -68,7 +69,7 @@ class Parts:
             pieces |= fit_pieces(problem, closed=self._closed is not None, depends=self._depends)
         curvature = prior_of(network).curvature_bound()
         for name in solvers:
-            pieces |= ALGORITHMS[name].pieces(problem, curvature)
+            pieces |= GRAPH_SOLVERS[name].pieces(problem, curvature)
         self.traced = trace_together(
             frame.pieces() | pieces | further,
             frame.examples() | shared_examples(network, frame, known, back) | examples,
@@ -173,18 +174,18 @@ class Parts:
         ]
 
     def solver(
-        self, algorithm: Algorithm, x: str, steps: str, max_iter: str, rows: Sequence[str] = ()
+        self, solver: GraphSolver, x: str, steps: str, max_iter: str, rows: Sequence[str] = ()
     ) -> list[NodeProto]:
         """Return the nodes of one solver; its last state is ``SCOPE/last_x`` and so on.
 
         Args:
-            algorithm: its steps, with their scope.
+            solver: its steps, with their scope.
             x: name of the first images.
             steps: name of the steps that each image has taken before.
             max_iter: name of the largest number of steps.
             rows: names of the records of objectives and relative changes; none if not given.
         """
-        scope, states = algorithm.scope, names_of(algorithm.state)
+        scope, states = solver.scope, names_of(solver.state)
         carried = [
             Carried(first, f"{scope}/{v}", f"{scope}/next_{v}", f"{scope}/last_{v}", kind)
             for v, first, kind in (
@@ -196,9 +197,9 @@ class Parts:
         recorded = (f"{scope}/row_objective", f"{scope}/row_residual")
         return [
             *self.place("begin", scope, {"x": x}),
-            *algorithm.first(x),
+            *solver.first(x),
             loop_around(
-                [*algorithm.step(), *algorithm.place(f"{algorithm.name}_record")],
+                [*solver.step(), *solver.place(f"{solver.name}_record")],
                 scope,
                 steps=max_iter,
                 begin="begin",

@@ -10,9 +10,10 @@ from onnx import TensorProto
 from torch.export import Dim
 
 from gradprox.export.graph import fit_steps
-from gradprox.export.graph.algorithms import ALGORITHMS, BOOL, DENOISED, DOUBLE, FLOAT, SMOOTH
 from gradprox.export.graph.frame import Frame
+from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
 from gradprox.export.graph.problem import Problem
+from gradprox.export.graph.solver_graph import BOOL, DOUBLE, FLOAT, WITH_DENOISED, WITH_GRADIENT
 from gradprox.export.graph.solver_steps import Begin, Network, names_of
 from gradprox.export.graph.tiles import tile_examples, tile_pieces
 from gradprox.export.graph.tracing import Example, Piece
@@ -121,7 +122,7 @@ def shared_examples(
     sizes = {d: Dim.AUTO for d in range(back.ndim) if d < 2 or known}
     if back.ndim > frame.x.ndim:
         sizes.pop(2)  # real and imaginary part
-    states = {name for algorithm in ALGORITHMS.values() for name in names_of(algorithm.state)}
+    states = {name for solver in GRAPH_SOLVERS.values() for name in names_of(solver.state)}
     points = ("new", "found", "from", "tentative", "fast", "fast_from", "plain")
     lengths = ("length", "tried", "trial_length", "fast_length", "plain_length")
     scalar = torch.full((), 0.1, dtype=torch.float64)
@@ -134,7 +135,11 @@ def shared_examples(
         **dict.fromkeys(("energy", "product", "enough", "weight", "weights", "reference", *lengths), numbers),
         **{name: of_kind[kind_of(name)] for name in states},
         **{f"new_{name}": of_kind[kind_of(name)] for name in states},
-        **{f"{name}{v}": of_kind[kind] for name in points for v, kind in {**SMOOTH, **DENOISED}.items()},
+        **{
+            f"{name}{v}": of_kind[kind]
+            for name in points
+            for v, kind in {**WITH_GRADIENT, **WITH_DENOISED}.items()
+        },
         **dict.fromkeys(("status", "steps"), counters),
         **dict.fromkeys(("open_before", "unaccepted", "fails", "worse"), flags),
         **dict.fromkeys(("sigma", "tol"), Example(one, {})),

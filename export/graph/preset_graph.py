@@ -11,12 +11,13 @@ from onnx import ModelProto, NodeProto, helper
 from torch.export import Dim
 
 from gradprox.export.graph import preset_steps
-from gradprox.export.graph.algorithms import ALGORITHMS, BOOL, FLOAT
+from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
 from gradprox.export.graph.loop import Carried, loop_around
 from gradprox.export.graph.parts import Parts
 from gradprox.export.graph.pieces import INT64
 from gradprox.export.graph.problem import Problem
 from gradprox.export.graph.recipe import Recipe, SensingRecipe
+from gradprox.export.graph.solver_graph import BOOL, FLOAT
 from gradprox.export.graph.tracing import Example, Piece
 from gradprox.networks.denoisers.config import ImageNetwork
 
@@ -40,7 +41,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     frame, place = parts.frame, parts.place
     parts.shared |= {"noise", "strength", *pieces["schedule"].outputs, "no_steps", "all_going"}
     warm = _stages(parts, recipe) if isinstance(recipe, SensingRecipe) else _continuation(parts, recipe)
-    last = ALGORITHMS[recipe.solver](parts, "last", LAST)
+    last = GRAPH_SOLVERS[recipe.solver](parts, "last", LAST)
     nodes = [
         *frame.start_nodes(parts.traced),
         *place("schedule", "schedule"),
@@ -95,7 +96,7 @@ def _continuation(parts: Parts, recipe: Recipe) -> NodeProto:
 def _stages(parts: Parts, recipe: SensingRecipe) -> NodeProto:
     """Return the ``Loop`` of the solvers of a warm start."""
     parts.frame.constants["warm_tol"] = helper.make_tensor("warm_tol", FLOAT, [1], [recipe.warm_tol])
-    inner = ALGORITHMS[recipe.warm_solver](parts, "inner", WARM)
+    inner = GRAPH_SOLVERS[recipe.warm_solver](parts, "inner", WARM)
     solver = [
         *parts.place("level", "warm"),
         *parts.solver(inner, "warm/x", "warm/steps", "warm/stage_steps"),

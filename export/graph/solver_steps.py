@@ -1,4 +1,4 @@
-"""The parts that all exported solvers share, as torch modules: the network, and the end of a step.
+"""The parts that exported solvers share, as torch modules: the network, and the beginning and end of a step.
 
 The formulas are those of `gradprox.solvers`: its functions are traced, and none is written a second time. Graphs check
 no settings; `gradprox.export.runtime.OnnxSolver` does.
@@ -6,6 +6,7 @@ no settings; `gradprox.export.runtime.OnnxSolver` does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from gradprox.export.graph.fit_steps import Tensors
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.priors import NetworkPrior
 from gradprox.priors.contract import Sigma
+from gradprox.solvers.line_search import shorter
 from gradprox.solvers.state import State, relative_change
 
 MAX_ITER, CONVERGED, NON_FINITE, STALLED = range(4)  # the order of `gradprox.export.runtime.solver.STATUS`
@@ -62,6 +64,46 @@ class Network(nn.Module):
     def forward(self, new: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``D`` and ``R`` at the images ``new``."""
         return self.prior.denoise_with_energy(new, sigma)
+
+
+class ComputedPrior:
+    """A prior that returns what another part of the graph has computed.
+
+    Args:
+        denoised: ``D`` at the images that it is asked for.
+        energy: ``R`` there, ``(B,)``.
+    """
+
+    def __init__(self, denoised: Tensor, energy: Tensor) -> None:
+        self.found = denoised, energy
+
+    def denoise_with_energy(self, y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """See `gradprox.priors.contract.Prior`."""
+        return self.found
+
+
+class FirstState(nn.Module):
+    """The state before the first step.
+
+    Args:
+        make: returns the state for the values of a point.
+    """
+
+    def __init__(self, make: Callable[[Tensors], State]) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, point: Tensors) -> Tensors:
+        """Return the values of the state."""
+        return values_of(self.make(point))
+
+
+class Trial(nn.Module):
+    """The beginning of a trial of a line search."""
+
+    def length(self, tried: Tensor, open_before: Tensor, proven: Tensor | float) -> Tensor:
+        """Return the lengths of this trial: images without an acceptable step, ``open_before``, take a shorter one."""
+        return torch.where(open_before, shorter(tried, proven), tried)
 
 
 class Begin(nn.Module):

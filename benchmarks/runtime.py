@@ -227,7 +227,12 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="gray", help="a shipped model or a model file")
     parser.add_argument("--side", type=int, default=512, help="pixels a side of the image")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", help="run only configurations whose description contains this")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="run only configurations whose description contains this; may be repeated",
+    )
     parser.add_argument(
         "--precision", default="float32", help="precision of the ONNX file: float32 or float16"
     )
@@ -263,7 +268,7 @@ def main() -> None:
         typer.echo(
             f"{'at ' + str(arguments.side) + ' x ' + str(arguments.side):<40} ms/Mpx  CPU ms/Mpx    MB/Mpx"
         )
-        chosen = [c for c in CONFIGURATIONS if arguments.only in str(c)]
+        chosen = [c for c in CONFIGURATIONS if any(part in str(c) for part in arguments.only or [""])]
         missing = {c: reason for c in chosen if (reason := c.absence(exported)) is not None}
         for configuration, reason in missing.items():
             figures["absent"].append({**asdict(configuration), "reason": reason})

@@ -203,13 +203,8 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def _least_squares(self, z: Tensor, weight: float, x: Tensor, each: Tensor, y: Tensor) -> Tensor:
         """Return ``argmin sum_i each_i ((A x)_i - y_i)^2/2 + weight |x - z|^2/2``, beginning at ``x``."""
-        return solved(
-            self.physics,
-            weight,
-            lambda p: self.physics.A_adjoint(each * self.physics.A(p)) + weight * p,
-            self.physics.A_adjoint(each * y) + weight * z,
-            x,
-        )
+        right = self.physics.A_adjoint(each * y) + weight * z
+        return solved(self.physics, weight, right, x, each)
 
     def _function(self, x: Tensor, u: Tensor, z: Tensor, weight: float) -> Tensor:
         """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``, where ``u = A x``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gradprox.batch import image_dot
 from gradprox.networks.linear_systems import conjugate_gradients
-from gradprox.physics import LinearMap, preconditioner, regularized_inverse
+from gradprox.physics import LinearMap, SolvesFits, regularized_inverse
 from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 from gradprox.solvers.scalar import is_finite
@@ -19,8 +19,8 @@ from gradprox.solvers.scalar import is_finite
 # Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it, so
 # it is as small as the precision of the images allows.
 FIT_TOLERANCE = {torch.float32: 1e-7, torch.float64: 1e-10}
-# They stop after this many iterations, too. Without a preconditioner, a fit with a small weight would take thousands.
-FIT_ITERATIONS, PRECONDITIONED_ITERATIONS = 40, 1000
+# They stop after this many iterations, too: a fit with a small weight would take thousands.
+FIT_ITERATIONS = 40
 
 
 L = TypeVar("L", bound="LeastSquares")
@@ -76,13 +76,8 @@ class LeastSquares(QuadraticDataTerm):
         closed = regularized_inverse(self.physics, z, self.y, relative)
         if closed is not None:
             return closed
-        return solved(
-            self.physics,
-            relative,
-            lambda x: self.physics.A_adjoint(self.physics.A(x)) + relative * x,
-            self.physics.A_adjoint(self.y) + relative * z,
-            start,
-        )
+        right = self.physics.A_adjoint(self.y) + relative * z
+        return solved(self.physics, relative, right, start)
 
     def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG002
         """See `FittedDataTerm.hessian`: it is ``weight A^T A`` everywhere."""
@@ -94,24 +89,24 @@ class LeastSquares(QuadraticDataTerm):
 
 
 def solved(
-    physics: LinearMap, weight: float, operator: Callable[[Tensor], Tensor], right: Tensor, start: Tensor
+    physics: LinearMap, weight: float, right: Tensor, start: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """Return the solution of the normal equations ``operator(x) = right`` of a fit, by conjugate gradients.
+    """Return the solution of ``(A^T W A + weight) x = right``, the normal equations of a fit.
 
     Args:
-        physics: the forward operator, whose preconditioner is taken where it has one.
+        physics: the forward operator ``A``.
         weight: of the images in the fit.
-        operator: about ``A^T A + weight``.
         right: the right-hand side, ``(B, C, H, W)``.
-        start: the images at which the iterations begin.
+        start: the images at which conjugate gradients begin, unless the physics solves the equations itself.
+        weights: the diagonal of ``W``, of the shape of the measurements; 1 if not given.
     """
-    precondition = preconditioner(physics, weight)
-    x, _ = conjugate_gradients(
-        operator,
-        right,
-        start,
-        tolerance=FIT_TOLERANCE[right.dtype],
-        steps=FIT_ITERATIONS if precondition is None else PRECONDITIONED_ITERATIONS,
-        precondition=precondition,
-    )
+    tolerance = FIT_TOLERANCE[right.dtype]
+    if isinstance(physics, SolvesFits):
+        return physics.solve_fit(right, weight, start, weights, tolerance)
+
+    def operator(x: Tensor) -> Tensor:
+        measured = physics.A(x)
+        return physics.A_adjoint(measured if weights is None else weights * measured) + weight * x
+
+    x, _ = conjugate_gradients(operator, right, start, tolerance=tolerance, steps=FIT_ITERATIONS)
     return x

@@ -19,8 +19,8 @@ from gradprox.physics.circular_blur import CircularBlur
 from gradprox.physics.contract import (
     LinearMap,
     Physics,
+    SolvesFits,
     initial_image,
-    preconditioner,
     regularized_inverse,
     squared_norm,
 )
@@ -68,6 +68,7 @@ __all__ = [
     "Sampling",
     "Sensing",
     "SingleCoilMRI",
+    "SolvesFits",
     "StructuredSensing",
     "SuperResolution",
     "SymmetricBlur",
@@ -85,7 +86,6 @@ __all__ = [
     "parse_level",
     "poisson_level",
     "poisson_noise",
-    "preconditioner",
     "read_kernel",
     "read_kernels",
     "read_matrix",

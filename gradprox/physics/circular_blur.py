@@ -7,6 +7,7 @@ from deepinv.physics import BlurFFT
 from torch import Tensor
 
 from gradprox.physics.checks import Shape, Size, check_kernel
+from gradprox.physics.convolution_fit import SeenConvolution
 from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
 from gradprox.physics.rounding import without_rounding_below_zero
 
@@ -90,9 +91,14 @@ class CircularBlur(ForwardOperator, BlurFFT):
         inverse: Tensor = self.prox_l2(z, y, 1 / weight)
         return inverse
 
-    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
-        """Return ``(A^T A + weight)^-1 v``, exactly. Data terms that weight the measurements need it."""
-        return self.regularized_inverse(v / weight, torch.zeros_like(v), weight)
+    def solve_fit(
+        self, right: Tensor, weight: float, start: Tensor, weights: Tensor | None, tolerance: float
+    ) -> Tensor:
+        """See `gradprox.physics.contract.SolvesFits`; equal weights have a closed form, `regularized_inverse`."""
+        everything = (slice(None), slice(None))
+        response = self.mask[..., 0] * self.angle
+        seen = SeenConvolution(response, (self.img_size[1], self.img_size[2]), everything)
+        return seen.solve(right, weight, start, weights, tolerance)
 
     def _replace(self, kernel: Tensor | None) -> None:
         if kernel is not None:

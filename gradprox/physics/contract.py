@@ -63,11 +63,21 @@ class KnowsInverse(Protocol):
 
 
 @runtime_checkable
-class KnowsApproximateInverse(Protocol):
-    """A physics that preconditions its regularized least squares."""
+class SolvesFits(Protocol):
+    """A physics that solves the normal equations of weighted least squares faster than a general method does."""
 
-    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
-        """Return about ``(A^T A + weight)^-1 v``, by a symmetric positive definite map of ``v``."""
+    def solve_fit(
+        self, right: Tensor, weight: float, start: Tensor, weights: Tensor | None, tolerance: float
+    ) -> Tensor:
+        """Return ``x`` with ``(A^T W A + weight) x = right``.
+
+        Args:
+            right: the right-hand side, images ``(B, C, H, W)``.
+            weight: above 0.
+            start: the images at which iterations begin.
+            weights: the diagonal of ``W``, nonnegative, of the shape of the measurements; None for 1.
+            tolerance: largest norm of the residual, relative to that of ``right``.
+        """
 
 
 @runtime_checkable
@@ -114,13 +124,6 @@ def squared_norm(physics: LinearPhysics) -> float:
 def regularized_inverse(physics: LinearMap, z: Tensor, y: Tensor, weight: float) -> Tensor | None:
     """Return ``argmin_x |A x - y|^2 + weight |x - z|^2``, or None where no closed form is known."""
     return physics.regularized_inverse(z, y, weight) if isinstance(physics, KnowsInverse) else None
-
-
-def preconditioner(physics: LinearMap, weight: float) -> Callable[[Tensor], Tensor] | None:
-    """Return a map that approximates ``(A^T A + weight)^-1``, for conjugate gradients; None where none is known."""
-    if not isinstance(physics, KnowsApproximateInverse):
-        return None
-    return lambda v: physics.approximate_inverse(v, weight)
 
 
 def initial_image(y: Tensor, physics: LinearPhysics) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprox.physics.checks import Shape, Size, check_kernel
+from gradprox.physics.convolution_fit import SeenConvolution
 from gradprox.physics.forward_operator import ForwardOperator, channels_of, images_of
 from gradprox.physics.rounding import without_rounding_below_zero
 from gradprox.physics.starts import extended, margins
@@ -94,14 +95,17 @@ class ValidBlur(ForwardOperator):
 
         return self._by_planes(back, y)
 
-    def approximate_inverse(self, v: Tensor, weight: float) -> Tensor:
-        """Return about ``(A^T A + weight)^-1 v``: exact for the circular convolution without the crop."""
-
-        def inverted(plane: Tensor, response: Tensor) -> Tensor:
-            spectrum = torch.fft.rfft2(plane, s=self.period) / (response.abs().square() + weight)
-            return torch.fft.irfft2(spectrum, s=self.period)[..., : self.size[0], : self.size[1]]
-
-        return self._by_planes(inverted, v)
+    def solve_fit(
+        self, right: Tensor, weight: float, start: Tensor, weights: Tensor | None, tolerance: float
+    ) -> Tensor:
+        """See `gradprox.physics.contract.SolvesFits`."""
+        (height, width), (bottom, right_end) = self.filter.shape[-2:], self.size
+        seen = SeenConvolution(
+            torch.view_as_complex(self.response),
+            self.period,
+            (slice(height - 1, bottom), slice(width - 1, right_end)),
+        )
+        return seen.solve(right, weight, start, weights, tolerance)
 
     def _by_planes(self, apply: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:
         """Apply a map of channels and their response to images, channel by channel: spectra take much memory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from deepinv.physics import BlurFFT
 from torch import Tensor
 

@@ -202,7 +202,7 @@ def deblur(
             "kernel": description,
             "boundary": boundary,
             "strength": tuning.factor or "auto",
-            "mixed_precision": tuning.mixed_precision,
+            "mixed_precision": tuning.settings["mixed_precision"],
         },
         evaluation=evaluation,
         choice=model,

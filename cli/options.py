@@ -212,12 +212,13 @@ Tol = Annotated[
     ),
 ]
 MixedPrecision = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--mixed-precision",
-        help="Compute the steps of the warm start in bfloat16, with gray-deep and color-deep: a third less time on "
-        "GPUs and on processors with such instructions, and no effect on others. The objective and the last steps "
-        "stay in single precision; PSNR changes by less than 0.01 dB.",
+        "--mixed-precision/--full-precision",
+        help="Compute the steps of the warm start in bfloat16: a third less time on GPUs and on processors with such "
+        "instructions, and no effect on others. The objective and the last steps stay in single precision; PSNR "
+        "changes by less than 0.01 dB.",
+        show_default="mixed, with gray-deep and color-deep",
         rich_help_panel=SOLVER,
     ),
 ]

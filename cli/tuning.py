@@ -114,15 +114,15 @@ class DeblurringTuning(Tuning):
     """The settings of a solver that deblurs.
 
     Attributes:
-        mixed_precision: compute the warm start in bfloat16 where that is faster.
+        mixed_precision: compute the warm start in bfloat16 where that is faster; None where the model tolerates it.
     """
 
-    mixed_precision: options.MixedPrecision = False
+    mixed_precision: options.MixedPrecision = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """See `Tuning.settings`."""
-        return super().settings | {"mixed_precision": self.mixed_precision}
+        return super().settings | {"mixed_precision": self.mixed_precision is not False}
 
     def check_model(self, task: str, prior: Prior | None) -> None:
         """See `Tuning.check_model`.

@@ -59,6 +59,7 @@ def metadata_of(network: ImageNetwork, name: str, kind: str, precision: str = "f
         **weights_metadata(network),
         "channels": json.dumps(network.channels),
         "halo": json.dumps(network.radius),
+        "cell": json.dumps(network.cell),
         "size_multiple": "1",
         "value_range": "made for [0, 1]; other values are legal, and nothing is clipped",
         "noise_range": json.dumps([levels[0], levels[-1]]),

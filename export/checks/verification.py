@@ -83,7 +83,9 @@ def _examine(
 
 def _check_entries(metadata: dict[str, str], expected: dict[str, str]) -> None:
     """Raise `VerificationError` unless the metadata on the network are true."""
-    for key in ("channels", "halo", "noise_range", "certificate"):
+    # Files of earlier versions do not state the cell.
+    cell = ["cell"] if "cell" in metadata else []
+    for key in ("channels", "halo", *cell, "noise_range", "certificate"):
         try:
             said = json.loads(metadata[key])
         except (KeyError, ValueError) as error:

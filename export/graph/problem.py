@@ -31,7 +31,8 @@ from gradprox.measurements import PATTERNS, digest
 from gradprox.physics import BlockSensing, HadamardSensing, Sampling
 from gradprox.physics import Sensing as DescribedSensing
 from gradprox.physics.contract import Physics
-from gradprox.solvers.least_squares import FIT_ITERATIONS, PRECONDITIONED_ITERATIONS
+from gradprox.physics.convolution_fit import MOST_ITERATIONS
+from gradprox.solvers.least_squares import FIT_ITERATIONS
 
 
 class Problem(ABC):
@@ -111,7 +112,7 @@ class Deblurring(Problem):
     @property
     def fit_iterations(self) -> int:  # type: ignore[override]  # it depends on the boundary
         """See `Problem.fit_iterations`: mirrored borders have no preconditioner."""
-        return FIT_ITERATIONS if self.name == "symmetric" else PRECONDITIONED_ITERATIONS
+        return FIT_ITERATIONS if self.name == "symmetric" else MOST_ITERATIONS
 
     def closed_here(self, kernel: Tensor) -> Tensor | None:
         """See `Problem.closed_here`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,10 @@ from gradprox.export.runtime.tiling import spans
 from gradprox.scales import MARGIN, beyond_training, check_noise, wrong_in_memory
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
-# enough that the halo costs little.
-TILE = 256
+# enough that the halo costs little. Where the halo is wide, a tile is several halos long.
+TILE, HALOS = 256, 8
+# Files of earlier versions do not state the cell of their model. This is a multiple of it.
+COARSEST_CELL = 32
 # Number of pixels from which it pays to prepare the model for one noise level.
 SPECIALIZE = 192 * 192
 
@@ -35,10 +37,10 @@ class OnnxDenoiser:
         provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
         threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
-        tile: side in pixels of the tiles in which images are processed. ``None`` takes images whole, which needs about
-            1.4 GB per megapixel and 64 filters, or 2.2 GB for a model that iterates. A model of one pass is local, and
-            the file states how far it reaches, so tiles give exactly the values of whole images. A model that iterates
-            always takes images whole.
+        tile: side in pixels of the tiles in which images are processed; ``"auto"`` chooses it by the reach of the
+            model. ``None`` takes images whole, which needs about 1.4 GB per megapixel and 64 filters, or 2.2 GB for a
+            model that iterates. A model of one pass is local, and the file states how far it reaches, so tiles give
+            exactly the values of whole images. A model that iterates always takes images whole.
 
     Attributes:
         channels: number of channels that the model takes together: 1 or 3.
@@ -64,9 +66,9 @@ class OnnxDenoiser:
         *,
         allow_fallback: bool = False,
         threads: int | None = None,
-        tile: int | None = TILE,
+        tile: int | Literal["auto"] | None = "auto",
     ) -> None:
-        self.tile = None if tile is None else whole_number("tile", tile, 1)
+        self.tile = None if tile in (None, "auto") else whole_number("tile", tile, 1)
         self._session = Session(
             path,
             "denoiser",
@@ -95,6 +97,11 @@ class OnnxDenoiser:
             else not isinstance(self.halo, int) or self.halo < 0
         ):
             raise InputError(f"{path}: its metadata says the halo is {self.halo!r}")
+        self._cell = self._session.entry("cell") if "cell" in self.metadata else COARSEST_CELL
+        if not isinstance(self._cell, int) or self._cell < 1:
+            raise InputError(f"{path}: its metadata says the cell is {self._cell!r}")
+        if tile == "auto" and self.halo is not None:
+            self.tile = max(TILE, HALOS * self.halo)
 
     def __call__(
         self,
@@ -241,8 +248,8 @@ class OnnxDenoiser:
         height, width = planes.shape[1:]
         noise, constants = _noise(level, height * width)
         side = max(height, width) if self.tile is None or self.halo is None else self.tile
-        for rows in spans(height, side, self.halo or 0):
-            for columns in spans(width, side, self.halo or 0):
+        for rows in spans(height, side, self.halo or 0, self._cell):
+            for columns in spans(width, side, self.halo or 0, self._cell):
                 x = self._run(planes[:, rows.read, columns.read], noise, constants)["x"]
                 out[:, rows.kept, columns.kept] = x[0, :, rows.inner, columns.inner]
                 yield (rows.stop - rows.start) * (columns.stop - columns.start)

@@ -31,12 +31,13 @@ class Span(NamedTuple):
         return slice(self.start - self.first, self.stop - self.first)
 
 
-def spans(length: int, side: int, halo: int) -> Iterator[Span]:
+def spans(length: int, side: int, halo: int, cell: int = 1) -> Iterator[Span]:
     """Yield the fewest intervals of at most ``side`` pixels that make up an axis, all of about the same length.
 
-    Each is read with ``halo`` more pixels on either side, except at the ends of the axis. There the model itself
-    extends the image, by its own rule.
+    Each is read with ``halo`` or more pixels on either side, except at the ends of the axis. There the model itself
+    extends the image, by its own rule. A model with coarse scales divides an image into cells, from the first pixel on.
+    So what is read begins at a multiple of ``cell``, and cells are the same as in the whole image.
     """
     parts = -(-length // side)
     for start, stop in pairwise(length * part // parts for part in range(parts + 1)):
-        yield Span(start, stop, max(0, start - halo), min(length, stop + halo))
+        yield Span(start, stop, max(0, start - halo) // cell * cell, min(length, stop + halo))

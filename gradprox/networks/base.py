@@ -34,6 +34,11 @@ class GradientNetwork(nn.Module, ABC):
     tile_size: int | None = None
 
     @property
+    def cell(self) -> int:
+        """Side in pixels of the cells into which the network divides an image: 1 unless it has coarse scales."""
+        return 1
+
+    @property
     def noise_range(self) -> tuple[float, float] | None:
         """The least and the largest noise level of the training; None if unknown, or without noise conditioning."""
         return None

@@ -14,9 +14,12 @@ from gradprox.cli import meter, terminal
 from gradprox.cli.deblur import Deblurring
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import run_batch
+from gradprox.cli.model_choice import ModelChoice
+from gradprox.cli.tuning import DeblurringTuning
 from gradprox.networks import EnergyGatedConfig, IdentityPath, IdentityPathConfig
 from gradprox.networks.denoisers import identity_path
 from gradprox.networks.tiling import follow
+from gradprox.solvers import mixed_precision
 
 STEP = SimpleNamespace(residual=torch.tensor([0.1]))
 
@@ -76,13 +79,27 @@ def test_long_work_is_told_at_its_start(screen, monkeypatch, speed, told):
     assert screen.file.getvalue().count("photo.png: up to about 5 minutes left") == told
 
 
-# Seconds of each step of `deblur` on one thread: gray-deep on 128x128 pixels, gray-fast on 320x320; motion:9:30, and
-# disk:3, whose conjugate gradients are faster from the first step on.
+# Seconds of each step of `deblur` on one thread: gray-deep on 256x256 pixels, gray-fast on 320x320.
 STEP_SECONDS = {
-    "gray-deep": (0.139, 0.125, 0.116, 0.114, 0.106, 0.099, 0.100, 0.101, 0.094, 0.093, 0.181, 0.091),
-    "gray-deep, disk": (0.106, 0.102, 0.099, 0.096, 0.096, 0.094, 0.095, 0.097, 0.094, 0.092, 0.181, 0.091),
-    "gray-fast": (0.319, 0.258, 0.266, 0.243, 0.243, 0.216, 0.226, 0.213, 0.199, 0.197, 0.494, 0.264),
-    "gray-fast, disk": (0.227, 0.223, 0.225, 0.225, 0.217, 0.213, 0.205, 0.205, 0.200, 0.191, 0.506, 0.260),
+    "gray-deep, full": (0.417, 0.391, 0.415, 0.407, 0.420, 0.390, 0.393, 0.387, 0.393, 0.384, 0.743, 0.404),
+    "gray-deep, full, disk": (
+        0.352,
+        0.337,
+        0.339,
+        0.343,
+        0.345,
+        0.342,
+        0.328,
+        0.327,
+        0.334,
+        0.329,
+        0.636,
+        0.336,
+    ),
+    "gray-deep": (0.247, 0.239, 0.237, 0.232, 0.221, 0.215, 0.218, 0.225, 0.218, 0.212, 0.696, 0.381),
+    "gray-deep, disk": (0.245, 0.246, 0.230, 0.259, 0.259, 0.254, 0.233, 0.231, 0.239, 0.220, 0.757, 0.376),
+    "gray-fast": (0.304, 0.274, 0.297, 0.271, 0.253, 0.245, 0.257, 0.283, 0.243, 0.279, 0.734, 0.328),
+    "gray-fast, disk": (0.273, 0.253, 0.264, 0.306, 0.347, 0.330, 0.251, 0.298, 0.276, 0.278, 0.667, 0.323),
 }
 
 
@@ -91,7 +108,15 @@ STEP_SECONDS = {
 def test_the_time_left_is_right_from_the_third_step_on(screen, monkeypatch, model, images):
     clock, seconds = [0.0], [100 * s for s in STEP_SECONDS[model]]
     monkeypatch.setattr(meter.time, "perf_counter", lambda: clock[0])
-    costs = Deblurring(kernel="disk:1").costs
+    mixed = not model.startswith("gray-fast") and "full" not in model
+    monkeypatch.setattr(mixed_precision, "computes_in_bfloat16", lambda _: True)
+    job = Deblurring(
+        kernel="disk:1",
+        model=ModelChoice(model=model.split(",")[0]),
+        tuning=DeblurringTuning(mixed_precision=False if "full" in model else None),
+    )
+    costs = job.costs
+    assert (costs[-1] == 1.6) == mixed
     assert len(costs) == len(seconds)
     with terminal.progress_bar(quiet=False) as bar:
         watch = meter.Meter(bar, "photo.png", len(costs), quiet=False, costs=costs)

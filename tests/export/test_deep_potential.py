@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gradprox import InputError, load_model
 from gradprox.export import Report, VerificationError, export_denoiser, load_prior, verify
-from gradprox.export.runtime import container
+from gradprox.export.runtime import OnnxDenoiser, container
+from gradprox.export.runtime.tiling import spans
 from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.priors import GradientStepDenoiser
 from tests.export.small_networks import images
@@ -64,6 +66,29 @@ def test_it_is_the_same_energy_in_a_solver(
     expected_x, expected_energy = deep.denoise_with_energy(y, 0.1)
     torch.testing.assert_close(x, expected_x, rtol=0, atol=1e-5)
     torch.testing.assert_close(energy, expected_energy, rtol=1e-4, atol=1e-5)
+
+
+def test_tiles_equal_the_whole_image(exported_deep: tuple[Path, Report]) -> None:
+    whole, tiled = (OnnxDenoiser(exported_deep[0], tile=tile, threads=1) for tile in (None, 25))
+    length = 2 * whole.halo + 75
+    y = images(1, 3, length, length)
+    assert any(span.start - whole.halo > 0 and (span.start - whole.halo) % 4 for span in spans(length, 25, 0))
+    np.testing.assert_allclose(tiled(y, 0.1), whole(y, 0.1), rtol=0, atol=1e-6)
+
+
+def test_tiles_are_several_halos_long(exported_deep: tuple[Path, Report]) -> None:
+    assert OnnxDenoiser(exported_deep[0]).tile == max(256, 8 * OnnxDenoiser(exported_deep[0]).halo)
+
+
+def test_a_file_without_its_cell_is_cut_at_a_multiple_of_any(
+    exported_deep: tuple[Path, Report], tmp_path: Path
+) -> None:
+    old = tampered(exported_deep[0], tmp_path / "old.onnx", say(cell=None))
+    whole, tiled = (OnnxDenoiser(old, tile=tile, threads=1) for tile in (None, 25))
+    length = 2 * whole.halo + 75
+    y = images(1, 3, length, length)
+    np.testing.assert_allclose(tiled(y, 0.1), whole(y, 0.1), rtol=0, atol=1e-6)
+    assert verify(old) == exported_deep[1]
 
 
 def test_false_claims_are_found(exported_deep: tuple[Path, Report], tmp_path: Path) -> None:

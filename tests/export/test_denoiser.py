@@ -66,6 +66,7 @@ def test_metadata_is_complete(exported: tuple[Path, Report], prior: LearnedProx)
     assert {
         "weights",
         "weights_sha256",
+        "cell",
         "size_multiple",
         "value_range",
         "opset",

@@ -104,6 +104,9 @@ def test_a_device_without_instructions_stays_in_single_precision(monkeypatch):
 def test_the_command_refuses_it_for_models_in_single_precision():
     from gradprox.cli.tuning import DeblurringTuning
 
+    assert DeblurringTuning().settings["mixed_precision"]
+    assert not DeblurringTuning(mixed_precision=False).settings["mixed_precision"]
+    DeblurringTuning().check_model("deblur", load_model("gray-fast"))
     tuning = DeblurringTuning(mixed_precision=True)
     tuning.check_model("deblur", None)
     tuning.check_model("deblur", load_model("gray-deep"))

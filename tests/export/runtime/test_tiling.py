@@ -36,3 +36,6 @@ def test_spans_cover_once() -> None:
             assert all(s.stop - s.start <= side and s.first >= 0 and s.last <= length for s in cut)
             line = np.arange(length)
             assert all((line[s.read][s.inner] == line[s.kept]).all() for s in cut)
+            aligned = list(spans(length, side, 5, 4))
+            assert [(s.start, s.stop, s.last) for s in aligned] == [(s.start, s.stop, s.last) for s in cut]
+            assert all(s.first % 4 == 0 and s.first <= t.first for s, t in zip(aligned, cut, strict=True))

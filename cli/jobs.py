@@ -128,7 +128,7 @@ def run_batch(
 def _process_all(job: Job, pairs: Sequence[tuple[Path, Path]], batch: Batch) -> dict[Path, Record]:
     """Do the work on every file, and report each as soon as it is done; return the records by input."""
     records: dict[Path, Record] = {}
-    unharmed = "every output is complete; run the command again with --resume to process the others"
+    unharmed = "no output is half-written; run the command again with --resume to process the rest"
     with stopping(unharmed), progress_bar(batch.quiet) as bar:
         starting = bar.add_task("starting", total=None, note="")  # the imports take seconds
         # Opened in this process too, so that unusable settings show before any worker starts.

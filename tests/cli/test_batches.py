@@ -269,7 +269,9 @@ def test_ctrl_c_leaves_no_partial_file_and_no_process(shots, tmp_path, workers):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "stopped: every output is complete; run the command again with --resume" in err
+    assert (
+        "stopped: no output is half-written; run the command again with --resume to process the rest" in err
+    )
     assert not [name for name in contents(out) if name.startswith(".")]
     # Workers and what multiprocessing starts beside them end when their parent has, not before.
     deadline = time.monotonic() + 60

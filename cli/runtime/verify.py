@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from gradprox import exported_models
 from gradprox.cli import options
 from gradprox.cli.groups import Report
 from gradprox.cli.paths import exported_file
-from gradprox.cli.runtime.models import Provider
+from gradprox.cli.runtime.models import Provider, complete_models
 from gradprox.errors import InputError
 
 # Tiles and whole images differ by rounding only.
@@ -20,8 +21,14 @@ SIDE, TILE, LEVEL = 48, 20, 0.05
 
 
 def verify(
-    file: Annotated[
-        Path, typer.Argument(help="A file or a folder that `gradprox export` wrote.", show_default=False)
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=complete_models,
+            help="A file or a folder that `gradprox export` wrote, or a shipped model, whose files are all verified.",
+            show_default=False,
+        ),
     ],
     provider: Provider = "cpu",
     allow_fallback: options.AllowFallback = False,
@@ -34,24 +41,35 @@ def verify(
     restore a small example. The command also prints the largest error that the export found. `gradprox verify` repeats
     the verification of the export, which needs torch.
 
-    Example:
+    Examples:
       gradprox-runtime verify denoiser.onnx
+      gradprox-runtime verify gray-fast
     """
-    file = exported_file(file)
+    shipped = [found for found in exported_models.MODELS if found.name == model]
+    files = [found.file(task) for found in shipped for task in found.tasks] or [exported_file(Path(model))]
+    records = []
+    for file in files:
+        record, said = _verified(file, provider=provider, allow_fallback=allow_fallback)
+        records.append(record)
+        report.print("\n".join(said), markup=False)
+    report.write({"model": model, "files": records} if shipped else records[0])
+
+
+def _verified(file: Path, **where: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the record of a file, and lines that tell it."""
     from gradprox.export.runtime import container
 
     _, metadata = container.read(file)
     check = _check_denoiser if metadata.get("kind") == "denoiser" else _check_solver
-    here = check(file, provider=provider, allow_fallback=allow_fallback)
+    here = check(file, **where)
     exported = json.loads(metadata.get("report", "{}"))
-    report.write({"file": str(file), "intact": True, "here": here, "export": exported})
     said = [f"{file}: complete and unchanged", f"runs here on {here['provider']}: {here['checked']}"]
     if "error" in exported:
         said.append(
             f"at its export: {exported['compared']}, {exported['cases']} cases: {exported['error']:.1e} (at most "
             f"{exported['error_tolerance']:g})"
         )
-    report.print("\n".join(said), markup=False)
+    return {"file": str(file), "intact": True, "here": here, "export": exported}, said
 
 
 def _check_denoiser(file: Path, **where: Any) -> dict[str, Any]:

@@ -236,6 +236,9 @@ def test_verify_and_bench_run_shipped_files(runtime, installed, photos):
         code, out, err = runtime("verify", models / name)
         assert (code, err) == (0, "")
         assert "complete and unchanged\nruns here on cpu: " in out
+    code, out, err = runtime("verify", "gray-fast")
+    assert (code, err) == (0, "")
+    assert out.count("complete and unchanged\nruns here on cpu: ") == 2
     content = bytearray((models / "gray-fast.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (photos / "changed.onnx").write_bytes(content)

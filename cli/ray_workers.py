@@ -21,10 +21,11 @@ from gradprox._version import __version__
 from gradprox.cli import options
 from gradprox.cli.jobs import Job, Record, Work, failure, process
 from gradprox.cli.terminal import error_line
-from gradprox.cli.workers import Unwatched, usable_threads
+from gradprox.cli.workers import Unwatched
 from gradprox.errors import InputError
 from gradprox.files import remove_leftovers
 from gradprox.memory import keep_freed_memory
+from gradprox.processors import usable_threads
 
 # How often a file is begun again after its worker was killed.
 RETRIES = 3

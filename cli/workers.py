@@ -17,6 +17,7 @@ from gradprox.cli.jobs import Job, Record, process
 from gradprox.cli.meter import Step
 from gradprox.errors import InputError
 from gradprox.memory import keep_freed_memory
+from gradprox.processors import usable_threads
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -53,14 +54,6 @@ def process_in_parallel(job: Job, pairs: Iterable[tuple[Path, Path]], workers: i
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-
-
-def usable_threads() -> int:
-    """Return the number of threads that this process may use: that of OMP_NUM_THREADS, or of its cores."""
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
-    if chosen.isdecimal() and int(chosen) > 0:
-        return int(chosen)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start(job: Job, threads: int, stop: Event) -> None:

@@ -23,7 +23,7 @@ PACKAGES = {
                 "measurements",
                 "memory",
             ),
-            *("noise_rule", "scales", "status"),
+            *("noise_rule", "processors", "scales", "status"),
         ),
     ),
     "gradprox.cli": (

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +18,8 @@ from gradprox.errors import InputError
 from gradprox.export.runtime import container
 from gradprox.export.runtime.arguments import finite, float_array, numbers, result_for, single, whole_number
 from gradprox.export.runtime.session import Session
-from gradprox.export.runtime.tiling import spans
+from gradprox.export.runtime.tiling import Span, spans
+from gradprox.processors import usable_threads
 from gradprox.scales import MARGIN, beyond_training, check_noise, wrong_in_memory
 
 # Side of a tile without its halo, in pixels: small enough that peak memory hardly grows with the image, and large
@@ -36,7 +40,7 @@ class OnnxDenoiser:
         path: a file written by `gradprox.export.export_denoiser`.
         provider: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, ``"coreml"`` or ``"directml"``.
         allow_fallback: run on the CPU, with a warning, where the provider cannot be used.
-        threads: CPU threads; if not given, ONNX Runtime's choice, all cores.
+        threads: CPU threads; if not given, all cores. Where an image has several small tiles, each thread takes a tile.
         tile: side in pixels of the tiles in which images are processed; ``"auto"`` chooses it by the reach of the
             model. ``None`` takes images whole, which needs about 1.4 GB per megapixel and 64 filters, or 2.2 GB for a
             model that iterates. A model of one pass is local, and the file states how far it reaches, so tiles give
@@ -69,15 +73,17 @@ class OnnxDenoiser:
         tile: int | Literal["auto"] | None = "auto",
     ) -> None:
         self.tile = None if tile in (None, "auto") else whole_number("tile", tile, 1)
-        self._session = Session(
+        self._open = partial(
+            Session,
             path,
             "denoiser",
             provider,
             allow_fallback=allow_fallback,
-            threads=threads,
             inputs=("y", "sigma"),
             outputs=("x",),
         )
+        self._session = self._open(threads=threads)
+        self._threads = threads or usable_threads()
         self.provider = self._session.provider
         self.metadata = self._session.metadata
         self.path = path
@@ -228,11 +234,15 @@ class OnnxDenoiser:
             yield slice(first, first + self.channels)
 
     def _run(
-        self, planes: NDArray[Any], noise: dict[str, NDArray[Any]], constants: dict[str, float]
+        self,
+        planes: NDArray[Any],
+        noise: dict[str, NDArray[Any]],
+        constants: dict[str, float],
+        session: Session | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Run the model on ``(channels, H, W)``, check its result, and warn where the image has not arrived."""
         y = single("the image", planes)[None]
-        found = self._session.run({"y": y, **noise}, constants)
+        found = (session or self._session).run({"y": y, **noise}, constants)
         if finite("the result", found["x"]).shape != y.shape:
             raise InputError(f"{self.path}: returns {found['x'].shape} for an image of shape {y.shape}")
         if not np.all(found.get("arrived", True)):
@@ -248,11 +258,30 @@ class OnnxDenoiser:
         height, width = planes.shape[1:]
         noise, constants = _noise(level, height * width)
         side = max(height, width) if self.tile is None or self.halo is None else self.tile
-        for rows in spans(height, side, self.halo or 0, self._cell):
-            for columns in spans(width, side, self.halo or 0, self._cell):
-                x = self._run(planes[:, rows.read, columns.read], noise, constants)["x"]
-                out[:, rows.kept, columns.kept] = x[0, :, rows.inner, columns.inner]
-                yield (rows.stop - rows.start) * (columns.stop - columns.start)
+        down, across = (list(spans(length, side, self.halo or 0, self._cell)) for length in (height, width))
+        tiles = list(product(down, across))
+        workers = min(self._threads, len(tiles)) if self.provider == "cpu" and side <= TILE else 1
+        session = self._session if workers == 1 else self._one_thread
+
+        def denoise(tile: tuple[Span, Span]) -> int:
+            rows, columns = tile
+            x = self._run(planes[:, rows.read, columns.read], noise, constants, session)["x"]
+            out[:, rows.kept, columns.kept] = x[0, :, rows.inner, columns.inner]
+            return (rows.stop - rows.start) * (columns.stop - columns.start)
+
+        if workers == 1:
+            yield from map(denoise, tiles)
+            return
+        pool = ThreadPoolExecutor(workers)
+        try:
+            yield from pool.map(denoise, tiles)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    @cached_property
+    def _one_thread(self) -> Session:
+        """The model for threads that take a tile each: they scale better than threads that share every operation."""
+        return self._open(threads=1)
 
 
 def _images(y: object) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradprox.errors import InputError
 from gradprox.export.runtime import OnnxDenoiser
 from gradprox.export.runtime.tiling import spans
 from tests.export.small_networks import images
@@ -19,6 +20,18 @@ def test_tiles_equal_the_whole_bit_for_bit(denoiser_file: Path, shape: tuple[int
     for tile in (1, 5, 16, 40, 1000):
         if tile > 1 or y.size < 100:
             np.testing.assert_array_equal(OnnxDenoiser(denoiser_file, tile=tile)(y, 0.1), whole)
+
+
+def test_threads_take_tiles_each_with_the_same_result(denoiser_file: Path) -> None:
+    y, shares = images(2, 1, 57, 83), list[float]()
+    alone, together = (OnnxDenoiser(denoiser_file, tile=16, threads=threads) for threads in (1, 3))
+    np.testing.assert_array_equal(together(y, 0.1, callback=shares.append), alone(y, 0.1))
+    assert "_one_thread" in vars(together)
+    assert "_one_thread" not in vars(alone)
+    assert sum(shares) == pytest.approx(1)
+    y[1, 0, 50, 70] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        together(y, 0.1)
 
 
 def test_a_halo_one_pixel_short_would_be_noticed(denoiser_file: Path) -> None:

@@ -41,10 +41,14 @@ from gradprox.solvers.data_term import FittedDataTerm
 from gradprox.solvers.distance_term import DistanceTerm
 from gradprox.solvers.least_squares import solved
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
+from gradprox.solvers.scalar import Scalar
 from gradprox.solvers.settings import number
 
 # The most Newton steps of a fit.
 NEWTON_STEPS = 3
+# A clipped measurement that is met up to this difference counts as an equation. Within areas of white, those of the
+# first image are met up to rounding, which must not decide the steps.
+MET = 1e-5
 
 
 class ClippedDistance(Distance):
@@ -67,11 +71,17 @@ class ClippedDistance(Distance):
         if not bool(((weights > 0) & weights.isfinite()).all()):
             raise InputError("the weights of measurements must be positive and finite")
         self.low, self.high, self.weights = low, high, weights
+        # A number, because the graph of an exported solver cannot decide by the values of a tensor.
+        self.largest_weight = float(weights.max())
 
     def select(self, keep: Tensor) -> ClippedDistance:
         """Return the distance of the images at the indices ``keep``."""
         each = self.weights.ndim > 0 and self.weights.shape[0] > 1
         return ClippedDistance(self.low, self.high, self.weights[keep] if each else self.weights)
+
+    def clipped(self, y: Tensor) -> Tensor:
+        """Return which measurements were clipped, in the shape of ``y``."""
+        return (y <= self.low) | (y >= self.high)
 
     def nearest(self, u: Tensor, y: Tensor) -> Tensor:
         """Return ``v``, the nearest values to ``u`` that may have been stored as ``y``."""
@@ -154,7 +164,7 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def rounding(self, x: Tensor, value: Tensor) -> Tensor:
         """See `DataTerm.rounding`: the distance to an interval has the error of ``A x``."""
-        largest = math.sqrt(float(self.distance.weights.max()))
+        largest = math.sqrt(self.distance.largest_weight)
         shift = largest * operator_factor(x) * (norm(self.physics.A(x)) + norm(self.y)).to(value)
         return square_rounding(value, (2 * value).sqrt(), shift, x)
 
@@ -162,14 +172,14 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
         """See `FittedDataTerm.fit`: Newton steps, each replaced by a fit of the majorizer where it does not descend."""
         x, u, before = start, self.physics.A(start), None
         for _ in range(NEWTON_STEPS):
-            counted = self._counted(u)
+            counted = self.counted(u)
             if before is not None and bool((counted == before).all()):
                 break
-            before, value = counted, self._function(x, u, z, weight)
+            before, value = counted, self.fit_value(u, x - z, weight)
             del u  # memory for large photos
             new = self._newton(z, weight, x, counted)
             u = self.physics.A(new)
-            worse = self._function(new, u, z, weight) >= value
+            worse = self.fit_value(u, new - z, weight) >= value
             if bool(worse.any()):
                 nearest = self.distance.nearest(self.physics.A(x), self.y)
                 safe = self._least_squares(z, weight, x, self._weights(x), nearest)
@@ -180,23 +190,27 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
 
     def hessian(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """See `FittedDataTerm.hessian`: ``A^T W A`` without the measurements that ``x`` meets as inequalities."""
-        counted = self._counted(self.physics.A(x)) * self._weights(x)
+        counted = self.counted(self.physics.A(x)) * self._weights(x)
         return lambda v: self.physics.A_adjoint(counted * self.physics.A(v))
 
     def select(self, keep: Tensor) -> ClippedTerm:
         """See `DataTerm.select`."""
         return replace(super().select(keep), distance=self.distance.select(keep))
 
+    def counted(self, u: Tensor) -> Tensor:
+        """Return which measurements count as equations at ``u = A x``."""
+        return (self.distance.nearest(u, self.y) - self.y).abs() <= MET
+
+    def fit_value(self, u: Tensor, off: Tensor, weight: Scalar) -> Tensor:
+        """Return ``f(x) + weight |off|^2/2``, ``(B,)``, which a fit lowers: ``u = A x`` and ``off = x - z``."""
+        return self.value_of_measurements(u) + weight * image_dot(off, off) / 2
+
     def _weights(self, x: Tensor) -> Tensor:
         return self.distance.weights.to(x)
 
-    def _counted(self, u: Tensor) -> Tensor:
-        """Return which measurements count as equations at ``u = A x``."""
-        return self.distance.nearest(u, self.y) == self.y
-
     def _newton(self, z: Tensor, weight: float, x: Tensor, counted: Tensor) -> Tensor:
         """Return the fit to the measurements at which ``counted`` is 1."""
-        unweighted = self.distance.weights.ndim == 0 and bool(self.distance.weights == 1)
+        unweighted = self.distance.weights.ndim == 0 and self.distance.largest_weight == 1
         # Truth values take a quarter of the memory of numbers.
         each = counted if unweighted else counted * self._weights(x)
         return self._least_squares(z, weight, x, each, self.y)
@@ -205,8 +219,3 @@ class ClippedTerm(DistanceTerm, FittedDataTerm):
         """Return ``argmin sum_i each_i ((A x)_i - y_i)^2/2 + weight |x - z|^2/2``, beginning at ``x``."""
         right = self.physics.A_adjoint(each * y) + weight * z
         return solved(self.physics, weight, right, x, each)
-
-    def _function(self, x: Tensor, u: Tensor, z: Tensor, weight: float) -> Tensor:
-        """Return ``f(x) + weight |x - z|^2/2``, ``(B,)``, where ``u = A x``."""
-        off = x - z
-        return self.value_of_measurements(u) + weight * image_dot(off, off) / 2

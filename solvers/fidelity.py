@@ -45,7 +45,7 @@ def build_data_term(
         return LeastSquares(y, physics, weight * bound, weight)
     distance = fidelity.d
     if isinstance(distance, ClippedDistance):
-        return ClippedTerm(y, physics, float(distance.weights.max()) * bound, bound, distance)
+        return ClippedTerm(y, physics, distance.largest_weight * bound, bound, distance)
     if isinstance(distance, PoissonLikelihoodDistance):
         likelihood = PoissonLikelihood(distance.gain, distance.bkg, distance.denormalize)
         return PoissonTerm(nonnegative_counts(y), physics, float("inf"), bound, likelihood)

@@ -157,6 +157,12 @@ def test_each_image_keeps_its_weights(physics, y, weights, prox):
     torch.testing.assert_close(chosen.distance.weights, weights[1:])
 
 
+def test_rounding_does_not_decide_which_measurements_count(data, y):
+    rounding = 1e-7 * torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    assert data.counted(y + rounding).all()
+    assert not data.counted(y + 1e-3 * torch.sign(y - 0.5))[(y == 0) | (y == 1)].any()
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_are_positive(value):
     with pytest.raises(InputError, match="must be positive and finite"):

@@ -71,15 +71,15 @@ class Member:
         parameters: see `Family.names`.
         kernel: ``(1, 1, h, w)``.
         evidence: of the kernel, as `PhotoSpectrum.evidence` returns it.
-        agreement: how similar estimates from other first kernels and sides are, in ``[0, 1]``; 1 for families with
-            parameters.
+        phase_gain: by how much the phases of a free kernel explain the photo better than those of no blur, in nats per
+            block; 0 for families with parameters, where it is not measured.
     """
 
     family: str
     parameters: Parameters
     kernel: Tensor
     evidence: float
-    agreement: float = 1.0
+    phase_gain: float = 0.0
 
 
 def best_member(

@@ -1,21 +1,22 @@
-"""Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo.
+"""Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo and by its phases.
 
 An estimate ends in a local optimum, which depends on its first kernel and on its side. No choice of these is the best
-one for all photos, and the evidence of the spectrum often tells which estimate is better.
+one for all photos. The evidence of the power spectrum does not depend on the phases of a kernel, and the evidence of
+the phases does not depend on its power, so their sum decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-import torch
 from torch import Tensor
 
 from gradprox.blind.families import Member, no_blur
 from gradprox.blind.free_kernel import free_kernel
-from gradprox.blind.photo_spectrum import PhotoSpectrum
+from gradprox.blind.phases import phase_evidence
+from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 
 # Sides that are tried, in turn: the first two always, and the last one if the best kernel of these is cut off.
 SIDES, ALWAYS = (23, 31, 61), 2
@@ -31,7 +32,7 @@ PRICE, COUNTED = 2.0, 0.1
 def best_free_kernel(
     y: Tensor, spectrum: PhotoSpectrum, side: int | None, report: Callable[[float], None]
 ) -> Member:
-    """Return the free kernel with the largest evidence; no blur if the photo has no edges.
+    """Return the free kernel that explains the photo best; no blur if the photo has no edges.
 
     Args:
         y: a gray photo ``(1, 1, H, W)``.
@@ -41,7 +42,7 @@ def best_free_kernel(
     """
     largest = (min(y.shape[-2:]) // 3 - 1) // 2 * 2 + 1
     sides = (side,) if side is not None else tuple(dict.fromkeys(min(s, largest) for s in SIDES))
-    kernel, agreement, found = no_blur(), 0.0, list[Tensor]()
+    kernel, phase_gain, found = no_blur(), 0.0, list[Tensor]()
     parts = len(sides) * len(FIRST_KERNELS)
     for number, current in enumerate(sides):
         # A larger side replaces a kernel that is cut off.
@@ -52,21 +53,34 @@ def best_free_kernel(
             found += [] if estimate is None else [estimate]
         if not found:
             break
-        kernel = found[int(spectrum.evidence(found).argmax())]
-        agreement = median(similarity(kernel, other) for other in found)
-        if number + 1 >= ALWAYS and border_share(kernel) <= CUT_OFF:
+        if number + 1 < min(ALWAYS, len(sides)):
+            continue
+        kernel, phase_gain = chosen_kernel(y, spectrum, found)
+        if border_share(kernel) <= CUT_OFF:
             break
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
-    return Member("free", (), kernel, float(spectrum.evidence([kernel])) - PRICE * values, agreement)
+    evidence = float(spectrum.evidence([kernel])) - PRICE * values
+    return Member("free", (), kernel, evidence, phase_gain)
 
 
-def similarity(first: Tensor, second: Tensor) -> float:
-    """Return the largest normalized correlation of two kernels over all shifts, in ``[0, 1]``."""
-    size = [sum(sides) for sides in zip(first.shape[-2:], second.shape[-2:], strict=True)]
-    spectra = [torch.fft.rfft2(kernel.double(), s=size) for kernel in (first, second)]
-    correlation = torch.fft.irfft2(spectra[0] * spectra[1].conj(), s=size)
-    return float(correlation.max() / (first.double().norm() * second.double().norm()))
+def chosen_kernel(y: Tensor, spectrum: PhotoSpectrum, kernels: Sequence[Tensor]) -> tuple[Tensor, float]:
+    """Return the kernel that explains the power spectrum and the phases of a photo best, and its gain of the phases.
+
+    Args:
+        y: a gray photo ``(1, 1, H, W)``.
+        spectrum: of the photo, or of a larger part of it.
+        kernels: each ``(1, 1, h, w)``.
+
+    Returns:
+        The kernel, and by how much its phases explain the photo better than those of no blur, in nats per block.
+    """
+    power = spectrum.evidence(kernels) / spectrum.blocks
+    reference = kernels[int(power.argmax())]
+    phases = phase_evidence(y, [no_blur(), *kernels], reference, math.sqrt(spectrum.noise))
+    gains = (phases[1:] - phases[0]) * BLOCK**2 / y.numel()
+    best = int((power + gains).argmax())
+    return kernels[best], float(gains[best])
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,19 @@ def test_a_blur_below_a_pixel_is_not_trusted():
 
 
 @pytest.mark.parametrize(
-    ("family", "gain", "agreement", "trusted"),
+    ("family", "gain", "phase_gain", "trusted"),
     [
-        ("free", 25.0, 0.92, True),
-        ("free", 25.0, 0.81, False),  # as on a sharp photo
-        ("free", 12.0, 0.92, False),
-        ("motion", 5.0, 1.0, True),
+        ("free", 25.0, 12.0, True),
+        ("free", 25.0, 6.0, False),  # hardly better than no blur
+        ("free", 25.0, -12.0, False),  # as on a sharp photo
+        ("free", 100.0, 45.0, True),
+        ("free", 100.0, 30.0, False),  # the right power and wrong phases
+        ("free", 12.0, 45.0, False),
+        ("motion", 5.0, 0.0, True),
     ],
 )
-def test_a_free_kernel_must_agree_and_explain_more(family, gain, agreement, trusted):
+def test_a_free_kernel_must_explain_phases_and_more_power(family, gain, phase_gain, trusted):
     blocks, sharp = 16.0, -1e4
     spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=blocks, noise=1e-4)
-    member = Member(family, (), motion_kernel(9, 20), sharp + gain * blocks, agreement)
+    member = Member(family, (), motion_kernel(9, 20), sharp + gain * blocks, phase_gain)
     assert (confidence_of(spectrum, member, sharp) >= LEAST_CONFIDENCE) is trusted

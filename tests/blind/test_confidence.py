@@ -38,7 +38,8 @@ def test_a_blur_below_a_pixel_is_not_trusted():
     ("family", "gain", "phase_gain", "trusted"),
     [
         ("free", 25.0, 12.0, True),
-        ("free", 25.0, 6.0, False),  # hardly better than no blur
+        ("free", 18.0, 9.0, True),
+        ("free", 18.0, 7.0, False),  # hardly better than no blur
         ("free", 25.0, -12.0, False),  # as on a sharp photo
         ("free", 100.0, 45.0, True),
         ("free", 100.0, 30.0, False),  # the right power and wrong phases

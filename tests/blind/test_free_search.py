@@ -41,6 +41,7 @@ class Search:
         tried: the sides and the first kernels, in turn.
         blocks: of the photo; less than the pixels would fill, as if the spectrum were that of another part.
         noise: its power.
+        sharp: the evidence of no blur, per block.
     """
 
     estimates: dict
@@ -48,6 +49,7 @@ class Search:
     tried: list = field(default_factory=list)
     blocks: float = 2.0
     noise: float = 1e-4
+    sharp: float = -20.0
 
     def estimate(self, _y, side, first, report):
         self.tried.append((side, first))
@@ -57,7 +59,7 @@ class Search:
 
     def evidence(self, kernels: list[Tensor]) -> Tensor:
         values = {id(found[0]): found[1] for found in self.estimates.values() if found}
-        return self.blocks * torch.tensor([values.get(id(kernel), -1e9) for kernel in kernels])
+        return self.blocks * torch.tensor([values.get(id(kernel), self.sharp) for kernel in kernels])
 
     def phase_evidence(self, y: Tensor, kernels: list[Tensor], reference: Tensor, noise: float) -> Tensor:
         assert noise == pytest.approx(math.sqrt(self.noise))
@@ -99,6 +101,17 @@ def test_the_evidence_of_power_and_phases_is_added(searched, gain, wins):
     member, _ = searched(estimates, phases=lambda kernel: phases.get(id(kernel), 7.0))  # 7: no blur
     assert member.kernel is (turned if wins else powerful)
     assert member.phase_gain == pytest.approx(3.0 + gain if wins else 3.0)
+
+
+@pytest.mark.parametrize(("power", "wins"), [(11.0, True), (9.0, False)])
+def test_sparse_phases_do_not_outweigh_half_of_the_power(searched, power, wins):
+    powerful, turned = padded(disk_kernel(2.0), SIDES[0]), padded(shake(), SIDES[1])
+    estimates = {
+        SIDES[0]: (powerful, 0.0),
+        SIDES[1]: (turned, power - 20.0),
+    }  # gains over no blur: 20 and power
+    member, _ = searched(estimates, phases=lambda kernel: 500.0 if kernel is turned else 0.0)
+    assert member.kernel is (turned if wins else powerful)
 
 
 def test_a_larger_side_replaces_kernels_that_are_cut_off(searched):

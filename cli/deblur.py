@@ -47,9 +47,9 @@ NOT_EXPLAINED = (
     "left out, because its restoration does not fit the {}: the photo may be sharp, or be blurred "
     "differently from place to place; give the --kernel if you know it, or add --force"
 )
-# Of 12 shakes that were estimated with high confidence, 2 had an error ratio above 3 (docs/figures.md).
+# Of 14 shakes that were estimated with high confidence, 2 had an error ratio above 3 (docs/figures.md).
 SHAKE = (
-    "the estimated kernel is a camera shake, and one of six such estimates is wrong: look at the result, and compare "
+    "the estimated kernel is a camera shake, and one of seven such estimates is wrong: look at the result, and compare "
     "it with that of --kernel auto:motion or auto:disk"
 )
 

@@ -27,8 +27,8 @@ CUT_OFF = 0.02
 # The evidence of a kernel of any shape is reduced by this for each of its values above this share of the largest: its
 # many values explain any spectrum better than the few parameters of a family.
 PRICE, COUNTED = 2.0, 0.1
-# A kernel with less than this share of the best gain of the power is not taken, however sparse its phases make the photo:
-# a kernel that is much too wide, which explained the power worse than no blur, had four times the gain of the true one.
+# A kernel with less than this share of the best gain of the power is not taken, however sparse its phases make the
+# photo: the phases of a kernel that was twice too wide gained four times as much as those of the true one.
 LEAST_POWER_SHARE = 0.5
 
 

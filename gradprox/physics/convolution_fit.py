@@ -106,12 +106,12 @@ class System:
         # The solution does not depend on the preconditioner, and neither do its derivatives.
         gains = response.detach().abs().square() + weight
         self.inverse = (1 / gains)[..., None]
-        hidden = self._hidden(0), self._hidden(1)
+        self.hidden = self._hidden(0).to(gains.device), self._hidden(1).to(gains.device)
         self.borders: list[HiddenLines] = []
-        if 0 < max(map(len, hidden)) <= MOST_LINES:
+        if 0 < max(map(len, self.hidden)) <= MOST_LINES:
             spread = torch.fft.irfft2(weight / gains, s=period)
             self.borders = [
-                HiddenLines(spread, lines, axis - 2) for axis, lines in enumerate(hidden) if len(lines)
+                HiddenLines(spread, lines, axis - 2) for axis, lines in enumerate(self.hidden) if len(lines)
             ]
 
     def solve(self, right: Tensor, start: Tensor, mask: Tensor | None, tolerance: float) -> Tensor:
@@ -156,8 +156,8 @@ class System:
 
     def _weighted(self, images: Tensor, mask: Tensor | None) -> Tensor:
         """Multiply images of the period by ``W``, in place: copies take time."""
-        for axis in (0, 1):
-            images.index_fill_(axis - 2, self._hidden(axis).to(images.device), 0)
+        for axis, lines in enumerate(self.hidden):
+            images.index_fill_(axis - 2, lines, 0)
         if mask is not None:
             images[..., self.frame[0], self.frame[1]].mul_(mask)
         return images
@@ -179,16 +179,20 @@ class HiddenLines:
     """
 
     def __init__(self, spread: Tensor, lines: Tensor, axis: int) -> None:
-        self.lines, self.axis, self.along = lines.to(spread.device), axis, -3 - axis
+        self.lines, self.axis, self.along = lines, axis, -3 - axis
         count, length = len(lines), spread.shape[axis]
         lags = torch.arange(1 - count, count, device=spread.device)
-        near = spread.index_select(axis, lags % length).double()
+        near = spread.index_select(axis, lags % length)
+        # Apple's MPS has no double precision.
+        near = (near.cpu() if spread.device.type == "mps" else near).double()
         # A small multiple of the identity keeps rounding errors of the spread from making the matrices singular.
         near.select(axis, count - 1).select(-1, 0).mul_(1 + 32 * torch.finfo(spread.dtype).eps)
         couplings = self._frequencies_first(torch.fft.rfft(near, dim=self.along))
-        places = torch.arange(count, device=spread.device)
+        places = torch.arange(count, device=near.device)
         matrices = couplings[..., places[:, None] - places + count - 1]
-        self.inverse = torch.linalg.inv(matrices).to(torch.promote_types(spread.dtype, torch.complex64))
+        self.inverse = torch.linalg.inv(matrices).to(
+            spread.device, torch.promote_types(spread.dtype, torch.complex64)
+        )
 
     def add_solution(self, images: Tensor, out: Tensor) -> None:
         """Add to ``out``, on the lines, what ``T`` takes to ``images`` there; images are ``(B, 1, H, W)``."""

@@ -27,7 +27,8 @@ from torch import Tensor
 from gradprox.errors import InputError
 from gradprox.physics.starts import back_projection, extended, known_pixels
 
-# The paddings of deepinv's `Blur` that are a convolution: of the image, of the image among zeros, or on a torus.
+# The paddings of deepinv's `Blur` and `Downsampling` that are a convolution: of the image, of the image among zeros, or
+# on a torus.
 CONVOLUTIONS = ("valid", "circular", "constant", "zeros")
 
 
@@ -111,8 +112,14 @@ def squared_norm(physics: LinearPhysics) -> float:
     if isinstance(physics, BlurFFT | Inpainting | MRI | SinglePixelCamera):
         # All are diagonal between orthonormal bases, and `mask` holds the moduli of the diagonal.
         return float(physics.mask.abs().max()) ** 2
-    if isinstance(physics, Blur) and physics.padding in CONVOLUTIONS and physics.filter is not None:
-        # Young's inequality: |h * x| <= |h|_1 |x|.
+    if isinstance(physics, Downsampling) and physics.filter is None:
+        return 1.0  # a selection of pixels
+    if (
+        isinstance(physics, Blur | Downsampling)
+        and physics.padding in CONVOLUTIONS
+        and physics.filter is not None
+    ):
+        # Young's inequality: |h * x| <= |h|_1 |x|. A selection of its pixels is no longer.
         return float(physics.filter.abs().sum(dim=(-2, -1)).max()) ** 2
     raise InputError(
         f"no proven norm is known for {type(physics).__name__}: give the solver an upper bound of |A|^2 as "

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from deepinv.physics import Blur, SinglePixelCamera
+from deepinv.physics import Blur, Downsampling, SinglePixelCamera
 
 from gradprox import InputError
 from gradprox.images import EXAMPLE_IMAGE, read_gray
@@ -83,6 +83,9 @@ THEIRS = {
     "signed": (lambda: Blur(filters(1, 1, 3, 4), "circular"), (1, 8, 7), False),
     "constant": (lambda: Blur(filters(1, 2, 5, 3), "constant"), (2, 8, 7), False),
     "by Fourier": (lambda: Blur(filters(1, 1, 3, 3), "circular", use_fft=True), (1, 8, 7), False),
+    "downsampling": (lambda: Downsampling((1, 8, 6), filters(1, 1, 3, 4), 2), (1, 8, 6), False),
+    "bicubic": (lambda: Downsampling((1, 8, 8), "bicubic", 2), (1, 8, 8), False),
+    "decimation": (lambda: Downsampling((1, 8, 6), None, 2), (1, 8, 6), True),
     "single pixel": (lambda: SinglePixelCamera(m=9, img_size=(1, 4, 4)), (1, 4, 4), True),
 }
 

@@ -90,6 +90,7 @@ DESCRIPTIONS = {
     "tol": "an image has converged when its relative change is at most this",
     "max_iter": "largest number of steps, after the warm start of a preset",
     "x0": "first images of the iterations, in the shape of x; may be left out",
+    "clipping": "whether black and white pixels of y may have been clipped; false if left out",
     "x": "restored images",
     "potential": "convex function whose gradient is x, per image",
     "arrived": "whether the iterations of each image have reached their tolerance",

@@ -6,7 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from gradprox.cli import option_values, options
 from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Frames, Restored
@@ -25,10 +27,15 @@ if TYPE_CHECKING:
 
 # A smaller share of clipped pixels changes nothing visible.
 VISIBLE_SHARE = 0.001
-CLIPPED = (
-    "{:.1%} of the pixels are white or black. They are taken as they are, so lamps may ring; `gradprox deblur` knows "
-    "that they may be clipped"
-)
+CLIPPED = "{:.1%} of the pixels are white or black, so lamps may ring: the file {}"
+Clipping = Annotated[
+    bool,
+    typer.Option(
+        "--clipping/--no-clipping",
+        help="Take white and black pixels as clipped: white may have been brighter, and black darker. For images of 8 "
+        "or 16 bits.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,7 @@ class Deblurring:
         kernel: the value of ``--kernel``.
         noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
         linear_light: whether to convert sRGB values to light first, because light was blurred.
+        clipping: whether white and black pixels may have been clipped.
         channels: the value of ``--channels``.
         resume: whether to go on with the finished images of interrupted stacks.
         tuning: the settings of the preset.
@@ -48,6 +56,7 @@ class Deblurring:
     kernel: str
     noise: float | None = None
     linear_light: bool = False
+    clipping: bool = True
     channels: str = TOGETHER
     resume: bool = False
     tuning: Tuning = field(default_factory=Tuning)
@@ -57,7 +66,8 @@ class Deblurring:
 
     def describe(self) -> dict[str, Any]:
         """Return the task, the model and the settings, for a report."""
-        settings = {name: getattr(self, name) for name in ("kernel", "noise", "linear_light", "channels")}
+        told = ("kernel", "noise", "linear_light", "clipping", "channels")
+        settings = {name: getattr(self, name) for name in told}
         settings |= dataclasses.asdict(self.tuning) | {"provider": self.model.provider}
         return {"task": "deblur", "model": self.model.model, "settings": settings}
 
@@ -67,6 +77,7 @@ class Deblurring:
         Raises:
             InputError: a setting is unusable.
         """
+        from gradprox.export.runtime.solver import AS_THEY_ARE
         from gradprox.images import check_scale
         from gradprox.images.srgb import to_display, to_linear_light
         from gradprox.kernels import read_kernel
@@ -79,12 +90,15 @@ class Deblurring:
             pixels = to_linear_light(image.array) if self.linear_light else image.array
             level, record = level_of(image, self.noise, linear_light=self.linear_light)
             name, solver = models.of(pixels.shape[1])
-            result = self.tuning.run(solver, pixels, kernel, noise=level)
+            share = image.clipped_share() if self.clipping else 0.0
+            clipping = share > 0 and solver.takes_clipping
+            result = self.tuning.run(solver, pixels, kernel, noise=level, clipping=clipping)
             restored = to_display(result.x) if self.linear_light else result.x
             record |= {"model": name, "solver": solver.algorithm, **outcome(result)}
-            share = image.clipped_share()
-            if share >= VISIBLE_SHARE:
-                record["warnings"] = [*record.get("warnings", ()), CLIPPED.format(share)]
+            if clipping:
+                record["clipped_pixels"] = share
+            elif share >= VISIBLE_SHARE:
+                record["warnings"] = [*record.get("warnings", ()), CLIPPED.format(share, AS_THEY_ARE)]
             return Restored(image.with_pixels(restored), record)
 
         return Frames(self.channels, self.resume, self.describe()).work(restore)
@@ -110,6 +124,7 @@ def deblur(
     kernel: options.Kernel = None,
     noise: options.EstimatedNoise = None,
     linear_light: options.LinearLight = False,
+    clipping: Clipping = True,
     channels: Channels = TOGETHER,
     *,
     tuning: Tuning,
@@ -120,7 +135,7 @@ def deblur(
 
     The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
     motion or disk, or give a file with a measured kernel. The solver is the preset in the model's file. The shipped
-    files do what `gradprox deblur --model gray-fast --no-clipping` does.
+    files do what `gradprox deblur --model gray-fast` does.
 
     Examples:
       gradprox-runtime deblur photo.jpg --kernel gaussian:1.6 --noise 0.01 -o sharp.png
@@ -131,6 +146,7 @@ def deblur(
         kernel=option_values.require_kernel(kernel),
         noise=option_values.parse_given_level(noise),
         linear_light=linear_light,
+        clipping=clipping,
         channels=channels,
         resume=batch.resume,
         tuning=tuning,

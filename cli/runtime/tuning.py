@@ -35,13 +35,22 @@ class Tuning:
     steps: options.Steps = None
     tol: options.Tol = None
 
-    def run(self, solver: OnnxSolver, *measured: Any, noise: float) -> Restoration:
+    def run(self, solver: OnnxSolver, *measured: Any, noise: float, clipping: bool = False) -> Restoration:
         """Run a solver on what it takes: a photo and its kernel, or measurements.
+
+        `gradprox.export.runtime.OnnxSolver` describes the arguments.
 
         Raises:
             InputError: a setting or an argument is unusable.
         """
-        return solver(*measured, noise=noise, strength=self.strength, max_iter=self.steps, tol=self.tol)
+        return solver(
+            *measured,
+            noise=noise,
+            strength=self.strength,
+            max_iter=self.steps,
+            tol=self.tol,
+            clipping=clipping,
+        )
 
 
 def outcome(result: Restoration) -> Record:

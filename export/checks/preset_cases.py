@@ -21,6 +21,7 @@ class Case(NamedTuple):
         tol: tolerance; None for that of the preset.
         start: whether the first images are given.
         mirrored: whether the kernel is its own mirror image in both directions.
+        clipped: whether measurements are clipped at black and white, and taken as inequalities.
     """
 
     batch: int
@@ -33,6 +34,7 @@ class Case(NamedTuple):
     tol: float | None = None
     start: bool = False
     mirrored: bool = False
+    clipped: bool = False
 
 
 # Odd and even sizes, one pixel; images that stop one by one; noise below that of 8 bits, and too much for a warm start.
@@ -57,6 +59,12 @@ FISTA_CASES = tuple(case._replace(max_iter=case.max_iter or 6) if case.tol == 0 
 MIRRORED_CASES = (
     Case(2, 1, (17, 22), (5, 7), 0.02, mirrored=True),
     Case(1, 3, (20, 11), (3, 1), 0.0, max_iter=4, tol=0.0, mirrored=True),
+)
+# Clipped measurements, in files that take them as inequalities.
+CLIPPED_CASES = (
+    Case(1, 1, (17, 18), (4, 5), 0.04, clipped=True),
+    Case(2, 2, (19, 16), (5, 3), 0.03, strength=2.0, max_iter=12, tol=3e-3, clipped=True),
+    Case(2, 3, (14, 21), (3, 4), 0.285, max_iter=4, tol=0.0, start=True, clipped=True),
 )
 
 # Largest difference of a step count. A solver of the warm start ends where its steps become small, and FISTA restarts
@@ -91,6 +99,7 @@ ROUGH_CASES = (
     Case(3, 1, (12, 13), (3, 2), 0.285, max_iter=16, tol=4e-2),
     Case(2, 1, (9, 14), (2, 3), 0.285, strength=3.0, max_iter=6, tol=0.0, start=True),
 )
+ROUGH_CLIPPED_CASES = (Case(2, 1, (12, 13), (3, 2), 0.285, max_iter=8, tol=4e-2, clipped=True),)
 # A small weight of the energy: the fits leave it long steps.
 ROUGH_SENSING_CASES = (Case(2, 1, (0, 0), (1, 1), 0.18, strength=0.076, max_iter=12, tol=4e-2),)
 # Smaller relative changes of an image are not far above rounding.

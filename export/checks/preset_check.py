@@ -12,6 +12,7 @@ from onnx import ModelProto
 from gradprox.export.checks.preset_cases import (
     AFTER_RESTART,
     CASES,
+    CLIPPED_CASES,
     DEBLUR_RESTART_CASES,
     ENERGY_SENSING_CASES,
     FISTA_CASES,
@@ -19,6 +20,7 @@ from gradprox.export.checks.preset_cases import (
     REAL_CHANGE,
     RESTART_CASES,
     ROUGH_CASES,
+    ROUGH_CLIPPED_CASES,
     ROUGH_SENSING_CASES,
     SENSING_CASES,
     SENSING_STEPS,
@@ -37,12 +39,12 @@ from gradprox.export.checks.solver_comparison import (
 )
 from gradprox.export.graph.problem import Deblurring, Problem, Sensing
 from gradprox.export.graph.recipe import Recipe, SensingRecipe
-from gradprox.export.runtime.solver import STATUS
+from gradprox.export.runtime.solver import CLIPPING, STATUS
 from gradprox.export.runtime.solver_settings import PROXIMAL
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.networks.denoisers.deep_potential import DeepPotential
 from gradprox.priors import GradientStepDenoiser, LearnedProx, prior_of
-from gradprox.solvers import Status
+from gradprox.solvers import ClippedL2, Status
 from gradprox.solvers.contract import Callback, Step
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.fista import FISTAState
@@ -77,7 +79,12 @@ def examine_preset(
     branches = not network.monotone or recipe.solver in ("fista", "nmapg")
     comparison = Comparison(0 if deblurring else SENSING_STEPS)
     sensing = SENSING_CASES if recipe.solver in PROXIMAL else ENERGY_SENSING_CASES
-    photos = (*(FISTA_CASES if restarts else CASES), *(MIRRORED_CASES if problem.name == "symmetric" else ()))
+    clips = any(value.name == CLIPPING for value in model.graph.input)
+    photos = (
+        *(FISTA_CASES if restarts else CASES),
+        *(MIRRORED_CASES if problem.name == "symmetric" else ()),
+        *(CLIPPED_CASES if clips else ()),
+    )
     cases = photos if deblurring else sensing
     # A restart case is run until the first restart has been seen, which may be one of the other runs.
     restart_cases = RESTART_CASES if not deblurring else DEBLUR_RESTART_CASES
@@ -93,7 +100,8 @@ def examine_preset(
     if isinstance(network, DeepPotential):
         for scale in SCALES:
             rough_model, rough_network = rougher(model, network, scale)
-            rough_cases = ROUGH_CASES if deblurring else ROUGH_SENSING_CASES
+            rough_cases: tuple[Case, ...] = ROUGH_CASES if deblurring else ROUGH_SENSING_CASES
+            rough_cases += ROUGH_CLIPPED_CASES if clips else ()
             runs = f"of {len(rough_cases)} of a rougher model"
             rough_content = rough_model.SerializeToString()
             rough = _Compared(rough_content, rough_network, recipe, problem, comparison, runs, progress)
@@ -161,7 +169,8 @@ class _Compared:
             "tol": np.array([recipe.tol if case.tol is None else case.tol], np.float32),
             "max_iter": np.array(recipe.max_iter if case.max_iter is None else case.max_iter),
         }
-        found = run(self._session, {"y": y, **kernel, **settings, **start})
+        clipping = {CLIPPING: np.array(True)} if case.clipped else {}
+        found = run(self._session, {"y": y, **kernel, **settings, **start, **clipping})
         self._comparison.add(f"at noise {case.noise:g}", y, found, self._expected(case, number))
 
     def add_until_rare(self, case: Case) -> None:
@@ -178,7 +187,7 @@ class _Compared:
 
     def _images(self, case: Case, number: int) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Return the measurements of a run, its kernel and its start."""
-        y, kernel = measured(case, number, self._problem, mirrored=case.mirrored)
+        y, kernel = measured(case, number, self._problem, mirrored=case.mirrored, clipped=case.clipped)
         return y, kernel, first_images(case, number, y, self._problem)
 
     def _expected(self, case: Case, number: int) -> Expected:
@@ -189,7 +198,8 @@ class _Compared:
         look = None if preset.warm_start else self._look
         # The file computes in single precision, and its searches accept rises within the rounding errors of that.
         with rounding_of(torch.float32):
-            return _expected(preset, *self._images(case, number), self._prior, self._problem, look)
+            fidelity = ClippedL2() if case.clipped else None
+            return _expected(preset, *self._images(case, number), self._prior, self._problem, fidelity, look)
 
     def _look(self, step: Step) -> None:
         """Count the rare steps of a run without a warm start."""
@@ -212,6 +222,7 @@ def _expected(
     start: dict[str, Array],
     prior: LearnedProx | GradientStepDenoiser,
     problem: Problem,
+    fidelity: ClippedL2 | None,
     callback: Callback | None,
 ) -> Expected:
     """Return the result of the preset in torch."""
@@ -222,7 +233,13 @@ def _expected(
         x = result.x
     else:
         blur = torch.from_numpy(kernel["kernel"]).double()
-        x, result = deblur_images(y64, blur, prior, preset, boundary=problem.name, x0=x0, callback=callback)
+        x, result = deblur_images(
+            *(y64, blur, prior, preset),
+            boundary=problem.name,
+            fidelity=fidelity,
+            x0=x0,
+            callback=callback,
+        )
     status = [
         0 if status in (Status.COMPLETED, Status.MAX_ITER) else STATUS.index(status.value)
         for status in result.status

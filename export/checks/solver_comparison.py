@@ -186,11 +186,12 @@ def solver_session(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def measured(
-    case: SolverCase, seed: int, problem: Problem, *, mirrored: bool = False
+    case: SolverCase, seed: int, problem: Problem, *, mirrored: bool = False, clipped: bool = False
 ) -> tuple[Array, dict[str, Array]]:
     """Return measurements with a little noise, and a random kernel where the problem has one.
 
-    If ``mirrored``, the kernel is its own mirror image in both directions.
+    If ``mirrored``, the kernel is its own mirror image in both directions. If ``clipped``, some measurements are black,
+    and some are white.
 
     Images are blocks of gray, and each has another contrast. They are really blurred, as a deblurring solver amplifies
     the rounding errors of sharp images.
@@ -206,10 +207,13 @@ def measured(
         height, width = height + case.kernel[0] - 1, width + case.kernel[1] - 1
     blocks = generator.uniform(0, 1, (case.batch, case.channels, height // 4 + 1, width // 4 + 1))
     images = np.kron(blocks, np.ones((4, 4)))[..., :height, :width]
+    if clipped:
+        images = 1.8 * images - 0.4
     images *= np.linspace(0.2, 1, case.batch)[:, None, None, None]
     blur = torch.from_numpy(kernel.astype(np.float32))
     y = problem.operator(blur).A(torch.from_numpy(images.astype(np.float32))).numpy()
     y = (y + 0.01 * generator.standard_normal(y.shape)).astype(np.float32)
+    y = y.clip(0, 1) if clipped else y
     return y, {"kernel": blur.numpy()} if isinstance(problem, Deblurring) else {}
 
 

@@ -43,6 +43,17 @@ class Equations(ABC):
     def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
         """Return the coordinates of ``A^T A x + weight x`` for those of ``x``."""
 
+    def measured(self, coordinates: Tensor) -> Tensor:
+        """Return ``A x`` in double precision for the coordinates of ``x``."""
+        return self.A(self.images(coordinates))
+
+    def counting_operator(self, coordinates: Tensor, counted: Tensor, weight: Tensor) -> Tensor:
+        """Return the coordinates of ``A^T M A x + weight x`` for those of ``x``.
+
+        ``M`` sets the measurements to 0 that are not ``counted``, a tensor of bools.
+        """
+        return self.back(counted * self.measured(coordinates)) + weight * coordinates
+
     def precondition(self, coordinates: Tensor, weight: Tensor) -> Tensor:  # noqa: ARG002
         """Return about ``(A^T A + weight)^-1 v`` for the coordinates of ``v``; the coordinates where nothing is known.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from gradprox.batch import per_image
 from gradprox.export.graph.equations import Equations
 from gradprox.export.graph.problem import Problem
-from gradprox.networks.linear_systems import Iterate, first_iterate, next_iterate, small_energy
+from gradprox.networks.linear_systems import Iterate, Operator, first_iterate, next_iterate, small_energy
 from gradprox.physics.symmetric_blur import next_bound
+from gradprox.solvers.clipping import ClippedTerm
 from gradprox.solvers.least_squares import FIT_TOLERANCE, LeastSquares
 from gradprox.solvers.scalar import Scalar
 
@@ -35,7 +38,7 @@ class Measured(nn.Module):
         """Return the operator with the equations of its fits."""
         return self.problem.equations(known)
 
-    def data(self, y: Tensor, known: Tensors, squared_norm: Scalar) -> LeastSquares:
+    def data(self, y: Tensor, known: Tensors, squared_norm: Scalar) -> LeastSquares | ClippedTerm:
         """Return the data term with a bound of ``|A|^2``."""
         return LeastSquares(y, self.equations(known), squared_norm)  # type: ignore[arg-type]  # a tensor here
 
@@ -92,6 +95,34 @@ class ClosedFit(Measured):
         return found.float()
 
 
+def first_values(
+    equations: Equations, operator: Operator, right: Tensor, start: Tensor, weight: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the values before the first step of conjugate gradients.
+
+    Args:
+        equations: which precondition the iterations.
+        operator: of the linear system, in coordinates.
+        right: its right-hand side.
+        start: the coordinates at which the iterations begin.
+        weight: of the fit, in a shape that broadcasts against coordinates.
+
+    Returns:
+        Whether any image needs a step, the energy at which an image stops, ``(B,)``, and the first state.
+    """
+    state = first_iterate(operator, right, start, lambda v: equations.precondition(v, weight))
+    enough = small_energy(right, FIT_TOLERANCE[torch.float64])
+    return state.solvable(enough), enough, *state
+
+
+def next_values(
+    equations: Equations, operator: Operator, before: Iterate, enough: Tensor, weight: Tensor
+) -> tuple[Tensor, ...]:
+    """Return whether any image needs a further step, and the next state; `first_values` describes the arguments."""
+    state = next_iterate(operator, before, enough, lambda v: equations.precondition(v, weight))
+    return state.solvable(enough), *state
+
+
 class FitStart(Measured):
     """The part before the conjugate gradients of a fit, in the coordinates of the equations."""
 
@@ -100,15 +131,9 @@ class FitStart(Measured):
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a step, the energy at which an image stops, and the first state."""
         equations, weight = self.equations(known), per_image(weight, back)
+        operator = partial(equations.normal_operator, weight=weight)
         right = back + weight * equations.coordinates(z)
-        state = first_iterate(
-            lambda v: equations.normal_operator(v, weight),
-            right,
-            equations.coordinates(x),
-            lambda v: equations.precondition(v, weight),
-        )
-        enough = small_energy(right, FIT_TOLERANCE[torch.float64])
-        return state.solvable(enough), enough, *state
+        return first_values(equations, operator, right, equations.coordinates(x), weight)
 
 
 class FitStep(Measured):
@@ -127,13 +152,9 @@ class FitStep(Measured):
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a further step, and the next state."""
         equations, weight = self.equations(known), per_image(weight, point)
-        state = next_iterate(
-            lambda v: equations.normal_operator(v, weight),
-            Iterate(point, residual, direction, energy, product),
-            enough,
-            lambda v: equations.precondition(v, weight),
-        )
-        return state.solvable(enough), *state
+        operator = partial(equations.normal_operator, weight=weight)
+        before = Iterate(point, residual, direction, energy, product)
+        return next_values(equations, operator, before, enough, weight)
 
 
 class FitEnd(Measured):

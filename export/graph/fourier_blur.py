@@ -165,7 +165,7 @@ class FourierBlur(GraphBlur, Equations):
 
     def A(self, x: Tensor) -> Tensor:
         """Convolve; see `GraphBlur.A`."""
-        return self.visible(self.images(self.spectrum.blurred(self.coordinates(x))))
+        return self.measured(self.coordinates(x))
 
     def A_adjoint(self, y: Tensor) -> Tensor:
         """Correlate with the kernel: the adjoint."""
@@ -185,6 +185,10 @@ class FourierBlur(GraphBlur, Equations):
             (top, bottom), (left, right) = (margins(size) for size in self.kernel.shape[-2:])
             y = F.pad(y, (left, right, top, bottom))
         return self.spectrum.correlated(self.coordinates(y))
+
+    def measured(self, coordinates: Tensor) -> Tensor:
+        """See `Equations.measured`: the blur needs no images."""
+        return self.visible(self.images(self.spectrum.blurred(coordinates)))
 
     def normal_operator(self, coordinates: Tensor, weight: Tensor) -> Tensor:
         """See `Equations.normal_operator`."""

@@ -14,6 +14,7 @@ from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.graph.loop import build_model, if_node, inline_part
 from gradprox.export.graph.problem import Deblurring, Problem
 from gradprox.export.graph.tracing import Example, Piece
+from gradprox.export.runtime.solver import CLIPPING
 
 # Outputs of a solver: their types, and their sizes after that of the batch.
 RECORDS = {
@@ -63,6 +64,7 @@ class Frame:
     Args:
         problem: the inverse problem that the solver is exported for.
         channels: channels of the network.
+        clips: whether there is an input `CLIPPING`.
 
     Attributes:
         y: example measurements.
@@ -73,7 +75,7 @@ class Frame:
             values inside the graph follow from those of the inputs, and the exporter accepts no second name for them.
     """
 
-    def __init__(self, problem: Problem, channels: int) -> None:
+    def __init__(self, problem: Problem, channels: int, *, clips: bool = False) -> None:
         self.problem = problem
         self._has_kernel = isinstance(problem, Deblurring)
         self._is_larger = problem.name == "valid"  # the unknown image, than the photo
@@ -91,6 +93,10 @@ class Frame:
         # An input with a constant of its name is optional. No image at all stands for the start of the file's own.
         none = [length if isinstance(length, int) else 0 for length in self.image_shape]
         self.constants = {"x0": helper.make_tensor("x0", TensorProto.FLOAT, none, [])}
+        self._optional = [helper.make_tensor_value_info("x0", TensorProto.FLOAT, self.image_shape)]
+        if clips:
+            self.constants[CLIPPING] = helper.make_tensor(CLIPPING, TensorProto.BOOL, [], [False])
+            self._optional.append(helper.make_tensor_value_info(CLIPPING, TensorProto.BOOL, []))
 
         image = range(4 if self._has_kernel else 2)
         self.open: dict[str, dict[int, Any]] = {
@@ -149,7 +155,6 @@ class Frame:
             ir_version: that of the traced parts.
         """
         kernel_shape: list[str | int] = [1, 1, "kernel_height", "kernel_width"]
-        images = helper.make_tensor_value_info("x0", TensorProto.FLOAT, self.image_shape)
         inputs = [
             helper.make_tensor_value_info("y", TensorProto.FLOAT, self._y_shape),
             *(
@@ -159,7 +164,7 @@ class Frame:
             ),
             *(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in numbers),
             helper.make_tensor_value_info("max_iter", TensorProto.INT64, []),
-            images,
+            *self._optional,
         ]
         outputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.image_shape)]
         outputs += [

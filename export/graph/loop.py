@@ -1,14 +1,14 @@
 """An ONNX ``Loop`` around a traced step, and one model made of several traced parts.
 
 `inline_part` renames the values of a part, so that parts can share one graph. `loop_node` makes a part the body of a
-``Loop``, `loop_around` makes several parts one, and `if_node` makes two parts the branches of an ``If``. `build_model`
+``Loop``, `loop_around` makes several parts one, and `if_node` and `if_around` make an ``If``. `build_model`
 makes the result a model.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
@@ -92,6 +92,10 @@ def loop_node(
     )
 
 
+# Returns nodes that compute values of these names.
+Branch = Callable[[tuple[str, ...]], Sequence[NodeProto]]
+
+
 class Carried(NamedTuple):
     """A value that a loop hands from each step to the next.
 
@@ -156,6 +160,30 @@ def loop_around(
     return helper.make_node(
         "Loop", [steps, begin, *(c.first for c in carried)], results, name=name, body=graph
     )
+
+
+def if_around(
+    condition: str,
+    name: str,
+    results: Mapping[str, int],
+    branches: tuple[Branch, Branch],
+) -> NodeProto:
+    """Return an ``If`` around nodes that may hold loops themselves; only the chosen ones are computed.
+
+    Args:
+        condition: name of a bool of the surrounding graph.
+        name: the name of this node.
+        results: names of its results, with their types.
+        branches: return the nodes for true and for false. They are called with the names of their own results, in the
+            same order.
+    """
+    graphs_of_branches = {}
+    for key, branch in zip(("then", "else"), branches, strict=True):
+        own = {f"{key}/{result}": kind for result, kind in results.items()}
+        values = [helper.make_tensor_value_info(text, kind, None) for text, kind in own.items()]
+        nodes = branch(tuple(own))
+        graphs_of_branches[f"{key}_branch"] = helper.make_graph(nodes, f"{name}/{key}", [], values)
+    return helper.make_node("If", [condition], list(results), name=f"{name}/if", **graphs_of_branches)
 
 
 def split(nodes: Sequence[NodeProto], changing: Collection[str]) -> tuple[list[NodeProto], list[NodeProto]]:

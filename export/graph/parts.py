@@ -12,13 +12,15 @@ from functools import partial
 import torch
 from onnx import NodeProto, helper
 
+from gradprox.export.graph.clipped_fit import clipped_examples, clipped_fit, clipped_pieces
 from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
-from gradprox.export.graph.loop import Carried, inline_part, loop_around
+from gradprox.export.graph.loop import Carried, if_around, inline_part, loop_around
 from gradprox.export.graph.pieces import (
     INT64,
     ITERATE,
-    fit_pieces,
+    closed_fit_pieces,
+    iterated_fit_pieces,
     kind_of,
     norm_pieces,
     shared_examples,
@@ -29,9 +31,11 @@ from gradprox.export.graph.solver_graph import DOUBLE, FLOAT, GraphSolver
 from gradprox.export.graph.solver_steps import names_of
 from gradprox.export.graph.tiles import tile_nodes
 from gradprox.export.graph.tracing import Example, Piece, pruned, trace_together
+from gradprox.export.runtime.solver import CLIPPING
 from gradprox.networks.denoisers.config import ImageNetwork
 from gradprox.physics.symmetric_blur import BOUNDS
 from gradprox.priors import prior_of
+from gradprox.solvers.clipping import NEWTON_STEPS
 from gradprox.solvers.line_search import MAX_TRIALS
 
 
@@ -54,7 +58,9 @@ class Parts:
         further: dict[str, Piece],
         examples: dict[str, Example],
     ) -> None:
-        self.frame = Frame(problem, network.channels)
+        # The command line takes inequalities with this solver; here they need a kernel, which measures pixel by pixel.
+        clips = isinstance(problem, Deblurring) and {*solvers} == {"hqs"}
+        self.frame = Frame(problem, network.channels, clips=clips)
         self.is_prox = network.monotone
         frame, known = self.frame, problem.transform(self.frame.x, self.frame.kernel)
         back = problem.equations((frame.kernel, *known)).back(frame.y)
@@ -66,24 +72,31 @@ class Parts:
         if {*solvers} != {"hqs"}:
             pieces |= norm_pieces(problem, depends=self._depends)
         if isinstance(problem, Deblurring) or "hqs" in solvers:
-            pieces |= fit_pieces(problem, closed=self._closed is not None, depends=self._depends)
+            pieces |= {} if self._closed is None else closed_fit_pieces(problem)
+            if self._closed is None or self._depends or clips:
+                pieces |= iterated_fit_pieces(problem)
+        if clips:
+            pieces |= clipped_pieces(problem)
         curvature = prior_of(network).curvature_bound()
         for name in solvers:
             pieces |= GRAPH_SOLVERS[name].pieces(problem, curvature)
+        given = shared_examples(network, frame, known, back)
         self.traced = trace_together(
             frame.pieces() | pieces | further,
-            frame.examples() | shared_examples(network, frame, known, back) | examples,
+            frame.examples() | given | clipped_examples(frame, given["back"]) | examples,
         )
         self.tiled = "cut" in pieces
+        self.clips = clips
         for part, output in (("compute_tile", "tile"), ("join", "new_denoised"), ("network", "new_denoised")):
             if part in pieces:
                 self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
-        self.shared = {"y", "back", "x0", "closed_here", "squared_norm", *problem.known}
+        self.shared = {"y", "back", "x0", "closed_here", "squared_norm", CLIPPING, "clipped", *problem.known}
         counts = {
             "fit_iterations": problem.fit_iterations,
             "trials": 1 + MAX_TRIALS,
             "bounds": BOUNDS,
+            "newton_steps": NEWTON_STEPS,
             "once": 1,
         }
         for name, count in counts.items():
@@ -119,38 +132,73 @@ class Parts:
             weight: name of the weights, one per image.
             fitted: name of the result.
         """
-        given = {"x": x, "z": z, "weight": weight, "fitted": fitted}
+        given = {"x": x, "z": z, "weight": weight}
+        if not self.clips:
+            return self._least_squares_fit(scope, given, (fitted,))
+        branches = (
+            lambda results: clipped_fit(self, f"{scope}/clipped", {**given, "fitted": results[0]}),
+            partial(self._least_squares_fit, scope, given),
+        )
+        return [if_around("clipped", f"{scope}/clipped", {fitted: FLOAT}, branches)]
+
+    def _least_squares_fit(
+        self, scope: str, given: Mapping[str, str], results: tuple[str, ...]
+    ) -> list[NodeProto]:
+        """Return the nodes of a fit to measurements that are equations."""
+        (fitted,) = results
         if self._closed is None:
-            return self._iterated_fit(scope, given)
+            return self._iterated_fit(scope, {**given, "fitted": fitted})
         if not self._depends:
-            return self.place("fit", scope, given)
-        branches = {}
-        for name, place in (("then", partial(self.place, "fit")), ("else", self._iterated_fit)):
-            result = f"{scope}/{name}_fitted"
-            value = helper.make_tensor_value_info(result, FLOAT, None)
-            nodes = place(f"{scope}/{name}", given | {"fitted": result})
-            branches[f"{name}_branch"] = helper.make_graph(nodes, f"{scope}/{name}", [], [value])
-        return [helper.make_node("If", ["closed_here"], [fitted], name=f"{scope}/if", **branches)]
+            return self.place("fit", scope, {**given, "fitted": fitted})
+        branches = (
+            lambda results: self.place("fit", scope, {**given, "fitted": results[0]}),
+            lambda results: self._iterated_fit(scope, {**given, "fitted": results[0]}),
+        )
+        return [if_around("closed_here", scope, {fitted: FLOAT}, branches)]
+
+    def objective(self, part: str, scope: str, names: Mapping[str, str]) -> list[NodeProto]:
+        """Return the nodes of a part that computes the objective; `place` describes the arguments."""
+        clipped = f"clipped_{part}"
+        if clipped not in self.traced:
+            return self.place(part, scope, names)
+        kinds = {value.name: value.type.tensor_type.elem_type for value in self.traced[part].graph.output}
+        results = {names[name]: kind for name, kind in kinds.items()}
+
+        def branch(key: str, chosen: str, own: tuple[str, ...]) -> list[NodeProto]:
+            return self.place(chosen, f"{scope}/{key}", {**names, **dict(zip(kinds, own, strict=True))})
+
+        branches = (partial(branch, "clipped", clipped), partial(branch, "plain", part))
+        return [if_around("clipped", f"{scope}/{part}", results, branches)]
 
     def _iterated_fit(self, scope: str, given: Mapping[str, str]) -> list[NodeProto]:
         """Return the nodes of a fit by conjugate gradients; `fit` describes the names that are given."""
+        last = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
+        return [
+            *self.place("fit_start", scope, given),
+            self.conjugate_gradients("fit_step", scope, given),
+            *self.place("fit_end", scope, {**given, **last}),
+        ]
+
+    def conjugate_gradients(self, part: str, scope: str, given: Mapping[str, str]) -> NodeProto:
+        """Return the ``Loop`` of conjugate gradients; its last state is ``SCOPE/last_point`` and so on.
+
+        Args:
+            part: the name of one step.
+            scope: prefix of all names inside; the first state is in it.
+            given: other names of the inputs of a step.
+        """
         carried = [
             Carried(f"{scope}/first_{v}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
             for v in ITERATE
         ]
-        last = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
-        return [
-            *self.place("fit_start", scope, given),
-            loop_around(
-                self.place("fit_step", scope, given),
-                scope,
-                steps="fit_iterations",
-                begin=f"{scope}/begin_fit",
-                go_on=f"{scope}/fit_goes_on",
-                carried=carried,
-            ),
-            *self.place("fit_end", scope, {**given, **last}),
-        ]
+        return loop_around(
+            self.place(part, scope, given),
+            scope,
+            steps="fit_iterations",
+            begin=f"{scope}/begin_fit",
+            go_on=f"{scope}/fit_goes_on",
+            carried=carried,
+        )
 
     def norm(self) -> list[NodeProto]:
         """Return the nodes that compute ``squared_norm``, from which step sizes follow."""

@@ -23,6 +23,9 @@ from gradprox.networks.denoisers.config import ImageNetwork
 INT64: int = TensorProto.INT64
 # The state of conjugate gradients, a `gradprox.networks.linear_systems.Iterate`.
 ITERATE = ("point", "residual", "direction", "energy", "product")
+# The values before the first step of conjugate gradients, and those after each step.
+FIRST_ITERATE = ("begin_fit", "enough", *(f"first_{name}" for name in ITERATE))
+NEXT_ITERATE = ("fit_goes_on", *(f"new_{name}" for name in ITERATE))
 # The values of all states that are images; the others are numbers, but for `stalled`.
 IMAGES = (
     *("x", "denoised", "gradient", "before", "gradient_before"),
@@ -76,28 +79,25 @@ def norm_pieces(problem: Problem, *, depends: bool) -> dict[str, Piece]:
     }
 
 
-def fit_pieces(problem: Problem, *, closed: bool, depends: bool) -> dict[str, Piece]:
-    """Return the modules of least-squares fits.
+def closed_fit_pieces(problem: Problem) -> dict[str, Piece]:
+    """Return the modules of least-squares fits that have a closed form."""
+    inputs = ("z", "y", "back", "weight", problem.known)
+    return {"fit": Piece(fit_steps.ClosedFit(problem), inputs, ("fitted",))}
 
-    Args:
-        problem: the kind of measurement.
-        closed: whether its fits have a closed form.
-        depends: whether that depends on the kernel.
-    """
+
+def iterated_fit_pieces(problem: Problem) -> dict[str, Piece]:
+    """Return the modules of least-squares fits by conjugate gradients."""
     known = problem.known
-    found = {"fit": Piece(fit_steps.ClosedFit(problem), ("z", "y", "back", "weight", known), ("fitted",))}
-    if closed and not depends:
-        return found
-    return (found if closed else {}) | {
+    return {
         "fit_start": Piece(
             fit_steps.FitStart(problem),
             ("z", "x", "back", "weight", known),
-            ("begin_fit", "enough", *(f"first_{name}" for name in ITERATE)),
+            FIRST_ITERATE,
         ),
         "fit_step": Piece(
             fit_steps.FitStep(problem),
             (*ITERATE, "enough", "weight", known),
-            ("fit_goes_on", *(f"new_{name}" for name in ITERATE)),
+            NEXT_ITERATE,
         ),
         "fit_end": Piece(fit_steps.FitEnd(problem), ("point", "energy", known), ("fitted",)),
     }

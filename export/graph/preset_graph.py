@@ -47,6 +47,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
         *place("schedule", "schedule"),
         *place("transform", "transform", {"x": "start"}),
         *place("warm_start", "warm_start", {"x": "start"}),
+        *(place("any_clipped", "clipping") if parts.clips else []),
         *(parts.norm() if solvers != {"hqs"} else []),
         warm,
         *parts.solver(last, "warm_x", "warm_steps", "max_iter", ("objective_rows", "residual_rows")),

@@ -109,10 +109,11 @@ class GraphSolver(ABC):
 
     def evaluated(self, part: str, name: str, images: str) -> Nodes:
         """Return the nodes that compute the point ``name`` at some images."""
-        values = {f"new{value}": f"{name}{value}" for value in {**WITH_GRADIENT, **WITH_DENOISED}}
+        inside = {f"new{value}": f"{name}{value}" for value in {**WITH_GRADIENT, **WITH_DENOISED}}
+        inside["energy"] = f"{name}/energy"
         return [
             *self.parts.denoise(name, images, self.settings["sigma"], f"{name}_denoised", f"{name}/energy"),
-            *self.parts.place(part, name, {**values, "new": images, **self.settings}),
+            *self.parts.objective(part, name, {**inside, "new": images, **self.settings}),
         ]
 
     def searched(

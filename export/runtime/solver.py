@@ -19,6 +19,9 @@ from gradprox.scales import MARGIN, beyond_training, wrong_in_memory
 STATUS = ("max_iter", "converged", "non_finite", "stalled")
 PROBLEMS = ("deblur", "cs")
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
+# The input that says whether pixels may have been clipped.
+CLIPPING = "clipping"
+AS_THEY_ARE = "takes white and black pixels as they are: export it again, to deblur with HQS"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class OnnxSolver:
             writes them; None in files that do not say.
         matrix_digest: of block measurements, what `gradprox.measurements.digest` gives for their matrix; else None.
         noise_rule: how the settings of the prior follow from the noise.
+        takes_clipping: whether it can treat white and black pixels as clipped, as `gradprox.solvers.ClippedL2` does.
         provider: the provider in use.
         metadata: all entries of the file's metadata, by key.
 
@@ -102,6 +106,7 @@ class OnnxSolver:
             raise InputError(f"{path}: its physics is damaged") from error
         self._settings = Settings(self._session, self.algorithm)
         self.noise_rule = self._settings.noise_rule
+        self.takes_clipping = CLIPPING in self._session.optional
 
     def __call__(
         self,
@@ -113,6 +118,7 @@ class OnnxSolver:
         x0: NDArray[Any] | None = None,
         max_iter: int | None = None,
         tol: float | None = None,
+        clipping: bool = False,
     ) -> Restoration:
         """Restore images.
 
@@ -128,6 +134,8 @@ class OnnxSolver:
                 way, or at a linear reconstruction.
             max_iter: step budget after the warm start; the planned steps of the preset if not given.
             tol: an image has converged when its relative change is at most this; that of the preset if not given.
+            clipping: whether pixels may have been clipped at 0 and 1: a white one says only that its light was at least
+                white, and a black one that it was at most black. Needs a file that `takes_clipping`.
 
         Raises:
             InputError: an argument is illegal or not finite.
@@ -139,9 +147,17 @@ class OnnxSolver:
         kernel = self._kernel(kernel, y)
         start = self._start(x0, y)
         inputs = self._settings.inputs(Given(noise, strength, max_iter, tol))
+        if clipping and not self.takes_clipping:
+            raise InputError(f"clipping: {self._session.path} {AS_THEY_ARE}")
         self._warn(y, start, inputs.sigma)
         found = self._session.run(
-            {"y": y, **({} if kernel is None else {"kernel": kernel}), **inputs.arrays, **start}
+            {
+                "y": y,
+                **({} if kernel is None else {"kernel": kernel}),
+                **inputs.arrays,
+                **start,
+                **({CLIPPING: np.array(True)} if clipping else {}),
+            }
         )
         full = "completed" if inputs.planned else "max_iter"
         return Restoration(

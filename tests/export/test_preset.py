@@ -133,7 +133,7 @@ def test_its_inputs(exported_preset: tuple[Path, Report]) -> None:
     model = onnx.load(exported_preset[0])
     # The warm start, the last solver, and the tiles of the first images of that.
     assert [node.op_type for node in model.graph.node].count("Loop") == 3
-    names = ["y", "kernel", "noise", "strength", "tol", "max_iter", "x0"]
+    names = ["y", "kernel", "noise", "strength", "tol", "max_iter", "x0", "clipping"]
     assert [value.name for value in model.graph.input] == names
     assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
 

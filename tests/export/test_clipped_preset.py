@@ -22,7 +22,8 @@ from tests.export.tampering import tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
 KERNELS = {"gaussian": gaussian_kernel(0.8), "motion": motion_kernel(6, 30)}
-BOUNDARIES = ["circular", "valid", pytest.param("symmetric", marks=pytest.mark.slow)]
+# Slow exports; tests of presets export the valid one too.
+BOUNDARIES = ["circular", *(pytest.param(name, marks=pytest.mark.slow) for name in ("valid", "symmetric"))]
 NOISE = float(np.float32(0.02))
 
 

@@ -15,7 +15,7 @@ from gradprox.cli.frames import TOGETHER, Frames, RestoreImage
 from gradprox.cli.jobs import Record, Work
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors, resolve_device, use_threads
-from gradprox.cli.tuning import ANY_NOISE, DeblurringTuning, Tuning
+from gradprox.cli.tuning import ANY_NOISE, Tuning
 
 if TYPE_CHECKING:
     from deepinv.optim import DataFidelity
@@ -147,9 +147,8 @@ class Restoration(ABC):
         model = self.model.model or default_model(1)
         tolerant = model in model_names() and not read_card(model).is_prox
         return (
-            isinstance(self.tuning, DeblurringTuning)
-            and self.tuning.settings["mixed_precision"]
-            and tolerant
+            tolerant
+            and self.tuning.settings.get("mixed_precision", False)
             and computes_in_bfloat16(resolve_device(self.model.device))
         )
 

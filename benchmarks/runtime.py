@@ -1,7 +1,7 @@
 """Measure the cost of deployment in torch and in ONNX Runtime: milliseconds and megabytes per megapixel.
 
     python benchmarks/runtime.py gray --side 1024 --json runtime.json
-    python benchmarks/runtime.py gray --side 8000 --repeats 1 --only "onnxruntime, 1 thread, tiles of 256"
+    python benchmarks/runtime.py gray --side 8000 --repeats 1 --only "onnxruntime, 1 thread, its own tiles"
 
 Every configuration runs in a process of its own, so that peaks of memory are measured separately. The processes take
 turns, so that other work of the machine affects them alike. Memory is that of the host. On a GPU the whole image is on
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,23 +38,17 @@ class Configuration:
     Attributes:
         engine: ``"torch"``, ``"torch.compile"`` or ``"onnxruntime"``.
         threads: of the CPU.
-        tile: of ONNX Runtime, which takes images whole if None; torch has its own.
+        tile: of ONNX Runtime, which takes images whole if None; torch has tiles of its own.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
     engine: str
     threads: int
-    tile: int | None = None
+    tile: Literal["auto"] | None = None
     device: str = "cpu"
 
     def __str__(self) -> str:
-        tiles = (
-            "its own tiles"
-            if self.engine.startswith("torch")
-            else f"tiles of {self.tile}"
-            if self.tile
-            else "whole"
-        )
+        tiles = "its own tiles" if self.engine.startswith("torch") or self.tile else "whole"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.engine}, {threads if self.device == 'cpu' else self.device}, {tiles}"
 
@@ -77,14 +71,13 @@ class Configuration:
 
 CONFIGURATIONS = [
     *(
-        Configuration(engine, threads, tile)
+        configuration
         for threads in (1, 2)
-        for engine, tile in (
-            ("torch", None),
-            ("torch.compile", None),
-            ("onnxruntime", None),
-            ("onnxruntime", 512),
-            ("onnxruntime", 256),
+        for configuration in (
+            Configuration("torch", threads),
+            Configuration("torch.compile", threads),
+            Configuration("onnxruntime", threads),
+            Configuration("onnxruntime", threads, tile="auto"),
         )
     ),
     *(Configuration(engine, 1, device="cuda") for engine in ("torch", "onnxruntime")),

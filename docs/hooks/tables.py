@@ -21,6 +21,12 @@ from typing import Any
 import gradprox.solvers
 from gradprox.zoo import model_names, read_card
 
+# Seconds per megapixel on one and on two threads, their ratio, and the peak memory in MB per megapixel on one.
+RUNTIME_COLUMNS = tuple(
+    f"{engine}, {figure}"
+    for engine in ("torch", "ONNX Runtime")
+    for figure in ("s, one thread", "two", "ratio", "MB")
+)
 FIGURES = Path(__file__).parents[2] / "benchmarks" / "figures"
 _MARK = re.compile(r"<!-- table: (\w+) -->")
 
@@ -146,30 +152,21 @@ def benchmarks_table() -> str:
 
 
 def runtime_table() -> str:
-    """Return time and memory of denoising in torch and in ONNX Runtime, with the command that repeats each row."""
+    """Return time and memory of denoising in torch and in ONNX Runtime."""
     rows = []
     for path in sorted(FIGURES.glob("runtime-*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
-        command = f"python benchmarks/runtime.py {found['model']} --side {found['side']} --repeats {found['repeats']}"
-        command += f' --precision {found["precision"]} --only "{found["only"]}"'
-        for run in found["runs"]:
-            tiles = f", tiles of {run['tile']}" if run["tile"] else ""
-            in_runtime = run["engine"] == "onnxruntime"
-            rows.append(
-                (
-                    f"`{found['model']}`",
-                    f"{run['engine']}{tiles}"
-                    + (", CUDA" if run.get("device") == "cuda" else "")
-                    + (f", {found['precision']}" if in_runtime else ""),
-                    str(run["threads"]),
-                    f"{run['ms_per_megapixel']:.0f}",
-                    f"{run['mb_per_megapixel']:.0f}",
-                    f"{found['file_bytes'] / 1e3:.0f}" if in_runtime else "",
-                    found["processor"],
-                    f"`{command}`",
-                )
-            )
-    columns = ("model", "in", "threads", "ms/Mpx", "MB/Mpx", "file, kB", "processor", "command")
+        runs = {(run["engine"], run["threads"]): run for run in found["runs"]}
+        row = [f"`{found['model']}`"]
+        for engine in ("torch", "onnxruntime"):
+            one, two = runs[engine, 1], runs[engine, 2]
+            row += [f"{run['ms_per_megapixel'] / 1e3:.2f}" for run in (one, two)]
+            row += [
+                f"{one['ms_per_megapixel'] / two['ms_per_megapixel']:.2f}",
+                f"{one['mb_per_megapixel']:.0f}",
+            ]
+        rows.append((*row, f"{found['file_bytes'] / 1e3:.0f}"))
+    columns = ("model", *RUNTIME_COLUMNS, "file, kB")
     return _table(columns, rows)
 
 

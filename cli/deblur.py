@@ -16,6 +16,7 @@ from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, in_words, run_batch
 from gradprox.cli.kernel_search import AUTO, parse_search
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
+from gradprox.cli.linear_light import light_of
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import ModelChoice, Priors
 from gradprox.cli.paths import check_absent, planned_beside, readable_suffixes
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 # The solvers whose data term may have weights and inequalities; None is the default, HQS.
 WEIGHTING_SOLVERS = (None, "hqs", "nmapg")
 DOES_NOT_FIT = (
-    "the kernel does not fit the image: the residual is not noise, or the result rings; try --linear-light for a "
-    "camera photo, {}another length, radius or angle, or a larger --noise"
+    "the kernel does not fit the image: the residual is not noise, or the result rings; try {}another length, radius "
+    "or angle, or a larger --noise"
 )
 
 NO_KERNEL = (
@@ -63,7 +64,8 @@ class Deblurring(ImageRestoration):
         noise: standard deviation of the noise, or its gain and read noise; in light if ``linear_light``. Estimated from
             each image if None.
         boundary: one of `gradprox.physics.BOUNDARIES`.
-        linear_light: whether to convert sRGB values to light first, because light was blurred.
+        linear_light: whether to convert sRGB values to light first, because light was blurred; None for photos of a
+            camera (`gradprox.cli.linear_light`).
         refine_kernel: whether to scale and turn the kernel to fit each image.
         clipping: whether white and black pixels may have been clipped.
         force: whether to restore with an estimated kernel of low confidence.
@@ -74,7 +76,7 @@ class Deblurring(ImageRestoration):
     kernel: str
     noise: float | SignalNoise | None = None
     boundary: str = "valid"
-    linear_light: bool = False
+    linear_light: bool | None = None
     refine_kernel: bool = False
     clipping: bool = True
     force: bool = False
@@ -104,11 +106,10 @@ class Deblurring(ImageRestoration):
             if source in self.kernel_files:
                 check_absent(self.kernel_files[source], self.replace_kernels)
             check_scale(image.pixels, source)  # as stored: light passes the limit sooner
-            pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
+            light, choice = light_of(image, self.linear_light, noise_given=self.noise is not None)
+            pixels = to_linear_light(image.pixels) if light else image.pixels
             prior = priors.of(pixels.shape[1])
-            noise, record = noise_of(
-                image, self.noise, constant=not self.weighting, linear_light=self.linear_light
-            )
+            noise, record = noise_of(image, self.noise, constant=not self.weighting, linear_light=light)
             if known is not None:
                 self.check_size(known, pixels)
             blurred = pixels.to(priors.device)
@@ -116,6 +117,7 @@ class Deblurring(ImageRestoration):
             given, estimated = (
                 (known, {}) if known is not None else self.estimated(source, pixels, level, show)
             )
+            record |= choice
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
             given, record = given.to(priors.device), record | estimated
             preset = self.preset(level)
@@ -125,9 +127,9 @@ class Deblurring(ImageRestoration):
             restored, result = deblur_images(
                 blurred, kernel, prior, preset, boundary=self.boundary, fidelity=fidelity, callback=show
             )
-            if self.linear_light:
+            if light:
                 restored = to_display(restored)
-            fit = self.kernel_fit(image, kernel, result.x, level)
+            fit = self.kernel_fit(image, kernel, result.x, level, light=light)
             if estimated and fit.get("warnings") and not self.force:
                 raise InputError(NOT_EXPLAINED.format(in_words(estimated["estimated_kernel"])))
             solved = self.solved(prior, preset, result)
@@ -138,7 +140,7 @@ class Deblurring(ImageRestoration):
             if source in self.maps.files:
                 physics = self.blur(kernel, pixels)
                 find = self.deviations(blurred, physics, prior, level, result, fidelity)
-                in_frame = functools.partial(self.in_frame, physics, result.x)
+                in_frame = functools.partial(self.in_frame, physics, result.x, light=light)
                 draw = self.maps.drawing(source, find, self.second_part(priors, show), in_frame)
             return Restored(image.with_pixels(restored.cpu()), record, draw)
 
@@ -168,10 +170,10 @@ class Deblurring(ImageRestoration):
 
         return blur_of_photos(self.boundary, kernel, (photo.shape[-2], photo.shape[-1]), photo.shape[1])
 
-    def in_frame(self, physics: AnyBlur, x: Tensor, deviation: Tensor) -> Tensor:
-        """Return deviations of the restored image ``x`` as those of the values that are written."""
-        light, seen = physics.visible(x), physics.visible(deviation)
-        return shown_deviation(light, seen) if self.linear_light else seen
+    def in_frame(self, physics: AnyBlur, x: Tensor, deviation: Tensor, *, light: bool) -> Tensor:
+        """Return deviations of the restored image ``x``, perhaps of light, as those of the values that are written."""
+        seen = physics.visible(deviation)
+        return shown_deviation(physics.visible(x), seen) if light else seen
 
     def estimated(self, source: Path, pixels: Tensor, noise: float, show: Watch) -> tuple[Tensor, Record]:
         """Return the estimated kernel of an image, and its figures, for a report.
@@ -199,27 +201,37 @@ class Deblurring(ImageRestoration):
         found = refine_kernel(pixels, kernel, max(noise, LEAST_NOISE))
         return found.kernel, {"kernel_scale": found.scale, "kernel_turn": found.turn}
 
-    def kernel_fit(self, image: ImageData, kernel: Tensor, x: Tensor, noise: float) -> Record:
+    def kernel_fit(
+        self, image: ImageData, kernel: Tensor, x: Tensor, noise: float, *, light: bool = False
+    ) -> Record:
         """Return the test of the kernel by the restored image ``x``, for a report; empty where it does not apply.
 
-        It applies to the regularization of the preset and to white noise of known level. Linear light has more noise
-        in bright areas, and the error of compression is unknown in formats other than JPEG.
+        It applies to the regularization of the preset and to white noise of known level. The noise of ``light`` grows
+        with the signal, so stored values are compared. Their noise level is estimated, so a given one, that of light,
+        is not judged. The error of compression is unknown in formats other than JPEG.
         """
-        from gradprox.images.noise_estimation import compression_error
+        from gradprox.images.noise_estimation import compression_error, estimate_image_noise
+        from gradprox.images.srgb import to_display
         from gradprox.noise_rule import LEAST_NOISE
         from gradprox.physics import LARGEST_FITTING_SCORE, wrong_kernel_score
 
         compression = compression_error(image)
-        unknown = self.linear_light or (image.metadata.encoding.lossy and compression == 0)
+        unknown = (light and self.noise is not None) or (image.metadata.encoding.lossy and compression == 0)
         if self.tuning.factor != 1 or unknown:
             return {}
         y = image.pixels.to(x)
-        score = float(wrong_kernel_score(y, x, self.blur(kernel, y), max(noise, compression, LEAST_NOISE)))
+        if light:
+            noise = estimate_image_noise(image).level
+        level = max(noise, compression, LEAST_NOISE)
+        curve = to_display if light else None
+        score = float(wrong_kernel_score(y, x, self.blur(kernel, y), level, curve=curve))
         if math.isnan(score):
             return {}
         record: Record = {"wrong_kernel_score": score}
         if score > LARGEST_FITTING_SCORE:
-            record["warnings"] = [DOES_NOT_FIT.format("" if self.refine_kernel else "--refine-kernel, ")]
+            advice = "--no-linear-light, " if light else "--linear-light for a camera photo, "
+            advice += "" if self.refine_kernel else "--refine-kernel, "
+            record["warnings"] = [DOES_NOT_FIT.format(advice)]
         return record
 
 
@@ -252,7 +264,7 @@ def deblur(
     kernel: options.KernelOrEstimate = None,
     noise: options.EstimatedSignalNoise = None,
     boundary: options.Boundary = "valid",
-    linear_light: options.LinearLight = False,
+    linear_light: options.LinearLight = None,
     refine_kernel: options.RefineKernel = False,
     clipping: options.Clipping = True,
     write_kernel: options.WriteKernel = None,
@@ -269,8 +281,8 @@ def deblur(
 
     The kernel is the blurred image of a single point of light (the point spread function). Describe it as gaussian,
     motion or disk, or give a file with a measured kernel. `gradprox kernel` draws the kernel of a description. Without
-    --kernel, it is estimated from each photo, and photos without a clear kernel are left out. For a photo of a camera,
-    try --linear-light, too: light is blurred, not the stored values.
+    --kernel, it is estimated from each photo, and photos without a clear kernel are left out. Photos of a camera are
+    restored in linear light, which is what was blurred, unless --noise is given; see --linear-light.
 
     Examples:
       gradprox deblur photo.jpg -o sharp.png

@@ -18,6 +18,7 @@ from gradprox.cli.kernel_search import (
     checked_search,
     write_kernel,
 )
+from gradprox.cli.linear_light import light_of
 from gradprox.cli.meter import Watch
 from gradprox.cli.model_choice import use_threads
 from gradprox.cli.noise_levels import level_of
@@ -39,14 +40,15 @@ class KernelEstimation:
     Attributes:
         search: which kernels are considered.
         noise: standard deviation of the noise; estimated from each photo if None.
-        linear_light: whether to convert sRGB values to light first, because light was blurred.
+        linear_light: whether to convert sRGB values to light first, because light was blurred; None for photos of a
+            camera (`gradprox.cli.linear_light`).
         previews: where to draw the kernel of each photo, by photo; empty for nowhere.
         replace_previews: whether these may exist already.
     """
 
     search: KernelSearch
     noise: float | None = None
-    linear_light: bool = False
+    linear_light: bool | None = None
     previews: Mapping[Path, Path] = field(default_factory=dict)
     replace_previews: bool = False
 
@@ -79,8 +81,9 @@ class KernelEstimation:
             stack = open_stack(source)
             number, image = most_textured(stack)
             check_scale(image.pixels, source)
-            pixels = to_linear_light(image.pixels) if self.linear_light else image.pixels
-            level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            light, choice = light_of(image, self.linear_light, noise_given=self.noise is not None)
+            pixels = to_linear_light(image.pixels) if light else image.pixels
+            level, record = level_of(image, self.noise, linear_light=light)
             found, figures = self.search.estimate(pixels, level, show.finished)
             if found.confidence < LEAST_CONFIDENCE:
                 record["warnings"] = [*record.get("warnings", ()), UNCERTAIN.format(found.confidence)]
@@ -92,7 +95,7 @@ class KernelEstimation:
             if stack.count > 1:
                 record["image"] = number
                 note += f", from image {number} of {stack.count}, which has the most texture"
-            return record | figures | {"note": note}
+            return record | choice | figures | {"note": note}
 
         return work
 
@@ -140,7 +143,7 @@ def estimate_kernel(
         ),
     ] = None,
     noise: options.EstimatedNoise = None,
-    linear_light: options.LinearLight = False,
+    linear_light: options.LinearLight = None,
     preview: Annotated[
         str | None,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from gradprox.cli.groups import Batch
+from gradprox.cli.linear_light import light_in_words
 from gradprox.cli.meter import Meter, Watch
 from gradprox.cli.paths import collect_inputs, plan_outputs
 from gradprox.cli.terminal import naming, progress_bar, stopping
@@ -199,6 +200,7 @@ def describe(record: Record) -> str:
         levels = [255 * image["estimated_noise"] for image in record["images"] if "estimated_noise" in image]
         if levels:
             parts.append(f"noise estimated at {min(levels):.2f}/255 to {max(levels):.2f}/255")
+    parts += light_in_words(record)
     if "estimated_noise" in record:
         parts.append(f"noise estimated at {255 * record['estimated_noise']:.2f}/255")
     if "estimated_gain" in record:

@@ -86,11 +86,12 @@ EstimatedSignalNoise = Annotated[
     ),
 ]
 LinearLight = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--linear-light",
-        help="Convert stored sRGB values to linear light before deblurring, and back afterwards, because blur acts on "
-        "light. --noise is then the noise level of the linear light.",
+        "--linear-light/--no-linear-light",
+        help="Convert stored sRGB values to linear light first, because light is blurred, and restored images back. "
+        "--noise is then that of linear light.",
+        show_default="on for photos whose Exif data have an exposure time or an f-number, unless --noise is given",
     ),
 ]
 Clipping = Annotated[

@@ -35,6 +35,7 @@ PACKAGES = {
                 "frames",
                 "groups",
                 "jobs",
+                "linear_light",
                 "meter",
                 "noise_levels",
                 "option_values",

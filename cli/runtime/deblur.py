@@ -14,6 +14,7 @@ from gradprox.cli import option_values, options
 from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Frames, Restored
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Work, run_batch
+from gradprox.cli.linear_light import light_of
 from gradprox.cli.meter import Watch
 from gradprox.cli.noise_levels import level_of
 from gradprox.cli.paths import readable_suffixes
@@ -45,7 +46,8 @@ class Deblurring:
     Attributes:
         kernel: the value of ``--kernel``.
         noise: standard deviation of the noise, in light if ``linear_light``; estimated from each image if None.
-        linear_light: whether to convert sRGB values to light first, because light was blurred.
+        linear_light: whether to convert sRGB values to light first, because light was blurred; None for photos of a
+            camera (`gradprox.cli.linear_light`).
         clipping: whether white and black pixels may have been clipped.
         channels: the value of ``--channels``.
         resume: whether to go on with the finished images of interrupted stacks.
@@ -55,7 +57,7 @@ class Deblurring:
 
     kernel: str
     noise: float | None = None
-    linear_light: bool = False
+    linear_light: bool | None = None
     clipping: bool = True
     channels: str = TOGETHER
     resume: bool = False
@@ -87,14 +89,15 @@ class Deblurring:
 
         def restore(image: ImageData, source: Path, _: Watch) -> Restored:
             check_scale(image.array, source)  # as stored: light passes the limit sooner
-            pixels = to_linear_light(image.array) if self.linear_light else image.array
-            level, record = level_of(image, self.noise, linear_light=self.linear_light)
+            light, choice = light_of(image, self.linear_light, noise_given=self.noise is not None)
+            pixels = to_linear_light(image.array) if light else image.array
+            level, record = level_of(image, self.noise, linear_light=light)
             name, solver = models.of(pixels.shape[1])
             share = image.clipped_share() if self.clipping else 0.0
             clipping = share > 0 and solver.takes_clipping
             result = self.tuning.run(solver, pixels, kernel, noise=level, clipping=clipping)
-            restored = to_display(result.x) if self.linear_light else result.x
-            record |= {"model": name, "solver": solver.algorithm, **outcome(result)}
+            restored = to_display(result.x) if light else result.x
+            record |= choice | {"model": name, "solver": solver.algorithm, **outcome(result)}
             if clipping:
                 record["clipped_pixels"] = share
             elif share >= VISIBLE_SHARE:
@@ -123,7 +126,7 @@ def deblur(
     output: options.Output,
     kernel: options.Kernel = None,
     noise: options.EstimatedNoise = None,
-    linear_light: options.LinearLight = False,
+    linear_light: options.LinearLight = None,
     clipping: Clipping = True,
     channels: Channels = TOGETHER,
     *,

@@ -9,8 +9,8 @@ and frames (`animations`, `animation_chunks`). Their parts are
 * `metadata`: everything else in a file; `encoding` (compression), `png_chunks` and `tiff_tags` serve it;
 * `formats`: the formats' names and suffixes.
 
-`srgb` converts to linear light and back, `noise_estimation` estimates the noise level of an image (`jpeg_noise` that of
-a JPEG file), and `example` is a photo to try things on.
+`srgb` converts to linear light and back, `camera` recognizes the photos of a camera, `noise_estimation` estimates the
+noise level of an image (`jpeg_noise` that of a JPEG file), and `example` is a photo to try things on.
 """
 
 from gradprox.images.example import EXAMPLE_IMAGE, example_image

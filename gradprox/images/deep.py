@@ -15,14 +15,15 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gradprox.errors import InputError
+from gradprox.images.camera import states_exposure
 from gradprox.images.encoding import tiff_encoding
 from gradprox.images.metadata import Metadata, png_chunks, upright_xmp, usable_dpi
 from gradprox.images.png_chunks import HEADER_END, SIGNATURE, with_chunks
 from gradprox.images.samples import full_scale
-from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, PROFILE, XMP, unread_tags
+from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, EXIF, PROFILE, XMP, unread_tags
 
 PNG_SUFFIXES, TIFF_SUFFIXES = (".png",), (".tif", ".tiff")
 _PNG_DEPTH = 24  # the byte of the header that holds the bits per sample
@@ -226,7 +227,19 @@ def _metadata(page: Any) -> Metadata:
         xmp=upright_xmp(tags["xmp"]),
         dpi=dpi,
         encoding=tiff_encoding(page.tags.valueof(COMPRESSION)),
+        exposed=_is_exposed(page),
         lost=tuple(unread_tags((tag.code for tag in page.tags), directories=False)),
+    )
+
+
+def _is_exposed(page: Any) -> bool:
+    """Return whether Exif says how a camera exposed a page."""
+    named = page.tags.valueof(EXIF)
+    if not isinstance(named, dict):
+        return False
+    # tifffile reads this directory by the names of its tags.
+    return states_exposure(
+        {int(ExifTags.Base[name]): named.get(name) for name in ("ExposureTime", "FNumber")}
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
+from gradprox.images.camera import states_exposure
 from gradprox.images.encoding import LOSSLESS, Encoding, jpeg_encoding, tiff_encoding, webp_encoding
 from gradprox.images.png_chunks import ancillary_chunks, chunk_names, extra_chunks
 from gradprox.images.tiff_tags import COMPRESSION, DESCRIPTIVE, PageTag, names_of, unread_tags
@@ -73,6 +74,7 @@ class Metadata:
         encoding: how the source was compressed.
         duration: how long a frame of an animation is shown, in milliseconds; None if the image is none.
         page_tags: tags of a page of a TIFF stack, as stored: codes, types and bytes.
+        exposed: whether Exif says how a camera exposed the photo.
         lost: names of the items that the source held and that no file will hold again.
     """
 
@@ -86,6 +88,7 @@ class Metadata:
     encoding: Encoding = LOSSLESS
     duration: float | None = None
     page_tags: tuple[PageTag, ...] = ()
+    exposed: bool = False
     lost: tuple[str, ...] = ()
 
     def without(self, *names: str) -> Metadata:
@@ -164,6 +167,7 @@ NO_METADATA = Metadata()
 def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
     """Return the metadata of an opened image file, and the Exif orientation, 1 to 8, that is to be undone."""
     orientation, exif, lost, info = 1, image.info.get("exif"), list[str](), image.info
+    exposed = False
     # Pillow reports 72 dpi for a JPEG file that has Exif but states no resolution.
     stated = image.format not in ("JPEG", "MPO") or info.get("jfif_unit") in (1, 2)
     try:
@@ -179,6 +183,7 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
             exif = content if len(described) else None
         elif exif and orientation != 1:
             exif = _upright_exif(exif)
+        exposed = states_exposure(tags.get_ifd(ExifTags.IFD.Exif))
     except _EXIF_ERRORS:
         exif = None
         lost.append("damaged Exif")
@@ -209,6 +214,7 @@ def read_metadata(path: Path, image: Image.Image) -> tuple[Metadata, int]:
         comment=comment or None,
         png_chunks=chunks,
         encoding=encoding,
+        exposed=exposed,
         lost=tuple(lost),
     ), orientation if 1 <= orientation <= 8 else 1
 

@@ -18,6 +18,8 @@ of overlapping windowed blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -40,7 +42,14 @@ LARGEST_FITTING_SCORE = 1.45
 LARGEST_CLIPPED_SHARE = 1e-3
 
 
-def wrong_kernel_score(y: Tensor, x: Tensor, physics: ForwardOperator, noise: float | Tensor) -> Tensor:
+def wrong_kernel_score(
+    y: Tensor,
+    x: Tensor,
+    physics: ForwardOperator,
+    noise: float | Tensor,
+    *,
+    curve: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Return how much speaks against a kernel: its `residual_peak` times a small power of its `overshoot`.
 
     A kernel probably does not fit if this is above `LARGEST_FITTING_SCORE`. The threshold is that of the preset for
@@ -50,7 +59,10 @@ def wrong_kernel_score(y: Tensor, x: Tensor, physics: ForwardOperator, noise: fl
         y: blurred photos ``(B, C, H, W)``. All channels share the kernel; their spectra are averaged.
         x: the restored images, as solvers return them: `gradprox.solvers.Result.x`.
         physics: the blur with the kernel in question.
-        noise: standard deviation of the noise, one for all or one per image ``(B,)``.
+        noise: standard deviation of the noise of ``y``, one for all or one per image ``(B,)``.
+        curve: from the values of ``physics.A(x)`` to those of ``y``, if they differ: `gradprox.images.srgb.to_display`
+            for stored photos that were restored in linear light. The noise of light grows with the signal, but that of
+            stored values hardly does.
 
     Returns:
         One number per image, ``(B,)``. It is NaN for photos with a side below `SMALLEST` pixels, and for photos with
@@ -65,8 +77,11 @@ def wrong_kernel_score(y: Tensor, x: Tensor, physics: ForwardOperator, noise: fl
     if min(y.shape[-2:]) < SMALLEST:
         return y.new_full((len(y),), torch.nan)
     with torch.no_grad():
-        rings = overshoot(y, physics.visible(x)).clamp_min(LEAST_OVERSHOOT)
-        score = residual_peak(y, physics.A(x), variance) * rings**OVERSHOOT_WEIGHT
+        seen, blurred = physics.visible(x), physics.A(x)
+        if curve is not None:
+            seen, blurred = curve(seen), curve(blurred)
+        rings = overshoot(y, seen).clamp_min(LEAST_OVERSHOOT)
+        score = residual_peak(y, blurred, variance) * rings**OVERSHOOT_WEIGHT
     clipped = ((y == 0) | (y == 1)).to(y.dtype).mean(dim=(1, 2, 3))
     return score.where(clipped <= LARGEST_CLIPPED_SHARE, torch.nan)
 

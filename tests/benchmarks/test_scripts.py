@@ -226,3 +226,22 @@ def test_blind_errors_forgive_shifts(monkeypatch):
     clean = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     assert squared_error(clean.roll((3, -5), (-2, -1)), clean) == pytest.approx(0, abs=1e-9)
     assert squared_error(clean + 0.1, clean) == pytest.approx(0.01 * 32**2, rel=1e-3)
+
+
+def test_camera_photos(monkeypatch, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "report.json"
+    images.mkdir()
+    values = np.random.default_rng(0).integers(256, size=(90, 90, 3), dtype=np.uint8)
+    for name in ("one.png", "two.png"):
+        Image.fromarray(values).save(images / name)
+    words = ["--data", images, "--crop", 64, "--model", "gray-small", "--json", out, "--kernel", "true"]
+    run(monkeypatch, "camera_photos.py", *words, "--mode", "stored", "--cases", 1)
+    (first,) = json.loads(out.read_text())["cases"]
+    assert first["results"]["true, stored"]["linear_light"] is False
+    run(monkeypatch, "camera_photos.py", *words, "--mode", "automatic", "--mode", "light", "--cases", 1)
+    (case,) = json.loads(out.read_text())["cases"]
+    found = {name: {**row, "seconds": None} for name, row in case["results"].items()}
+    assert case["results"]["true, stored"] == first["results"]["true, stored"]  # nothing is restored twice
+    assert found["true, automatic"] == found["true, light"] != found["true, stored"]
+    report = json.loads(out.read_text())["summary"]["true kernel, automatic"]
+    assert (report["photos"], report["mean gain"]) == (1, found["true, automatic"]["gain"])

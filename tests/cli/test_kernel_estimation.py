@@ -112,7 +112,7 @@ def test_deblur_leaves_out_a_photo_without_a_clear_kernel_unless_forced(run, fla
 def test_deblur_leaves_out_a_photo_that_the_estimated_kernel_does_not_explain(
     run, blurred, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("gradprox.physics.wrong_kernel_score", lambda *_: 9.0)
+    monkeypatch.setattr("gradprox.physics.wrong_kernel_score", lambda *_, **__: 9.0)
     words = ("deblur", blurred, "--kernel", "auto:motion", "--noise", NOISE, "-o", tmp_path / "o.npy")
     code, _, err = run(*words, "--steps", 1, "--model", "gray-fast")
     assert code == 1

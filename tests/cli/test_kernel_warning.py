@@ -42,9 +42,10 @@ def blurred(sharp, tmp_path):
     return blurred
 
 
-def judged(path, kernel, x, noise=NOISE, **settings):
+def judged(path, kernel, x, noise=NOISE, *, light=False, given=None, **settings):
     """Return the test of a kernel, given the restored image."""
-    return Deblurring(kernel="", **settings).kernel_fit(read_image(path), kernel, x, noise)
+    job = Deblurring(kernel="", noise=given, **settings)
+    return job.kernel_fit(read_image(path), kernel, x, noise, light=light)
 
 
 @pytest.mark.parametrize(("kernel", "fits"), [("motion:9:20", True), ("motion:9:40", False)])
@@ -94,7 +95,7 @@ def test_the_error_of_jpeg_compression_counts_as_noise_if_a_smaller_level_is_giv
     [
         ("photo.png", {}, {"tuning": Tuning(strength="2")}),
         ("photo.png", {}, {"tuning": Tuning(strength="auto")}),
-        ("photo.png", {}, {"linear_light": True}),
+        ("photo.png", {}, {"given": NOISE, "light": True}),
         ("photo.webp", {"quality": 80}, {}),
         ("photo.png", {"exposure": 1.6}, {}),
     ],

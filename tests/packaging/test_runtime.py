@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gradprox.cli.app import main
 from gradprox.export.graph.problem import Deblurring
@@ -25,6 +25,7 @@ from gradprox.export.graph.recipe import recipe_in, recipe_of
 from gradprox.export.runtime import container
 from gradprox.exported_models import FOLDER, MODELS
 from gradprox.images import EXAMPLE_IMAGE, ImageData, example_image, write_image
+from gradprox.images.metadata import NO_METADATA, Metadata
 from gradprox.images.srgb import to_linear_light
 from gradprox.physics import ValidBlur, gaussian_noise, motion_kernel
 from gradprox.solvers.presets import Task
@@ -156,6 +157,7 @@ def test_denoise_equals_gradprox(runtime, with_torch, photos, name, model, optio
         ("blurred.npy", "gray-fast", ("--kernel", "kernel.npy", "--linear-light", "--steps", "3")),
         ("blurred.png", "color-fast", ("--kernel", "motion:9:45", "--noise", "0.02", "--strength", "0.8")),
         ("blurred.png", "color-fast", ("--kernel", "gaussian:1.5", "--noise", "0.02", "--no-clipping")),
+        ("camera.png", "color-fast", ("--kernel", "motion:9:45", "--steps", "3")),
     ],
 )
 def test_deblur_equals_gradprox(runtime, with_torch, photos, name, model, options):
@@ -164,7 +166,10 @@ def test_deblur_equals_gradprox(runtime, with_torch, photos, name, model, option
     clean = example_image(gray=name.endswith(".npy"))[..., 60:116, 60:132]
     y = ValidBlur(kernel, (56, 72)).A(clean)
     y = y + gaussian_noise(y, 0.02, torch.Generator().manual_seed(0))
-    write_image(photos / name, ImageData(y, 32 if suffix == ".npy" else 8))
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[int(ExifTags.Base.ExposureTime)] = 0.01
+    metadata = Metadata(exif=exif.tobytes()) if name.startswith("camera") else NO_METADATA
+    write_image(photos / name, ImageData(y, 32 if suffix == ".npy" else 8, None, metadata))
     code, _, err = runtime("deblur", name, *options, "-o", f"lean{suffix}", "--json", "lean.json")
     assert code == 0
     assert err == ""
@@ -183,7 +188,9 @@ def test_deblur_equals_gradprox(runtime, with_torch, photos, name, model, option
     lean, full = (json.loads((photos / f"{kind}.json").read_text())["images"][0] for kind in ("lean", "full"))
     # Noise made some pixels black, which a floating-point file keeps below black.
     assert ("clipped_pixels" in lean) == (suffix == ".png" and "--no-clipping" not in options)
-    for figure in ("steps", "warm_start_steps", "status", "solver", "estimated_noise", "clipped_pixels"):
+    assert lean["linear_light"] is (name.startswith("camera") or "--linear-light" in options)
+    shared = ("linear_light", "linear_light_reason", "steps", "warm_start_steps", "status", "solver")
+    for figure in (*shared, "estimated_noise", "clipped_pixels"):
         assert lean.get(figure) == pytest.approx(full.get(figure)), figure
 
 

@@ -18,7 +18,7 @@ from gradprox.solvers.presets import Preset
 from gradprox.solvers.result import Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DiscrepancyResult(Result):
     """A reconstruction with a chosen strength. Its steps are those of the run with this strength only.
 
@@ -29,6 +29,9 @@ class DiscrepancyResult(Result):
 
     strength: float
     misfit: float
+
+    def _summary(self) -> dict[str, str]:
+        return super()._summary() | {"strength": f"{self.strength:.3g}", "misfit": f"{self.misfit:.3g}"}
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gradprox.status import Status
@@ -36,3 +38,34 @@ class Result:
     objective_increases: Tensor
     warm_start_steps: Tensor
     certified: bool
+
+    def _final_objective(self) -> Tensor:
+        """Return the last known objective of each image, ``(B,)``; NaN if it has none."""
+        places = torch.arange(self.objective.shape[1], device=self.objective.device)
+        last = (places * ~self.objective.isnan()).argmax(dim=1, keepdim=True)
+        return self.objective.gather(1, last)[:, 0]
+
+    def __repr__(self) -> str:
+        """Return a summary: the tensors would fill pages."""
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}: {said}' for name, said in self._summary().items())})"
+        )
+
+    def _summary(self) -> dict[str, str]:
+        """Return what `repr` says of each attribute."""
+        counts = Counter(status.value for status in self.status)
+        return {
+            "x": "x".join(map(str, self.x.shape)),
+            "status": " and ".join(f"{count} {name}" for name, count in counts.items()),
+            "steps": _span(self.steps),
+            "objective": _span(self._final_objective()),
+            "objective_increases": _span(self.objective_increases) if self.certified else "not certified",
+        }
+
+
+def _span(values: Tensor) -> str:
+    """Return the smallest and the largest of the values ``(B,)``, as text."""
+    if not len(values):
+        return "none"
+    least, most = (f"{value:.6g}" for value in (values.min().item(), values.max().item()))
+    return least if least == most else f"{least} to {most}"

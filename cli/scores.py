@@ -9,11 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from gradprox.cli.groups import Report
+from gradprox.cli.jobs import Record, failure
 from gradprox.cli.meter import Meter
 from gradprox.cli.paths import readable_suffixes
 from gradprox.cli.restoration import outcome
 from gradprox.cli.terminal import naming, progress_bar
+from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +84,8 @@ def score_folder(
 ) -> None:
     """Run every trial on every image; print a table of figures and write them as JSON.
 
+    An image that cannot be used is reported, and the others are scored. The means are those of the others.
+
     Args:
         study: what is evaluated, and how.
         data: folder of images.
@@ -90,39 +96,46 @@ def score_folder(
         report: how to report.
 
     Raises:
-        InputError: an image cannot be used; the message names it.
+        typer.Exit: with code 1, if an image could not be used.
     """
     from gradprox.images import check_scale
 
     records: list[dict[str, Any]] = []
+    failures: dict[str, Record] = {}  # by message: an unreadable image fails in every trial
     with progress_bar(report.quiet) as bar:
         cases = list(_cases(data, trials, study.seed))
         overall = bar.add_task(study.task, total=len(cases), note="")
         for path, name, trial, generator in cases:
             meter = Meter(bar, name, study.steps, quiet=report.quiet)
             follow(meter.piece)
-            with naming(path):
-                clean = read(path)
-                check_scale(clean, path)
-                restore = trial(clean.to(device), generator, meter)
-                began = time.perf_counter()
-                restored = restore()
-                seconds = time.perf_counter() - began
-            record: dict[str, Any] = {
-                "name": name,
-                **_compare(restored, clip=study.clip),
-                "seconds": seconds,
-            }
-            record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
-            record.setdefault("objective_increases", 0)
-            records.append(record)
+            try:
+                with naming(path):
+                    clean = read(path)
+                    check_scale(clean, path)
+                    restore = trial(clean.to(device), generator, meter)
+                    began = time.perf_counter()
+                    restored = restore()
+                    seconds = time.perf_counter() - began
+            except InputError as error:
+                if str(error) not in failures:
+                    typer.echo(f"error: {error}", err=True)
+                    failures[str(error)] = failure(path, str(error))
+            else:
+                record: Record = {"name": name, **_compare(restored, clip=study.clip), "seconds": seconds}
+                record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
+                record.setdefault("objective_increases", 0)
+                records.append(record)
+                bar.update(overall, note=f"mean {fmean(r['psnr'] for r in records):.2f} dB")
             meter.close()
             bar.advance(overall)
-            bar.update(overall, note=f"mean {fmean(r['psnr'] for r in records):.2f} dB")
-    mean = {column: fmean(record[column] for record in records) for column in COLUMNS}
-    report.print(_table(f"{study.task}, model {study.model}", records, mean))
-    content = {"task": study.task, "model": study.model, "settings": study.settings}
-    report.write(content | {"mean": mean, "images": records})
+    if records:
+        mean = {column: fmean(record[column] for record in records) for column in COLUMNS}
+        report.print(_table(f"{study.task}, model {study.model}", records, mean))
+        content: Record = {"task": study.task, "model": study.model, "settings": study.settings}
+        content |= {"mean": mean, "images": records}
+        report.write(content | ({"errors": [*failures.values()]} if failures else {}))
+    if failures:
+        raise typer.Exit(1)
 
 
 def _cases(

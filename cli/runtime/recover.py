@@ -12,6 +12,7 @@ from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch, save
 from gradprox.cli.meter import Watch
+from gradprox.cli.option_values import UsageError
 from gradprox.cli.runtime.models import ModelChoice, Models
 from gradprox.cli.runtime.tuning import Tuning, outcome
 from gradprox.errors import InputError
@@ -54,8 +55,6 @@ class Recovering:
         from gradprox.images import ImageData
         from gradprox.measurements import read_measurement_file
 
-        if self.model.model is None:
-            raise InputError(NO_MODEL)
         models = Models(self.model, "recover", partial(load_recovery, threads=threads))
 
         def work(source: Path, target: Path, _: Watch) -> Record:
@@ -133,5 +132,7 @@ def recover(
     Example:
       gradprox-runtime recover y.npz --model recover.onnx -o photo.png
     """
+    if model.model is None:
+        raise UsageError(NO_MODEL)
     job = Recovering(tuning=tuning, model=model)
     run_batch(job, measurements, output, batch, read=(".npz",), write=".png")

@@ -223,6 +223,7 @@ def test_folders_are_resumed_and_existing_files_kept(runtime, photos):
         ),
         (("denoise", "color.png", "-o", "out.png", "--provider", "cuda"), 1, "provider cuda"),
         (("deblur", "color.png", "-o", "out.png"), 2, "--kernel is missing"),
+        (("recover", "y.npz", "-o", "out.png"), 2, "--model is missing"),
         (("deblur", "color.png", "-o", "out.png", "--kernel", "auto"), 1, "auto: not a kernel"),
         (("deblur", "color.png", "-o", "out.png", "--kernel", "k.mat"), 1, "pip install scipy"),
         (("denoise", "deep.png", "-o", "out.png"), 1, "pip install imagecodecs"),

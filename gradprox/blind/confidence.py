@@ -27,7 +27,7 @@ HALF_PHASE_SHARE, HALF_PHASE_GAIN, PHASE_SLOPE = 0.37, 8.0, 4.0
 # A photo with fewer frequencies above the noise shows nothing.
 LEAST_SIGNAL = 0.003
 # A kernel whose standard deviation along its longest axis is smaller, in pixels, cannot be told from a soft scene: a
-# Gaussian of this sigma, a disk of twice this radius.
+# Gaussian of this sigma, a disk of twice this radius, a motion of this length times the root of 12.
 LEAST_SPREAD = 0.75
 
 
@@ -40,7 +40,7 @@ def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> floa
         sharp: the evidence of no blur.
     """
     gain = (member.evidence - sharp) / spectrum.blocks
-    if gain <= 0 or spectrum.signal_share < LEAST_SIGNAL or spread(member.kernel) < LEAST_SPREAD:
+    if gain <= 0 or spectrum.signal_share < LEAST_SIGNAL or member_spread(member) < LEAST_SPREAD:
         return 0.0
     half = HALF_FREE_GAIN if member.family == "free" else HALF_GAIN
     explains = 1 / (1 + (gain / half) ** -GAIN_SLOPE)
@@ -50,6 +50,14 @@ def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> floa
         return 0.0
     half = max(HALF_PHASE_SHARE * gain, HALF_PHASE_GAIN)
     return min(explains, 1 / (1 + (member.phase_gain / half) ** -PHASE_SLOPE))
+
+
+def member_spread(member: Member) -> float:
+    """Return the standard deviation of a kernel along its longest axis, in pixels."""
+    if member.family == "motion":
+        # That of the line. Drawn on a grid of pixels, a short line is wider.
+        return member.parameters[0] / math.sqrt(12)
+    return spread(member.kernel)
 
 
 def spread(kernel: Tensor) -> float:

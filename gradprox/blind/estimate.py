@@ -29,7 +29,7 @@ SPECTRUM_SIDE, EDGES_SIDE = 1024, 512
 # than the motion. Where it explained a shake of BSDS400 (four of five), it was more than six times as much.
 FREE_GAIN = 1.2
 # Share of the work that the families of few parameters take, and their shares of that: there are many motions.
-PARAMETRIC_SHARE = 0.4
+PARAMETRIC_SHARE = 0.25
 SHARES = {"disk": 0.09, "gaussian": 0.07, "motion": 0.84}
 
 

@@ -1,12 +1,13 @@
 """Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo and by its phases.
 
-An estimate ends in a local optimum, which depends on its first kernel and on its side. No choice of these is the best
-one for all photos. The evidence of the power spectrum does not depend on the phases of a kernel, and the evidence of
-the phases does not depend on its power, so their sum decides.
+An estimate ends in a local optimum, which depends on its first kernel, on its side, and on whether useful gradients are
+selected or weighted. No choice of these is the best one for all photos. The evidence of the power spectrum does not
+depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 SIDES, ALWAYS = (23, 31, 61), 2
 # Heights and widths of the first kernels.
 FIRST_KERNELS = ((1, 2), (2, 1), (3, 3))
+# First kernels, with useful gradients selected or weighted.
+STARTS = tuple(itertools.product(FIRST_KERNELS, (True, False)))
 # A kernel with more than this share in the outermost pixels may be cut off.
 CUT_OFF = 0.02
 # The evidence of a kernel of any shape is reduced by this for each of its values above this share of the largest: its
@@ -46,13 +49,13 @@ def best_free_kernel(
     largest = (min(y.shape[-2:]) // 3 - 1) // 2 * 2 + 1
     sides = (side,) if side is not None else tuple(dict.fromkeys(min(s, largest) for s in SIDES))
     kernel, phase_gain, found = no_blur(), 0.0, list[Tensor]()
-    parts = len(sides) * len(FIRST_KERNELS)
+    parts = len(sides) * len(STARTS)
     for number, current in enumerate(sides):
         # A larger side replaces a kernel that is cut off.
         found = [smaller for smaller in found if border_share(smaller) <= CUT_OFF]
-        for start, first in enumerate(FIRST_KERNELS):
-            share = _Share(report, number * len(FIRST_KERNELS) + start, parts)
-            estimate = free_kernel(y, current, first, share)
+        for start, (first, selects) in enumerate(STARTS):
+            share = _Share(report, number * len(STARTS) + start, parts)
+            estimate = free_kernel(y, current, first, selects, share)
             found += [] if estimate is None else [estimate]
         if not found:
             break

@@ -30,7 +30,7 @@ STEPS = 80
 
 
 def fitted_kernel(
-    x: Tensor, y: Tensor, side: int, damping: float, inside: Tensor, steps: int = STEPS
+    x: Tensor, y: Tensor, side: int, damping: float, inside: Tensor, useful: Tensor, steps: int = STEPS
 ) -> Tensor:
     """Return the nonnegative least-squares kernel ``(1, 1, side, side)``.
 
@@ -40,10 +40,12 @@ def fitted_kernel(
         side: odd.
         damping: weight of ``|k|^2``, relative to ``|grad x|^2``: photos, and the scales of a photo, differ in contrast.
         inside: weight of each pixel, ``(H, W)``; 0 where the border of the photo shows.
+        useful: weight of each gradient of the sharp edges, ``(1, 1, H, W)``.
         steps: number of iterations.
     """
     size = (x.shape[-2], x.shape[-1])
-    sharp, blurred = (torch.fft.rfft2(differences(image.double()) * inside) for image in (x, y))
+    sharp = torch.fft.rfft2(differences(x.double()) * inside * useful)
+    blurred = torch.fft.rfft2(differences(y.double()) * inside)
     wanted = _around_zero((sharp.conj() * blurred).sum(dim=1, keepdim=True), size, side)
     products = _around_zero(sharp.abs().square().sum(dim=1, keepdim=True), size, 2 * side - 1)
     weight = damping * float(products[0, 0, side - 1, side - 1])  # lag 0

@@ -34,6 +34,14 @@ def test_a_blur_below_a_pixel_is_not_trusted():
     assert found.confidence == 0
 
 
+@pytest.mark.parametrize(("length", "trusted"), [(2.5, False), (2.7, True)])
+def test_a_motion_below_a_pixel_is_not_trusted_although_its_kernel_is_wider(length, trusted):
+    assert spread(motion_kernel(length, 130)) > LEAST_SPREAD
+    spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=1.0, noise=1e-4)
+    member = Member("motion", (length, 130.0), motion_kernel(length, 130), 100.0)
+    assert (confidence_of(spectrum, member, 0.0) >= LEAST_CONFIDENCE) is trusted
+
+
 @pytest.mark.parametrize(
     ("family", "gain", "phase_gain", "trusted"),
     [
@@ -50,5 +58,5 @@ def test_a_blur_below_a_pixel_is_not_trusted():
 def test_a_free_kernel_must_explain_phases_and_more_power(family, gain, phase_gain, trusted):
     blocks, sharp = 16.0, -1e4
     spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=blocks, noise=1e-4)
-    member = Member(family, (), motion_kernel(9, 20), sharp + gain * blocks, phase_gain)
+    member = Member(family, (9.0, 20.0), motion_kernel(9, 20), sharp + gain * blocks, phase_gain)
     assert (confidence_of(spectrum, member, sharp) >= LEAST_CONFIDENCE) is trusted

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradprox.blind import free_search
-from gradprox.blind.free_search import FIRST_KERNELS, SIDES, best_free_kernel
+from gradprox.blind.free_search import SIDES, STARTS, best_free_kernel
 from gradprox.blind.photo_spectrum import BLOCK
 from gradprox.physics import disk_kernel
 from tests.blind.photos import shake
@@ -36,9 +36,9 @@ class Search:
     """Estimates, their evidence and that of their phases, in the place of real ones.
 
     Attributes:
-        estimates: the kernel and its evidence for a side and a first kernel; None for no estimate.
+        estimates: the kernel and its evidence for a side and a start; None for no estimate.
         phases: returns the evidence of the phases of a kernel, per block.
-        tried: the sides and the first kernels, in turn.
+        tried: the sides and the starts, in turn.
         blocks: of the photo; less than the pixels would fill, as if the spectrum were that of another part.
         noise: its power.
         sharp: the evidence of no blur, per block.
@@ -51,10 +51,11 @@ class Search:
     noise: float = 1e-4
     sharp: float = -20.0
 
-    def estimate(self, _y, side, first, report):
-        self.tried.append((side, first))
+    def estimate(self, _y, side, first, selects, report):
+        start = first, selects
+        self.tried.append((side, start))
         report(1.0)
-        found = self.estimates.get((side, first), self.estimates.get(side))
+        found = self.estimates.get((side, start), self.estimates.get(side))
         return None if found is None else found[0]
 
     def evidence(self, kernels: list[Tensor]) -> Tensor:
@@ -81,15 +82,15 @@ def searched(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("best", list(itertools.product(SIDES[:2], FIRST_KERNELS)))
+@pytest.mark.parametrize("best", list(itertools.product(SIDES[:2], STARTS)))
 def test_the_estimate_that_explains_the_photo_best_is_taken(searched, best):
     estimates = {
         key: (padded(shake() if key == best else disk_kernel(2.0), key[0]), 5.0 if key == best else 1.0)
-        for key in itertools.product(SIDES[:2], FIRST_KERNELS)
+        for key in itertools.product(SIDES[:2], STARTS)
     }
     member, tried = searched(estimates)
     assert member.kernel is estimates[best][0]
-    assert tried == list(itertools.product(SIDES[:2], FIRST_KERNELS))  # both sides, and not the large one
+    assert tried == list(itertools.product(SIDES[:2], STARTS))  # both sides, and not the large one
 
 
 @pytest.mark.parametrize(("gain", "wins"), [(2.5, True), (1.5, False)])
@@ -123,7 +124,7 @@ def test_a_larger_side_replaces_kernels_that_are_cut_off(searched):
     cut = {side: (cut_off(side), 9.0) for side in SIDES[:2]}
     member, tried = searched({**cut, SIDES[2]: (large, 1.0)})
     assert member.kernel is large
-    assert tried == list(itertools.product(SIDES, FIRST_KERNELS))
+    assert tried == list(itertools.product(SIDES, STARTS))
 
 
 def test_a_given_side_and_a_small_photo_limit_the_sides(searched):

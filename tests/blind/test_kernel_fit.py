@@ -39,7 +39,8 @@ def test_the_kernel_is_the_nonnegative_damped_least_squares_solution(side):
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(2, 1, 1, 12, 15, dtype=torch.float64, generator=generator)
     inside = torch.rand(12, 15, dtype=x.dtype, generator=generator)
-    slopes, middle = differences(x) * inside, side // 2
+    useful = torch.rand(1, 1, 12, 15, dtype=x.dtype, generator=generator)
+    slopes, middle = differences(x) * inside * useful, side // 2
     columns = [
         slopes.roll((row - middle, column - middle), (-2, -1)).flatten()  # the kernel's middle is no shift
         for row in range(side)
@@ -50,7 +51,7 @@ def test_the_kernel_is_the_nonnegative_damped_least_squares_solution(side):
     b = torch.cat([(differences(y) * inside).flatten(), x.new_zeros(side**2)])
     expected, _ = nnls(A.numpy(), b.numpy())
     assert 0 < (expected == 0).sum() < side**2  # both constraints and free values
-    found = fitted_kernel(x, y, side, 0.3, inside, steps=1000)
+    found = fitted_kernel(x, y, side, 0.3, inside, useful, steps=1000)
     torch.testing.assert_close(found, torch.from_numpy(expected).view(1, 1, side, side))
 
 
@@ -84,10 +85,11 @@ def test_centering_moves_the_center_of_mass_to_the_middle():
     assert float(centered(kernel)[0, 0, 3, 3]) == 1.0
 
 
-def test_a_shake_is_found():
+@pytest.mark.parametrize("selects", [True, False])
+def test_a_shake_is_found(selects):
     shares = []
     y = photo_of(shake(), side=220)
-    found = free_kernel(y, 15, (1, 2), shares.append)
+    found = free_kernel(y, 15, (1, 2), selects, shares.append)
     assert found is not None
     assert similarity(found, shake()) > 0.7  # no blur: 0.34
     assert shares == sorted(shares)

@@ -48,10 +48,10 @@ NOT_EXPLAINED = (
     "left out, because its restoration does not fit the {}: the photo may be sharp, or be blurred "
     "differently from place to place; give the --kernel if you know it, or add --force"
 )
-# Of 14 shakes that were estimated with high confidence, 2 had an error ratio above 3 (docs/figures.md).
+# Of 58 shakes, 18 had an error ratio above 2. Of the 54 with high confidence, 3 had one above 3 (docs/figures.md).
 SHAKE = (
-    "the estimated kernel is a camera shake, and one of seven such estimates is wrong: look at the result, and compare "
-    "it with that of --kernel auto:motion or auto:disk"
+    "the estimated kernel is a camera shake, and three of ten such estimates are inaccurate: look at the result, and "
+    "compare it with that of --kernel auto:motion or auto:disk"
 )
 
 

@@ -114,7 +114,7 @@ async function start(queue) {
     photo.result = URL.createObjectURL(answer.result);
     photo.resultName = photo.file.name.replace(/\.\w+$/, "") + "-restored.png";
     photo.madeWith = JSON.stringify(chosen);
-    note(photo, "restored");
+    note(photo, answer.light ? "restored in linear light" : "restored");
     done += 1;
     if (shown === photo) show(photo);
     const seconds = Math.max(1, Math.round((performance.now() - begin) / 1000));
@@ -137,7 +137,7 @@ function report(which, share, begin) {
   element("status").textContent = `${which}${Math.round(100 * share)} %${share < 1 ? `, ${left} left` : ""}`;
 }
 
-/** Restore one photo in the worker, calling `progress` with the share that is done; resolves to `{ result }`, `{ error }` or `{ cancelled }`. */
+/** Restore one photo in the worker, calling `progress` with the share that is done; resolves to `{ result, light }`, `{ error }` or `{ cancelled }`. */
 function restored({ file }, chosen, progress) {
   progress(0);
   return new Promise((resolve) => {

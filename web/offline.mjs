@@ -4,7 +4,7 @@
 const CACHE = "gradprox";
 const FILES = [
   "./",
-  ...["style.css", "icon.svg", "app.mjs", "settings.mjs", "kernels.mjs", "worker.mjs", "restore.mjs", "pixels.mjs", "tiles.mjs"],
+  ...["style.css", "icon.svg", "app.mjs", "settings.mjs", "kernels.mjs", "camera.mjs", "worker.mjs", "restore.mjs", "pixels.mjs", "tiles.mjs"],
   ...["gray-fast", "color-fast", "gray-fast-deblur", "color-fast-deblur"].map(
     (name) => `models/${name}.onnx`,
   ),

@@ -36,14 +36,14 @@ export function isGray({ data }) {
   return true;
 }
 
-/** Return the samples of a window of an image on the scale from 0 to 1: one channel after the other, row by row. */
-export function samplesOf({ width, data }, { rows, columns }, channels) {
+/** Return the samples of a window of an image, by a table of the 256 values: one channel after the other, row by row. */
+export function samplesOf({ width, data }, { rows, columns }, channels, values) {
   const samples = new Float32Array(channels * rows.size * columns.size);
   let at = 0;
   for (let channel = 0; channel < channels; channel++) {
     for (let row = rows.first; row < rows.first + rows.size; row++) {
       const begin = 4 * (row * width + columns.first) + channel;
-      for (let i = begin; i < begin + 4 * columns.size; i += 4) samples[at++] = data[i] / 255;
+      for (let i = begin; i < begin + 4 * columns.size; i += 4) samples[at++] = values[data[i]];
     }
   }
   return samples;

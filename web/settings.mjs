@@ -30,13 +30,16 @@ let task = "denoise";
 /**
  * Return the settings of the form; null as long as the kernel is to be read from an image, and there is none.
  *
- * @returns {{noise: number, strength: number, kernel?: object}} the noise where white is 1
+ * @returns {{noise: number, strength: number, kernel?: object, clipping?: boolean, light?: string}} the
+ *   noise where white is 1; with a kernel, whether white and black pixels may have been clipped, and which photos are
+ *   converted to light: those of a "camera", or "always" or "never"
  */
 export function settings() {
   const chosen = { noise: number("noise") / 255, strength: number("strength") };
   if (task === "denoise") return chosen;
   const kernel = KERNELS[element("kind").value]();
-  return kernel && { ...chosen, kernel };
+  if (!kernel) return null;
+  return { ...chosen, kernel, clipping: element("clipping").checked, light: element("light").value };
 }
 
 /** Show the values of the form now and at each change, and then call `changed`. */
@@ -52,7 +55,7 @@ export function watchSettings(changed) {
       const id = output.htmlFor.value;
       output.value = SHOWN[id](number(id));
     }
-    element("blur").hidden = task !== "deblur";
+    element("blur").hidden = element("more").hidden = task !== "deblur";
     for (const field of document.querySelectorAll("[data-kind]")) field.hidden = field.dataset.kind !== element("kind").value;
     const { kernel } = settings() ?? {};
     element("drawing").hidden = !kernel;

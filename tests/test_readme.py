@@ -31,31 +31,37 @@ def test_two_commands_do_all_the_set_up():
     assert commands[1].endswith("pytest")
 
 
+EXPORT_OF_A_SOLVER = "gradprox export gray-deep"
+
+
+def printed_commands():
+    printed = [line for block in blocks(README) if block.language == "sh" for line in block.commands]
+    return [line for line in printed if line.startswith("gradprox ")]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by torch's exporter
 def test_commands_run_in_the_order_printed(folder, monkeypatch, capsys):
-    printed = blocks(README)
-    lines = [
-        line for b in printed if b.language == "sh" for line in b.commands if line.startswith("gradprox ")
-    ]
+    lines = printed_commands()
     assert len(lines) >= 11
     for line in lines:
-        if not line.startswith("gradprox train"):  # takes an hour; tests/training runs this command
+        # Trainings take an hour; tests/training runs the command.
+        if not line.startswith(("gradprox train", EXPORT_OF_A_SOLVER)):
             run_command(line, monkeypatch, capsys)
-    for name in (
-        "sharp.png",
-        "clean.png",
-        "y.npz",
-        "photo-again.png",
-        "denoiser.onnx",
-        "deblur.onnx",
-        "figures.json",
-    ):
+    for name in ("sharp.png", "clean.png", "y.npz", "photo-again.png", "denoiser.onnx", "figures.json"):
         assert Path(name).stat().st_size > 0
 
     # The Python examples come last, because the second reads an exported file.
-    for block in printed:
+    for block in blocks(README):
         if block.language == "python":
             run_python(block.code, README, {})
+
+
+@pytest.mark.slow  # tests/export has smaller networks
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_solver_is_exported(folder, monkeypatch, capsys):
+    (line,) = [line for line in printed_commands() if line.startswith(EXPORT_OF_A_SOLVER)]
+    run_command(line, monkeypatch, capsys)
+    assert Path("deblur.onnx").stat().st_size > 0
 
 
 QUADRUPLE = re.compile(r"([\d.]+) / ([\d.]+) / ([\d.]+) / ([\d.]+)")

@@ -1,7 +1,7 @@
 """Time and memory of the page of `gradprox web` in Chromium, for one photo.
 
     python benchmarks/web.py --megapixels 0.5
-    python benchmarks/web.py --megapixels 0.5 --deblur motion:15:30
+    python benchmarks/web.py --megapixels 0.5 --deblur motion:15:30 --no-clipping
     python benchmarks/web.py --megapixels 12 --json web.json
 
 The photo is the example image, enlarged and degraded. The seconds of the processor count all processes of the browser,
@@ -71,7 +71,9 @@ def cost(processes: list[int]) -> tuple[float, float]:
     return seconds, peak
 
 
-def measure(content: bytes, kernel: str | None, noise: float, limit: float) -> dict[str, float | str]:
+def measure(
+    content: bytes, kernel: str | None, noise: float, limit: float, *, clipping: bool
+) -> dict[str, float | str]:
     """Return the figures of one photo."""
     with PageServer(0, find_runtime()) as server, sync_playwright() as driver:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -86,6 +88,8 @@ def measure(content: bytes, kernel: str | None, noise: float, limit: float) -> d
             page.select_option("#kind", name)
             for field, value in zip(fields, numbers, strict=True):
                 page.fill(f"#{field}", value)
+            page.get_by_text("More settings").click()
+            page.set_checked("#clipping", clipping)
         page.fill("#noise", f"{round(2 * 255 * noise) / 2:g}")
         page.set_input_files("#files", {"name": "photo.png", "mimeType": "image/png", "buffer": content})
         processes, begin = family(os.getpid()), time.perf_counter()
@@ -114,12 +118,19 @@ if __name__ == "__main__":
     parser.add_argument(
         "--deblur", metavar="KERNEL", help="motion:LENGTH:ANGLE, disk:RADIUS or gaussian:SIGMA"
     )
+    parser.add_argument("--no-clipping", action="store_true", help="take white and black pixels as they are")
     parser.add_argument("--noise", type=float, help="standard deviation, where white is 1")
     parser.add_argument("--limit", type=float, default=3600, help="seconds to wait at most")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     noise = given.noise or (15 if given.deblur is None else 3) / 255
-    found = measure(photo(given.megapixels, given.deblur, noise), given.deblur, noise, given.limit)
+    found = measure(
+        photo(given.megapixels, given.deblur, noise),
+        given.deblur,
+        noise,
+        given.limit,
+        clipping=not given.no_clipping,
+    )
     print(found)  # noqa: T201
     if given.json:
         write_json(

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.export import Dim
 
 from gradprox.export.graph import clipped_steps as steps
+from gradprox.export.graph.fit_steps import FitStep
 from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.loop import Carried, if_around, loop_around
 from gradprox.export.graph.pieces import FIRST_ITERATE, ITERATE, NEXT_ITERATE
@@ -51,7 +52,7 @@ def clipped_pieces(problem: Problem) -> dict[str, Piece]:
             ("value", *FIRST_ITERATE),
         ),
         "counting_fit_step": Piece(
-            steps.CountingFitStep(problem), (*ITERATE, "enough", "counted", "weight", known), NEXT_ITERATE
+            FitStep(problem), (*ITERATE, "enough", "weight", known, "counted"), NEXT_ITERATE
         ),
         "newton_end": Piece(
             steps.NewtonEnd(problem),

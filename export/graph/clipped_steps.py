@@ -7,13 +7,12 @@ are traced from there. `gradprox.export.graph.clipped_fit` joins the modules.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from gradprox.batch import per_image
-from gradprox.export.graph.fit_steps import Measured, Tensors, first_values, next_values
+from gradprox.export.graph.fit_steps import Measured, Tensors, first_values, fit_operator
 from gradprox.export.graph.hqs_steps import Objective
 from gradprox.export.graph.problem import Problem
 from gradprox.networks.linear_systems import Iterate
@@ -80,32 +79,10 @@ class NewtonSystem(ClippedMeasured):
     ) -> tuple[Tensor, ...]:
         """Return the function that the fit lowers, ``(B,)``, and the values of `first_values`."""
         equations, weights = self.equations(known), per_image(weight, place)
-        operator = partial(equations.counting_operator, counted=counted, weight=weights)
+        operator = fit_operator(equations, weights, counted)
         right = equations.back(counted * y) + weights * target
         value = self.data(y, known).fit_value(measured, place - target, weight)
         return value, *first_values(equations, operator, right, place, weights)
-
-
-class CountingFitStep(Measured):
-    """One step of conjugate gradients for this system."""
-
-    def forward(
-        self,
-        point: Tensor,
-        residual: Tensor,
-        direction: Tensor,
-        energy: Tensor,
-        product: Tensor,
-        enough: Tensor,
-        counted: Tensor,
-        weight: Tensor,
-        known: Tensors,
-    ) -> tuple[Tensor, ...]:
-        """Return the values of `next_values`."""
-        equations, weights = self.equations(known), per_image(weight, point)
-        operator = partial(equations.counting_operator, counted=counted, weight=weights)
-        before = Iterate(point, residual, direction, energy, product)
-        return next_values(equations, operator, before, enough, weights)
 
 
 class NewtonEnd(ClippedMeasured):
@@ -136,7 +113,7 @@ class SafeSystem(ClippedMeasured):
     ) -> tuple[Tensor, ...]:
         """Return the values of `first_values`."""
         equations, weights = self.equations(known), per_image(weight, place)
-        operator = partial(equations.normal_operator, weight=weights)
+        operator = fit_operator(equations, weights)
         right = equations.back(self.distance.nearest(measured, y.double())) + weights * target
         return first_values(equations, operator, right, place, weights)
 

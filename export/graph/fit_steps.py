@@ -95,6 +95,19 @@ class ClosedFit(Measured):
         return found.float()
 
 
+def fit_operator(equations: Equations, weight: Tensor, counted: Tensor | None = None) -> Operator:
+    """Return the operator of the normal equations of a fit, in coordinates.
+
+    Args:
+        equations: the normal equations.
+        weight: of the fit, in a shape that broadcasts against coordinates.
+        counted: which measurements count, a tensor of bools; all of them if None.
+    """
+    if counted is None:
+        return partial(equations.normal_operator, weight=weight)
+    return partial(equations.counting_operator, counted=counted, weight=weight)
+
+
 def first_values(
     equations: Equations, operator: Operator, right: Tensor, start: Tensor, weight: Tensor
 ) -> tuple[Tensor, ...]:
@@ -115,14 +128,6 @@ def first_values(
     return state.solvable(enough), enough, *state
 
 
-def next_values(
-    equations: Equations, operator: Operator, before: Iterate, enough: Tensor, weight: Tensor
-) -> tuple[Tensor, ...]:
-    """Return whether any image needs a further step, and the next state; `first_values` describes the arguments."""
-    state = next_iterate(operator, before, enough, lambda v: equations.precondition(v, weight))
-    return state.solvable(enough), *state
-
-
 class FitStart(Measured):
     """The part before the conjugate gradients of a fit, in the coordinates of the equations."""
 
@@ -131,13 +136,13 @@ class FitStart(Measured):
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a step, the energy at which an image stops, and the first state."""
         equations, weight = self.equations(known), per_image(weight, back)
-        operator = partial(equations.normal_operator, weight=weight)
+        operator = fit_operator(equations, weight)
         right = back + weight * equations.coordinates(z)
         return first_values(equations, operator, right, equations.coordinates(x), weight)
 
 
 class FitStep(Measured):
-    """One step of these conjugate gradients."""
+    """One step of these conjugate gradients, or of those of a fit that counts some measurements only."""
 
     def forward(
         self,
@@ -149,12 +154,14 @@ class FitStep(Measured):
         enough: Tensor,
         weight: Tensor,
         known: Tensors,
+        counted: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a further step, and the next state."""
         equations, weight = self.equations(known), per_image(weight, point)
-        operator = partial(equations.normal_operator, weight=weight)
+        operator = fit_operator(equations, weight, counted)
         before = Iterate(point, residual, direction, energy, product)
-        return next_values(equations, operator, before, enough, weight)
+        state = next_iterate(operator, before, enough, lambda v: equations.precondition(v, weight))
+        return state.solvable(enough), *state
 
 
 class FitEnd(Measured):

@@ -151,14 +151,21 @@ def planned_beside(
         read: suffixes of the files that are taken from a folder; those of images if None.
 
     Raises:
-        InputError: a further file is an output.
+        InputError: a further file is an output, or that of two inputs.
     """
     if further is None:
         return {}
     sources, _ = collect_inputs(inputs, readable_suffixes() if read is None else read)
-    files = dict(plan_outputs(sources, further, suffix).pairs)
-    if {*files.values()} & {target for _, target in plan_outputs(sources, output, output_suffix).pairs}:
+    outputs = dict(plan_outputs(sources, output, output_suffix).pairs)
+    plan = plan_outputs(list(outputs), further, suffix)
+    files = dict(plan.pairs)
+    if {*files.values()} & {*outputs.values()}:
         raise InputError(message)
+    for source in plan.refused:
+        raise InputError(
+            f"{source}: another input has the same name in {further}: give one of them in a command of its own, with "
+            "another folder"
+        )
     return files
 
 

@@ -105,7 +105,7 @@ def certify(
         potential = lambda x: value(x, *arguments)  # noqa: E731  a second def would hide the first's type
     figures = [_measure(gradient, potential, x[None], sigma or 1.0, monotone, generator) for x in points]
     worst = {key: max(figure[key] for figure in figures) for key in figures[0]}
-    size = max(-worst["negated_smallest"], worst["largest"], worst["negated_smallest"])
+    size = max(worst["largest"], worst["negated_smallest"])
     claimed = operator.lipschitz_bound() if isinstance(operator, HasLipschitzBound) else None
     bound = claimed if claimed is not None and math.isfinite(claimed) else None
     return Certificate(

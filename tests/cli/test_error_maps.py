@@ -151,3 +151,14 @@ def test_names_and_models_that_cannot_be_used(run, small, model, tmp_path):
     assert "--overwrite" in run(*common, "--model", model, "--uncertainty", tmp_path / "u.png")[2]
     assert (tmp_path / "u.png").read_bytes() == b"precious"
     assert not out.exists()
+
+
+def test_maps_of_two_inputs_need_two_files(run, small, model, tmp_path):
+    with Image.open(small) as image:
+        image.save(small.with_suffix(".tif"))
+    common = (small, small.with_suffix(".tif"), "--noise", "0.02", "--model", model, "-o", tmp_path / "out")
+    for command in (("denoise", "--uncertainty"), ("deblur", "--write-kernel")):
+        code, _, err = run(command[0], *common, command[1], tmp_path / "beside")
+        assert (code, err.count("\n")) == (1, 1)
+        assert "photo.tif: another input has the same name" in err
+    assert not (tmp_path / "out").exists()

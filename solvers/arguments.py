@@ -17,7 +17,8 @@ def check_arguments(y: object, physics: object, prior: object, fidelity: object,
     """Refuse arguments of another type.
 
     Raises:
-        InputError: an argument is of another type, or a tensor is neither in single nor in double precision.
+        InputError: an argument is of another type, or a tensor is neither in single nor in double precision, or it is
+            empty.
     """
     for name, value, kind, expected in (
         ("y", y, Tensor, "a tensor of measurements, batch first"),
@@ -36,6 +37,8 @@ def check_arguments(y: object, physics: object, prior: object, fidelity: object,
     for name, value in (("y", y), ("x0", x0)):
         if isinstance(value, Tensor) and value.dtype not in PRECISIONS:
             raise InputError(f"{name}: expected real values in single or double precision, got {value.dtype}")
+        if isinstance(value, Tensor) and value.numel() == 0:
+            raise InputError(f"{name}: expected at least one value, got {_shape(value)}")
 
 
 def checked_start(y: Tensor, physics: LinearPhysics, x0: Tensor | None) -> Tensor:

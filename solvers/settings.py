@@ -69,4 +69,6 @@ def number(name: str, value: object) -> float:
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        found += ": give its .item()"
     raise InputError(f"{name} must be one number for the whole batch, got {found}")

@@ -52,8 +52,8 @@ class NetworkPrior(Denoiser):
             sigma: noise level, on the scale of ``y``: a number, or a tensor of one or of ``B`` values.
 
         Raises:
-            InputError: ``y`` is no such tensor of float32 or float64, or a noise level is negative, above 1 or not
-                finite.
+            InputError: ``y`` is no such tensor of float32 or float64, or a noise level is no number, negative, above 1
+                or not finite.
 
         Warns:
             UserWarning: the values of ``y`` are on another scale, or there is more noise than in the training.
@@ -112,7 +112,12 @@ class NetworkPrior(Denoiser):
             )
         if channels not in (None, 1, y.shape[1]):
             raise InputError(f"{self.name} takes images of {channels} channels, got {y.shape[1]}")
-        levels = as_tensor(sigma, dtype=y.dtype, device=y.device)
+        try:
+            levels = as_tensor(sigma, dtype=y.dtype, device=y.device)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"noise levels: expected a number, for example 25/255, or a tensor of one per image, got {sigma!r}"
+            ) from error
         if levels.ndim > 1 and levels.numel() > levels.shape[0]:
             raise InputError(
                 f"noise levels: {self.name} takes one level per image, not a map of shape {tuple(levels.shape)}: "

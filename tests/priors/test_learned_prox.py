@@ -116,6 +116,8 @@ def test_colors_are_channels_one_by_one(prox):
         (torch.zeros(1, 1, 4, 4), -0.1, "not negative"),
         (torch.zeros(1, 1, 4, 4), float("nan"), "finite"),
         (torch.zeros(2, 1, 4, 4), torch.tensor([0.1, 0.1, 0.1]), "3 noise levels for 2 images"),
+        (torch.zeros(1, 1, 4, 4), None, "expected a number, for example 25/255, .* got None"),
+        (torch.zeros(1, 1, 4, 4), "auto", "expected a number, for example 25/255, .* got 'auto'"),
     ],
 )
 def test_wrong_input_is_refused(make_network, y, sigma, message):

@@ -62,6 +62,7 @@ Y = torch.full((1, 1, *SIZE), 0.5, dtype=torch.float64)
         ),
         ({"y": Y.half()}, "^y: expected real values .* got torch.float16"),
         ({"y": Y.long()}, "^y: expected real values .* got torch.int64"),
+        ({"y": Y[:0]}, r"^y: expected at least one value, got shape \(0, 1, 12, 15\)$"),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(restorer, wrong, message, prox):
@@ -132,6 +133,11 @@ LEVELS = torch.tensor([0.1, 0.2])
 def test_one_value_per_image_is_refused_by_name(build, name):
     with pytest.raises(InputError, match=rf"^{name} must be one number for the whole batch, got"):
         build()
+
+
+def test_a_tensor_of_one_number_is_refused_with_advice():
+    with pytest.raises(InputError, match=r"shape \(\): give its \.item\(\)$"):
+        preset(Task.DEBLUR, torch.tensor(0.01))
 
 
 @pytest.mark.parametrize("box", [(1, 0), (0,), [0, 1], (0, float("nan")), 1])

@@ -39,13 +39,13 @@ class Report:
     json: options.Json = None
 
     def __post_init__(self) -> None:
-        """Refuse a folder as the file for the figures, before any work is done.
+        """Refuse a file for the figures that must not be replaced, before any work is done.
 
         Raises:
-            InputError: it is a folder.
+            InputError: it is a folder, or no JSON file.
         """
-        if self.json is not None and self.json.is_dir():
-            raise InputError(f"--json {self.json}: is a folder, not a file")
+        if self.json is not None and self.json != STANDARD_OUTPUT:
+            _check_replaceable(self.json)
 
     def print(self, *what: object, **how: Any) -> None:
         """Print text for people, unless quiet; the arguments are those of rich's ``Console.print``."""
@@ -53,11 +53,30 @@ class Report:
             console(stderr=self.json == STANDARD_OUTPUT).print(*what, **how)
 
     def write(self, figures: Mapping[str, Any]) -> None:
-        """Write the figures as JSON, if asked to."""
+        """Write the figures as JSON, if asked to.
+
+        Raises:
+            InputError: another output of the command has the name of the file.
+        """
         if self.json == STANDARD_OUTPUT:
             typer.echo(json_text(figures))
         elif self.json is not None:
+            _check_replaceable(self.json)
             write_json(self.json, figures)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace anything but the figures of an earlier run, for example the image that is restored.
+
+    Raises:
+        InputError: the path is a folder, or a file that is no JSON object.
+    """
+    if path.is_dir():
+        raise InputError(f"--json {path}: is a folder, not a file")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(1) != b"{":
+                raise InputError(f"--json {path}: exists, and is no JSON file: choose another name")
 
 
 @dataclass(frozen=True)

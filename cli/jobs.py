@@ -85,6 +85,8 @@ def run_batch(
     sources, unmatched = collect_inputs(inputs, read)
     plan = plan_outputs(sources, output, write)
     plan.leave_out_missing()
+    if batch.json in {*(target for _, target in plan.pairs), *(beside or {}).values()}:
+        raise InputError(f"--json {batch.json}: an output has this name too: choose another one")
     existing = [target for _, target in plan.pairs if target.exists()]
     if not (batch.resume or batch.overwrite):
         plan.keep_existing(existing)

@@ -99,6 +99,8 @@ def plan_outputs(inputs: Sequence[Path], output: str | Path, suffix: str | None 
 
     if not str(output):
         raise InputError("the name of the output is empty")
+    if str(output) == "-":
+        raise InputError("-: outputs are not written to standard output: name a file or a folder")
     path = Path(output)
     into_folder = is_folder_name(output) or len(inputs) > 1 or not path.suffix
     if into_folder and not path.is_dir() and not is_folder_name(output):

@@ -48,6 +48,8 @@ class Restored:
 # the degraded image; only the time of that function counts.
 Trial = Callable[["Tensor", "torch.Generator", "Callback"], Callable[[], Restored]]
 
+# SSIM mirrors images at their borders by half of its window of 11 pixels.
+SMALLEST_SIDE = 6
 COLUMNS = ("psnr_input", "psnr", "ssim", "seconds", "steps")
 
 
@@ -116,12 +118,13 @@ def score_folder(
                     began = time.perf_counter()
                     restored = restore()
                     seconds = time.perf_counter() - began
+                    figures = _compare(restored, clip=study.clip)
             except InputError as error:
                 if str(error) not in failures:
                     typer.echo(f"error: {error}", err=True)
                     failures[str(error)] = failure(path, str(error))
             else:
-                record: Record = {"name": name, **_compare(restored, clip=study.clip), "seconds": seconds}
+                record: Record = {"name": name, **figures, "seconds": seconds}
                 record |= outcome(restored.result) if restored.result else {"steps": 1, "status": "one pass"}
                 record.setdefault("objective_increases", 0)
                 records.append(record)
@@ -154,8 +157,18 @@ def _cases(
 
 
 def _compare(restored: Restored, *, clip: bool) -> dict[str, float]:
+    """Return PSNR and SSIM of an image.
+
+    Raises:
+        InputError: the image is too small for SSIM.
+    """
     from deepinv.loss.metric import PSNR, SSIM
 
+    height, width = restored.reference.shape[-2:]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"{width}x{height} pixels are too few for SSIM, which needs {SMALLEST_SIDE} a side: leave this image out"
+        )
     psnr, ssim = PSNR(), SSIM()
     image = restored.image.clamp(0, 1) if clip else restored.image
     return {

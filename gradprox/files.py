@@ -25,7 +25,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     temporary name has the suffix of ``path``, because libraries choose the format by it.
 
     Raises:
-        OSError: ``path`` is a folder, or its folder cannot be made or written.
+        OSError: ``path`` is a folder, a device or a pipe, or its folder cannot be made or written.
     """
     path = Path(path)
     try:
@@ -34,6 +34,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(path.parent)) from error
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    if is_stream(path):
+        raise OSError(errno.EINVAL, "is a device or a pipe, not a file", str(path))
     temporary = path.with_name(f".{_short_stem(path)}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         temporary.touch()
@@ -96,14 +98,23 @@ def remove_leftovers(paths: Collection[Path]) -> None:
                 found.unlink(missing_ok=True)
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a path names a device or a pipe, for example ``/dev/null``: a file must not take its place."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all.
+    """Write a JSON file whole or not at all, or to a device or a pipe.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
+    text = json_text(content) + "\n"
+    if is_stream(Path(path)):
+        Path(path).write_text(text, encoding="utf-8")
+        return
     with written_whole(path) as temporary:
-        temporary.write_text(json_text(content) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def json_text(content: Mapping[str, Any]) -> str:

@@ -1,13 +1,15 @@
-"""Folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
+import threading
 
 import pytest
 
-from gradprox.files import folder_written_whole, written_whole
+from gradprox.files import folder_written_whole, write_json, written_whole
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -34,3 +36,18 @@ def test_a_full_disk_names_the_file_that_does_not_fit(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as from the system, which names no file
     assert caught.value.filename == str(file)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_written_to_and_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="a device or a pipe"), written_whole(pipe):
+        pass
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_json(pipe, {"done": 1})
+    reader.join(timeout=30)
+    assert json.loads(received[0]) == {"done": 1}
+    assert pipe.is_fifo()

@@ -239,19 +239,22 @@ def test_evaluate_goes_on_after_images_that_cannot_be_used(run, photo, tmp_path)
     (folder / "a-damaged.png").write_bytes(photo.read_bytes()[:100])
     photo.rename(folder / "b.png")
     Image.new("L", (16, 16)).save(folder / "c-small.png")
+    Image.new("L", (40, 5)).save(folder / "d-flat.png")
     np.savez(tmp_path / "k.npz", k1=np.ones((3, 3)), k2=np.ones((1, 17)))
     words = ("--kernel", tmp_path / "k.npz", "--steps", 1, "--model", "gray-small", "--json", report)
     code, out, err = run("evaluate", "deblur", "--data", folder, *words)
     assert code == 1  # as for the other commands that take folders
-    assert [line.split(":")[0] for line in err.splitlines()] == ["error", "error"]
+    assert [line.split(":")[0] for line in err.splitlines()] == ["error"] * 3
     content = json.loads(report.read_text())
     names = [image["name"] for image in content["images"]]
     assert names == ["b.png k1", "b.png k2", "c-small.png k1"]  # 17 pixels do not fit into 16
-    assert [row["name"] for row in content["errors"]] == ["a-damaged.png", "c-small.png"]
+    assert [row["name"] for row in content["errors"]] == ["a-damaged.png", "c-small.png", "d-flat.png"]
+    assert "40x5 pixels are too few for SSIM" in err
     assert err == "".join(f"error: {row['error']}\n" for row in content["errors"])
     assert content["mean"]["psnr"] == pytest.approx(np.mean([image["psnr"] for image in content["images"]]))
     (folder / "b.png").unlink()
     (folder / "c-small.png").unlink()
+    (folder / "d-flat.png").unlink()
     report.unlink()
     code, out, err = run("evaluate", "deblur", "--data", folder, *words)
     assert (code, out, report.exists()) == (1, "", False)

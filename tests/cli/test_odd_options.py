@@ -371,6 +371,8 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(one_line, pho
     model = ("--model", models / "one.safetensors")
     one = ("denoise", photo, "--noise", "0.1", *model, "-o", tmp_path / "out.png")
     assert "is a folder" in one_line(*one, "--json", folder)
+    assert "no JSON file" in one_line(*one, "--json", photo)
+    assert "an output has this name too" in one_line(*one, "--json", tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
     assert "is a file, not a folder" in one_line(*one[:-1], file / "out.png")
     assert "is a file, not a folder" in one_line(*one[:-1], file)
@@ -380,6 +382,12 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(one_line, pho
     )
     assert "different names" in one_line(*one, "--uncertainty", tmp_path / "out.png")
     assert "is empty" in one_line(*one[:-1], "")
+
+
+def test_the_figures_replace_no_output(one_line, tmp_path):
+    kernel = tmp_path / "k.png"
+    assert "no JSON file" in one_line("kernel", "disk:1", "-o", kernel, "--json", kernel)
+    assert kernel.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("option", [("--sampling", "nope"), ("--ratio", "2")])

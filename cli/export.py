@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LARGEST = 2**24
 # The solvers and the problems that can be exported.
 SOLVERS, PROBLEMS = ("hqs", "fista", "nmapg", "pgd", "gd"), ("deblur", "cs")
+SAMPLINGS = ("hadamard", "block-gaussian")
+BOUNDARY, SAMPLING, RATIO, SEED = "valid", "hadamard", 0.25, 0
 LAYOUTS = ("triton", "hub")
 
 
@@ -57,11 +59,11 @@ def export(
         typer.Option(
             metavar="NAME",
             help="Export a solver for this task instead of the model alone: deblur, or cs for compressed sensing.",
-            show_default=False,
+            show_default="deblur if --solver is given",
             autocompletion=options.completed(PROBLEMS),
         ),
     ] = None,
-    boundary: options.Boundary = "valid",
+    boundary: options.Boundary = BOUNDARY,
     size: Annotated[
         str | None,
         typer.Option(
@@ -70,9 +72,17 @@ def export(
             show_default=False,
         ),
     ] = None,
-    sampling: options.Sampling = "hadamard",
-    ratio: options.Ratio = 0.25,
-    seed: options.Seed = 0,
+    sampling: Annotated[
+        str,
+        typer.Option(
+            autocompletion=options.completed(SAMPLINGS),
+            metavar="NAME",
+            help="For cs, as in gradprox sense: hadamard, block-gaussian, or a .npy, .npz or .mat file with a matrix "
+            "for square blocks.",
+        ),
+    ] = SAMPLING,
+    ratio: options.Ratio = RATIO,
+    seed: options.Seed = SEED,
     potential: Annotated[
         bool,
         typer.Option(
@@ -135,8 +145,20 @@ def export(
         option_values.check_choice("--problem", problem, PROBLEMS)
     if solver is not None:
         option_values.check_choice("--solver", solver, SOLVERS)
-    if size and problem != "cs":
-        raise InputError("--size: only for --problem cs; other files take images of any size")
+    for option, given, default, task in (
+        ("--boundary", boundary, BOUNDARY, "deblur"),
+        ("--size", size, None, "cs"),
+        ("--sampling", sampling, SAMPLING, "cs"),
+        ("--ratio", ratio, RATIO, "cs"),
+        ("--seed", seed, SEED, "cs"),
+    ):
+        if given != default and problem != task:
+            raise InputError(f"{option}: only for --problem {task}")
+    option_values.check_sampling(sampling)
+    if sampling in options.SAMPLINGS and sampling not in SAMPLINGS:
+        raise InputError(
+            f"--sampling {sampling}: cannot be exported; only {' and '.join(SAMPLINGS)} can, and matrices"
+        )
     if problem and potential:
         raise InputError("--potential: only for models; a solver returns its objective anyway")
     if problem and precision != "float32":

@@ -25,9 +25,10 @@ def verify(
 ) -> None:
     """Verify an exported ONNX file.
 
-    The file is legal ONNX. It computes the same function as the network it contains, whose Jacobian is symmetric and
-    has no negative eigenvalue. For a model that iterates, the results minimize the network's objective to the
-    tolerance that the file states.
+    The file must be legal ONNX, and compute the same function as the network or the solver that it contains. The
+    Jacobian of a model must be symmetric and, for a proximal operator, must have no negative eigenvalue. The results
+    of a model that iterates must minimize its objective to the tolerance that the file states. The exit code is 1 if a
+    check fails.
 
     Example:
       gradprox verify denoiser.onnx

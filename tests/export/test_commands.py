@@ -92,6 +92,12 @@ def test_verify(
             "at most 16777216",
         ),
         (["gray", "out.onnx", "--size", "8x8"], "--size: only for --problem cs"),
+        (["gray", "out.onnx", "--boundary", "circular"], "--boundary: only for --problem deblur"),
+        (["gray", "out.onnx", "--problem", "deblur", "--ratio", "0.5"], "--ratio: only for --problem cs"),
+        (
+            ["gray", "out.onnx", "--problem", "cs", "--size", "8x8", "--sampling", "dct"],
+            "--sampling dct: cannot be exported; only hadamard and block-gaussian can",
+        ),
         (["gray", "out.onnx", "--problem", "cs"], "needs --size"),
         (
             ["gray-deep", "out.onnx", "--problem", "cs", "--size", "8x8", "--solver", "pgd"],

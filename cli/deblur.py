@@ -14,7 +14,7 @@ from gradprox.cli.error_maps import ErrorMaps, Samples, Uncertainty, shown_devia
 from gradprox.cli.frames import CHANNELS, TOGETHER, Channels, Restored, RestoreImage
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, in_words, run_batch
-from gradprox.cli.kernel_search import AUTO, parse_search
+from gradprox.cli.kernel_search import AUTO, check_kernel_name, parse_search
 from gradprox.cli.kernel_search import write_kernel as write_kernel_file
 from gradprox.cli.linear_light import light_of
 from gradprox.cli.meter import Watch
@@ -302,6 +302,8 @@ def deblur(
     given = parse_noise(noise)
     same = f"{write_kernel}: the image and its --write-kernel need different names"
     files = planned_beside(images, output, write_kernel, same, suffix=".npy")
+    for file in files.values():
+        check_kernel_name(file)
     job = Deblurring(
         kernel=chosen,
         noise=given,

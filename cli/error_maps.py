@@ -45,10 +45,10 @@ Uncertainty = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Also write a map of the uncertainty: the posterior standard deviation of each pixel, if kernel, noise "
-        f"level and model are right. In an image, white is a deviation of {WHITE} or more; .npy holds the deviations. "
-        "A file, or a folder for several. Takes about 12 times as long as the restoration with the default model for "
-        "gray images, and longer with others: 20 seconds for 128x128 pixels.",
+        help="Also write a map of the uncertainty: the posterior standard deviation of each pixel, if the noise level, "
+        f"the model and, in deblurring, the kernel are right. In an image, white is a deviation of {WHITE} or more; "
+        ".npy holds the deviations. A file, or a folder for several. Takes about 12 times as long as the restoration "
+        "with the default model for gray images, and longer with others: 20 seconds for 128x128 pixels.",
         show_default=False,
     ),
 ]

@@ -15,6 +15,7 @@ from gradprox.cli.jobs import Record, Work, in_words, run_batch
 from gradprox.cli.kernel_search import (
     FAMILIES,
     KernelSearch,
+    check_kernel_name,
     checked_search,
     write_kernel,
 )
@@ -166,6 +167,8 @@ def estimate_kernel(
       gradprox estimate-kernel photo.jpg --family motion -o kernel.png
     """
     search = checked_search("--family" if size is None else "--size", family, size)
+    if Path(output).suffix and not option_values.is_folder_name(output):
+        check_kernel_name(Path(output))
     same = f"{preview}: the kernel and its --preview need different names"
     previews = planned_beside(photos, output, preview, same, suffix=".png", output_suffix=".npy")
     job = KernelEstimation(

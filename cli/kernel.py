@@ -9,14 +9,11 @@ import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Report
-from gradprox.cli.kernel_search import write_kernel
+from gradprox.cli.kernel_search import check_kernel_name, write_kernel
 from gradprox.cli.paths import check_absent
-from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz")
 
 
 def kernel(
@@ -43,8 +40,7 @@ def kernel(
       gradprox kernel motion:15:45 -o k.png
       gradprox kernel measured.mat:psf -o k.npy
     """
-    if output.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{output}: the name must end in one of {' '.join(SUFFIXES)}")
+    check_kernel_name(output)
     check_absent(output, overwrite)
 
     from gradprox.physics import read_kernel

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Listed here because `gradprox.blind` imports torch.
 FAMILIES = ("auto", "disk", "gaussian", "motion", "free")
 AUTO = "auto"
+# The files of kernels: images of 16 bits, and arrays.
+KERNEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ def checked_search(option: str, family: str, size: int | None) -> KernelSearch:
             f"{option}: the size of a kernel is an odd number of pixels from 3 to 63, got {size}"
         )
     return KernelSearch(family, size)
+
+
+def check_kernel_name(target: Path) -> None:
+    """Refuse the name of a file that `write_kernel` does not write: images of 8 bits would round the kernel.
+
+    Raises:
+        InputError: it has another suffix than those of `KERNEL_SUFFIXES`.
+    """
+    if target.suffix.lower() not in KERNEL_SUFFIXES:
+        raise InputError(f"{target}: the name must end in one of {' '.join(KERNEL_SUFFIXES)}")
 
 
 def write_kernel(target: Path, kernel: Tensor) -> None:

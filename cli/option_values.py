@@ -48,7 +48,8 @@ def parse_level(text: str) -> float:
     with named("--noise"):
         if text.startswith("gain:"):
             raise InputError(
-                f"{text}: only denoise and deblur take gain and read noise: give a noise level, for example 0.01"
+                f"{text}: only denoise and deblur of gradprox take gain and read noise: give a noise level, for "
+                "example 0.01"
             )
         return read_level(text)
 

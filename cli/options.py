@@ -19,7 +19,7 @@ RAY_ADDRESS = rf"{RUNNING_RAY}|([\w.-]+):(\d{{1,5}})"
 SOLVERS = ("hqs", "fista", "nmapg", "pgd", "admm", "drs", "gd")
 BOUNDARIES = ("valid", "circular", "symmetric")
 SAMPLINGS = ("hadamard", "dct", "fourier", "structured", "block-gaussian")
-KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:", "auto")
+KERNEL_FAMILIES = ("gaussian:", "motion:", "disk:")
 
 
 def completed(choices: Sequence[str]) -> Callable[[str], list[str]]:
@@ -89,8 +89,8 @@ LinearLight = Annotated[
     bool | None,
     typer.Option(
         "--linear-light/--no-linear-light",
-        help="Convert stored sRGB values to linear light first, because light is blurred, and restored images back. "
-        "--noise is then that of linear light.",
+        help="Convert stored sRGB values to linear light before the work, because light is blurred. Images are still "
+        "written as sRGB values. --noise is then that of linear light.",
         show_default="on for photos whose Exif data have an exposure time or an f-number, unless --noise is given",
     ),
 ]
@@ -128,7 +128,7 @@ KernelOrEstimate = Annotated[
     str | None,
     typer.Option(
         "--kernel",
-        autocompletion=completed(KERNEL_FAMILIES),
+        autocompletion=completed((*KERNEL_FAMILIES, "auto")),
         metavar="KERNEL",
         help=f"The blur kernel. {KERNELS} Or auto to estimate it from each photo, or auto:motion for one family; "
         "see `gradprox estimate-kernel --help` for the families.",

@@ -145,8 +145,15 @@ def deblur(
       gradprox-runtime deblur 'shots/*.png' --kernel motion:15:45 -o restored --resume
     """
     option_values.check_choice("--channels", channels, CHANNELS)
+    chosen = option_values.require_kernel(kernel)
+    if chosen.partition(":")[0] == "auto":
+        raise InputError(
+            f"--kernel {chosen}: only gradprox estimates kernels: give a description, or a file of `gradprox "
+            "estimate-kernel`"
+        )
+    option_values.check_kernel(chosen)
     job = Deblurring(
-        kernel=option_values.require_kernel(kernel),
+        kernel=chosen,
         noise=option_values.parse_given_level(noise),
         linear_light=linear_light,
         clipping=clipping,

@@ -147,3 +147,15 @@ def test_one_file_for_two_results_is_refused(run, blurred, tmp_path):
     code, _, err = run("deblur", blurred, "-o", same, "--write-kernel", same)
     assert code == 1
     assert "different names" in err
+
+
+def test_kernels_are_not_rounded_to_8_bits(run, blurred, tmp_path):
+    name, out = tmp_path / "k.jpg", tmp_path / "out.png"
+    for words in (
+        ("estimate-kernel", blurred, "-o", name),
+        ("deblur", blurred, "--write-kernel", name, "-o", out),
+    ):
+        code, _, err = run(*words)
+        assert (code, err) == (1, f"error: {name}: the name must end in one of .png .tif .tiff .npy .npz\n")
+    assert not name.exists()
+    assert not out.exists()

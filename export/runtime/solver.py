@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ class Restoration:
     steps: NDArray[np.int64]
     objective: NDArray[np.float64]
     residual: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        """Return a summary: the arrays would fill pages."""
+        counts = " and ".join(f"{count} {status}" for status, count in Counter(self.status).items())
+        shape, steps = "x".join(map(str, self.x.shape)), ", ".join(map(str, self.steps))
+        return f"Restoration(x: {shape}, status: {counts}, steps: {steps})"
 
 
 class OnnxSolver:
@@ -125,7 +132,8 @@ class OnnxSolver:
         Args:
             y: blurred images ``(B, C, H, W)`` of any floating-point type, on the scale ``[0, 1]``; or measurements,
                 ``(B, C, m)`` or ``(B, C, blocks, m)``.
-            kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images.
+            kernel: kernel of a blur, ``(h, w)`` or ``(1, 1, h, w)``, no larger than the images. It is taken as it is: a
+                blur keeps the light if the sum of its kernel is 1.
             noise: standard deviation of the noise of ``y``, on the scale of images in ``[0, 1]``. All settings of the
                 prior follow from it, as in `gradprox.solvers.preset`; see `noise_rule`.
             strength: multiplier of the strength of the prior: 1 if not given; a larger value gives smoother images.

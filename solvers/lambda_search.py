@@ -21,6 +21,7 @@ from torch import Tensor
 from gradprox.batch import image_sum
 from gradprox.errors import InputError
 from gradprox.solvers.result import Result
+from gradprox.solvers.settings import check_count, check_positive
 
 MAX_TRIALS = 8
 # Misfits below this part of the noise's count as this part: their logarithm stays finite.
@@ -72,10 +73,10 @@ def choose_lambda(
         low: smallest weight.
         high: largest weight.
         tol: accepted relative distance of the misfit from the target.
-        max_trials: largest number of reconstructions.
+        max_trials: largest number of reconstructions, at least 2: both ends of the range are tried first.
 
     Raises:
-        InputError: the noise level is not positive, or the range is empty.
+        InputError: the noise level or the target is not positive, the range is empty, or there are too few trials.
     """
     if not 0 < noise < float("inf"):
         raise InputError(
@@ -84,6 +85,10 @@ def choose_lambda(
         )
     if not 0 < low < high < float("inf"):
         raise InputError(f"weights are searched between two positive numbers, got {low:g} and {high:g}")
+    check_positive("target", target)
+    check_count("max_trials", max_trials)
+    if max_trials < 2:
+        raise InputError("max_trials must be at least 2: both ends of the range are tried first")
     expected = noise**2 * y.numel()
     results: dict[float, Result] = {}
     misfits: dict[float, float] = {}

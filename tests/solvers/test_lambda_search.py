@@ -69,5 +69,9 @@ def test_what_cannot_be_searched_is_refused(problem):
         choose_lambda(reconstruct, y, physics, 0.0)
     with pytest.raises(InputError, match="between two positive numbers"):
         choose_lambda(reconstruct, y, physics, 0.1, low=2, high=1)
+    with pytest.raises(InputError, match="target must be positive, got 0"):
+        choose_lambda(reconstruct, y, physics, 0.1, target=0)
+    with pytest.raises(InputError, match="max_trials must be at least 2"):
+        choose_lambda(reconstruct, y, physics, 0.1, max_trials=1)
     with pytest.raises(InputError, match="at least one"):
         best_lambda(reconstruct, clean, ())

@@ -35,7 +35,8 @@ def build_data_term(
         needs_norm: whether to refuse a physics with an unknown norm.
 
     Raises:
-        InputError: the norm is not positive, or it is needed and unknown; or there are negative Poisson counts.
+        InputError: the norm is not positive, or it is needed and unknown; there are negative Poisson counts; or weights
+            do not fit.
     """
     bound = _norm_bound(physics, lipschitz, needed=needs_norm)
     if fidelity is None or isinstance(fidelity, L2):
@@ -45,11 +46,25 @@ def build_data_term(
         return LeastSquares(y, physics, weight * bound, weight)
     distance = fidelity.d
     if isinstance(distance, ClippedDistance):
+        check_weights(distance.weights, y)
         return ClippedTerm(y, physics, distance.largest_weight * bound, bound, distance)
     if isinstance(distance, PoissonLikelihoodDistance):
         likelihood = PoissonLikelihood(distance.gain, distance.bkg, distance.denormalize)
         return PoissonTerm(nonnegative_counts(y), physics, float("inf"), bound, likelihood)
     return DistanceTerm(y, physics, float("inf"), bound, distance)
+
+
+def check_weights(weights: Tensor, y: Tensor) -> None:
+    """Refuse weights whose shape does not extend to that of the measurements.
+
+    Raises:
+        InputError: it does not; the message says so.
+    """
+    sizes = list(zip(reversed(weights.shape), reversed(y.shape), strict=False))
+    if weights.ndim > y.ndim or not all(size in (1, wanted) for size, wanted in sizes):
+        raise InputError(
+            f"fidelity: weights of shape {tuple(weights.shape)} do not extend to y of shape {tuple(y.shape)}"
+        )
 
 
 def _norm_bound(physics: LinearPhysics, lipschitz: float | None, *, needed: bool) -> float:

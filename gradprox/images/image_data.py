@@ -31,6 +31,9 @@ class ImageData:
         alpha: ``(H, W)`` opacity as stored, or None.
         metadata: color profile, Exif, compression of the source, and so on.
 
+    Raises:
+        InputError: the pixels are not one image ``(1, C, H, W)``.
+
     Attributes:
         pixels: the pixels as a tensor, float32 as read.
         array: the same as an array, which needs no torch. It shares the memory of a tensor on the CPU.
@@ -43,6 +46,11 @@ class ImageData:
         alpha: NDArray[np.generic] | None = None,
         metadata: Metadata = NO_METADATA,
     ) -> None:
+        shape = tuple(getattr(pixels, "shape", ()))
+        if len(shape) != 4 or shape[0] != 1:
+            raise InputError(
+                f"the pixels of one image are (1, C, H, W), got {type(pixels).__name__} of shape {shape}"
+            )
         self._pixels = pixels
         self.bit_depth = bit_depth
         self.alpha = alpha

@@ -62,7 +62,7 @@ def read_image(path: str | Path) -> ImageData:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {'is a folder, not an image' if path.is_dir() else 'no such file'}")
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return image_from_samples(path, _stored_array(path))
     with damage_named(path):
@@ -127,10 +127,14 @@ def write_image(path: str | Path, image: ImageData) -> tuple[str, ...]:
         Names such as ``"alpha channel"`` or ``"Exif"``, including those that were lost when the image was read.
 
     Raises:
-        InputError: the suffix names no known format, or values are not finite.
+        InputError: the suffix names no known format, ``image`` is no `ImageData`, or values are not finite.
         OSError: the file cannot be written.
     """
     check_image_suffix(path)
+    if not isinstance(image, ImageData):
+        raise InputError(
+            f"{path}: expected an ImageData, for example ImageData(pixels), got {type(image).__name__}"
+        )
     path = Path(path)
     suffix = path.suffix.lower()
     samples, _, metadata = fitted(path, image)

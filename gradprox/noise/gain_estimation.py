@@ -86,9 +86,14 @@ def estimate_gain(pixels: Tensor) -> GainEstimate:
         pixels: ``(1, C, H, W)``; the channels share gain and read noise.
 
     Raises:
-        InputError: the image is too small, has no noise, too few smooth regions, or too narrow a range of signals in
-            them.
+        InputError: ``pixels`` is not one image; or it is too small, has no noise, too few smooth regions, or too narrow
+            a range of signals in them.
     """
+    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or len(pixels) != 1:
+        shape = tuple(getattr(pixels, "shape", ()))
+        raise InputError(
+            f"expected a tensor of one image (1, C, H, W), got {type(pixels).__name__} of shape {shape}"
+        )
     signal, low, high = _patches(pixels)
     limits = _clipped_values(pixels)
     selected = low <= high

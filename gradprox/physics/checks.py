@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from numbers import Integral
 
 import torch
@@ -24,7 +25,11 @@ def check_size(size: Size) -> None:
     Raises:
         InputError: it is not two positive whole numbers.
     """
-    if len(size) != 2 or not all(isinstance(length, Integral) and length > 0 for length in size):
+    if (
+        not isinstance(size, Sized)
+        or len(size) != 2
+        or not all(isinstance(length, Integral) and length > 0 for length in size)
+    ):
         raise InputError(f"a size is (H, W), two positive whole numbers, got {size!r}")
 
 

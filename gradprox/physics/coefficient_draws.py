@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -19,8 +20,10 @@ def check_count(measurements: int, size: Size) -> None:
         InputError: it is not, or ``size`` is no size.
     """
     check_size(size)
-    if not 1 <= measurements <= math.prod(size):
-        raise InputError(f"measurements must be between 1 and {math.prod(size)}, got {measurements}")
+    if not isinstance(measurements, Integral) or not 1 <= measurements <= math.prod(size):
+        raise InputError(
+            f"measurements must be a whole number between 1 and {math.prod(size)}, got {measurements!r}"
+        )
 
 
 def draw_low_first(distance: Tensor, measurements: int, seed: int, decay: float) -> Tensor:

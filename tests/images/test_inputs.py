@@ -167,3 +167,18 @@ def test_a_folder_has_images_of_every_format_that_is_read(tmp_path):
 def _empty(folder):
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((9, 11)), torch.zeros(1, 9, 11), torch.zeros(2, 1, 9, 11), [0.0]]
+)
+def test_pixels_are_those_of_one_image(pixels):
+    with pytest.raises(InputError, match=r"one image are \(1, C, H, W\), got"):
+        ImageData(pixels)
+
+
+def test_a_tensor_is_written_as_image_data(tmp_path):
+    with pytest.raises(InputError, match=r"out.png: expected an ImageData, .* got Tensor"):
+        write_image(tmp_path / "out.png", torch.zeros(1, 1, 9, 11))
+    with pytest.raises(InputError, match="is a folder, not an image"):
+        read_image(tmp_path)

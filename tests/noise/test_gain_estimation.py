@@ -119,3 +119,11 @@ def test_a_narrow_range_of_signals_is_refused(clean):
 def test_small_images_are_refused(size, message):
     with pytest.raises(InputError, match=message):
         estimate_gain(torch.rand(1, 1, *size))
+
+
+@pytest.mark.parametrize(
+    "pixels", [torch.rand(2, 1, 64, 64), torch.rand(1, 64, 64), np.zeros((1, 1, 64, 64))]
+)
+def test_anything_but_one_image_is_refused(pixels):
+    with pytest.raises(InputError, match=r"expected a tensor of one image \(1, C, H, W\)"):
+        estimate_gain(pixels)

@@ -169,6 +169,12 @@ def test_weights_are_positive(value):
         WeightedL2(torch.tensor([1.0, value]))
 
 
+def test_weights_fit_the_measurements(physics, y, prox):
+    for shape in ((3,), (1, *y.shape)):
+        with pytest.raises(InputError, match=r"^fidelity: weights of shape .* do not extend to y of shape"):
+            HQS(sigma=0.1)(y, physics, prox, fidelity=WeightedL2(torch.ones(shape)))
+
+
 def test_without_clipping_it_is_least_squares(physics, prox):
     y = physics.A(0.4 + 0.1 * image(0).clamp(-1, 1))
     assert ((y > 0) & (y < 1)).all()

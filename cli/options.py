@@ -177,7 +177,8 @@ Solver = Annotated[
     typer.Option(
         autocompletion=completed(SOLVERS),
         metavar="NAME",
-        help="hqs, fista, nmapg, pgd, admm, drs or gd. Each computes its objective exactly, and it never rises.",
+        help="hqs, fista, nmapg, pgd, admm, drs or gd. Each computes its objective exactly, and it never "
+        "rises; for nmapg, its running mean never does.",
         show_default="hqs; fista for compressed sensing with a proximal operator",
         rich_help_panel=SOLVER,
     ),

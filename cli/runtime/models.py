@@ -12,7 +12,7 @@ import typer
 
 from gradprox import exported_models
 from gradprox.cli import option_values, options
-from gradprox.errors import unknown
+from gradprox.errors import InputError, unknown
 
 
 def complete_models(incomplete: str) -> list[str]:
@@ -117,4 +117,8 @@ def model_file(name: str, task: str) -> Path:
         if model.name == name and task in model.tasks:
             return model.file(task)
     known = [model.name for model in exported_models.MODELS if task in model.tasks]
+    if not known:
+        raise InputError(
+            f"--model {name}: none is shipped for {task}: give an .onnx file that `gradprox export` wrote"
+        )
     raise unknown("model", name, known, ", or give an .onnx file that `gradprox export` wrote")

@@ -6,14 +6,16 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from gradprox.cli import options
 from gradprox.cli.groups import Batch
 from gradprox.cli.jobs import Record, Work, run_batch, save
 from gradprox.cli.meter import Watch
 from gradprox.cli.option_values import UsageError
-from gradprox.cli.runtime.models import ModelChoice, Models
+from gradprox.cli.runtime.models import ModelChoice, Models, model_file
 from gradprox.cli.runtime.tuning import Tuning, outcome
 from gradprox.errors import InputError
 
@@ -25,6 +27,21 @@ NO_MODEL = (
     "--model is missing: a file is for one size and one sampling, so none is shipped; write one with `gradprox export "
     "MODEL FILE.onnx --problem cs --size HxW` and the options of `gradprox sense`"
 )
+
+
+@dataclass(frozen=True)
+class RecoveryModel(ModelChoice):
+    """The options that name a solver; none is shipped."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The .onnx file that `gradprox export --problem cs` wrote for these measurements, required.",
+            show_default=False,
+            rich_help_panel=options.MODEL,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +138,7 @@ def recover(
     output: options.Output,
     *,
     tuning: Tuning,
-    model: ModelChoice,
+    model: RecoveryModel,
     batch: Batch,
 ) -> None:
     """Reconstruct images from compressed measurements.
@@ -134,5 +151,6 @@ def recover(
     """
     if model.model is None:
         raise UsageError(NO_MODEL)
+    model_file(model.model, "recover")  # refuses the name of a shipped model
     job = Recovering(tuning=tuning, model=model)
     run_batch(job, measurements, output, batch, read=(".npz",), write=".png")

@@ -224,6 +224,7 @@ def test_folders_are_resumed_and_existing_files_kept(runtime, photos):
         (("denoise", "color.png", "-o", "out.png", "--provider", "cuda"), 1, "provider cuda"),
         (("deblur", "color.png", "-o", "out.png"), 2, "--kernel is missing"),
         (("recover", "y.npz", "-o", "out.png"), 2, "--model is missing"),
+        (("recover", "y.npz", "-o", "out.png", "--model", "gray-fast"), 1, "none is shipped for recover"),
         (("deblur", "color.png", "-o", "out.png", "--kernel", "auto"), 1, "--kernel auto: only gradprox"),
         (("deblur", "color.png", "-o", "out.png", "--kernel", "disk"), 1, "--kernel disk: "),
         (
@@ -244,6 +245,13 @@ def test_errors_are_one_line(runtime, photos, arguments, code, message):
     assert err.count("\n") == 1
     assert message in err
     assert not (photos / "out.png").exists()
+
+
+def test_the_help_of_recover_names_no_shipped_model(runtime):
+    code, out, _ = runtime("recover", "--help")
+    assert code == 0
+    assert "required" in out
+    assert "gray-fast" not in out
 
 
 def test_verify_and_bench_run_shipped_files(runtime, installed, photos):

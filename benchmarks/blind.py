@@ -2,10 +2,11 @@
 
     python benchmarks/blind.py --data Set12 --kernels Levin09.npz --crop 256 --json blind.json
 
-Each case is a photo of ``--crop`` pixels: the middle of an image, blurred beyond its frame (valid borders), with
-Gaussian noise of 2.55/255. Case ``i`` takes image ``i``, cyclically. The kernels are those of ``--kernels`` with
-``--blurs free``, and disks of radius 2 to 6, Gaussians of 1 to 3 and motions of 7 to 25 pixels with ``--blurs
-families``; ``--blurs none`` takes the sharp image. Every photo is restored with the true kernel and with the estimate.
+Each case is a photo of ``--crop`` pixels: the middle of an image, blurred beyond its frame (``--boundary valid``) or as
+if it continued periodically (``--boundary circular``), with Gaussian noise of 2.55/255. Case ``i`` takes image ``i``,
+cyclically. The kernels are those of ``--kernels`` with ``--blurs free``; with ``--blurs families``, they are disks of
+radius 2 to 6, Gaussians of 1 to 3 and motions of 7 to 25 pixels; ``--blurs none`` takes the sharp image. Every photo is
+restored with the true kernel and with the estimate, with its own boundary. The estimate knows of no boundary.
 
 * *error ratio*: squared error with the estimated kernel, divided by that with the true one (Levin, Weiss, Durand and
   Freeman, CVPR 2009), after the shift that a kernel leaves open is undone;
@@ -65,6 +66,13 @@ class Blurs(str, Enum):
     NONE = "none"
 
 
+class Boundary(str, Enum):
+    """Where the light at the border of a photo comes from: beyond the frame, or the opposite border."""
+
+    VALID = "valid"
+    CIRCULAR = "circular"
+
+
 @dataclass(frozen=True)
 class Blur:
     """A kernel ``(1, 1, h, w)``, its family and its parameters."""
@@ -91,15 +99,16 @@ def blur_of_case(number: int, blurs: Blurs, measured: dict[str, Tensor], images:
     return Blur(name, family, parameters, GENERATORS[family](*parameters))
 
 
-def photo(path: Path, kernel: Tensor, crop: int, seed: int) -> tuple[Tensor, Tensor]:
+def photo(path: Path, kernel: Tensor, boundary: str, crop: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return a blurred photo of at most ``crop`` pixels per side, and the sharp image in its frame."""
     clean = read_gray(path)
+    margins = (side - 1 if boundary == "valid" else 0 for side in kernel.shape[-2:])
     height, width = (
-        min(length, crop + side - 1) for length, side in zip(clean.shape[-2:], kernel.shape[-2:], strict=True)
+        min(length, crop + margin) for length, margin in zip(clean.shape[-2:], margins, strict=True)
     )
     top, left = (clean.shape[-2] - height) // 2, (clean.shape[-1] - width) // 2
     clean = clean[..., top : top + height, left : left + width]
-    physics = blur_of_images("valid", kernel, (height, width), 1)
+    physics = blur_of_images(boundary, kernel, (height, width), 1)
     y = physics.A(clean)
     return y + gaussian_noise(y, NOISE, torch.Generator().manual_seed(seed)), physics.visible(clean)
 
@@ -132,10 +141,10 @@ def is_close(blur: Blur, family: str, parameters: tuple[float, ...]) -> bool:
 
 
 def measured_case(
-    path: Path, blur: Blur, family: str, crop: int, seed: int, model: Any, solver: Preset
+    path: Path, blur: Blur, family: str, boundary: str, crop: int, seed: int, model: Any, solver: Preset
 ) -> dict[str, Any]:
     """Return the figures of one case."""
-    y, clean = photo(path, blur.kernel, crop, seed)
+    y, clean = photo(path, blur.kernel, boundary, crop, seed)
     began = time.perf_counter()
     found = estimate_kernel(y, NOISE, family=blur.family if family == "true" else family)
     row: dict[str, Any] = {
@@ -149,7 +158,7 @@ def measured_case(
     if blur.family == "none":
         return row
     errors = [
-        squared_error(deblur_images(y, kernel, model, solver)[0], clean)
+        squared_error(deblur_images(y, kernel, model, solver, boundary=boundary)[0], clean)
         for kernel in (blur.kernel, found.kernel)
     ]
     row |= {"ratio": errors[1] / errors[0], "loss": 10 * math.log10(errors[1] / errors[0])}
@@ -188,6 +197,9 @@ def main(
     kernels: Annotated[str | None, typer.Option(help="A .npz, .npy or .mat file of kernels.")] = None,
     blurs: Annotated[Blurs, typer.Option(help="Which blurs are measured.")] = Blurs.FREE,
     family: Annotated[str, typer.Option(help="Family of the estimates; true: that of the blur.")] = "auto",
+    boundary: Annotated[
+        Boundary, typer.Option(help="How images continue beyond their frame.")
+    ] = Boundary.VALID,
     crop: Annotated[int, typer.Option(help="Largest side of a photo in pixels.")] = 256,
     cases: Annotated[int, typer.Option(help="Number of cases.")] = 24,
     step: Annotated[int, typer.Option(help="Take every n-th image of the folder.")] = 1,
@@ -197,7 +209,14 @@ def main(
     ] = None,
 ) -> None:
     """Measure the missing cases and print the shares."""
-    settings = {"blurs": blurs.value, "family": family, "crop": crop, "step": step, "model": model}
+    settings = {
+        "blurs": blurs.value,
+        "family": family,
+        "boundary": boundary.value,
+        "crop": crop,
+        "step": step,
+        "model": model,
+    }
     figures: dict[str, Any] = {"settings": settings, "summary": {}, "cases": []}
     if report and report.exists():
         figures = json.loads(report.read_text(encoding="utf-8"))
@@ -210,7 +229,7 @@ def main(
     prior, solver, rows = load_model(model), preset(Task.DEBLUR, NOISE), figures["cases"]
     for number in range(len(rows), cases):
         path, blur = paths[number % len(paths)], blur_of_case(number, blurs, measured, len(paths))
-        rows.append(measured_case(path, blur, family, crop, number, prior, solver))
+        rows.append(measured_case(path, blur, family, boundary.value, crop, number, prior, solver))
         figures["summary"] = summary(rows)
         if report:
             write_json(report, figures)

@@ -200,14 +200,17 @@ def test_scaling(monkeypatch, tmp_path):
     assert json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("blurs", ["free", "families", "none"])
-def test_blind(monkeypatch, tmp_path, blurs):
+@pytest.mark.parametrize(
+    ("blurs", "boundary"), [("free", "valid"), ("free", "circular"), ("families", "valid"), ("none", "valid")]
+)
+def test_blind(monkeypatch, tmp_path, blurs, boundary):
     images, kernels, out = tmp_path / "images", tmp_path / "kernels.npz", tmp_path / "report.json"
     images.mkdir()
     values = np.random.default_rng(0).integers(256, size=(90, 90), dtype=np.uint8)
     Image.fromarray(values).save(images / "one.png")
     np.savez(kernels, k1=motion_kernel(3, 20).numpy()[0, 0])
     words = ["--data", images, "--kernels", kernels, "--blurs", blurs, "--family", "disk", "--crop", 70]
+    words += ["--boundary", boundary]
     run(monkeypatch, "blind.py", *words, "--json", out, "--cases", 1)
     first = json.loads(out.read_text())["cases"]
     run(monkeypatch, "blind.py", *words, "--json", out, "--cases", 2)
@@ -217,6 +220,23 @@ def test_blind(monkeypatch, tmp_path, blurs):
     assert ("ratio" in first[0]) is (blurs != "none")
     if blurs != "none":
         assert first[0]["loss"] == pytest.approx(10 * math.log10(first[0]["ratio"]))
+
+
+def test_blind_photos_are_blurred_with_the_named_boundary(monkeypatch, tmp_path):
+    """With circular borders, a shift of the sharp image shifts the photo; with valid ones, it has other borders."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    photo = runpy.run_path(str(ROOT / "benchmarks" / "blind.py"))["photo"]
+    values = np.random.default_rng(0).integers(256, size=(64, 64), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "one.png")
+    kernel = motion_kernel(7, 0)
+    y, clean = photo(tmp_path / "one.png", kernel, "circular", 64, 0)
+    assert y.shape == clean.shape == (1, 1, 64, 64)
+    assert float(y.mean()) == pytest.approx(float(clean.mean()), abs=1e-3)
+    wrapped = torch.nn.functional.pad(clean, (3, 3, 0, 0), mode="circular")
+    middle = kernel[..., kernel.shape[-2] // 2 : kernel.shape[-2] // 2 + 1, :]
+    assert float((torch.nn.functional.conv2d(wrapped, middle) - y).abs().max()) < 0.06  # noise of 0.01
+    y, clean = photo(tmp_path / "one.png", kernel, "valid", 64, 0)
+    assert y.shape == clean.shape == (1, 1, 64 - kernel.shape[-2] + 1, 64 - kernel.shape[-1] + 1)
 
 
 def test_blind_errors_forgive_shifts(monkeypatch):

@@ -1,8 +1,9 @@
-"""Several estimates of a kernel of any shape, and the choice by the power spectrum of the photo and by its phases.
+"""Several estimates of a kernel of any shape, and the mean of those that explain the photo best, refined.
 
 An estimate ends in a local optimum, which depends on its first kernel, on its side, and on whether useful gradients are
 selected or weighted. No choice of these is the best one for all photos. The evidence of the power spectrum does not
-depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides.
+depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides. The
+mean of the best kernels is then refined by the same sum (`refinement.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gradprox.blind.families import Member, no_blur
 from gradprox.blind.free_kernel import free_kernel
 from gradprox.blind.phases import phase_evidence
 from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
+from gradprox.blind.refinement import ascended_kernel, mean_kernel
 
 # Sides that are tried, in turn: the first two always, and the last one if the best kernel of these is cut off.
 SIDES, ALWAYS = (23, 31, 61), 2
@@ -33,6 +35,8 @@ PRICE, COUNTED = 2.0, 0.1
 # A kernel with less than this share of the best gain of the power is not taken, however sparse its phases make the
 # photo: the phases of a kernel that was twice too wide gained four times as much as those of the true one.
 LEAST_POWER_SHARE = 0.5
+# Kernels with at least this share of the gain of the best one are averaged.
+LEAST_GAIN_SHARE = 0.9
 
 
 def best_free_kernel(
@@ -48,7 +52,7 @@ def best_free_kernel(
     """
     largest = (min(y.shape[-2:]) // 3 - 1) // 2 * 2 + 1
     sides = (side,) if side is not None else tuple(dict.fromkeys(min(s, largest) for s in SIDES))
-    kernel, phase_gain, found = no_blur(), 0.0, list[Tensor]()
+    order, reference, found = list[tuple[Tensor, float]](), no_blur(), list[Tensor]()
     parts = len(sides) * len(STARTS)
     for number, current in enumerate(sides):
         # A larger side replaces a kernel that is cut off.
@@ -61,17 +65,49 @@ def best_free_kernel(
             break
         if number + 1 < min(ALWAYS, len(sides)):
             continue
-        kernel, phase_gain = chosen_kernel(y, spectrum, found)
-        if border_share(kernel) <= CUT_OFF:
+        order, reference = ranked(y, spectrum, found)
+        if border_share(order[0][0]) <= CUT_OFF:
             break
+    kernel = refined_kernel(y, spectrum, order, reference) if order else no_blur()
+    gains = Gains.of(y, spectrum, [kernel], reference)
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
     evidence = float(spectrum.evidence([kernel])) - PRICE * values
-    return Member("free", (), kernel, evidence, phase_gain)
+    return Member("free", (), kernel, evidence, float(gains.phases))
 
 
-def chosen_kernel(y: Tensor, spectrum: PhotoSpectrum, kernels: Sequence[Tensor]) -> tuple[Tensor, float]:
-    """Return the kernel that explains the power spectrum and the phases of a photo best, and its gain of the phases.
+@dataclass(frozen=True)
+class Gains:
+    """By how much kernels explain a photo better than no blur, in nats per block.
+
+    Attributes:
+        power: by their power spectra, ``(N,)``.
+        phases: by their phases, ``(N,)``.
+    """
+
+    power: Tensor
+    phases: Tensor
+
+    @classmethod
+    def of(cls, y: Tensor, spectrum: PhotoSpectrum, kernels: Sequence[Tensor], reference: Tensor) -> Gains:
+        """Return the gains of kernels.
+
+        Args:
+            y: a gray photo ``(1, 1, H, W)``.
+            spectrum: of the photo, or of a larger part of it.
+            kernels: each ``(1, 1, h, w)``.
+            reference: the kernel whose response sets the gain of the filter of the phases.
+        """
+        kernels = [no_blur(), *kernels]
+        evidence = spectrum.evidence(kernels) / spectrum.blocks
+        phases = phase_evidence(y, kernels, reference, math.sqrt(spectrum.noise)) * BLOCK**2 / y.numel()
+        return cls(evidence[1:] - evidence[0], phases[1:] - phases[0])
+
+
+def ranked(
+    y: Tensor, spectrum: PhotoSpectrum, kernels: Sequence[Tensor]
+) -> tuple[list[tuple[Tensor, float]], Tensor]:
+    """Return kernels with the sum of their gains, the best one first, without those of little power.
 
     Args:
         y: a gray photo ``(1, 1, H, W)``.
@@ -79,16 +115,27 @@ def chosen_kernel(y: Tensor, spectrum: PhotoSpectrum, kernels: Sequence[Tensor])
         kernels: each ``(1, 1, h, w)``.
 
     Returns:
-        The kernel, and by how much its phases explain the photo better than those of no blur, in nats per block.
+        The kernels with their gains, and the kernel with the largest gain of the power.
     """
-    evidence = spectrum.evidence([no_blur(), *kernels])
-    power = (evidence[1:] - evidence[0]) / spectrum.blocks
-    reference = kernels[int(power.argmax())]
-    phases = phase_evidence(y, [no_blur(), *kernels], reference, math.sqrt(spectrum.noise))
-    gains = (phases[1:] - phases[0]) * BLOCK**2 / y.numel()
-    plausible = power >= power.max() - (1 - LEAST_POWER_SHARE) * power.max().abs()
-    best = int((power + gains).where(plausible, -math.inf).argmax())
-    return kernels[best], float(gains[best])
+    evidence = spectrum.evidence(kernels)
+    reference = kernels[int(evidence.argmax())]
+    gains = Gains.of(y, spectrum, kernels, reference)
+    least = gains.power.max() - (1 - LEAST_POWER_SHARE) * gains.power.max().abs()
+    found = [
+        (kernel, float(power + phases))
+        for kernel, power, phases in zip(kernels, gains.power, gains.phases, strict=True)
+        if power >= least
+    ]
+    return sorted(found, key=lambda pair: -pair[1]), reference
+
+
+def refined_kernel(
+    y: Tensor, spectrum: PhotoSpectrum, order: Sequence[tuple[Tensor, float]], reference: Tensor
+) -> Tensor:
+    """Return the mean of the best kernels, after some steps that increase its gains."""
+    least = order[0][1] - (1 - LEAST_GAIN_SHARE) * abs(order[0][1])
+    mean = mean_kernel([kernel for kernel, gain in order if gain >= least])
+    return ascended_kernel(y, spectrum, mean, reference)
 
 
 @dataclass(frozen=True)

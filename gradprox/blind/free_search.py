@@ -68,12 +68,14 @@ def best_free_kernel(
         order, reference = ranked(y, spectrum, found)
         if border_share(order[0][0]) <= CUT_OFF:
             break
-    kernel = refined_kernel(y, spectrum, order, reference) if order else no_blur()
-    gains = Gains.of(y, spectrum, [kernel], reference)
+    kernel, phase_gain = no_blur(), 0.0
+    if order:
+        kernel = refined_kernel(y, spectrum, order, reference)
+        phase_gain = float(Gains.of(y, spectrum, [kernel], reference).phases)
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
     evidence = float(spectrum.evidence([kernel])) - PRICE * values
-    return Member("free", (), kernel, evidence, float(gains.phases))
+    return Member("free", (), kernel, evidence, phase_gain)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ the power open.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,8 +24,8 @@ from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum, smeared_response
 
 # Steps of Adam (Kingma and Ba, ICLR 2015) on the logarithms of the values, their size and the decays of the moments.
 STEPS, STEP_SIZE, DECAYS = 40, 0.02, (0.8, 0.98)
-# Newton steps towards the weights of the spectrum that follow a step of the kernel.
-FOLLOWING = 2
+# Newton steps towards the weights of the spectrum: for the first kernel, and after each step of it.
+FIRST, FOLLOWING = 8, 2
 # Values start at this share of the largest at least, up to this many pixels beside the kernel; elsewhere they stay 0.
 FLOOR, REACH = 2e-3, 2
 # Kernels are shifted to each other by multiples of 1 / FRACTIONS pixels.
@@ -53,14 +54,13 @@ def ascended_kernel(y: Tensor, spectrum: PhotoSpectrum, kernel: Tensor, referenc
     support = torch.from_numpy(near).to(kernel)
     logarithms = kernel.clamp_min(FLOOR * float(kernel.max())).log().requires_grad_()
     optimizer = torch.optim.Adam([logarithms], lr=STEP_SIZE, betas=DECAYS)
-    noise, weights = spectrum.noise**0.5, None
+    noise, weights = math.sqrt(spectrum.noise), None
     with torch.enable_grad():
         for _ in range(STEPS):
             current = _normalized(logarithms, support)
             response = smeared_response(current)[None]
             with torch.no_grad():
-                steps = {} if weights is None else {"steps": FOLLOWING}
-                weights = spectrum.fitted_weights(response, weights, **steps)
+                weights = spectrum.fitted_weights(response, weights, FIRST if weights is None else FOLLOWING)
             # The weights are a maximum, so their change does not change the density to first order.
             power = spectrum.log_density(weights, response).sum() / spectrum.blocks
             phases = phase_evidence(y, [current], reference, noise).sum() * BLOCK**2 / y.numel()

@@ -39,6 +39,7 @@ class Search:
         estimates: the kernel and its evidence for a side and a start; None for no estimate.
         phases: returns the evidence of the phases of a kernel, per block.
         tried: the sides and the starts, in turn.
+        averaged: the kernels of which the mean was asked for; it is the first one.
         blocks: of the photo; less than the pixels would fill, as if the spectrum were that of another part.
         noise: its power.
         sharp: the evidence of no blur, per block.
@@ -47,6 +48,7 @@ class Search:
     estimates: dict
     phases: Callable[[Tensor], float]
     tried: list = field(default_factory=list)
+    averaged: list = field(default_factory=list)
     blocks: float = 2.0
     noise: float = 1e-4
     sharp: float = -20.0
@@ -62,9 +64,13 @@ class Search:
         values = {id(found[0]): found[1] for found in self.estimates.values() if found}
         return self.blocks * torch.tensor([values.get(id(kernel), self.sharp) for kernel in kernels])
 
+    def ascended(self, _y, _spectrum, kernel, _reference):
+        return kernel
+
     def phase_evidence(self, y: Tensor, kernels: list[Tensor], reference: Tensor, noise: float) -> Tensor:
         assert noise == pytest.approx(math.sqrt(self.noise))
-        assert reference is kernels[1 + int(self.evidence(kernels[1:]).argmax())]
+        if len(kernels) > 2:  # estimates, not the refined kernel
+            assert reference is kernels[1 + int(self.evidence(kernels[1:]).argmax())]
         return y.numel() / BLOCK**2 * torch.tensor([self.phases(kernel) for kernel in kernels])
 
 
@@ -74,7 +80,12 @@ def searched(monkeypatch):
         search, shares = Search(estimates, phases), []
         monkeypatch.setattr(free_search, "free_kernel", search.estimate)
         monkeypatch.setattr(free_search, "phase_evidence", search.phase_evidence)
+        monkeypatch.setattr(
+            free_search, "mean_kernel", lambda kernels: search.averaged.append(kernels) or kernels[0]
+        )
+        monkeypatch.setattr(free_search, "ascended_kernel", search.ascended)
         member = best_free_kernel(torch.zeros(1, 1, photo, photo), search, side, shares.append)
+        run.search = search
         assert shares == sorted(shares)
         assert shares[-1] == 1
         return member, search.tried
@@ -136,3 +147,21 @@ def test_a_photo_without_edges_has_no_blur(searched):
     member, _ = searched({})
     assert member.kernel.shape == (1, 1, 1, 1)
     assert member.phase_gain == 0
+
+
+def test_the_kernels_with_nine_tenths_of_the_best_gain_are_averaged(searched):
+    best, good, poor = padded(shake(), 23), padded(disk_kernel(2.0), 23), padded(disk_kernel(3.0), 31)
+    gains = {(23, STARTS[0]): (good, 91.0), (23, STARTS[1]): (best, 100.0), 31: (poor, 89.0)}
+    searched({key: (kernel, gain - 20.0) for key, (kernel, gain) in gains.items()})  # 20: no blur
+    (kernels,) = searched.search.averaged
+    assert [id(kernel) for kernel in kernels] == [id(best), id(good)]
+
+
+@pytest.mark.parametrize("selects", [True, False])
+def test_useful_gradients_are_selected_and_weighted(searched, selects):
+    """Of 31 photos of BSDS400, the error ratio of four was 3 to 20 % higher without the weighted half."""
+    good = padded(shake(), 31)
+    for first in ((1, 2), (2, 1), (3, 3)):
+        others = {side: (padded(disk_kernel(2.0), side), 1.0) for side in SIDES[:2]}
+        member, _ = searched({**others, (31, (first, selects)): (good, 5.0)})
+        assert member.kernel is good

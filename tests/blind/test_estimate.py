@@ -50,9 +50,9 @@ def test_the_family_is_found(family, kernel):
     shares = []
     found = estimate_kernel(photo_of(kernel, side=220), NOISE, callback=shares.append)
     assert found.family == family
-    assert similarity(found.kernel, kernel) > (0.65 if family == "free" else 0.95)
-    # A shake of the fur of the example, which has few edges, explains little: the confidence says so.
-    assert (found.confidence > LEAST_CONFIDENCE) is (family != "free")
+    # The fur of the example has few edges: with this estimate of its shake, the squared error is 1.5 times as large.
+    assert similarity(found.kernel, kernel) > (0.8 if family == "free" else 0.95)
+    assert found.confidence > LEAST_CONFIDENCE
     assert shares == sorted(shares)
     # The bar moves; a search may end early.
     assert max(b - a for a, b in itertools.pairwise([0.0, *shares[:-1]])) < 0.2

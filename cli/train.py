@@ -12,7 +12,6 @@ from gradprox.cli.groups import Report
 from gradprox.cli.model_choice import Device, complete_models, resolve_device
 from gradprox.cli.option_values import UsageError
 from gradprox.cli.terminal import progress_bar, stop_request, stopping
-from gradprox.errors import InputError
 
 if TYPE_CHECKING:
     from gradprox.training import Progress, Recipe
@@ -127,6 +126,7 @@ def train(
     """
     import torch
 
+    from gradprox.solvers.mixed_precision import computes_in_bfloat16
     from gradprox.training import train as run
     from gradprox.training.run_log import read_log
 
@@ -134,6 +134,13 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     chosen = _recipe(recipe, initial, data, unsupervised, noise, steps)
+    processor = resolve_device(device)
+    if chosen.precision == "bfloat16" and not computes_in_bfloat16(processor):
+        typer.echo(
+            f"warning: this {processor.type} has no instructions for bfloat16, so each step takes longer than in "
+            'single precision: write precision = "float32" in the recipe',
+            err=True,
+        )
     last: dict[str, Any] = {}
     with (
         stopping("run the command again with --resume to continue from the last checkpoint"),
@@ -162,7 +169,7 @@ def train(
             out,
             validation=validation,
             resume=resume,
-            device=resolve_device(device),
+            device=processor,
             compiled=compiled,
             patience=patience,
             stop=asked.is_set,
@@ -191,8 +198,7 @@ def _recipe(
         UsageError: two options exclude each other.
         InputError: a value cannot be used.
     """
-    from pydantic import ValidationError
-
+    from gradprox.signal_noise import parse_signal_noise
     from gradprox.training import default_initial, fine_tuning, read_recipe, without_clean_images
     from gradprox.zoo import recipe_path
 
@@ -207,14 +213,13 @@ def _recipe(
         chosen = chosen if steps is None else chosen.model_copy(update={"steps": steps})
     if not unsupervised:
         return chosen
-    level = "auto" if noise is None else noise
-    if level not in ("auto", "unknown") and not level.startswith("gain:"):
+    level: str | float | None = noise or "auto"
+    if noise is not None and noise.startswith("gain:"):
         with option_values.named("--noise"):
-            return without_clean_images(chosen, option_values.parse_level(level))
-    try:
-        return without_clean_images(chosen, None if level == "unknown" else level)
-    except ValidationError as error:
-        raise InputError(f"--unsupervised: {error.errors()[0]['msg']}") from error
+            parse_signal_noise(noise)
+    elif level not in ("auto", "unknown"):
+        level = option_values.parse_level(str(noise))
+    return without_clean_images(chosen, None if level == "unknown" else level)
 
 
 def _summary(recipe: Recipe, log: dict[str, Any] | None) -> list[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from pydantic import ValidationError
+
+from gradprox.errors import InputError
 from gradprox.images import images_in, read_pages
 from gradprox.networks import IdentityPath
 from gradprox.networks.denoisers.config import ImageNetwork
@@ -68,7 +71,11 @@ def without_clean_images(recipe: Recipe, noise: float | str | None) -> Recipe:
         noise: see `Recipe.noise`; None if its distribution is unknown.
 
     Raises:
-        pydantic.ValidationError: the recipe has settings that noisy images exclude.
+        InputError: the recipe has settings that noisy images exclude, or the noise is none.
     """
     change = {"loss": "neighbor2neighbor"} if noise is None else {"loss": "sure", "noise": noise}
-    return Recipe.model_validate(recipe.model_dump() | change)
+    try:
+        return Recipe.model_validate(recipe.model_dump() | change)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"recipe {recipe.name}: cannot be used with noisy images: {reason}") from error

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from gradprox.solvers import mixed_precision
 from gradprox.training import fine_tuning, read_recipe, without_clean_images
 from gradprox.zoo import recipe_path
 
@@ -95,6 +96,12 @@ def test_a_recipe_trains_on_noisy_images_too(asked, stack):
         (("--unsupervised", "--noise", "much"), 1, "--noise: noise level much"),
         (("--unsupervised", "--noise", "gain:1"), 1, "gain:G,read:R"),
         (("--unsupervised", "--initial", "gray-equilibrium"), 1, "second derivatives"),
+        (("--unsupervised", "--recipe", "color-deep"), 1, "leave restoration and precision out"),
+        (
+            ("--unsupervised", "--noise", "0.1", "--recipe", "color-deep"),
+            1,
+            "recipe color-deep: cannot be used",
+        ),
         (("--unsupervised", "--initial", "nothing"), 1, "model nothing is unknown"),
         (("--unsupervised", "--initial", "color-fast"), 1, "start from a gray model"),
         (("--patience", "1"), 1, "give validation images"),
@@ -111,3 +118,13 @@ def test_options_that_do_not_fit_are_refused_in_one_line(run, stack, tmp_path, o
     assert found == code
     assert said in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("has_instructions", [False, True])
+def test_a_slow_precision_is_warned_of(run, asked, stack, tmp_path, monkeypatch, has_instructions):
+    monkeypatch.setattr(mixed_precision, "computes_in_bfloat16", lambda _: has_instructions)
+    (tmp_path / "tiny.toml").write_text('precision = "bfloat16"\n' + TINY)
+    options = ("--recipe", tmp_path / "tiny.toml", "--data", stack)
+    asked(*options)  # which replaces the training
+    _, _, said = run("train", *options, "--out", tmp_path / "run", "--device", "cpu")
+    assert ("no instructions for bfloat16" in said) != has_instructions

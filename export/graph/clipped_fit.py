@@ -33,7 +33,7 @@ NEWTON = {"place": DOUBLE, "measured": DOUBLE, "counted": BOOL}
 
 def clipped_pieces(problem: Problem) -> dict[str, Piece]:
     """Return the modules of these fits, and of the objective that they lower."""
-    known = problem.known
+    known, borders = problem.known, problem.borders
     return {
         "any_clipped": Piece(steps.AnyClipped(), ("y", CLIPPING), ("clipped",)),
         "clipped_objective": Piece(
@@ -48,11 +48,11 @@ def clipped_pieces(problem: Problem) -> dict[str, Piece]:
         ),
         "newton_system": Piece(
             steps.NewtonSystem(problem),
-            (*NEWTON, "target", "y", "weight", known),
+            (*NEWTON, "target", "y", "weight", known, borders),
             ("value", *FIRST_ITERATE),
         ),
         "counting_fit_step": Piece(
-            FitStep(problem), (*ITERATE, "enough", "weight", known, "counted"), NEXT_ITERATE
+            FitStep(problem), (*ITERATE, "enough", "weight", known, borders, "counted"), NEXT_ITERATE
         ),
         "newton_end": Piece(
             steps.NewtonEnd(problem),
@@ -60,7 +60,9 @@ def clipped_pieces(problem: Problem) -> dict[str, Piece]:
             ("found_place", "found_measured", "worse", "any_worse"),
         ),
         "safe_system": Piece(
-            steps.SafeSystem(problem), ("place", "measured", "target", "y", "weight", known), FIRST_ITERATE
+            steps.SafeSystem(problem),
+            ("place", "measured", "target", "y", "weight", known, borders),
+            FIRST_ITERATE,
         ),
         "safe_end": Piece(
             steps.SafeEnd(problem),
@@ -106,7 +108,7 @@ def clipped_fit(parts: Parts, scope: str, given: Mapping[str, str]) -> list[Node
     solved = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
     step = [
         *parts.place("newton_system", scope, given),
-        parts.conjugate_gradients("counting_fit_step", scope, given),
+        *parts.conjugate_gradients("counting_fit_step", scope, given),
         *parts.place("newton_end", scope, {**given, **solved}),
         if_around(
             f"{scope}/any_worse",
@@ -140,7 +142,7 @@ def _safe_step(
     solved = {value: f"{inside}/last_{value}" for value in ("point", "energy")}
     return [
         *parts.place("safe_system", inside, names),
-        parts.conjugate_gradients("fit_step", inside, names),
+        *parts.conjugate_gradients("fit_step", inside, names),
         *parts.place("safe_end", inside, {**names, **solved}),
     ]
 

@@ -76,13 +76,14 @@ class NewtonSystem(ClippedMeasured):
         y: Tensor,
         weight: Tensor,
         known: Tensors,
+        borders: Tensors,
     ) -> tuple[Tensor, ...]:
         """Return the function that the fit lowers, ``(B,)``, and the values of `first_values`."""
         equations, weights = self.equations(known), per_image(weight, place)
         operator = fit_operator(equations, weights, counted)
         right = equations.back(counted * y) + weights * target
         value = self.data(y, known).fit_value(measured, place - target, weight)
-        return value, *first_values(equations, operator, right, place, weights)
+        return value, *first_values(equations, operator, right, place, weights, borders)
 
 
 class NewtonEnd(ClippedMeasured):
@@ -109,13 +110,20 @@ class SafeSystem(ClippedMeasured):
     """The linear system of a safe step: a fit of the majorizer."""
 
     def forward(
-        self, place: Tensor, measured: Tensor, target: Tensor, y: Tensor, weight: Tensor, known: Tensors
+        self,
+        place: Tensor,
+        measured: Tensor,
+        target: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        known: Tensors,
+        borders: Tensors,
     ) -> tuple[Tensor, ...]:
         """Return the values of `first_values`."""
         equations, weights = self.equations(known), per_image(weight, place)
         operator = fit_operator(equations, weights)
         right = equations.back(self.distance.nearest(measured, y.double())) + weights * target
-        return first_values(equations, operator, right, place, weights)
+        return first_values(equations, operator, right, place, weights, borders)
 
 
 class SafeEnd(Measured):

@@ -54,10 +54,16 @@ class Equations(ABC):
         """
         return self.back(counted * self.measured(coordinates)) + weight * coordinates
 
-    def precondition(self, coordinates: Tensor, weight: Tensor) -> Tensor:  # noqa: ARG002
+    def precondition(
+        self,
+        coordinates: Tensor,
+        weight: Tensor,  # noqa: ARG002
+        borders: tuple[Tensor, ...] = (),  # noqa: ARG002
+    ) -> Tensor:
         """Return about ``(A^T A + weight)^-1 v`` for the coordinates of ``v``; the coordinates where nothing is known.
 
-        The map is symmetric and positive definite, see `gradprox.networks.linear_systems`.
+        ``borders`` are the tensors of `Problem.borders`. The map is symmetric and positive definite, see
+        `gradprox.networks.linear_systems`.
         """
         return coordinates
 

@@ -109,7 +109,12 @@ def fit_operator(equations: Equations, weight: Tensor, counted: Tensor | None = 
 
 
 def first_values(
-    equations: Equations, operator: Operator, right: Tensor, start: Tensor, weight: Tensor
+    equations: Equations,
+    operator: Operator,
+    right: Tensor,
+    start: Tensor,
+    weight: Tensor,
+    borders: Tensors,
 ) -> tuple[Tensor, ...]:
     """Return the values before the first step of conjugate gradients.
 
@@ -119,11 +124,12 @@ def first_values(
         right: its right-hand side.
         start: the coordinates at which the iterations begin.
         weight: of the fit, in a shape that broadcasts against coordinates.
+        borders: see `Problem.borders`.
 
     Returns:
         Whether any image needs a step, the energy at which an image stops, ``(B,)``, and the first state.
     """
-    state = first_iterate(operator, right, start, lambda v: equations.precondition(v, weight))
+    state = first_iterate(operator, right, start, lambda v: equations.precondition(v, weight, borders))
     enough = small_energy(right, FIT_TOLERANCE[torch.float64])
     return state.solvable(enough), enough, *state
 
@@ -132,13 +138,13 @@ class FitStart(Measured):
     """The part before the conjugate gradients of a fit, in the coordinates of the equations."""
 
     def forward(
-        self, z: Tensor, x: Tensor, back: Tensor, weight: Tensor, known: Tensors
+        self, z: Tensor, x: Tensor, back: Tensor, weight: Tensor, known: Tensors, borders: Tensors
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a step, the energy at which an image stops, and the first state."""
         equations, weight = self.equations(known), per_image(weight, back)
         operator = fit_operator(equations, weight)
         right = back + weight * equations.coordinates(z)
-        return first_values(equations, operator, right, equations.coordinates(x), weight)
+        return first_values(equations, operator, right, equations.coordinates(x), weight, borders)
 
 
 class FitStep(Measured):
@@ -154,13 +160,14 @@ class FitStep(Measured):
         enough: Tensor,
         weight: Tensor,
         known: Tensors,
+        borders: Tensors,
         counted: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Return whether any image needs a further step, and the next state."""
         equations, weight = self.equations(known), per_image(weight, point)
         operator = fit_operator(equations, weight, counted)
         before = Iterate(point, residual, direction, energy, product)
-        state = next_iterate(operator, before, enough, lambda v: equations.precondition(v, weight))
+        state = next_iterate(operator, before, enough, lambda v: equations.precondition(v, weight, borders))
         return state.solvable(enough), *state
 
 

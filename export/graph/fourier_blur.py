@@ -11,7 +11,7 @@ parts are coordinates in an orthonormal basis: ``(B, C, 2, H, F)``, with the sum
 **Valid blur.** ``A`` is a circular convolution ``K`` followed by a crop, and ``A^T A = K^T M K``, where ``M`` sets the
 ``h - 1`` rows and ``w - 1`` columns to 0 that are not in the photo. In the coordinates ``K`` is diagonal, and ``M`` is
 ``(I - U U^*)`` along columns times the same along rows, where ``U`` holds the transforms of these lines. So a product
-with ``A^T A`` needs no transform of an image.
+with ``A^T A`` needs no transform of an image. `gradprox.export.graph.hidden_lines` has these lines.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
+from gradprox.batch import per_image
 from gradprox.export.graph.blur import GraphBlur
 from gradprox.export.graph.equations import Equations
+from gradprox.export.graph.hidden_lines import HiddenColumns, HiddenRows, Pair
 from gradprox.physics.starts import margins
 
 
@@ -127,26 +129,11 @@ class Spectrum(NamedTuple):
         """Return ``|k^|^2``, ``(H, F)``."""
         return self.response_real.square() + self.response_imag.square()
 
-    def visible(self, values: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return the coordinates of ``M x`` for those of ``x``, where the kernel has this size."""
-        real, imag = values[:, :, 0], values[:, :, 1]
-        # Along columns all frequencies are stored.
-        cos, sin = _hidden(self.column_cos, size[0]), _hidden(self.column_sin, size[0])
-        hidden_real, hidden_imag = cos @ real - sin @ imag, cos @ imag + sin @ real
-        real = real - cos.T @ hidden_real - sin.T @ hidden_imag
-        imag = imag - cos.T @ hidden_imag + sin.T @ hidden_real
-        # Along rows, those that are not stored are the conjugates of stored ones at the opposite column frequency.
-        cos, sin = _hidden(self.row_cos, size[1]), _hidden(self.row_sin, size[1])
-        opposite = _opposite(real)
-        hidden_real, hidden_imag = real @ cos.T - imag @ sin.T, imag @ cos.T + real @ sin.T
-        hidden_real = (hidden_real + hidden_real.index_select(-2, opposite)) / 2
-        hidden_imag = (hidden_imag - hidden_imag.index_select(-2, opposite)) / 2
-        return torch.stack(
-            (
-                real - hidden_real @ cos - hidden_imag @ sin,
-                imag - hidden_imag @ cos + hidden_real @ sin,
-            ),
-            2,
+    def lines(self, rows: Tensor, columns: Tensor) -> tuple[HiddenRows, HiddenColumns]:
+        """Return the lines with these numbers; the rows follow each other in a circle, and so do the columns."""
+        return (
+            HiddenRows(self.column_cos.index_select(0, rows), self.column_sin.index_select(0, rows)),
+            HiddenColumns(self.row_cos.index_select(0, columns), self.row_sin.index_select(0, columns)),
         )
 
 
@@ -194,12 +181,56 @@ class FourierBlur(GraphBlur, Equations):
         """See `Equations.normal_operator`."""
         blurred = self.spectrum.blurred(coordinates)
         if self.boundary == "valid":
-            blurred = self.spectrum.visible(blurred, (self.kernel.shape[-2], self.kernel.shape[-1]))
+            values = Pair(blurred[:, :, 0], blurred[:, :, 1])
+            for lines in self._hidden(*(torch.arange(size - 1) for size in self.kernel.shape[-2:])):
+                values = lines.without(values)
+            blurred = torch.stack(values, 2)
         return self.spectrum.correlated(blurred) + weight * coordinates
 
-    def precondition(self, coordinates: Tensor, weight: Tensor) -> Tensor:
-        """See `Equations.precondition`: exact for the circular convolution without the crop."""
-        return coordinates / (self.spectrum.gains() + weight)
+    def couplings(self, weight: Tensor, rows: Tensor, columns: Tensor) -> tuple[Pair, Pair]:
+        """Return the matrices of hidden rows and of hidden columns, see `HiddenLines.couplings`.
+
+        Args:
+            weight: of the fit, one per image, ``(B,)``.
+            rows: numbers of the hidden rows that the preconditioner takes, from 0.
+            columns: numbers of the hidden columns.
+        """
+        weight = per_image(weight, self.spectrum.gains()[None])
+        spread = weight / (self.spectrum.gains() + weight)
+        by_rows, by_columns = self._hidden(rows, columns)
+        return by_rows.couplings(spread), by_columns.couplings(spread)
+
+    def precondition(self, coordinates: Tensor, weight: Tensor, borders: tuple[Tensor, ...] = ()) -> Tensor:
+        """See `Equations.precondition`: exact for the circular convolution without the crop.
+
+        With ``borders``, the numbers of hidden rows and columns and their `inverses`, it is nearly exact with the crop.
+        """
+        gains = self.spectrum.gains() + weight
+        near = coordinates / gains
+        if not borders:
+            return near
+        rows, columns, *inverses = borders
+        blurred = self.spectrum.blurred(near)
+        values = Pair(blurred[:, :, 0], blurred[:, :, 1])
+        found = [
+            lines.solved(values, inverse)
+            for lines, inverse in zip(self._hidden(rows, columns), inverses, strict=True)
+        ]
+        hidden = torch.stack((found[0].real + found[1].real, found[0].imag + found[1].imag), 2)
+        return near + self.spectrum.correlated(hidden) / gains
+
+    def _hidden(self, rows: Tensor, columns: Tensor) -> tuple[HiddenRows, HiddenColumns]:
+        """Return hidden lines by their numbers, from 0: the last of the image come before the first."""
+        numbers, lengths = (
+            (rows, columns),
+            (self.spectrum.column_cos.shape[0], self.spectrum.row_cos.shape[0]),
+        )
+        return self.spectrum.lines(
+            *(
+                (number - margins(size)[1]) % torch.full((), length, dtype=torch.long)
+                for number, size, length in zip(numbers, self.kernel.shape[-2:], lengths, strict=True)
+            )
+        )
 
     def closed_fit(self, z: Tensor, y: Tensor, back: Tensor, weight: Tensor) -> Tensor | None:  # noqa: ARG002
         """See `Equations.closed_fit`: a circular blur is diagonal in these coordinates."""
@@ -260,15 +291,3 @@ def _waves(positions: Tensor, frequencies: Tensor, period: int | Tensor) -> tupl
 def _root(positions: Tensor) -> Tensor:
     """Return the square root of the number of positions, a scalar."""
     return torch.full((), positions.shape[0], dtype=torch.float64).sqrt()
-
-
-def _hidden(waves: Tensor, size: int) -> Tensor:
-    """Return the rows of a matrix ``(N, m)`` that belong to the lines outside the photo, ``(size - 1, m)``."""
-    before, after = margins(size)
-    return torch.cat((waves[:before], waves.narrow(0, waves.shape[0] - after, after)))
-
-
-def _opposite(values: Tensor) -> Tensor:
-    """Return the indices of the negative frequencies along the next to last axis."""
-    length = values.shape[-2]
-    return (-torch.arange(length)) % torch.full((), length, dtype=torch.long)

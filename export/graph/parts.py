@@ -12,10 +12,18 @@ from functools import partial
 import torch
 from onnx import NodeProto, helper
 
+from gradprox.export.graph.border_inverses import (
+    COLUMN_NUMBERS,
+    ROW_NUMBERS,
+    border_examples,
+    border_pieces,
+    inverse_nodes,
+    line_numbers,
+)
 from gradprox.export.graph.clipped_fit import clipped_examples, clipped_fit, clipped_pieces
 from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
-from gradprox.export.graph.loop import Carried, if_around, inline_part, loop_around
+from gradprox.export.graph.loop import Carried, if_around, inline_part, loop_around, split
 from gradprox.export.graph.pieces import (
     INT64,
     ITERATE,
@@ -61,6 +69,7 @@ class Parts:
         # The command line takes inequalities with this solver; here they need a kernel, which measures pixel by pixel.
         clips = isinstance(problem, Deblurring) and {*solvers} == {"hqs"}
         self.frame = Frame(problem, network.channels, clips=clips)
+        self.problem = problem
         self.is_prox = network.monotone
         frame, known = self.frame, problem.transform(self.frame.x, self.frame.kernel)
         back = problem.equations((frame.kernel, *known)).back(frame.y)
@@ -77,13 +86,15 @@ class Parts:
                 pieces |= iterated_fit_pieces(problem)
         if clips:
             pieces |= clipped_pieces(problem)
+        if isinstance(problem, Deblurring) and problem.borders:
+            pieces |= border_pieces(problem)
         curvature = prior_of(network).curvature_bound()
         for name in solvers:
             pieces |= GRAPH_SOLVERS[name].pieces(problem, curvature)
         given = shared_examples(network, frame, known, back)
         self.traced = trace_together(
             frame.pieces() | pieces | further,
-            frame.examples() | given | clipped_examples(frame, given["back"]) | examples,
+            frame.examples() | given | border_examples() | clipped_examples(frame, given["back"]) | examples,
         )
         self.tiled = "cut" in pieces
         self.clips = clips
@@ -92,6 +103,7 @@ class Parts:
                 self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
         self.shared = {"y", "back", "x0", "closed_here", "squared_norm", CLIPPING, "clipped", *problem.known}
+        self.shared |= {ROW_NUMBERS, COLUMN_NUMBERS}
         counts = {
             "fit_iterations": problem.fit_iterations,
             "trials": 1 + MAX_TRIALS,
@@ -122,6 +134,11 @@ class Parts:
             self.traced[part], f"{scope}/{part}", renamed | dict(names or {}), self.frame.constants
         )
 
+    def transform(self) -> list[NodeProto]:
+        """Return the nodes of the values that all fits share, for images of the size of ``start``."""
+        numbers = line_numbers(self) if self.problem.borders else []
+        return [*self.place("transform", "transform", {"x": "start"}), *numbers]
+
     def fit(self, scope: str, x: str, z: str, weight: str, fitted: str) -> list[NodeProto]:
         """Return the nodes that compute ``argmin f + weight |. - z|^2/2``; iterations begin at ``x``.
 
@@ -133,13 +150,15 @@ class Parts:
             fitted: name of the result.
         """
         given = {"x": x, "z": z, "weight": weight}
+        before = inverse_nodes(self, scope, given) if self.problem.borders else []
+        given |= {name: f"{scope}/{name}" for name in self.problem.borders if name not in self.shared}
         if not self.clips:
-            return self._least_squares_fit(scope, given, (fitted,))
+            return [*before, *self._least_squares_fit(scope, given, (fitted,))]
         branches = (
             lambda results: clipped_fit(self, f"{scope}/clipped", {**given, "fitted": results[0]}),
             partial(self._least_squares_fit, scope, given),
         )
-        return [if_around("clipped", f"{scope}/clipped", {fitted: FLOAT}, branches)]
+        return [*before, if_around("clipped", f"{scope}/clipped", {fitted: FLOAT}, branches)]
 
     def _least_squares_fit(
         self, scope: str, given: Mapping[str, str], results: tuple[str, ...]
@@ -175,12 +194,12 @@ class Parts:
         last = {value: f"{scope}/last_{value}" for value in ("point", "energy")}
         return [
             *self.place("fit_start", scope, given),
-            self.conjugate_gradients("fit_step", scope, given),
+            *self.conjugate_gradients("fit_step", scope, given),
             *self.place("fit_end", scope, {**given, **last}),
         ]
 
-    def conjugate_gradients(self, part: str, scope: str, given: Mapping[str, str]) -> NodeProto:
-        """Return the ``Loop`` of conjugate gradients; its last state is ``SCOPE/last_point`` and so on.
+    def conjugate_gradients(self, part: str, scope: str, given: Mapping[str, str]) -> list[NodeProto]:
+        """Return the nodes of conjugate gradients; the last state is ``SCOPE/last_point`` and so on.
 
         Args:
             part: the name of one step.
@@ -191,14 +210,19 @@ class Parts:
             Carried(f"{scope}/first_{v}", f"{scope}/{v}", f"{scope}/new_{v}", f"{scope}/last_{v}", DOUBLE)
             for v in ITERATE
         ]
-        return loop_around(
-            self.place(part, scope, given),
-            scope,
-            steps="fit_iterations",
-            begin=f"{scope}/begin_fit",
-            go_on=f"{scope}/fit_goes_on",
-            carried=carried,
-        )
+        # What is the same in every step is computed once.
+        before, step = split(self.place(part, scope, given), {value.now for value in carried})
+        return [
+            *before,
+            loop_around(
+                step,
+                scope,
+                steps="fit_iterations",
+                begin=f"{scope}/begin_fit",
+                go_on=f"{scope}/fit_goes_on",
+                carried=carried,
+            ),
+        ]
 
     def norm(self) -> list[NodeProto]:
         """Return the nodes that compute ``squared_norm``, from which step sizes follow."""

@@ -87,16 +87,16 @@ def closed_fit_pieces(problem: Problem) -> dict[str, Piece]:
 
 def iterated_fit_pieces(problem: Problem) -> dict[str, Piece]:
     """Return the modules of least-squares fits by conjugate gradients."""
-    known = problem.known
+    known, borders = problem.known, problem.borders
     return {
         "fit_start": Piece(
             fit_steps.FitStart(problem),
-            ("z", "x", "back", "weight", known),
+            ("z", "x", "back", "weight", known, borders),
             FIRST_ITERATE,
         ),
         "fit_step": Piece(
             fit_steps.FitStep(problem),
-            (*ITERATE, "enough", "weight", known),
+            (*ITERATE, "enough", "weight", known, borders),
             NEXT_ITERATE,
         ),
         "fit_end": Piece(fit_steps.FitEnd(problem), ("point", "energy", known), ("fitted",)),

@@ -45,7 +45,7 @@ def preset_model(network: ImageNetwork, recipe: Recipe | SensingRecipe, problem:
     nodes = [
         *frame.start_nodes(parts.traced),
         *place("schedule", "schedule"),
-        *place("transform", "transform", {"x": "start"}),
+        *parts.transform(),
         *place("warm_start", "warm_start", {"x": "start"}),
         *(place("any_clipped", "clipping") if parts.clips else []),
         *(parts.norm() if solvers != {"hqs"} else []),

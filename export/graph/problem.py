@@ -34,6 +34,9 @@ from gradprox.physics.contract import Physics
 from gradprox.physics.convolution_fit import MOST_ITERATIONS
 from gradprox.solvers.least_squares import FIT_ITERATIONS
 
+# What the preconditioner of a valid blur needs: the numbers of hidden lines, and the inverses for them.
+BORDERS = ("row_numbers", "column_numbers", "row_inverse", "column_inverse")
+
 
 class Problem(ABC):
     """A kind of measurement.
@@ -43,12 +46,14 @@ class Problem(ABC):
         known: the names of the tensors, computed once, that `equations` is built from.
         exact: the forward operator in double precision, where it is a part of the file.
         fit_iterations: the most iterations of conjugate gradients in a fit.
+        borders: the names of further tensors that `Equations.precondition` takes, which depend on the weight of a fit.
     """
 
     name: str
     known: tuple[str, ...] = ()
     exact: nn.Module | None = None
     fit_iterations: int = FIT_ITERATIONS
+    borders: tuple[str, ...] = ()
 
     def transform(self, x: Tensor, kernel: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
         """Return the values of `known` but the kernel, for images of the size of ``x``."""
@@ -113,6 +118,11 @@ class Deblurring(Problem):
     def fit_iterations(self) -> int:  # type: ignore[override]  # it depends on the boundary
         """See `Problem.fit_iterations`: mirrored borders have no preconditioner."""
         return FIT_ITERATIONS if self.name == "symmetric" else MOST_ITERATIONS
+
+    @property
+    def borders(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on the boundary
+        """See `Problem.borders`."""
+        return BORDERS if self.name == "valid" else ()
 
     def closed_here(self, kernel: Tensor) -> Tensor | None:
         """See `Problem.closed_here`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from onnx import ModelProto, numpy_helper
 from gradprox.errors import InputError
 from gradprox.export import VerificationError, export_solver, verify
 from gradprox.export.runtime import OnnxSolver
-from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.physics import CircularBlur, gaussian_kernel, motion_kernel
 from gradprox.priors import GradientStepDenoiser, LearnedProx
 from gradprox.solvers import ClippedL2, deblur_images, preset
 from gradprox.solvers.clipping import ClippedTerm
+from tests.export.small_networks import small_deep
 from tests.export.tampering import tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -28,20 +29,13 @@ NOISE = float(np.float32(0.02))
 
 
 @pytest.fixture(scope="module", params=BOUNDARIES)
-def file(
-    request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("clipped") / "deblur.onnx"
-    export_solver("deblur", None, prior, path, boundary=request.param)
-    return path
+def file(request: pytest.FixtureRequest, deblurring_preset: Callable[[str], Path]) -> Path:
+    return deblurring_preset(request.param)
 
 
 @pytest.fixture(scope="module")
 def deep() -> GradientStepDenoiser:
-    torch.manual_seed(0)
-    network = DeepPotential(DeepPotentialConfig(widths=(4, 6), blocks=(1, 1))).eval().requires_grad_(False)
-    network.last.data *= 0.8
-    return GradientStepDenoiser(network, "deep")
+    return small_deep()
 
 
 def photos(kernel: torch.Tensor, *shape: int) -> np.ndarray:
@@ -105,9 +99,10 @@ def test_without_clipped_pixels_nothing_changes(file: Path) -> None:
 
 
 @pytest.mark.parametrize("boundary", ["circular", pytest.param("valid", marks=pytest.mark.slow)])
-def test_with_a_line_search(deep: GradientStepDenoiser, tmp_path: Path, boundary: str) -> None:
-    path = tmp_path / "deblur.onnx"
-    export_solver("deblur", None, deep, path, boundary=boundary)
+def test_with_a_line_search(
+    deep_deblurring: Callable[[str], Path], deep: GradientStepDenoiser, boundary: str
+) -> None:
+    path = deep_deblurring(boundary)
     agree(path, deep, photos(KERNELS["motion"], 2, 1, 24, 19), KERNELS["motion"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 import torch
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export import VerificationError, export_solver, verify
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxSolver
-from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_kernel, gaussian_matrix
 from gradprox.priors import GradientStepDenoiser
 from gradprox.solvers import deblur_images, preset
+from tests.export.reports import report_in, verified_again
+from tests.export.small_networks import small_deep
 from tests.export.tampering import tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -45,33 +47,31 @@ def is_rough(case: str | HadamardSensing | BlockSensing) -> bool:
 
 @pytest.fixture(scope="module")
 def deep(case: str | HadamardSensing | BlockSensing) -> GradientStepDenoiser:
-    torch.manual_seed(0)
-    network = DeepPotential(DeepPotentialConfig(widths=(4, 6), blocks=(1, 1))).eval().requires_grad_(False)
-    network.last.data *= 2.0 if is_rough(case) else 0.8
-    return GradientStepDenoiser(network, "deep")
+    return small_deep(2.0 if is_rough(case) else 0.8)
 
 
 @pytest.fixture(scope="module")
 def exported_deep_preset(
     case: str | HadamardSensing | BlockSensing,
     deep: GradientStepDenoiser,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, Report]:
-    path = tmp_path_factory.mktemp("deep-preset") / "solver.onnx"
+    deep_deblurring: Callable[[str], Path],
+    shared_file: Callable[[str, Callable[[Path], object]], Path],
+) -> Path:
     if isinstance(case, str):
-        return path, export_solver("deblur", None, deep, path, boundary=case)
-    return path, export_solver(case, None, deep, path)
+        return deep_deblurring(case)
+    name = f"deep-{type(case).__name__}.onnx"
+    return shared_file(name, lambda path: export_solver(case, None, deep, path))
 
 
 def test_it_is_what_the_command_line_runs(
-    exported_deep_preset: tuple[Path, Report],
+    exported_deep_preset: Path,
     case: str | HadamardSensing | BlockSensing,
     deep: GradientStepDenoiser,
 ) -> None:
-    path, report = exported_deep_preset
-    assert report.error <= 1e-5
-    assert report.rare_steps > 0
-    solver, double = OnnxSolver(path, threads=1), copy.deepcopy(deep).double()
+    report = report_in(exported_deep_preset)
+    assert report["error"] <= 1e-5
+    assert report["rare_steps"] > 0
+    solver, double = OnnxSolver(exported_deep_preset, threads=1), copy.deepcopy(deep).double()
     assert solver.algorithm == "hqs"
     shape = (24, 19) if isinstance(case, str) else case.size
     images = np.kron(np.random.default_rng(0).random((3, 1, 6, 5)), np.ones((4, 4)))[
@@ -119,9 +119,8 @@ def test_it_is_what_the_command_line_runs(
     assert (min(shortened) < 1) == is_rough(case)
 
 
-def test_a_file_verifies_by_itself(exported_deep_preset: tuple[Path, Report]) -> None:
-    path, report = exported_deep_preset
-    assert verify(path) == report
+def test_a_file_verifies_by_itself(exported_deep_preset: Path) -> None:
+    assert verified_again(exported_deep_preset) == report_in(exported_deep_preset)
 
 
 def accept_every_step(model: ModelProto) -> None:
@@ -155,8 +154,6 @@ def producers(model: ModelProto, output: str) -> list[NodeProto]:
 
 
 @pytest.mark.parametrize("change", [accept_every_step, search_once, ignore_the_length])
-def test_a_broken_line_search_is_found(
-    exported_deep_preset: tuple[Path, Report], change: object, tmp_path: Path
-) -> None:
+def test_a_broken_line_search_is_found(exported_deep_preset: Path, change: object, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"steps, not|the statuses|differs"):
-        verify(tampered(exported_deep_preset[0], tmp_path / "broken.onnx", change))
+        verify(tampered(exported_deep_preset, tmp_path / "broken.onnx", change))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from gradprox.errors import InputError
-from gradprox.export import Report, VerificationError, export_solver, verify
+from gradprox.export import VerificationError, verify
 from gradprox.export.graph.preset_steps import Schedule
 from gradprox.export.graph.recipe import Recipe, recipe_of
 from gradprox.export.runtime import OnnxSolver
@@ -23,6 +24,7 @@ from gradprox.priors import LearnedProx
 from gradprox.solvers import preset
 from gradprox.solvers.deblurring import deblur_images
 from gradprox.solvers.presets import DEBLUR_STEPS, Task
+from tests.export.reports import report_in, verified_again
 from tests.export.tampering import say, tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -33,16 +35,13 @@ KERNELS = {"gaussian": gaussian_kernel(0.8)[0, 0].numpy(), "motion": motion_kern
     scope="module",
     params=["circular", "valid", pytest.param("symmetric", marks=pytest.mark.slow)],
 )
-def exported_preset(
-    request: pytest.FixtureRequest, prior: LearnedProx, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Report]:
-    path = tmp_path_factory.mktemp("preset") / "deblur.onnx"
-    return path, export_solver("deblur", None, prior, path, boundary=request.param)
+def exported_preset(request: pytest.FixtureRequest, deblurring_preset: Callable[[str], Path]) -> Path:
+    return deblurring_preset(request.param)
 
 
 @pytest.fixture(scope="module")
-def solver(exported_preset: tuple[Path, Report]) -> OnnxSolver:
-    return OnnxSolver(exported_preset[0], threads=1)
+def solver(exported_preset: Path) -> OnnxSolver:
+    return OnnxSolver(exported_preset, threads=1)
 
 
 def photos(*shape: int) -> np.ndarray:
@@ -123,14 +122,14 @@ def test_strength_and_start(solver: OnnxSolver, prior: LearnedProx) -> None:
         assert np.abs(restored.x - solver(y, kernel, noise=0.02).x).max() > 1e-4
 
 
-def test_a_file_verifies_by_itself(exported_preset: tuple[Path, Report]) -> None:
-    path, report = exported_preset
-    assert verify(path) == report
-    assert report.error <= 1e-5
+def test_a_file_verifies_by_itself(exported_preset: Path) -> None:
+    report = report_in(exported_preset)
+    assert verified_again(exported_preset) == report
+    assert report["error"] <= 1e-5
 
 
-def test_its_inputs(exported_preset: tuple[Path, Report]) -> None:
-    model = onnx.load(exported_preset[0])
+def test_its_inputs(exported_preset: Path) -> None:
+    model = onnx.load(exported_preset)
     # The warm start, the last solver, and the tiles of the first images of that.
     assert [node.op_type for node in model.graph.node].count("Loop") == 3
     names = ["y", "kernel", "noise", "strength", "tol", "max_iter", "x0", "clipping"]
@@ -138,8 +137,8 @@ def test_its_inputs(exported_preset: tuple[Path, Report]) -> None:
     assert all(value.doc_string for value in (*model.graph.input, *model.graph.output))
 
 
-def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_path: Path) -> None:
-    path, _ = exported_preset
+def test_a_changed_preset_is_found(exported_preset: Path, tmp_path: Path) -> None:
+    path = exported_preset
     stated = json.loads(OnnxSolver(path).metadata["preset"])
     other = json.dumps(stated | {"first_sigma": 0.9 * stated["first_sigma"]})
     with pytest.raises(VerificationError, match=r"differs|steps, not"):
@@ -171,10 +170,10 @@ def test_a_changed_preset_is_found(exported_preset: tuple[Path, Report], tmp_pat
     [{"algorithm": "adam"}, {"problem": "inpaint"}, {"problem": None}, {"channels": "2"}],
 )
 def test_other_metadata_that_make_no_sense(
-    exported_preset: tuple[Path, Report], tmp_path: Path, entries: dict[str, str | None]
+    exported_preset: Path, tmp_path: Path, entries: dict[str, str | None]
 ) -> None:
     with pytest.raises(InputError) as caught:
-        OnnxSolver(tampered(exported_preset[0], tmp_path / "odd.onnx", say(**entries)))
+        OnnxSolver(tampered(exported_preset, tmp_path / "odd.onnx", say(**entries)))
     assert "\n" not in str(caught.value)
 
 
@@ -196,10 +195,8 @@ def solver_steps(solver: OnnxSolver) -> int:
 
 
 @pytest.mark.parametrize("entry", ['{"rule": {}}', "[]", "no JSON", None, '{"rule": {"factor": 0}}'])
-def test_metadata_that_make_no_sense(
-    exported_preset: tuple[Path, Report], tmp_path: Path, entry: str | None
-) -> None:
-    path = tampered(exported_preset[0], tmp_path / "odd.onnx", say(preset=entry))
+def test_metadata_that_make_no_sense(exported_preset: Path, tmp_path: Path, entry: str | None) -> None:
+    path = tampered(exported_preset, tmp_path / "odd.onnx", say(preset=entry))
     for read in (OnnxSolver, verify):
         with pytest.raises(InputError) as caught:
             read(path)

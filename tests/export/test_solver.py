@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ from gradprox.export.graph.recipe import recipe_of
 from gradprox.export.graph.solver_steps import Record
 from gradprox.export.graph.tracing import graphs
 from gradprox.export.runtime import OnnxDenoiser, OnnxSolver
-from gradprox.networks.denoisers.deep_potential import DeepPotential, DeepPotentialConfig
 from gradprox.physics import BlockSensing, HadamardSensing, gaussian_matrix, motion_kernel
 from gradprox.priors import GradientStepDenoiser, LearnedProx
 from gradprox.solvers import Status, deblur_images, preset
 from gradprox.solvers.forward_backward import ForwardBackwardState
 from gradprox.solvers.hqs import HQSState
 from gradprox.solvers.presets import Task
+from tests.export.reports import report_in, verified_again
+from tests.export.small_networks import small_deep
 from tests.export.tampering import say, tampered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter, within torch
@@ -51,25 +53,25 @@ VARIANTS = [
 ]
 
 
-def deep_prior() -> GradientStepDenoiser:
-    torch.manual_seed(0)
-    network = DeepPotential(DeepPotentialConfig(widths=(4, 6), blocks=(1, 1))).eval().requires_grad_(False)
-    network.last.data *= 0.8
-    return GradientStepDenoiser(network, "deep")
-
-
 class Exported:
     """A file, with the torch solver that it stands for."""
 
     def __init__(
-        self, variant: tuple[str, object, str], prior: LearnedProx | GradientStepDenoiser, folder: Path
+        self,
+        variant: tuple[str, object, str],
+        prior: LearnedProx | GradientStepDenoiser,
+        shared_file: Callable[[str, Callable[[Path], object]], Path],
     ) -> None:
         self.solver, self.problem, self.kind = variant
-        self.path, self.prior = folder / "solver.onnx", copy.deepcopy(prior).double()
+        self.prior = copy.deepcopy(prior).double()
         self.deblurs = isinstance(self.problem, str)
         where = {"boundary": self.problem} if self.deblurs else {}
         problem = "deblur" if self.deblurs else self.problem
-        self.report = export_solver(problem, self.solver, prior, self.path, **where)
+        place = self.problem if self.deblurs else type(self.problem).__name__
+        self.path = shared_file(
+            f"{self.solver}-{place}-{self.kind}.onnx",
+            lambda path: export_solver(problem, self.solver, prior, path, **where),
+        )
 
     def measured(self, batch: int) -> np.ndarray:
         """Return blurred blocks, or measurements of some, each image with another contrast."""
@@ -119,10 +121,10 @@ def exported_solver(
     request: pytest.FixtureRequest,
     prior: LearnedProx,
     color_prior: LearnedProx,
-    tmp_path_factory: pytest.TempPathFactory,
+    shared_file: Callable[[str, Callable[[Path], object]], Path],
 ) -> Exported:
-    priors = {"prox": prior, "color": color_prior, "deep": deep_prior()}
-    return Exported(request.param, priors[request.param[2]], tmp_path_factory.mktemp("solver"))
+    priors = {"prox": prior, "color": color_prior, "deep": small_deep()}
+    return Exported(request.param, priors[request.param[2]], shared_file)
 
 
 def test_it_is_what_the_command_line_runs(exported_solver: Exported) -> None:
@@ -151,10 +153,11 @@ def test_it_is_what_the_command_line_runs(exported_solver: Exported) -> None:
 
 
 def test_a_file_verifies_by_itself(exported_solver: Exported) -> None:
-    assert verify(exported_solver.path) == exported_solver.report
-    assert exported_solver.report.error <= 1e-5
+    report = report_in(exported_solver.path)
+    assert verified_again(exported_solver.path) == report
+    assert report["error"] <= 1e-5
     if exported_solver.kind == "deep" or exported_solver.solver == "fista":
-        assert exported_solver.report.rare_steps > 0
+        assert report["rare_steps"] > 0
 
 
 def test_its_inputs(exported_solver: Exported) -> None:
@@ -304,5 +307,5 @@ def test_solvers_that_need_a_prox_are_refused_without_one(solver: str, tmp_path:
         with pytest.raises(
             InputError, match=r"prior: \w+ needs a proximal operator, but deep has only an explicit"
         ):
-            export_solver(problem, solver, deep_prior(), tmp_path / "refused.onnx")
+            export_solver(problem, solver, small_deep(), tmp_path / "refused.onnx")
     assert not list(tmp_path.iterdir())

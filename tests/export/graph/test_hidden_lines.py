@@ -117,22 +117,16 @@ def test_fits_take_few_iterations(kernel: Tensor, most: int) -> None:
     weight = weights.view(1, 1, 1, 1, 1)
     right = blur.coordinates(physics.A_adjoint(physics.A(x)) + 1e-3 * x)
     borders = borders_of(blur, weights)
-    state = first_iterate(
-        lambda v: blur.normal_operator(v, weight),
-        right,
-        None,
-        lambda v: blur.precondition(v, weight, borders),
-    )
-    enough = small_energy(right, 1e-6)
-    steps = 0
-    while bool(state.solvable(enough)):
-        state = next_iterate(
-            lambda v: blur.normal_operator(v, weight),
-            state,
-            enough,
-            lambda v: blur.precondition(v, weight, borders),
-        )
-        steps += 1
-    assert steps <= most
+
+    def operator(v: Tensor) -> Tensor:
+        return blur.normal_operator(v, weight)
+
+    def precondition(v: Tensor) -> Tensor:
+        return blur.precondition(v, weight, borders)
+
+    state, enough = first_iterate(operator, right, None, precondition), small_energy(right, 1e-6)
+    for _ in range(most):
+        state = next_iterate(operator, state, enough, precondition)
+    assert not bool(state.solvable(enough))
     residual = blur.normal_operator(state.x, weight) - right
     assert residual.norm() <= 1.1e-6 * right.norm()

@@ -48,9 +48,9 @@ NOT_EXPLAINED = (
     "left out, because its restoration does not fit the {}: the photo may be sharp, or be blurred "
     "differently from place to place; give the --kernel if you know it, or add --force"
 )
-# Of 96 shakes, 26 had an error ratio above 2. Of the 92 with high confidence, 7 had one above 3 (docs/figures.md).
+# Of 48 shakes, 9 had an error ratio above 2. Of the 43 with high confidence, 1 had one above 3 (docs/figures.md).
 SHAKE = (
-    "the estimated kernel is a camera shake, and one of four such estimates is inaccurate: look at the result, and "
+    "the estimated kernel is a camera shake, and one of five such estimates is inaccurate: look at the result, and "
     "compare it with that of --kernel auto:motion or auto:disk"
 )
 

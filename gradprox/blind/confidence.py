@@ -3,7 +3,8 @@
 Four things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
 a pixel; its phases, if it is a free kernel, explain the photo much less than its power does; or the photo shows hardly
 anything but noise. The thresholds of the phases were fitted to 78 estimates of 13 shaken photos of BSDS400 and to 42 of
-seven sharp ones, which is few; others were set by hand. ``docs/figures.md`` shows how often they err.
+seven sharp ones, before kernels were refined, which is few; others were set by hand. ``docs/figures.md`` shows how
+often they err.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from gradprox import keep_freed_memory, load_model
 from gradprox.files import write_json
 from gradprox.images import images_in, read_gray
 from gradprox.physics import CircularBlur, HadamardSensing, gaussian_noise, read_kernel
-from gradprox.posterior import laplace_deviation, restoration_posterior
+from gradprox.posterior import Posterior, laplace_deviation
 from gradprox.posterior.restoration import CALIBRATION
 from gradprox.priors import NetworkPrior
 from gradprox.solvers import Task, preset
@@ -60,7 +60,7 @@ def measured(
     """Return uncalibrated deviations and errors of one image, of 255, for all pixels."""
     y, physics, noise = degraded(task, clean, kernel, seed)
     x = preset(task, noise)(y, physics, prior).x
-    posterior = restoration_posterior(task, y, physics, prior, noise)
+    posterior = Posterior.of_preset(task, y, physics, prior, noise)
     found = laplace_deviation(posterior, x, seed=seed)
     return {
         "deviation": [round(255 * value, 3) for value in found.deviation.flatten().tolist()],

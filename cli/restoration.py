@@ -84,7 +84,7 @@ class Restoration(ABC):
 
         The arguments are those of `gradprox.posterior.restoration_deviation`.
         """
-        from gradprox.posterior import restoration_deviation, restoration_posterior, sampled_deviation
+        from gradprox.posterior import Posterior, restoration_deviation, sampled_deviation
         from gradprox.solvers.discrepancy import DiscrepancyResult
 
         chosen = result.strength if isinstance(result, DiscrepancyResult) else self.tuning.factor
@@ -95,7 +95,7 @@ class Restoration(ABC):
         samples, burn_in = self.maps.samples, self.maps.burn_in
         if samples is None:
             return functools.partial(restoration_deviation, self.task, result.x, *problem, **given)
-        posterior = restoration_posterior(self.task, *problem, **given)
+        posterior = Posterior.of_preset(self.task, *problem, **given)
 
         def sample(*, report: Callable[[float], None]) -> SampledDeviation:
             return sampled_deviation(

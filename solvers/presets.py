@@ -53,9 +53,7 @@ class Task(str, Enum):
 
 
 # Tasks that share the settings of compressed sensing.
-SENSING = (Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC, Task.SUPER_RESOLUTION)
-# Tasks with neighboring samples at the start: a warm start costs 0.2 dB there (benchmarks/solvers/README.md).
-WITHOUT_WARM_START = (Task.INPAINT, Task.MRI)
+SENSING: tuple[Task, ...] = tuple(task for task in Task if task is not Task.DEBLUR)
 
 
 # Solvers of f + lambda R: the weight lambda is a setting of its own.
@@ -71,11 +69,10 @@ STEPS: dict[Task, dict[str, int]] = {
         task: {"hqs": 12, "fista": 12, "nmapg": 12, "pgd": 20, "admm": 20, "drs": 20, "gd": 20}
         for task in SENSING
     },
-    **{task: dict.fromkeys(SOLVERS, 200) for task in WITHOUT_WARM_START},
 }
-DEFAULT_SOLVER = {
-    **dict.fromkeys(Task, "hqs"),
-    **dict.fromkeys((Task.COMPRESSED_SENSING, Task.DENOISE, Task.DEMOSAIC), "fista"),
+DEFAULT_SOLVER: dict[Task, str] = {
+    **dict.fromkeys(SENSING, "fista"),
+    **dict.fromkeys((Task.DEBLUR, Task.SUPER_RESOLUTION), "hqs"),
 }
 
 # Noise level of the first warm-start solver. An image with this much noise is hardly recognizable.
@@ -92,7 +89,6 @@ NMAPG_MEMORY = 0.0
 # The noise level of the prior. In deblurring, sigma = noise removes too much of the detail that remains after the blur.
 DEBLURRING = NoiseRule(0.7)
 SENSING_RULE = NoiseRule(1.1, 2 / 255)
-PROXIMAL_FILLING, EXPLICIT_FILLING = NoiseRule(1.1), NoiseRule(2.3)
 
 
 @dataclass(frozen=True)
@@ -204,18 +200,20 @@ def preset(
     """
     task = _task(task)
     name = DEFAULT_SOLVER[task] if solver is None else solver
-    rule = noise_rule(task, name)
+    if name not in SOLVERS:
+        raise unknown("solver", name, SOLVERS)
+    rule = noise_rule(task)
     if not 0 <= number("noise", noise) < float("inf"):
         raise InputError(f"the noise level must be finite and not negative, got {noise:g}")
     check_noise("noise level", noise)
     check_positive("strength", strength)
     common: dict[str, Any] = {
         "max_iter": STEPS[task][name] if max_iter is None else max_iter,
-        "tol": (1e-4 if task in WITHOUT_WARM_START else 3e-4) if tol is None else tol,
+        "tol": 3e-4 if tol is None else tol,
         "lipschitz": lipschitz,
     }
     planned, without_prox = max_iter is None, None
-    if task in SENSING and (name in EXPLICIT or solver is None):
+    if task is not Task.DEBLUR and (name in EXPLICIT or solver is None):
         # The warm start of compressed sensing runs FISTA, which needs a prox. That of deblurring runs HQS instead.
         explicit = solver or "hqs"
         steps = STEPS[task][explicit] if planned else max_iter
@@ -224,7 +222,7 @@ def preset(
     warm_start: tuple[Solver[Any], ...] = ()
     if task is Task.DEBLUR:
         warm_start = _continuation(rule, noise, strength, mixed_precision=mixed_precision)
-    elif task in SENSING:
+    else:
         warm_start = _fista_stages(noise, strength, lipschitz)
     return Preset(at_level(name, rule, noise, sigma, strength, **common), warm_start, planned, without_prox)
 
@@ -241,24 +239,16 @@ def _task(name: str) -> Task:
         raise unknown("task", name, [*Task]) from error
 
 
-def noise_rule(task: Task | str, solver: str) -> NoiseRule:
+def noise_rule(task: Task | str) -> NoiseRule:
     """Return how the noise level of the prior and the weight of its regularizer follow from the measurement noise.
 
     Args:
         task: the inverse problem, a `Task` or its name.
-        solver: one of `SOLVERS`.
 
     Raises:
-        InputError: an unknown task or solver.
+        InputError: an unknown task.
     """
-    task = _task(task)
-    if solver not in SOLVERS:
-        raise unknown("solver", solver, SOLVERS)
-    if task is Task.DEBLUR:
-        return DEBLURRING
-    if task in SENSING:
-        return SENSING_RULE
-    return EXPLICIT_FILLING if solver in EXPLICIT else PROXIMAL_FILLING
+    return DEBLURRING if _task(task) is Task.DEBLUR else SENSING_RULE
 
 
 def _without_prox(noise: float, name: str, strength: float, planned: bool, common: dict[str, Any]) -> Preset:

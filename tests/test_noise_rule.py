@@ -25,7 +25,7 @@ def test_levels_and_weight():
 @pytest.mark.parametrize("task", Task)
 def test_presets_follow_the_rule_of_their_task(task, solver):
     for noise in (0.0, 0.02):
-        chosen, rule = preset(task, noise, solver=solver, strength=2.0).solver, noise_rule(task, solver)
+        chosen, rule = preset(task, noise, solver=solver, strength=2.0).solver, noise_rule(task)
         sigma = rule.sigma(noise)
         if solver in EXPLICIT:
             assert chosen.sigma == sigma
@@ -58,6 +58,6 @@ def test_illegal_rules(settings):
 
 def test_unknown_names():
     with pytest.raises(InputError, match="task x is unknown"):
-        noise_rule("x", "pgd")
+        noise_rule("x")
     with pytest.raises(InputError, match="solver x is unknown"):
-        noise_rule("deblur", "x")
+        preset("deblur", 0.01, solver="x")

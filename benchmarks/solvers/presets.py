@@ -97,11 +97,11 @@ PROBLEMS = {
         Task.SUPER_RESOLUTION, Task.DEBLUR, lambda h, w: SuperResolution((h, w), 4)
     ),
     "inpaint, 30 % of the pixels": Problem(
-        Task.INPAINT, Task.COMPRESSED_SENSING, lambda h, w: Inpainting(known_pixels(h, w))
+        Task.INPAINT, Task.DEBLUR, lambda h, w: Inpainting(known_pixels(h, w))
     ),
     "mri, a fifth of the columns": Problem(
         Task.MRI,
-        Task.COMPRESSED_SENSING,
+        Task.DEBLUR,
         lambda h, w: SingleCoilMRI(measured_columns(h, w)),
         imaginary=True,
     ),

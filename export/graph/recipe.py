@@ -174,7 +174,7 @@ def recipe_of(task: Task, solver: str | None = None, *, is_prox: bool = True) ->
         raise InputError(f"the preset of {task.value} cannot be exported")
     first, name = example.warm_start[0], type(example.solver).__name__.lower()
     common: dict[str, Any] = {
-        "rule": noise_rule(task, name),
+        "rule": noise_rule(task),
         "max_iter": example.solver.max_iter,
         "tol": example.solver.tol,
         "solver": name,

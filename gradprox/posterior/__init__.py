@@ -10,7 +10,7 @@ from gradprox.posterior.chains import SampledDeviation, load_chains, sampled_dev
 from gradprox.posterior.density import Posterior
 from gradprox.posterior.langevin import ChainState
 from gradprox.posterior.laplace import LaplaceDeviation, laplace_deviation
-from gradprox.posterior.restoration import restoration_deviation, restoration_posterior
+from gradprox.posterior.restoration import restoration_deviation
 
 __all__ = [
     "ChainState",
@@ -20,7 +20,6 @@ __all__ = [
     "laplace_deviation",
     "load_chains",
     "restoration_deviation",
-    "restoration_posterior",
     "sampled_deviation",
     "save_chains",
 ]

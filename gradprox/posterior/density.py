@@ -25,7 +25,6 @@ from deepinv.optim import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from gradprox.noise_rule import NoiseRule
 from gradprox.priors.contract import Prior
 from gradprox.solvers import Task, build_data_term, smooth_state
 from gradprox.solvers.arguments import check_arguments
@@ -136,22 +135,7 @@ class Posterior:
         Raises:
             InputError: an argument cannot be used.
         """
-        rule = noise_rule(task, "hqs")
-        return cls.of_rule(rule, y, physics, prior, noise, strength=strength, fidelity=fidelity)
-
-    @classmethod
-    def of_rule(
-        cls,
-        rule: NoiseRule,
-        y: Tensor,
-        physics: LinearPhysics,
-        prior: Prior,
-        noise: float,
-        *,
-        strength: float,
-        fidelity: DataFidelity | None,
-    ) -> Posterior:
-        """Return the posterior with the ``sigma`` and the ``lambda_reg`` of a rule; arguments as for `of_preset`."""
+        rule = noise_rule(task)
         level, sigma = rule.level(noise), rule.sigma(noise)
         weight = strength * rule.lambda_reg(noise, sigma)
         return cls.of(y, physics, prior, level, sigma=sigma, lambda_reg=weight, fidelity=fidelity)

@@ -1,9 +1,6 @@
 r"""Calibrated deviations of a restoration, by task: the function behind ``--uncertainty``.
 
-The density is Bayes' rule with the prior to the power of 0.45, as in the presets (`gradprox.posterior.density`). Its
-``sigma`` is that of the proximal presets. Inpainting and MRI with an explicit energy take a larger one. But ``p_sigma``
-is the density of images with noise of level ``sigma``: a pixel that the measurements do not determine would have a
-deviation of about ``sigma`` even where the image is smooth.
+The density is that of `Posterior.of_preset`: Bayes' rule with the prior to the power of 0.45.
 
 Laplace's approximation knows the width of one mode of the density. It knows neither other modes nor the errors of the
 model, so it is too sure. One factor for each task, `CALIBRATION`, corrects this on average. The factors are fitted, not
@@ -23,28 +20,9 @@ from gradprox.posterior.density import Posterior
 from gradprox.posterior.laplace import LaplaceDeviation, laplace_deviation
 from gradprox.priors.contract import Prior
 from gradprox.solvers import Task
-from gradprox.solvers.presets import noise_rule
 
 # Factors of the deviations; other tasks were not measured and have none.
 CALIBRATION: dict[Task, float] = {Task.DEBLUR: 1.20, Task.COMPRESSED_SENSING: 1.23}
-
-
-def restoration_posterior(
-    task: Task | str,
-    y: Tensor,
-    physics: LinearPhysics,
-    prior: Prior,
-    noise: float,
-    *,
-    strength: float = 1.0,
-    fidelity: DataFidelity | None = None,
-) -> Posterior:
-    """Return the density that the deviations of a task are those of; see the module's head.
-
-    The arguments are those of `Posterior.of_preset`, which returns the density of the preset's own objective.
-    """
-    rule = noise_rule(task, "fista")
-    return Posterior.of_rule(rule, y, physics, prior, noise, strength=strength, fidelity=fidelity)
 
 
 def restoration_deviation(
@@ -88,7 +66,7 @@ def restoration_deviation(
         >>> restoration_deviation("deblur", x, y, physics, D, noise=0.01).deviation.shape
         torch.Size([1, 1, 12, 12])
     """
-    posterior = restoration_posterior(task, y, physics, prior, noise, strength=strength, fidelity=fidelity)
+    posterior = Posterior.of_preset(task, y, physics, prior, noise, strength=strength, fidelity=fidelity)
     found = laplace_deviation(posterior, x, seed=seed, report=report)
     factor = CALIBRATION.get(Task(task), 1.0)
     return dataclasses.replace(found, deviation=factor * found.deviation, error=factor * found.error)

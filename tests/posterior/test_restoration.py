@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradprox.posterior import laplace_deviation, restoration_deviation, restoration_posterior
+from gradprox.posterior import Posterior, laplace_deviation, restoration_deviation
 from gradprox.posterior.restoration import CALIBRATION
 from gradprox.solvers import Task
 
@@ -15,7 +15,7 @@ def test_deviations_are_those_of_the_density_times_the_factor(gaussian_prior, ph
     prior, x = gaussian_prior(0.3), torch.rand(1, 1, 4, 6, dtype=torch.float64)
     y = physics.A(x)
     found = restoration_deviation(task, x, y, physics, prior, 0.02, strength=2.0, seed=3)
-    posterior = restoration_posterior(task, y, physics, prior, 0.02, strength=2.0)
+    posterior = Posterior.of_preset(task, y, physics, prior, 0.02, strength=2.0)
     plain = laplace_deviation(posterior, x, seed=3)
     factor = CALIBRATION.get(task, 1.0)
     torch.testing.assert_close(found.deviation, factor * plain.deviation)
@@ -25,7 +25,7 @@ def test_deviations_are_those_of_the_density_times_the_factor(gaussian_prior, ph
 def test_the_prior_has_the_power_of_the_presets(gaussian_prior, physics):
     y = physics.A(torch.rand(1, 1, 4, 6, dtype=torch.float64))
     for task, noise, sigma in (("deblur", 0.02, 0.014), ("cs", 0.02, 0.022), ("cs", 0.0, 2 / 255)):
-        found = restoration_posterior(task, y, physics, gaussian_prior(0.3), noise, strength=2.0)
+        found = Posterior.of_preset(task, y, physics, gaussian_prior(0.3), noise, strength=2.0)
         assert found.sigma == pytest.approx(sigma)
         assert found.noise == max(noise, 0.5 / 255)
         assert found.lambda_reg * (found.sigma / found.noise) ** 2 == pytest.approx(2 * 0.45)

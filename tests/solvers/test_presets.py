@@ -72,8 +72,7 @@ def test_priors_with_an_energy_only_have_presets_of_their_own(task, name, energy
     result = chosen(y, physics, energy_only)
     assert result.objective_increases.tolist() == [0, 0]
     assert all(status.succeeded for status in result.status)
-    own = task in (Task.DEBLUR, Task.INPAINT, Task.MRI)
-    assert (chosen.of(energy_only) is chosen) == own
+    assert (chosen.of(energy_only) is chosen) == (task is Task.DEBLUR)
     assert chosen.of(prox) is chosen
     assert chosen.settings(energy_only)["solver"] == (name or "hqs")
     assert int(result.steps.max()) <= chosen.max_iter

@@ -48,6 +48,8 @@ NOT_EXPLAINED = (
     "left out, because its restoration does not fit the {}: the photo may be sharp, or be blurred "
     "differently from place to place; give the --kernel if you know it, or add --force"
 )
+# Added to both where the photo was converted to light: an edited photo may be blurred in stored values.
+EDITED = ", or --no-linear-light if the photo was edited after it was taken"
 # Of 48 shakes, 9 had an error ratio above 2. Of the 43 with high confidence, 1 had one above 3 (docs/figures.md).
 SHAKE = (
     "the estimated kernel is a camera shake, and one of five such estimates is inaccurate: look at the result, and "
@@ -115,7 +117,7 @@ class Deblurring(ImageRestoration):
             blurred = pixels.to(priors.device)
             level, weights = weighted(blurred, noise, prior)
             given, estimated = (
-                (known, {}) if known is not None else self.estimated(source, pixels, level, show)
+                (known, {}) if known is not None else self.estimated(source, pixels, level, show, light=light)
             )
             record |= choice
             warnings = [*record.get("warnings", ()), *estimated.get("warnings", ())]
@@ -131,7 +133,8 @@ class Deblurring(ImageRestoration):
                 restored = to_display(restored)
             fit = self.kernel_fit(image, kernel, result.x, level, light=light)
             if estimated and fit.get("warnings") and not self.force:
-                raise InputError(NOT_EXPLAINED.format(in_words(estimated["estimated_kernel"])))
+                said = NOT_EXPLAINED.format(in_words(estimated["estimated_kernel"]))
+                raise InputError(said + (EDITED if light else ""))
             solved = self.solved(prior, preset, result)
             warnings += fit.get("warnings", ())
             record |= changes | solved | fit | ({"warnings": warnings} if warnings else {})
@@ -175,8 +178,10 @@ class Deblurring(ImageRestoration):
         seen = physics.visible(deviation)
         return shown_deviation(physics.visible(x), seen) if light else seen
 
-    def estimated(self, source: Path, pixels: Tensor, noise: float, show: Watch) -> tuple[Tensor, Record]:
-        """Return the estimated kernel of an image, and its figures, for a report.
+    def estimated(
+        self, source: Path, pixels: Tensor, noise: float, show: Watch, *, light: bool
+    ) -> tuple[Tensor, Record]:
+        """Return the estimated kernel of an image, perhaps of light, and its figures, for a report.
 
         Raises:
             InputError: the confidence is low.
@@ -187,7 +192,7 @@ class Deblurring(ImageRestoration):
         assert search is not None  # noqa: S101  the caller has checked
         found, figures = search.estimate(pixels, noise, functools.partial(show.preparing, "blur kernel"))
         if found.confidence < LEAST_CONFIDENCE and not self.force:
-            raise InputError(NO_KERNEL.format(found.confidence))
+            raise InputError(NO_KERNEL.format(found.confidence) + (EDITED if light else ""))
         if source in self.kernel_files:
             write_kernel_file(self.kernel_files[source], found.kernel)
         warning = {"warnings": [SHAKE]} if found.family == "free" else {}

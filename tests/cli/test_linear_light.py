@@ -145,3 +145,17 @@ def test_a_wrong_kernel_shows_in_linear_light(tmp_path, quality):
     assert "--no-linear-light" in warning
     # Of another blur than the stored values say, the residual is not noise either.
     assert "warnings" in job.kernel_fit(image, read_kernel("disk:4"), light, 0.01, light=True)
+
+
+@pytest.mark.parametrize(("name", "advised"), [("camera.jpg", True), ("other.jpg", False)])
+def test_a_photo_without_a_clear_kernel_may_have_been_edited(run, files, name, advised):
+    """Both files are flat, so that no kernel explains them."""
+    flat = Image.new("L", (72, 64), 90)
+    with Image.open(files / name) as image:
+        exif = image.getexif()
+    flat.save(files / name, exif=exif, quality=95)
+    options = ("--kernel", "auto:disk:9", "-o", files / "o.png", "--model", "gray-small", "--steps", "1")
+    code, _, said = run("deblur", files / name, *options)
+    assert code == 1
+    assert "no blur kernel explains the photo" in said
+    assert ("--no-linear-light if the photo was edited" in said) == advised

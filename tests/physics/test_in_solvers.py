@@ -26,8 +26,11 @@ def test_exact_objective_never_rises(name, solver, prox):
     y = y + 0.05 * torch.randn_like(y)
     result = SOLVERS[solver](y, physics, prox)
     objective = result.objective[:, 1:]  # proximal solvers do not know it before their first step
-    assert objective.isfinite().all()
-    rises = objective.diff(dim=1) / objective.abs().amax(dim=1, keepdim=True)
-    assert rises.max() <= 1e-10
+    # An image stops before the last step only where a step changes nothing at all, as denoising may at once.
+    taken = torch.arange(objective.shape[1]) < result.steps[:, None]
+    assert torch.equal(objective.isfinite(), taken)
+    assert all(result.residual[i, result.steps[i] - 1] == 0 for i in range(2) if not taken[i].all())
+    rises = objective.diff(dim=1)[taken[:, 1:]]
+    assert rises.max() <= 1e-10 * objective[taken].max()
     assert result.objective_increases.tolist() == [0, 0]
     assert result.x.shape == (2, *shape)

@@ -50,7 +50,7 @@ NOT_EXPLAINED = (
 )
 # Added to both where the photo was converted to light: an edited photo may be blurred in stored values.
 EDITED = ", or --no-linear-light if the photo was edited after it was taken"
-# Of 48 shakes, 9 had an error ratio above 2. Of the 43 with high confidence, 1 had one above 3 (docs/figures.md).
+# Of 58 shakes, 13 had an error ratio above 2. Of the 53 with high confidence, 2 had one above 3 (docs/figures.md).
 SHAKE = (
     "the estimated kernel is a camera shake, and one of five such estimates is inaccurate: look at the result, and "
     "compare it with that of --kernel auto:motion or auto:disk"

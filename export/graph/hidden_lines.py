@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 # A small multiple of the identity, added to ``T``: rounding errors could make it singular.
 ADDED = 32 * torch.finfo(torch.float64).eps
@@ -150,7 +151,8 @@ def first_predictor(couplings: Pair) -> Predictor:
     """Return the predictor of one line; ``couplings`` are those of `HiddenLines.couplings`."""
     first = (torch.arange(couplings.real.shape[-1]) == 0).double()
     real = first.expand_as(couplings.real).clone()
-    error = (couplings.real * first).sum(-1) * (1 + ADDED)
+    # One more entry, because there may be no line; onnxruntime-web gives sums of no entries another shape.
+    error = F.pad(couplings.real, (0, 1)).select(-1, 0) * (1 + ADDED)
     return Predictor(real, torch.zeros_like(real), error)
 
 

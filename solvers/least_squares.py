@@ -18,7 +18,7 @@ from gradprox.solvers.scalar import is_finite
 
 # Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it, so
 # it is as small as the precision of the images allows.
-FIT_TOLERANCE = {torch.float32: 1e-7, torch.float64: 1e-10}
+FIT_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
 # They stop after this many iterations, too: a fit with a small weight would take thousands.
 FIT_ITERATIONS = 40
 

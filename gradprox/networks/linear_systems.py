@@ -95,6 +95,7 @@ def conjugate_gradients(
     tolerance: float,
     steps: int,
     precondition: Operator | None = None,
+    reference: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Solve ``operator(x) = right`` by conjugate gradients; each image stops by its own residual.
 
@@ -104,15 +105,17 @@ def conjugate_gradients(
         operator: a symmetric positive definite map of ``(B, ...)`` that treats images separately.
         right: the right-hand side, ``(B, ...)``.
         start: initial guess; zero if not given. Zero saves one application of the operator.
-        tolerance: largest accepted norm of the residual, relative to the norm of ``right``.
+        tolerance: largest accepted norm of the residual, relative to the norm of ``reference``.
         steps: largest number of steps.
         precondition: the preconditioner, which treats images separately, too; none if not given.
+        reference: ``(B, ...)``; ``right`` if not given.
 
     Returns:
         ``x``, and whether the residual of each image is within the tolerance, ``(B,)``. An image with a NaN residual
         is returned as NaN and counts as unsolved.
     """
-    state, enough = first_iterate(operator, right, start, precondition), small_energy(right, tolerance)
+    state = first_iterate(operator, right, start, precondition)
+    enough = small_energy(right if reference is None else reference, tolerance)
     del right, start  # memory for large photos
     for _ in range(steps):
         if not bool(state.solvable(enough)):

@@ -1,28 +1,34 @@
-r"""Least-squares fits of blurs by conjugate gradients in Fourier space.
+r"""Least-squares fits of blurs by conjugate gradients on the hidden measurements.
 
 A blur is a circular convolution ``K`` whose result is seen in a frame. The normal equations of a weighted fit are
 
     (K^T W K + weight) x = right,
 
-where the diagonal ``W`` is 0 outside the frame. In Fourier space ``K`` is diagonal, with the response ``k^`` of the
-kernel. Images are transformed once before the iterations and once after them. In between only ``W``, and the
-preconditioner, need images.
+where the diagonal ``W`` is 0 outside the frame. Let it be at most 1: the equations are divided by the largest entry
+first. With ``W = I``, Fourier transforms would solve them, because ``G = K^T K + weight`` is diagonal in Fourier space.
 
-**Preconditioner.** It inverts the operator for ``W = I - E``, where ``E`` keeps the hidden lines: the rows and columns
-outside the frame. Without them the inverse would be that of ``G = K^T K + weight``, which is diagonal. By Woodbury's
-formula (Golub and Van Loan, *Matrix Computations*, 2.1.4) they add
+**Hidden measurements.** Let ``W = I - F^2``. A pixel of the result is hidden where ``F`` is 1, and measured in full
+where ``F`` is 0. The equations say
 
-    G^-1 K^T E S^-1 E K G^-1,   S = E T E,   T = weight (K K^T + weight)^-1.
+    G x = right + K^T F u,    u = F K x.
 
-``S`` is a convolution on a few lines. Among hidden rows alone it is diagonal in the frequencies along rows, up to a
-small matrix that joins the rows, and among hidden columns likewise. So the sum of these two inverses, one for the rows
-and one for the columns, takes the place of ``S^-1`` (an additive Schwarz method). It is symmetric and positive
-definite, and differs from ``S^-1`` only near the corners of the frame. Few iterations remain: about 5 for out-of-focus
-blur, where ``G^-1`` alone needs 60.
+This is a fit to the whole result, whose hidden part ``u`` is unknown. Inserting ``x`` into ``u`` gives
 
-**Coordinates.** The transform of a real image is known from half of its columns. All but the first (and for an even
-length the last) stand for their conjugates too, and are multiplied by ``sqrt(2)``. So real and imaginary parts are
-coordinates with the inner products of the images, which conjugate gradients need.
+    S u = F K G^-1 right,    S = W + F T F,    T = weight (K K^T + weight)^-1
+
+(Woodbury's formula: Golub and Van Loan, *Matrix Computations*, 2.1.4). ``S`` is symmetric and positive definite, and
+leaves alone what is measured in full. So conjugate gradients find the hidden measurements, with two Fourier transforms
+in each step. If they leave a residual ``r``, the normal equations have the residual ``K^T F r``.
+
+**Descent.** Let ``h(x)`` be the function that a fit minimizes, and ``h(x) + |u - F K x|^2/2`` the same with hidden
+measurements ``u``. For a given ``u``, the image ``x`` above has the least value, and ``S`` is the second derivative of
+this value by ``u``. So each step lowers it. It begins at most at ``h(start)``, because ``u`` begins at ``F K start``;
+and it is never below ``h(x)``. So a fit lowers ``h``, after any number of steps.
+
+**Preconditioner.** ``T`` is a convolution. Among the hidden rows outside the frame alone it is diagonal in the
+frequencies along rows, up to a small matrix that joins the rows, and among the hidden columns likewise. The sum of
+these two inverses stands in for ``S^-1`` outside the frame (an additive Schwarz method), and the inverse of the
+diagonal of ``S`` inside. It is symmetric and positive definite. About 5 steps remain for out-of-focus blur.
 
 **Smaller images.** Where the period of ``K`` is longer than the images, zeros follow them. These pixels take no part in
 the fit: the frame holds only what does not depend on them. So they are 0 in the solution, too, and the other pixels are
@@ -31,7 +37,6 @@ those of a fit without them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -67,16 +72,15 @@ class SeenConvolution:
 
         Images are at most as large as the period. Each channel of each image has its own residual.
         """
-        # One channel after the other: the iterations hold several spectra.
+        # One channel after the other: the iterations hold several images.
         channels = right.shape[1]
-        responses = self.response.split(1, dim=1)
-        systems = [System(response, self.period, self.frame, weight) for response in responses]
+        responses = self.response.expand(-1, channels, -1, -1).split(1, dim=1)
         masks = [None] * channels if weights is None else self._each(weights, right).split(1, dim=1)
-        planes = zip(right.split(1, dim=1), start.split(1, dim=1), masks, strict=True)
+        planes = zip(responses, masks, right.split(1, dim=1), start.split(1, dim=1), strict=True)
         return torch.cat(
             [
-                systems[channel % len(systems)].solve(*plane, tolerance)
-                for channel, plane in enumerate(planes)
+                System(response, self.period, self.frame, weight, mask).solve(plane, first, tolerance)
+                for response, mask, plane, first in planes
             ],
             dim=1,
         )
@@ -88,81 +92,107 @@ class SeenConvolution:
 
 
 class System:
-    """The normal equations of one channel, in coordinates of Fourier space.
+    """The equations of the hidden measurements of one channel.
 
     Args:
         response: that of `SeenConvolution` for one channel, ``(1 or B, 1, H, W // 2 + 1)``.
         period: see there.
         frame: see there.
         weight: of the images in the fit, above 0.
+        mask: the weights of the measurements in the frame, ``(B, 1, h, w)``, none of them negative; 1 if not given.
     """
 
-    def __init__(self, response: Tensor, period: Size, frame: tuple[slice, slice], weight: float) -> None:
-        self.period, self.frame, self.weight = period, frame, weight
-        columns = torch.arange(response.shape[-1], device=response.device)
-        doubled = (columns > 0) & (2 * columns < period[1])
-        self.scale = torch.where(doubled, math.sqrt(2), 1.0).to(response.real.dtype)
-        self.forward, self.backward = response / self.scale, response.conj() * self.scale
+    def __init__(
+        self,
+        response: Tensor,
+        period: Size,
+        frame: tuple[slice, slice],
+        weight: float,
+        mask: Tensor | None = None,
+    ) -> None:
+        self.response, self.period, self.frame = response, period, frame
+        self.largest = 1.0
+        # In the frame: W where it has other values than 0 and 1, and F where anything is hidden.
+        self.measured: Tensor | None = None
+        self.root: Tensor | None = None
+        if mask is not None and mask.dtype == torch.bool:
+            self.root = ~mask
+        elif mask is not None:
+            self.largest = float(mask.max()) or 1.0
+            self.measured = mask / self.largest
+            self.root = (1 - self.measured).sqrt()
+        weight = weight / self.largest
+        self.inverse = 1 / (response.abs().square() + weight)
+        self.spread = weight * self.inverse
         # The solution does not depend on the preconditioner, and neither do its derivatives.
-        gains = response.detach().abs().square() + weight
-        self.inverse = (1 / gains)[..., None]
-        self.hidden = self._hidden(0).to(gains.device), self._hidden(1).to(gains.device)
-        self.borders: list[HiddenLines] = []
-        if 0 < max(map(len, self.hidden)) <= MOST_LINES:
-            spread = torch.fft.irfft2(weight / gains, s=period)
-            self.borders = [
-                HiddenLines(spread, lines, axis - 2) for axis, lines in enumerate(self.hidden) if len(lines)
-            ]
+        kernel = torch.fft.irfft2(self.spread.detach(), s=period)
+        self.center = kernel[..., :1, :1].clone()
+        hidden = [self._outside(axis).to(kernel.device) for axis in (0, 1)]
+        self.all_seen = self.root is None and not any(map(len, hidden))
+        self.borders = [
+            HiddenLines(kernel, lines, axis - 2)
+            for axis, lines in enumerate(hidden)
+            if len(lines) and max(map(len, hidden)) <= MOST_LINES
+        ]
 
-    def solve(self, right: Tensor, start: Tensor, mask: Tensor | None, tolerance: float) -> Tensor:
-        """Return the solution for images ``(B, 1, h, w)``; ``mask`` holds the weights in the frame."""
+    def solve(self, right: Tensor, start: Tensor, tolerance: float) -> Tensor:
+        """Return the solution for images ``(B, 1, h, w)``."""
+        right = right / self.largest
+        spectrum = torch.fft.rfft2(right, s=self.period) * self.inverse
+        if not self.all_seen:
+            hidden, _ = conjugate_gradients(
+                self.operator,
+                self._hide(self._images(spectrum * self.response)),
+                self._hide(self._images(torch.fft.rfft2(start, s=self.period) * self.response)),
+                tolerance=tolerance,
+                steps=MOST_ITERATIONS,
+                precondition=self.precondition,
+                reference=right,
+            )
+            back = torch.fft.rfft2(self._hide(hidden)) * self.response.conj()
+            spectrum = torch.addcmul(spectrum, back, self.inverse)
+        return self._images(spectrum)[..., : right.shape[-2], : right.shape[-1]]
 
-        def operator(v: Tensor) -> Tensor:
-            blurred = self._weighted(self._blurred(v), mask)
-            return self._back(blurred).add_(v, alpha=self.weight)
+    def operator(self, u: Tensor) -> Tensor:
+        """Return ``S u`` for images of the period that are 0 where ``F`` is 0."""
+        if self.measured is None:  # F u is u, and W u is 0
+            return self._hide(self._spread(u))
+        found = self._hide(self._spread(self._hide(u.clone())))
+        self._framed(found).addcmul_(self.measured, self._framed(u))
+        return found
 
-        found, _ = conjugate_gradients(
-            operator,
-            self._coordinates(right),
-            self._coordinates(start),
-            tolerance=tolerance,
-            steps=MOST_ITERATIONS,
-            precondition=self.precondition,
-        )
-        x = torch.fft.irfft2(torch.view_as_complex(found) / self.scale, s=self.period, norm="ortho")
-        return x[..., : right.shape[-2], : right.shape[-1]]
-
-    def precondition(self, v: Tensor) -> Tensor:
-        """Return about the solution for the right-hand side with the coordinates ``v``; see the module's head."""
-        near = v * self.inverse
-        if not self.borders:
-            return near
-        blurred = self._blurred(near)
-        hidden = torch.zeros_like(blurred)
+    def precondition(self, r: Tensor) -> Tensor:
+        """Return about ``S^-1 r``; see the module's head."""
+        found = r / self.center
+        if self.measured is not None:
+            diagonal = self.center + (1 - self.center) * self.measured
+            self._framed(found).copy_(self._framed(r) / diagonal)
         for border in self.borders:
-            border.add_solution(blurred, hidden)
-        return near + self.inverse * self._back(hidden)
+            found.index_fill_(border.axis, border.lines, 0)
+        for border in self.borders:
+            border.add_solution(r, found)
+        return found
 
-    def _coordinates(self, x: Tensor) -> Tensor:
-        return torch.view_as_real(torch.fft.rfft2(x, s=self.period, norm="ortho") * self.scale)
+    def _spread(self, images: Tensor) -> Tensor:
+        """Return ``T`` applied to images of the period."""
+        return self._images(torch.fft.rfft2(images) * self.spread)
 
-    def _blurred(self, v: Tensor) -> Tensor:
-        """Return ``K x`` as images of the period, for the coordinates of ``x``."""
-        return torch.fft.irfft2(torch.view_as_complex(v) * self.forward, s=self.period, norm="ortho")
+    def _images(self, spectra: Tensor) -> Tensor:
+        return torch.fft.irfft2(spectra, s=self.period)
 
-    def _back(self, images: Tensor) -> Tensor:
-        """Return the coordinates of ``K^T`` applied to images of the period."""
-        return torch.view_as_real(torch.fft.rfft2(images, norm="ortho") * self.backward)
+    def _framed(self, images: Tensor) -> Tensor:
+        """Return the part of images of the period in the frame, as a view."""
+        return images[..., self.frame[0], self.frame[1]]
 
-    def _weighted(self, images: Tensor, mask: Tensor | None) -> Tensor:
-        """Multiply images of the period by ``W``, in place: copies take time."""
-        for axis, lines in enumerate(self.hidden):
-            images.index_fill_(axis - 2, lines, 0)
-        if mask is not None:
-            images[..., self.frame[0], self.frame[1]].mul_(mask)
+    def _hide(self, images: Tensor) -> Tensor:
+        """Multiply images of the period by ``F``, in place: copies take time."""
+        if self.root is None:
+            self._framed(images).zero_()
+        else:
+            self._framed(images).mul_(self.root)
         return images
 
-    def _hidden(self, axis: int) -> Tensor:
+    def _outside(self, axis: int) -> Tensor:
         """Return the lines outside the frame. They follow each other, as the last line is followed by the first."""
         length = self.period[axis]
         first, last, _ = self.frame[axis].indices(length)
@@ -173,7 +203,7 @@ class HiddenLines:
     """The inverse of ``T`` among hidden rows, or among hidden columns.
 
     Args:
-        spread: the convolution kernel of ``T``, ``(1 or B, 1, H, W)``, with its center at the first pixel.
+        spread: the kernel of ``T``, ``(1 or B, 1, H, W)``, with its center at the first pixel.
         lines: the numbers of the rows or columns, which follow each other in a circle.
         axis: -2 for rows, -1 for columns.
     """

@@ -9,8 +9,6 @@ import torch
 from deepinv.physics import Blur, Downsampling, SinglePixelCamera
 
 from gradprox import InputError
-from gradprox.images import EXAMPLE_IMAGE, read_gray
-from gradprox.networks import linear_systems
 from gradprox.physics import (
     BlockSensing,
     CircularBlur,
@@ -20,15 +18,11 @@ from gradprox.physics import (
     SingleCoilMRI,
     SuperResolution,
     SymmetricBlur,
-    ValidBlur,
-    disk_kernel,
     gaussian_kernel,
     gaussian_matrix,
     initial_image,
-    motion_kernel,
     squared_norm,
 )
-from gradprox.physics.convolution_fit import System
 from tests.physics.cases import CASES
 
 # Where least squares have no closed form.
@@ -122,69 +116,6 @@ def test_regularized_inverse_solves_its_equation(name):
     if x is not None:
         residual = physics.A_adjoint(physics.A(x) - y) + 0.3 * (x - z)
         assert residual.abs().max() <= 1e-10
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("valid", "circular"))])
-def test_fits_in_fourier_space_solve_their_equations(name, weighted):
-    build, shape, _ = CASES[name]
-    physics = build().double()
-    right, start = torch.randn(2, 2, *shape, dtype=torch.float64)
-    seen = physics.A(start)
-    weights = torch.rand_like(seen) * (torch.rand_like(seen) > 0.2) if weighted else None
-    x = physics.solve_fit(right, 0.01, start, weights, 1e-12)
-    back = physics.A_adjoint(physics.A(x) if weights is None else weights * physics.A(x)) + 0.01 * x
-    assert (back - right).norm() <= 1e-11 * right.norm()
-
-
-@pytest.mark.parametrize(
-    ("kernel", "size", "most"),
-    [
-        # The period of the first side is 108: seven rows of zeros follow the image.
-        (disk_kernel(3.0), (101, 96), 7),
-        (gaussian_kernel(1.6), (96, 90), 5),
-        # Hidden rows alone, or hidden columns alone: the preconditioner is the inverse.
-        (disk_kernel(3.0).sum(dim=-1, keepdim=True), (100, 96), 1),
-        (disk_kernel(3.0).sum(dim=-2, keepdim=True), (100, 96), 1),
-    ],
-)
-def test_fits_in_fourier_space_take_few_iterations(kernel, size, most, monkeypatch):
-    weight = 1e-3
-    physics = ValidBlur(kernel.double(), size)
-    x = read_gray(EXAMPLE_IMAGE)[..., : size[0], : size[1]].double()
-    right = physics.A_adjoint(physics.A(x)) + weight * x
-    start, steps = x + 0.1 * torch.randn_like(x), []
-    next_iterate = linear_systems.next_iterate
-
-    def counted(*arguments):
-        steps.append(arguments)
-        return next_iterate(*arguments)
-
-    monkeypatch.setattr(linear_systems, "next_iterate", counted)
-    torch.testing.assert_close(physics.solve_fit(right, weight, start, None, 1e-7), x, rtol=0, atol=1e-3)
-    assert len(steps) <= most
-
-
-def test_a_kernel_with_many_hidden_lines_is_fitted_by_the_other_preconditioner():
-    physics = ValidBlur(torch.ones(1, 1, 131, 131, dtype=torch.float64) / 131**2, (150, 150))
-    right, start = torch.randn(2, 1, 1, 150, 150, dtype=torch.float64)
-    x = physics.solve_fit(right, 0.1, start, None, 1e-10)
-    assert (physics.A_adjoint(physics.A(x)) + 0.1 * x - right).norm() <= 1e-9 * right.norm()
-
-
-@pytest.mark.parametrize("weight", [1e-8, 1e-3, 1.0])
-def test_the_preconditioner_of_fits_is_symmetric_and_positive(weight):
-    height, width = 12, 10
-    response = torch.fft.rfft2(motion_kernel(5, 30.0).double(), s=(height, width))
-    system = System(response, (height, width), (slice(4, 11), slice(4, 10)), weight)
-    # Coordinates of all images of the period.
-    units = torch.eye(height * width, dtype=torch.float64).view(-1, 1, height, width)
-    spectra = torch.fft.rfft2(units, norm="ortho") * system.scale
-    coordinates = torch.view_as_real(spectra)
-    matrix = coordinates.flatten(1) @ system.precondition(coordinates).flatten(1).T
-    torch.testing.assert_close(coordinates.flatten(1) @ coordinates.flatten(1).T, torch.eye(120).double())
-    torch.testing.assert_close(matrix, matrix.T, rtol=1e-8, atol=1e-8 * float(matrix.abs().max()))
-    assert torch.linalg.eigvalsh((matrix + matrix.T) / 2).min() > 0
 
 
 def test_start_has_the_shape_of_the_image(case):

@@ -73,6 +73,7 @@ class Member:
         evidence: of the kernel, as `PhotoSpectrum.evidence` returns it.
         phase_gain: by how much the phases of a free kernel explain the photo better than those of no blur, in nats per
             block; 0 for families with parameters, where it is not measured.
+        peaks: `PhotoSpectrum.peaks` of a free kernel; 1, the value without peaks, for the others.
     """
 
     family: str
@@ -80,6 +81,7 @@ class Member:
     kernel: Tensor
     evidence: float
     phase_gain: float = 0.0
+    peaks: float = 1.0
 
 
 def best_member(

@@ -75,7 +75,7 @@ def best_free_kernel(
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
     evidence = float(spectrum.evidence([kernel])) - PRICE * values
-    return Member("free", (), kernel, evidence, phase_gain)
+    return Member("free", (), kernel, evidence, phase_gain, spectrum.peaks(kernel))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ MEANS = (-4.22, -1.93, -1.38, -0.03, 0.0, 0.19, 0.0, 0.0, 0.0, 0.02, 0.04, 0.22,
 DEVIATIONS = (3.0, 0.52, 0.42, 0.39, 0.26, 0.22, 0.12, 0.18, 0.12, 0.12, 0.11, 0.55, 0.60)
 # Power relative to that of the noise which noise alone hardly reaches.
 CLEAR = 3.0
+# How many of the largest powers tell a regular texture: a few frequencies and those next to them.
+PEAKS = 5
 # Newton steps towards the weights, and how many kernels are fitted at once, which limits the memory.
 STEPS, AT_ONCE = 8, 32
 # A response below this is rounding.
@@ -96,6 +98,15 @@ class PhotoSpectrum:
         ]
         return torch.cat(parts)
 
+    def peaks(self, kernel: Tensor) -> float:
+        """Return the mean of the `PEAKS` largest powers of the photo, relative to those that a kernel explains.
+
+        A regular texture, such as striped cloth, has peaks in its spectrum, which is not smooth then.
+        """
+        response = smeared_response(kernel)[None]
+        variance = self._variance(self.fitted_weights(response), response)
+        return float((self.power / variance).topk(PEAKS).values.mean())
+
     def _evidence(self, responses: Tensor) -> Tensor:
         """Return the same for responses ``(N, F)``."""
         weights = self.fitted_weights(responses)
@@ -128,9 +139,13 @@ class PhotoSpectrum:
 
     def log_density(self, weights: Tensor, responses: Tensor) -> Tensor:
         """Return the log-density of the photo and of weights ``(N, P)``, up to a constant, ``(N,)``."""
-        variance = responses * torch.exp(weights @ _basis().T) + self.noise
+        variance = self._variance(weights, responses)
         likelihood = -self.blocks * (self.power / variance + variance.log()).sum(dim=1)
         return likelihood - ((weights - _means()) / _deviations()).square().sum(dim=1) / 2
+
+    def _variance(self, weights: Tensor, responses: Tensor) -> Tensor:
+        """Return ``V``, ``(N, F)``."""
+        return responses * torch.exp(weights @ _basis().T) + self.noise
 
     def _derivatives(self, weights: Tensor, responses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient ``(N, P)`` of the log-density and its Fisher information ``(N, P, P)``."""

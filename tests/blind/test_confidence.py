@@ -1,4 +1,4 @@
-"""Kernels that are smaller than a pixel are not trusted, and their size is measured along the longest axis."""
+"""Which kernels are not trusted: those smaller than a pixel, and those of regular textures among them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradprox.blind import LEAST_CONFIDENCE, estimate_kernel
-from gradprox.blind.confidence import LEAST_SPREAD, confidence_of, spread
+from gradprox.blind.confidence import HALF_PEAKS, LEAST_SPREAD, confidence_of, spread
 from gradprox.blind.families import Member
 from gradprox.blind.photo_spectrum import PhotoSpectrum
 from gradprox.physics import disk_kernel, gaussian_kernel, motion_kernel
@@ -60,3 +60,20 @@ def test_a_free_kernel_must_explain_phases_and_more_power(family, gain, phase_ga
     spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=blocks, noise=1e-4)
     member = Member(family, (9.0, 20.0), motion_kernel(9, 20), sharp + gain * blocks, phase_gain)
     assert (confidence_of(spectrum, member, sharp) >= LEAST_CONFIDENCE) is trusted
+
+
+@pytest.mark.parametrize(("peaks", "trusted"), [(1.0, True), (3.0, True), (5.1, False), (10.0, False)])
+def test_a_free_kernel_of_a_photo_with_a_regular_texture_is_not_trusted(peaks, trusted):
+    spectrum = PhotoSpectrum(power=torch.ones(100, dtype=torch.float64), blocks=16.0, noise=1e-4)
+    member = Member("free", (), motion_kernel(9, 20), 400.0, 15.0, peaks)
+    assert (confidence_of(spectrum, member, 0.0) >= LEAST_CONFIDENCE) is trusted
+
+
+def test_stripes_have_peaks_in_the_spectrum():
+    photo = photo_of(motion_kernel(9, 20))
+    columns = torch.arange(photo.shape[-1], dtype=photo.dtype)
+    stripes = 0.1 * (2 * math.pi * columns / 6).sin() * (torch.arange(photo.shape[-2]) < 100)[:, None]
+    plain, striped = (
+        PhotoSpectrum.of(y.double(), NOISE).peaks(motion_kernel(9, 20)) for y in (photo, photo + stripes)
+    )
+    assert plain < HALF_PEAKS < striped

@@ -114,7 +114,9 @@ class HQS(Solver[HQSState]):
 
         def attempt(relaxation: Tensor) -> tuple[HQSState, Tensor]:
             target, weights = relaxed(state.x, state.denoised, relaxation, self.lambda_reg)
-            new = self.start(data, prior, fit_with_weights(fitted(data), target, weights, state.x))
+            x = fit_with_weights(fitted(data), target, weights, state.x)
+            del target  # memory for large photos
+            new = self.start(data, prior, x)
             descent = enough_descent(state.x, new.x, weights, state.rounding, new.rounding)
             return new, state.objective - descent
 

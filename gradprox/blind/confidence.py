@@ -1,10 +1,11 @@
 """How far an estimated kernel can be trusted.
 
-Five things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
-a pixel; its phases, if it is a free kernel, explain the photo much less than its power does; the photo has a regular
-texture, which looks like a blur and is none; or it shows hardly anything but noise. The thresholds of the phases were
-fitted to 78 estimates of 13 shaken photos of BSDS400 and to 42 of seven sharp ones, before kernels were refined, which
-is few; others were set by hand. ``docs/figures.md`` shows how often they err.
+Six things speak against a kernel: it hardly explains the spectrum of the photo better than no blur; it is smaller than
+a pixel; its phases, if it is a free kernel, explain the photo much less than its power does; if it has few parameters,
+a free kernel explains much more; the photo has a regular texture, which looks like a blur and is none; or it shows
+hardly anything but noise. The thresholds of the phases were fitted to 78 estimates of 13 shaken photos of BSDS400 and
+to 42 of seven sharp ones, before kernels were refined, which is few; others were set by hand. ``docs/figures.md`` shows
+how often they err.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ HALF_PHASE_SHARE, HALF_PHASE_GAIN, PHASE_SLOPE = 0.37, 8.0, 4.0
 # `Member.peaks` at which the confidence is one half, and the slope in its logarithm. Of 80 photos of BSDS400 with their
 # true kernels, 79 have at most 3.0, and one, with a regular texture, 5.1: this is the geometric mean of the two.
 HALF_PEAKS, PEAKS_SLOPE = 3.9, 8.0
+# How much more than a family a free kernel may explain: at this ratio the confidence in the family is one half. It is
+# the geometric mean of 1.25, the largest ratio of photos of BSDS400 that the family had blurred, and 2, from which the
+# free kernel is taken.
+HALF_RATIO, RATIO_SLOPE = 1.58, 8.0
 # A photo with fewer frequencies above the noise shows nothing.
 LEAST_SIGNAL = 0.003
 # A kernel whose standard deviation along its longest axis is smaller, in pixels, cannot be told from a soft scene: a
@@ -35,13 +40,14 @@ LEAST_SIGNAL = 0.003
 LEAST_SPREAD = 0.75
 
 
-def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> float:
+def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float, free: Member | None = None) -> float:
     """Return the confidence in a kernel, in ``[0, 1]``.
 
     Args:
         spectrum: of the photo.
         member: the kernel.
         sharp: the evidence of no blur.
+        free: the best free kernel, where one was estimated, too.
     """
     gain = (member.evidence - sharp) / spectrum.blocks
     if gain <= 0 or spectrum.signal_share < LEAST_SIGNAL or member_spread(member) < LEAST_SPREAD:
@@ -49,7 +55,8 @@ def confidence_of(spectrum: PhotoSpectrum, member: Member, sharp: float) -> floa
     half = HALF_FREE_GAIN if member.family == "free" else HALF_GAIN
     explains = 1 / (1 + (gain / half) ** -GAIN_SLOPE)
     if member.family != "free":
-        return explains
+        ratio = max(0.0, free.evidence - sharp) / (member.evidence - sharp) if free else 0.0
+        return min(explains, 1 / (1 + (ratio / HALF_RATIO) ** RATIO_SLOPE))
     if member.phase_gain <= 0:
         return 0.0
     half = max(HALF_PHASE_SHARE * gain, HALF_PHASE_GAIN)

@@ -106,7 +106,8 @@ def estimate_kernel(
             edges = textured_part(gray, EDGES_SIDE)
             found.append(best_free_kernel(edges, spectrum, size, _Part(report, start, 1 - start)))
     best = chosen(found, sharp)
-    confidence = confidence_of(spectrum, best, sharp)
+    free = next((member for member in found if member.family == "free"), None)
+    confidence = confidence_of(spectrum, best, sharp, free)
     side = max(best.kernel.shape[-2:])
     return KernelEstimate(best.kernel, best.family, best.parameters, side, confidence)
 

@@ -69,6 +69,15 @@ def test_a_free_kernel_of_a_photo_with_a_regular_texture_is_not_trusted(peaks, t
     assert (confidence_of(spectrum, member, 0.0) >= LEAST_CONFIDENCE) is trusted
 
 
+@pytest.mark.parametrize(("ratio", "trusted"), [(-1.0, True), (1.25, True), (1.9, False)])
+def test_a_family_that_a_free_kernel_explains_much_better_is_not_trusted(ratio, trusted):
+    spectrum, sharp = PhotoSpectrum(torch.ones(100, dtype=torch.float64), blocks=16.0, noise=1e-4), -1e4
+    member = Member("motion", (9.0, 20.0), motion_kernel(9, 20), sharp + 500.0)
+    free = Member("free", (), motion_kernel(9, 25), sharp + ratio * 500.0)
+    assert confidence_of(spectrum, member, sharp) >= LEAST_CONFIDENCE
+    assert (confidence_of(spectrum, member, sharp, free) >= LEAST_CONFIDENCE) is trusted
+
+
 def test_stripes_have_peaks_in_the_spectrum():
     photo = photo_of(motion_kernel(9, 20))
     columns = torch.arange(photo.shape[-1], dtype=photo.dtype)

@@ -64,6 +64,9 @@ class Search:
         values = {id(found[0]): found[1] for found in self.estimates.values() if found}
         return self.blocks * torch.tensor([values.get(id(kernel), self.sharp) for kernel in kernels])
 
+    def peaks(self, _kernel: Tensor) -> float:
+        return 2.5
+
     def ascended(self, _y, _spectrum, kernel, _reference):
         return kernel
 
@@ -113,6 +116,7 @@ def test_the_evidence_of_power_and_phases_is_added(searched, gain, wins):
     member, _ = searched(estimates, phases=lambda kernel: phases.get(id(kernel), 7.0))  # 7: no blur
     assert member.kernel is (turned if wins else powerful)
     assert member.phase_gain == pytest.approx(3.0 + gain if wins else 3.0)
+    assert member.peaks == 2.5
 
 
 @pytest.mark.parametrize(("power", "wins"), [(11.0, True), (9.0, False)])

@@ -102,8 +102,8 @@ class Parts:
             if part in pieces:
                 self.traced[f"{part}_without_energy"] = pruned(self.traced[part], {output: output})
         # Values that all parts share; every other value belongs to one place.
-        self.shared = {"y", "back", "x0", "closed_here", "squared_norm", CLIPPING, "clipped", *problem.known}
-        self.shared |= {ROW_NUMBERS, COLUMN_NUMBERS}
+        fixed = {"y", "back", "x0", "closed_here", "squared_norm", CLIPPING, "clipped"}
+        self.shared = {*fixed, *problem.known, ROW_NUMBERS, COLUMN_NUMBERS}
         counts = {
             "fit_iterations": problem.fit_iterations,
             "trials": 1 + MAX_TRIALS,

@@ -16,8 +16,8 @@ from gradprox.solvers.data_term import QuadraticDataTerm
 from gradprox.solvers.rounding import norm, operator_factor, square_rounding
 from gradprox.solvers.scalar import is_finite
 
-# Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it, so
-# it is as small as the precision of the images allows.
+# Conjugate gradients stop at this residual, relative to the right-hand side. A fit with a small weight amplifies it. In
+# single precision, a tenth of this changes the restored images by less than 0.03 gray levels of 255.
 FIT_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
 # They stop after this many iterations, too: a fit with a small weight would take thousands.
 FIT_ITERATIONS = 40

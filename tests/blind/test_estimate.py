@@ -7,9 +7,9 @@ import itertools
 import pytest
 import torch
 
-from gradprox.blind import LEAST_CONFIDENCE, estimate_kernel
+from gradprox.blind import LEAST_CONFIDENCE, estimate, estimate_kernel
 from gradprox.blind.estimate import FREE_GAIN, chosen
-from gradprox.blind.families import Member
+from gradprox.blind.families import Member, no_blur
 from gradprox.errors import InputError
 from gradprox.physics import disk_kernel, gaussian_kernel, motion_kernel, read_kernel
 from tests.blind.photos import NOISE, photo_of, shake, similarity
@@ -120,3 +120,17 @@ def test_unusable_arguments_are_refused(change, message):
     given = {"y": torch.rand(1, 1, 80, 80), "noise": 0.01, "family": "disk"} | change
     with pytest.raises(InputError, match=message):
         estimate_kernel(given.pop("y"), given.pop("noise"), **given)
+
+
+@pytest.mark.parametrize(("ratio", "trusted"), [(1.0, True), (1.9, False)])
+def test_a_family_is_doubted_where_a_free_kernel_explains_much_more(monkeypatch, ratio, trusted):
+    kernel = motion_kernel(9, 20)
+
+    def better(_, spectrum, *__):
+        sharp, blurred = spectrum.evidence([no_blur(), kernel]).tolist()
+        return Member("free", (), kernel, sharp + ratio * (blurred - sharp), 20.0)
+
+    monkeypatch.setattr(estimate, "best_free_kernel", better)
+    found = estimate_kernel(photo_of(kernel), NOISE)
+    assert found.family == "motion"
+    assert (found.confidence >= LEAST_CONFIDENCE) is trusted

@@ -4,8 +4,9 @@ A blur is a circular convolution ``K`` whose result is seen in a frame. The norm
 
     (K^T W K + weight) x = right,
 
-where the diagonal ``W`` is 0 outside the frame. Let it be at most 1: the equations are divided by the largest entry
-first. With ``W = I``, Fourier transforms would solve them, because ``G = K^T K + weight`` is diagonal in Fourier space.
+where the diagonal ``W`` is 0 outside the frame. Let it be at most 1: the equations of an image are divided by its
+largest entry first. With ``W = I``, Fourier transforms would solve them, because ``G = K^T K + weight`` is diagonal in
+Fourier space.
 
 **Hidden measurements.** Let ``W = I - F^2``. A pixel of the result is hidden where ``F`` is 1, and measured in full
 where ``F`` is 0. The equations say
@@ -28,7 +29,7 @@ and it is never below ``h(x)``. So a fit lowers ``h``, after any number of steps
 **Preconditioner.** ``T`` is a convolution. Among the hidden rows outside the frame alone it is diagonal in the
 frequencies along rows, up to a small matrix that joins the rows, and among the hidden columns likewise. The sum of
 these two inverses stands in for ``S^-1`` outside the frame (an additive Schwarz method), and the inverse of the
-diagonal of ``S`` inside. It is symmetric and positive definite. About 5 steps remain for out-of-focus blur.
+diagonal of ``S`` inside. It is symmetric and positive definite. About 6 steps remain for out-of-focus blur.
 
 **Smaller images.** Where the period of ``K`` is longer than the images, zeros follow them. These pixels take no part in
 the fit: the frame holds only what does not depend on them. So they are 0 in the solution, too, and the other pixels are
@@ -37,7 +38,10 @@ those of a fit without them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,23 +76,51 @@ class SeenConvolution:
 
         Images are at most as large as the period. Each channel of each image has its own residual.
         """
+        masks: Sequence[Tensor | None] = [None] * right.shape[1]
+        largest: float | Tensor = 1.0
+        if weights is not None:
+            weights = self._each(weights, right)
+            masks = weights.split(1, dim=1)
+            if weights.dtype != torch.bool:
+                largest = weights.amax(dim=(1, 2, 3), keepdim=True)
+                largest = torch.where(largest > 0, largest, 1)
+        # Channels with the same kernel share a system.
+        responses = self.response.split(1, dim=1)
+        systems = [System(response, self.period, self.frame, weight / largest) for response in responses]
+        found = []
         # One channel after the other: the iterations hold several images.
-        channels = right.shape[1]
-        responses = self.response.expand(-1, channels, -1, -1).split(1, dim=1)
-        masks = [None] * channels if weights is None else self._each(weights, right).split(1, dim=1)
-        planes = zip(responses, masks, right.split(1, dim=1), start.split(1, dim=1), strict=True)
-        return torch.cat(
-            [
-                System(response, self.period, self.frame, weight, mask).solve(plane, first, tolerance)
-                for response, mask, plane, first in planes
-            ],
-            dim=1,
-        )
+        planes = zip(right.split(1, dim=1), start.split(1, dim=1), masks, strict=True)
+        for channel, (plane, first, mask) in enumerate(planes):
+            system = systems[channel % len(systems)]
+            found.append(system.solve(plane / largest, first, Hidden.of(mask, largest), tolerance))
+        return torch.cat(found, dim=1)
 
     def _each(self, weights: Tensor, images: Tensor) -> Tensor:
         """Return the weights in the shape of the measurements."""
         seen = [len(range(length)[part]) for part, length in zip(self.frame, self.period, strict=True)]
         return weights.expand(*images.shape[:2], *seen)
+
+
+class Hidden(NamedTuple):
+    """What is hidden in the frame.
+
+    Attributes:
+        root: ``F``, ``(B, 1, h, w)``; None if nothing is hidden there.
+        measured: ``W``; None if ``F`` is 0 or 1 everywhere.
+    """
+
+    root: Tensor | None = None
+    measured: Tensor | None = None
+
+    @classmethod
+    def of(cls, mask: Tensor | None, largest: float | Tensor = 1.0) -> Hidden:
+        """Return the same for weights of measurements from 0 to ``largest``, or truth values; None if all are 1."""
+        if mask is None:
+            return cls()
+        if mask.dtype == torch.bool:
+            return cls(~mask)
+        measured = mask / largest
+        return cls((1 - measured).sqrt(), measured)
 
 
 class System:
@@ -98,74 +130,56 @@ class System:
         response: that of `SeenConvolution` for one channel, ``(1 or B, 1, H, W // 2 + 1)``.
         period: see there.
         frame: see there.
-        weight: of the images in the fit, above 0.
-        mask: the weights of the measurements in the frame, ``(B, 1, h, w)``, none of them negative; 1 if not given.
+        weight: of the images in the fit, above 0; a number, or one per image, ``(B, 1, 1, 1)``.
     """
 
     def __init__(
-        self,
-        response: Tensor,
-        period: Size,
-        frame: tuple[slice, slice],
-        weight: float,
-        mask: Tensor | None = None,
+        self, response: Tensor, period: Size, frame: tuple[slice, slice], weight: float | Tensor
     ) -> None:
         self.response, self.period, self.frame = response, period, frame
-        self.largest = 1.0
-        # In the frame: W where it has other values than 0 and 1, and F where anything is hidden.
-        self.measured: Tensor | None = None
-        self.root: Tensor | None = None
-        if mask is not None and mask.dtype == torch.bool:
-            self.root = ~mask
-        elif mask is not None:
-            self.largest = float(mask.max()) or 1.0
-            self.measured = mask / self.largest
-            self.root = (1 - self.measured).sqrt()
-        weight = weight / self.largest
         self.inverse = 1 / (response.abs().square() + weight)
         self.spread = weight * self.inverse
         # The solution does not depend on the preconditioner, and neither do its derivatives.
         kernel = torch.fft.irfft2(self.spread.detach(), s=period)
         self.center = kernel[..., :1, :1].clone()
-        hidden = [self._outside(axis).to(kernel.device) for axis in (0, 1)]
-        self.all_seen = self.root is None and not any(map(len, hidden))
+        lines = [self._outside(axis).to(kernel.device) for axis in (0, 1)]
+        self.lines_seen = not any(map(len, lines))
         self.borders = [
-            HiddenLines(kernel, lines, axis - 2)
-            for axis, lines in enumerate(hidden)
-            if len(lines) and max(map(len, hidden)) <= MOST_LINES
+            HiddenLines(kernel, numbers, axis - 2)
+            for axis, numbers in enumerate(lines)
+            if len(numbers) and max(map(len, lines)) <= MOST_LINES
         ]
 
-    def solve(self, right: Tensor, start: Tensor, tolerance: float) -> Tensor:
+    def solve(self, right: Tensor, start: Tensor, hidden: Hidden, tolerance: float) -> Tensor:
         """Return the solution for images ``(B, 1, h, w)``."""
-        right = right / self.largest
         spectrum = torch.fft.rfft2(right, s=self.period) * self.inverse
-        if not self.all_seen:
-            hidden, _ = conjugate_gradients(
-                self.operator,
-                self._hide(self._images(spectrum * self.response)),
-                self._hide(self._images(torch.fft.rfft2(start, s=self.period) * self.response)),
+        if hidden.root is not None or not self.lines_seen:
+            found, _ = conjugate_gradients(
+                partial(self.operator, hidden=hidden),
+                self._hide(self._images(spectrum * self.response), hidden),
+                self._hide(self._images(torch.fft.rfft2(start, s=self.period) * self.response), hidden),
                 tolerance=tolerance,
                 steps=MOST_ITERATIONS,
-                precondition=self.precondition,
+                precondition=partial(self.precondition, hidden=hidden),
                 reference=right,
             )
-            back = torch.fft.rfft2(self._hide(hidden)) * self.response.conj()
+            back = torch.fft.rfft2(self._hide(found, hidden)) * self.response.conj()
             spectrum = torch.addcmul(spectrum, back, self.inverse)
         return self._images(spectrum)[..., : right.shape[-2], : right.shape[-1]]
 
-    def operator(self, u: Tensor) -> Tensor:
+    def operator(self, u: Tensor, hidden: Hidden) -> Tensor:
         """Return ``S u`` for images of the period that are 0 where ``F`` is 0."""
-        if self.measured is None:  # F u is u, and W u is 0
-            return self._hide(self._spread(u))
-        found = self._hide(self._spread(self._hide(u.clone())))
-        self._framed(found).addcmul_(self.measured, self._framed(u))
+        if hidden.measured is None:  # F u is u, and W u is 0
+            return self._hide(self._spread(u), hidden)
+        found = self._hide(self._spread(self._hide(u.clone(), hidden)), hidden)
+        self._framed(found).addcmul_(hidden.measured, self._framed(u))
         return found
 
-    def precondition(self, r: Tensor) -> Tensor:
+    def precondition(self, r: Tensor, hidden: Hidden) -> Tensor:
         """Return about ``S^-1 r``; see the module's head."""
         found = r / self.center
-        if self.measured is not None:
-            diagonal = self.center + (1 - self.center) * self.measured
+        if hidden.measured is not None:
+            diagonal = self.center + (1 - self.center) * hidden.measured
             self._framed(found).copy_(self._framed(r) / diagonal)
         for border in self.borders:
             found.index_fill_(border.axis, border.lines, 0)
@@ -184,12 +198,12 @@ class System:
         """Return the part of images of the period in the frame, as a view."""
         return images[..., self.frame[0], self.frame[1]]
 
-    def _hide(self, images: Tensor) -> Tensor:
+    def _hide(self, images: Tensor, hidden: Hidden) -> Tensor:
         """Multiply images of the period by ``F``, in place: copies take time."""
-        if self.root is None:
+        if hidden.root is None:
             self._framed(images).zero_()
         else:
-            self._framed(images).mul_(self.root)
+            self._framed(images).mul_(hidden.root)
         return images
 
     def _outside(self, axis: int) -> Tensor:

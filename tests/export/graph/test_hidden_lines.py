@@ -10,7 +10,7 @@ from gradprox.export.graph.fourier_blur import FourierBlur, Spectrum
 from gradprox.export.graph.hidden_lines import Pair, first_predictor, inverses, next_predictor
 from gradprox.networks.linear_systems import first_iterate, next_iterate, small_energy
 from gradprox.physics import ValidBlur, disk_kernel, gaussian_kernel, motion_kernel
-from gradprox.physics.convolution_fit import System
+from gradprox.physics.convolution_fit import Hidden, System
 from gradprox.physics.starts import margins
 
 KERNELS = {
@@ -86,7 +86,7 @@ def test_the_preconditioner_is_that_of_the_library(name: str, size: tuple[int, i
         near = torch.fft.rfft2(image[:, None]) * system.inverse
         hidden = torch.fft.irfft2(near * system.response, s=size)
         hidden[..., frame[0], frame[1]] = 0
-        back = torch.fft.rfft2(system.precondition(hidden)) * system.response.conj()
+        back = torch.fft.rfft2(system.precondition(hidden, Hidden())) * system.response.conj()
         solved = torch.fft.irfft2(near + back * system.inverse, s=size)
         torch.testing.assert_close(solved[:, 0], expected, rtol=1e-7, atol=1e-7)
 

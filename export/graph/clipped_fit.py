@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,18 +29,29 @@ if TYPE_CHECKING:
 
 # The values that a Newton step hands on: coordinates, their measurements, and which of these count as equations.
 NEWTON = {"place": DOUBLE, "measured": DOUBLE, "counted": BOOL}
+# The part that computes the objective of a solver, for the solvers that take clipped measurements.
+CLIPPED_OBJECTIVES = {"hqs": "objective", "nmapg": "objective_with_gradient"}
 
 
-def clipped_pieces(problem: Problem) -> dict[str, Piece]:
-    """Return the modules of these fits, and of the objective that they lower."""
+def clipped_pieces(problem: Problem, solvers: Collection[str]) -> dict[str, Piece]:
+    """Return the modules of these fits, and of the objectives of the solvers: names in `CLIPPED_OBJECTIVES`."""
     known, borders = problem.known, problem.borders
-    return {
-        "any_clipped": Piece(steps.AnyClipped(), ("y", CLIPPING), ("clipped",)),
-        "clipped_objective": Piece(
+    objectives = {
+        "objective": Piece(
             steps.ClippedObjective(problem),
             ("new", "new_denoised", "energy", "y", "sigma", "lambda_reg", known),
             ("new_objective", "new_rounding"),
         ),
+        "objective_with_gradient": Piece(
+            steps.ClippedObjectiveWithGradient(problem),
+            ("new", "new_denoised", "energy", "y", "sigma", "lambda_reg", "squared_norm", known),
+            ("new_objective", "new_rounding", "new_gradient"),
+        ),
+    }
+    needed = {CLIPPED_OBJECTIVES[solver] for solver in solvers}
+    return {
+        "any_clipped": Piece(steps.AnyClipped(), ("y", CLIPPING), ("clipped",)),
+        **{f"clipped_{part}": objectives[part] for part in needed},
         "newton_start": Piece(
             steps.NewtonStart(problem),
             ("x", "z", "y", known),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gradprox.batch import per_image
 from gradprox.export.graph.fit_steps import Measured, Tensors, first_values, fit_operator
+from gradprox.export.graph.gradient_steps import ObjectiveWithGradient
 from gradprox.export.graph.hqs_steps import Objective
 from gradprox.export.graph.problem import Problem
 from gradprox.networks.linear_systems import Iterate
@@ -51,6 +52,10 @@ class ClippedMeasured(Measured):
 
 class ClippedObjective(ClippedMeasured, Objective):
     """The objective ``F = f + lambda R`` of clipped measurements."""
+
+
+class ClippedObjectiveWithGradient(ClippedMeasured, ObjectiveWithGradient):
+    """The same with its gradient."""
 
 
 class NewtonStart(ClippedMeasured):

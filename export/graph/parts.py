@@ -20,7 +20,12 @@ from gradprox.export.graph.border_inverses import (
     inverse_nodes,
     line_numbers,
 )
-from gradprox.export.graph.clipped_fit import clipped_examples, clipped_fit, clipped_pieces
+from gradprox.export.graph.clipped_fit import (
+    CLIPPED_OBJECTIVES,
+    clipped_examples,
+    clipped_fit,
+    clipped_pieces,
+)
 from gradprox.export.graph.frame import Frame
 from gradprox.export.graph.graph_solvers import GRAPH_SOLVERS
 from gradprox.export.graph.loop import Carried, if_around, inline_part, loop_around, split
@@ -66,8 +71,8 @@ class Parts:
         further: dict[str, Piece],
         examples: dict[str, Example],
     ) -> None:
-        # The command line takes inequalities with this solver; here they need a kernel, which measures pixel by pixel.
-        clips = isinstance(problem, Deblurring) and {*solvers} == {"hqs"}
+        # These solvers take inequalities; here they need a kernel, which measures pixel by pixel.
+        clips = isinstance(problem, Deblurring) and {*solvers} <= {*CLIPPED_OBJECTIVES}
         self.frame = Frame(problem, network.channels, clips=clips)
         self.problem = problem
         self.is_prox = network.monotone
@@ -85,7 +90,7 @@ class Parts:
             if self._closed is None or self._depends or clips:
                 pieces |= iterated_fit_pieces(problem)
         if clips:
-            pieces |= clipped_pieces(problem)
+            pieces |= clipped_pieces(problem, solvers)
         if isinstance(problem, Deblurring) and problem.borders:
             pieces |= border_pieces(problem)
         curvature = prior_of(network).curvature_bound()

@@ -55,16 +55,17 @@ def agree(
     prior: LearnedProx | GradientStepDenoiser,
     y: np.ndarray,
     kernel: torch.Tensor,
+    last_solver: str = "hqs",
     **settings: object,
 ) -> None:
-    """Compare a file with `gradprox deblur` in double precision."""
+    """Compare a file, whose last solver is ``last_solver``, with `gradprox deblur` in double precision."""
     solver = OnnxSolver(file, threads=1)
     restored = solver(y, kernel[0, 0].numpy(), noise=NOISE, clipping=True, **settings)
     x, result = deblur_images(
         torch.from_numpy(y).double(),
         kernel.double(),
         copy.deepcopy(prior).double(),
-        preset("deblur", NOISE, **settings),
+        preset("deblur", NOISE, solver=last_solver, **settings),
         boundary=solver.boundary,
         fidelity=ClippedL2(),
     )
@@ -104,6 +105,15 @@ def test_with_a_line_search(
 ) -> None:
     path = deep_deblurring(boundary)
     agree(path, deep, photos(KERNELS["motion"], 2, 1, 24, 19), KERNELS["motion"])
+
+
+def test_with_steps_along_the_gradient(prior: LearnedProx, tmp_path: Path) -> None:
+    path, y = tmp_path / "nmapg.onnx", photos(KERNELS["motion"], 2, 1, 24, 19)
+    export_solver("deblur", "nmapg", prior, path, boundary="circular")
+    agree(path, prior, y, KERNELS["motion"], "nmapg")
+    solver, taps = OnnxSolver(path, threads=1), KERNELS["motion"][0, 0].numpy()
+    difference = solver(y, taps, noise=NOISE, clipping=True).x - solver(y, taps, noise=NOISE).x
+    assert np.abs(difference).max() > 0.05
 
 
 def test_safe_steps_replace_newton_steps_that_do_not_descend(

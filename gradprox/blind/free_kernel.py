@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ SHRINKING, SMALLEST_KERNEL = math.sqrt(0.5), 5
 WEIGHT, LEAST_WEIGHT, DECAY, ITERATIONS = 4e-3, 1e-3, 1.1, 5
 # Weight of ``|k|^2`` in the kernel fit, and the share of the largest value below which values are removed.
 DAMPING, LEAST_VALUE = 0.2, 0.02
+# Iterations of a kernel that is fitted again.
+REFITS = 4
 # Share of the gradients that are selected in the first iteration. It grows steadily to 1 in the last one.
 FIRST_SHARE = 0.3
 # Sides of the window of usefulness, to select gradients and to weight them.
@@ -53,25 +56,74 @@ def free_kernel(
     scales = max(0, math.floor(math.log(SMALLEST_KERNEL / side) / math.log(SHRINKING))) + 1
     work = [SHRINKING ** (2 * scale) for scale in range(scales)]
     kernel, weight, done = None, WEIGHT, 0.0
-    window = SELECTION_WINDOW if selects else WEIGHT_WINDOW
     shares = iter(np.linspace(FIRST_SHARE, 1, scales * ITERATIONS))
     for scale in reversed(range(scales)):
         small = _resized(y, [max(1, round(length * SHRINKING**scale)) for length in y.shape[-2:]])
         current = max(3, round(side * SHRINKING**scale) // 2 * 2 + 1)
         kernel = _box(first, current, y) if kernel is None else _grown(kernel, current)
-        extended = periodic_extension(small, current)
-        inside, useful = _inside(small, current, extended), usefulness(extended, window)
+        fit = _Fit.of(small, current, selects)
         for share in itertools.islice(shares, ITERATIONS):
-            x = sharp_edges(extended, kernel, weight)
-            weights = most_useful(useful, share) if selects else useful
-            fitted = fitted_kernel(x, extended, current, DAMPING, inside, weights)
-            found = plausible_kernel(fitted, LEAST_VALUE)
-            if found is None:
+            kernel = fit.next_kernel(kernel, weight, share)
+            if kernel is None:
                 return None
-            kernel, weight = found, max(weight / DECAY, LEAST_WEIGHT)
+            weight = max(weight / DECAY, LEAST_WEIGHT)
         done += work[scale]
         report(done / sum(work))
     return kernel
+
+
+def refitted_kernel(y: Tensor, kernel: Tensor, selects: bool) -> Tensor | None:
+    """Return a kernel after some more iterations at the finest scale; None if one of them finds no kernel.
+
+    Args:
+        y: see `free_kernel`.
+        kernel: the first kernel, ``(1, 1, side, side)`` with an odd side.
+        selects: whether all gradients weigh alike; else they are weighted by their usefulness.
+    """
+    fit, found = _Fit.of(y.float(), kernel.shape[-1], selects), kernel.float()
+    for _ in range(REFITS):
+        new = fit.next_kernel(found, LEAST_WEIGHT, 1.0)
+        if new is None:
+            return None
+        found = new
+    return found
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What all iterations at one scale share.
+
+    Attributes:
+        extended: the photo at this scale, extended to a period.
+        inside: the weight of each pixel in a kernel fit.
+        useful: the usefulness of each gradient.
+        selects: whether the most useful gradients are selected; else gradients are weighted by their usefulness.
+    """
+
+    extended: Tensor
+    inside: Tensor
+    useful: Tensor
+    selects: bool
+
+    @classmethod
+    def of(cls, small: Tensor, side: int, selects: bool) -> _Fit:
+        """Return it for a photo at one scale, and for kernels of ``side`` pixels per side."""
+        extended = periodic_extension(small, side)
+        window = SELECTION_WINDOW if selects else WEIGHT_WINDOW
+        return cls(extended, _inside(small, side, extended), usefulness(extended, window), selects)
+
+    def next_kernel(self, kernel: Tensor, weight: float, share: float) -> Tensor | None:
+        """Return the kernel after one iteration; None if there is none.
+
+        Args:
+            kernel: the last one.
+            weight: of the l0 prior.
+            share: of the gradients that are selected.
+        """
+        x = sharp_edges(self.extended, kernel, weight)
+        weights = most_useful(self.useful, share) if self.selects else self.useful
+        fitted = fitted_kernel(x, self.extended, kernel.shape[-1], DAMPING, self.inside, weights)
+        return plausible_kernel(fitted, LEAST_VALUE)
 
 
 def _box(size: tuple[int, int], side: int, like: Tensor) -> Tensor:

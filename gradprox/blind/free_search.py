@@ -3,7 +3,8 @@
 An estimate ends in a local optimum, which depends on its first kernel, on its side, and on whether useful gradients are
 selected or weighted. No choice of these is the best one for all photos. The evidence of the power spectrum does not
 depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides. The
-mean of the best kernels is then refined by the same sum (`refinement.py`).
+mean of the best kernels is then refined by the same sum (`refinement.py`). It shows better edges than the kernels before
+it, so it is fitted to them and refined again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradprox.blind.families import Member, no_blur
-from gradprox.blind.free_kernel import free_kernel
+from gradprox.blind.free_kernel import free_kernel, refitted_kernel
 from gradprox.blind.phases import phase_evidence
 from gradprox.blind.photo_spectrum import BLOCK, PhotoSpectrum
 from gradprox.blind.refinement import ascended_kernel, mean_kernel
@@ -37,6 +38,8 @@ PRICE, COUNTED = 2.0, 0.1
 LEAST_POWER_SHARE = 0.5
 # Kernels with at least this share of the gain of the best one are averaged.
 LEAST_GAIN_SHARE = 0.9
+# How often kernels are fitted to the edges of a refined one, and refined again.
+ROUNDS = 2
 
 
 def best_free_kernel(
@@ -134,10 +137,19 @@ def ranked(
 def refined_kernel(
     y: Tensor, spectrum: PhotoSpectrum, order: Sequence[tuple[Tensor, float]], reference: Tensor
 ) -> Tensor:
-    """Return the mean of the best kernels, after some steps that increase its gains."""
+    """Return the mean of the best kernels, after some steps that increase its gains, and refined again.
+
+    A better kernel shows better edges, to which kernels are fitted again. Their mean with that kernel is refined in the
+    same way.
+    """
     least = order[0][1] - (1 - LEAST_GAIN_SHARE) * abs(order[0][1])
     mean = mean_kernel([kernel for kernel, gain in order if gain >= least])
-    return ascended_kernel(y, spectrum, mean, reference)
+    refined = ascended_kernel(y, spectrum, mean, reference)
+    for _ in range(ROUNDS):
+        refitted = (refitted_kernel(y, refined, selects) for selects in (True, False))
+        mean = mean_kernel([refined, *(kernel for kernel in refitted if kernel is not None)])
+        refined = ascended_kernel(y, spectrum, mean, reference)
+    return refined
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradprox.blind import free_search
-from gradprox.blind.free_search import SIDES, STARTS, best_free_kernel
+from gradprox.blind.free_search import ROUNDS, SIDES, STARTS, best_free_kernel
 from gradprox.blind.photo_spectrum import BLOCK
 from gradprox.physics import disk_kernel
 from tests.blind.photos import shake
@@ -39,7 +39,8 @@ class Search:
         estimates: the kernel and its evidence for a side and a start; None for no estimate.
         phases: returns the evidence of the phases of a kernel, per block.
         tried: the sides and the starts, in turn.
-        averaged: the kernels of which the mean was asked for; it is the first one.
+        averaged: the kernels of which the mean was asked for, each time; it is the first one.
+        refitted: what a kernel that is fitted again becomes, by the way of its fits; None for no kernel.
         blocks: of the photo; less than the pixels would fill, as if the spectrum were that of another part.
         noise: its power.
         sharp: the evidence of no blur, per block.
@@ -49,6 +50,7 @@ class Search:
     phases: Callable[[Tensor], float]
     tried: list = field(default_factory=list)
     averaged: list = field(default_factory=list)
+    refitted: dict = field(default_factory=dict)
     blocks: float = 2.0
     noise: float = 1e-4
     sharp: float = -20.0
@@ -70,6 +72,9 @@ class Search:
     def ascended(self, _y, _spectrum, kernel, _reference):
         return kernel
 
+    def refit(self, _y, kernel, selects):
+        return self.refitted.get(selects, kernel)
+
     def phase_evidence(self, y: Tensor, kernels: list[Tensor], reference: Tensor, noise: float) -> Tensor:
         assert noise == pytest.approx(math.sqrt(self.noise))
         if len(kernels) > 2:  # estimates, not the refined kernel
@@ -79,14 +84,15 @@ class Search:
 
 @pytest.fixture
 def searched(monkeypatch):
-    def run(estimates, side=None, photo=256, phases=lambda kernel: 0.0):
-        search, shares = Search(estimates, phases), []
+    def run(estimates, side=None, photo=256, phases=lambda kernel: 0.0, **further):
+        search, shares = Search(estimates, phases, **further), []
         monkeypatch.setattr(free_search, "free_kernel", search.estimate)
         monkeypatch.setattr(free_search, "phase_evidence", search.phase_evidence)
         monkeypatch.setattr(
             free_search, "mean_kernel", lambda kernels: search.averaged.append(kernels) or kernels[0]
         )
         monkeypatch.setattr(free_search, "ascended_kernel", search.ascended)
+        monkeypatch.setattr(free_search, "refitted_kernel", search.refit)
         member = best_free_kernel(torch.zeros(1, 1, photo, photo), search, side, shares.append)
         run.search = search
         assert shares == sorted(shares)
@@ -157,8 +163,20 @@ def test_the_kernels_with_nine_tenths_of_the_best_gain_are_averaged(searched):
     best, good, poor = padded(shake(), 23), padded(disk_kernel(2.0), 23), padded(disk_kernel(3.0), 31)
     gains = {(23, STARTS[0]): (good, 91.0), (23, STARTS[1]): (best, 100.0), 31: (poor, 89.0)}
     searched({key: (kernel, gain - 20.0) for key, (kernel, gain) in gains.items()})  # 20: no blur
-    (kernels,) = searched.search.averaged
-    assert [id(kernel) for kernel in kernels] == [id(best), id(good)]
+    first, *_ = searched.search.averaged
+    assert [id(kernel) for kernel in first] == [id(best), id(good)]
+
+
+def test_a_refined_kernel_is_fitted_again_in_both_ways(searched):
+    """The mean of a round has the refined kernel and both fits; a fit that finds no kernel is left out."""
+    refined, selected = padded(shake(), 23), padded(disk_kernel(2.0), 23)
+    member, _ = searched({23: (refined, 5.0)}, refitted={True: selected, False: None})
+    _, *rounds = searched.search.averaged
+    assert len(rounds) == ROUNDS
+    assert all([id(kernel) for kernel in kernels] == [id(refined), id(selected)] for kernels in rounds)
+    assert member.kernel is refined
+    searched({23: (refined, 5.0)})
+    assert all(len(kernels) == 3 for kernels in searched.search.averaged[1:])
 
 
 @pytest.mark.parametrize("selects", [True, False])

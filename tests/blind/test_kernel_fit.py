@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from gradprox.blind.free_kernel import free_kernel
+from gradprox.blind.free_kernel import free_kernel, refitted_kernel
 from gradprox.blind.kernel_step import centered, fitted_kernel, plausible_kernel
 from gradprox.blind.periodic import difference_responses, differences, periodic_extension, transfer_function
 from gradprox.blind.sharp_edges import sharp_edges
 from gradprox.blind.textured_part import textured_part
-from gradprox.physics import CircularBlur
+from gradprox.physics import CircularBlur, gaussian_kernel
 from tests.blind.photos import photo_of, shake, similarity
 
 
@@ -104,3 +104,14 @@ def test_the_textured_part_avoids_flat_and_clipped_areas():
     assert part.shape == (1, 1, 40, 40)
     assert part.equal(y[..., 60:100, 80:120])
     assert textured_part(y, 200) is y
+
+
+@pytest.mark.parametrize("selects", [True, False])
+def test_a_blurred_kernel_becomes_sharper_when_it_is_fitted_again(selects):
+    y, kernel, soft = photo_of(shake(), side=190), shake(), gaussian_kernel(1.2)
+    blurred = torch.nn.functional.conv2d(kernel, soft, padding=soft.shape[-1] - 1)
+    found = refitted_kernel(y, blurred, selects)
+    assert found.shape == blurred.shape
+    assert float(found.sum()) == pytest.approx(1, abs=1e-5)
+    assert similarity(found, kernel) > similarity(blurred, kernel) + 0.1
+    assert refitted_kernel(torch.full((1, 1, 64, 64), 0.5), blurred, selects) is None

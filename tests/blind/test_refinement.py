@@ -46,7 +46,8 @@ def test_kernels_are_shifted_by_parts_of_a_pixel():
     assert center == pytest.approx(10, abs=0.02)
 
 
-@pytest.mark.parametrize("wrong", [gaussian_kernel(0.7), gaussian_kernel(1.0)])
+# A sharper start gains less than 0.01, which rounding changes by a fifth.
+@pytest.mark.parametrize("wrong", [gaussian_kernel(0.9), gaussian_kernel(1.2)])
 def test_the_steps_approach_the_true_kernel(wrong):
     y, true = photo_of(shake()), placed(shake(), 19)
     spectrum = PhotoSpectrum.of(y, NOISE)
@@ -55,7 +56,7 @@ def test_the_steps_approach_the_true_kernel(wrong):
     found = ascended_kernel(y, spectrum, start, start)
     before, after = (Gains.of(y, spectrum, [kernel], start) for kernel in (start, found))
     assert float(after.power + after.phases) > float(before.power + before.phases)
-    assert similarity(found, true) > similarity(start, true) + 0.01
+    assert similarity(found, true) > similarity(start, true) + 0.03
     assert float(found.sum()) == pytest.approx(1, abs=1e-5)
     assert float(found.min()) >= 0
 

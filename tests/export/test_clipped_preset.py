@@ -107,10 +107,15 @@ def test_with_a_line_search(
     agree(path, deep, photos(KERNELS["motion"], 2, 1, 24, 19), KERNELS["motion"])
 
 
-def test_with_steps_along_the_gradient(prior: LearnedProx, tmp_path: Path) -> None:
-    path, y = tmp_path / "nmapg.onnx", photos(KERNELS["motion"], 2, 1, 24, 19)
-    export_solver("deblur", "nmapg", prior, path, boundary="circular")
-    agree(path, prior, y, KERNELS["motion"], "nmapg")
+def test_with_steps_along_the_gradient(
+    shared_file: Callable[[str, Callable[[Path], object]], Path], deep: GradientStepDenoiser
+) -> None:
+    path = shared_file(
+        "nmapg-circular-deep.onnx",
+        lambda path: export_solver("deblur", "nmapg", deep, path, boundary="circular"),
+    )
+    y = photos(KERNELS["motion"], 2, 1, 24, 19)
+    agree(path, deep, y, KERNELS["motion"], "nmapg")
     solver, taps = OnnxSolver(path, threads=1), KERNELS["motion"][0, 0].numpy()
     difference = solver(y, taps, noise=NOISE, clipping=True).x - solver(y, taps, noise=NOISE).x
     assert np.abs(difference).max() > 0.05

@@ -22,7 +22,7 @@ PROBLEMS = ("deblur", "cs")
 OUTPUTS = ("x", "residuals", "objective", "steps", "status")
 # The input that says whether pixels may have been clipped.
 CLIPPING = "clipping"
-AS_THEY_ARE = "takes white and black pixels as they are: export it again, to deblur with HQS"
+AS_THEY_ARE = "takes white and black pixels as they are: export it again, to deblur with HQS or NMAPG"
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 An estimate ends in a local optimum, which depends on its first kernel, on its side, and on whether useful gradients are
 selected or weighted. No choice of these is the best one for all photos. The evidence of the power spectrum does not
 depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides. The
-mean of the best kernels is then refined by the same sum (`refinement.py`). It shows better edges than the kernels before
-it, so it is fitted to them and refined again.
+mean of the best kernels is then refined by the same sum (`refinement.py`). Edges restored with it are better, so kernels
+are fitted to these once more, and their mean is refined again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PRICE, COUNTED = 2.0, 0.1
 LEAST_POWER_SHARE = 0.5
 # Kernels with at least this share of the gain of the best one are averaged.
 LEAST_GAIN_SHARE = 0.9
-# How often kernels are fitted to the edges of a refined one, and refined again.
+# How often kernels are fitted to the edges that a refined one restores, and refined again.
 ROUNDS = 2
 
 
@@ -56,7 +56,8 @@ def best_free_kernel(
     largest = (min(y.shape[-2:]) // 3 - 1) // 2 * 2 + 1
     sides = (side,) if side is not None else tuple(dict.fromkeys(min(s, largest) for s in SIDES))
     order, reference, found = list[tuple[Tensor, float]](), no_blur(), list[Tensor]()
-    parts = len(sides) * len(STARTS)
+    estimates = len(sides) * len(STARTS)
+    parts = estimates + 1 + ROUNDS
     for number, current in enumerate(sides):
         # A larger side replaces a kernel that is cut off.
         found = [smaller for smaller in found if border_share(smaller) <= CUT_OFF]
@@ -73,7 +74,9 @@ def best_free_kernel(
             break
     kernel, phase_gain = no_blur(), 0.0
     if order:
-        kernel = refined_kernel(y, spectrum, order, reference)
+        kernel = refined_kernel(
+            y, spectrum, order, reference, lambda done: report((estimates + done) / parts)
+        )
         phase_gain = float(Gains.of(y, spectrum, [kernel], reference).phases)
     report(1.0)
     values = int((kernel > COUNTED * kernel.max()).sum())
@@ -135,20 +138,33 @@ def ranked(
 
 
 def refined_kernel(
-    y: Tensor, spectrum: PhotoSpectrum, order: Sequence[tuple[Tensor, float]], reference: Tensor
+    y: Tensor,
+    spectrum: PhotoSpectrum,
+    order: Sequence[tuple[Tensor, float]],
+    reference: Tensor,
+    report: Callable[[int], None],
 ) -> Tensor:
-    """Return the mean of the best kernels, after some steps that increase its gains, and refined again.
+    """Return the mean of the best kernels after some steps that increase its gains, refined in `ROUNDS` more rounds.
 
-    A better kernel shows better edges, to which kernels are fitted again. Their mean with that kernel is refined in the
-    same way.
+    A better kernel restores better edges, to which kernels are fitted again. The mean of these and of that kernel then
+    takes the same steps.
+
+    Args:
+        y: a gray photo ``(1, 1, H, W)``.
+        spectrum: of the photo, or of a larger part of it.
+        order: kernels with their gains, the best one first.
+        reference: the kernel with the largest gain of the power.
+        report: receives the number of finished refinements: 1 for the first one, and one more for each round.
     """
     least = order[0][1] - (1 - LEAST_GAIN_SHARE) * abs(order[0][1])
     mean = mean_kernel([kernel for kernel, gain in order if gain >= least])
     refined = ascended_kernel(y, spectrum, mean, reference)
-    for _ in range(ROUNDS):
+    report(1)
+    for number in range(ROUNDS):
         refitted = (refitted_kernel(y, refined, selects) for selects in (True, False))
         mean = mean_kernel([refined, *(kernel for kernel in refitted if kernel is not None)])
         refined = ascended_kernel(y, spectrum, mean, reference)
+        report(2 + number)
     return refined
 
 

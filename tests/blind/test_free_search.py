@@ -94,7 +94,7 @@ def searched(monkeypatch):
         monkeypatch.setattr(free_search, "ascended_kernel", search.ascended)
         monkeypatch.setattr(free_search, "refitted_kernel", search.refit)
         member = best_free_kernel(torch.zeros(1, 1, photo, photo), search, side, shares.append)
-        run.search = search
+        run.search, run.shares = search, shares
         assert shares == sorted(shares)
         assert shares[-1] == 1
         return member, search.tried
@@ -151,6 +151,14 @@ def test_a_larger_side_replaces_kernels_that_are_cut_off(searched):
 def test_a_given_side_and_a_small_photo_limit_the_sides(searched):
     assert {side for side, _ in searched({15: (padded(shake(), 15), 1.0)}, side=15)[1]} == {15}
     assert {side for side, _ in searched({21: (cut_off(21), 1.0)}, photo=64)[1]} == {21}
+
+
+def test_the_bar_is_full_after_the_refinements_only(searched):
+    searched({15: (padded(shake(), 15), 1.0)}, side=15)
+    parts = len(STARTS) + 1 + ROUNDS
+    assert searched.shares[-2 - ROUNDS :] == pytest.approx(
+        [*((len(STARTS) + done) / parts for done in range(1, 2 + ROUNDS)), 1]
+    )
 
 
 def test_a_photo_without_edges_has_no_blur(searched):

@@ -3,8 +3,8 @@
 An estimate ends in a local optimum, which depends on its first kernel, on its side, and on whether useful gradients are
 selected or weighted. No choice of these is the best one for all photos. The evidence of the power spectrum does not
 depend on the phases of a kernel, and the evidence of the phases does not depend on its power, so their sum decides. The
-mean of the best kernels is then refined by the same sum (`refinement.py`). Edges restored with it are better, so kernels
-are fitted to these once more, and their mean is refined again.
+mean of the best kernels is then refined by the same sum (`refinement.py`). Edges restored with it are better, so
+kernels are fitted to these once more, and their mean is refined again.
 """
 
 from __future__ import annotations

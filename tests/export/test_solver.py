@@ -170,6 +170,7 @@ def test_its_inputs(exported_solver: Exported) -> None:
         "tol",
         "max_iter",
         "x0",
+        *(["clipping"] if exported_solver.deblurs and exported_solver.solver == "nmapg" else []),
     ]
     assert [value.name for value in model.graph.input] == names
     assert [value.name for value in model.graph.output] == ["x", "residuals", "objective", "steps", "status"]

@@ -115,3 +115,9 @@ def test_a_blurred_kernel_becomes_sharper_when_it_is_fitted_again(selects):
     assert float(found.sum()) == pytest.approx(1, abs=1e-5)
     assert similarity(found, kernel) > similarity(blurred, kernel) + 0.1
     assert refitted_kernel(torch.full((1, 1, 64, 64), 0.5), blurred, selects) is None
+
+
+def test_gradients_weigh_alike_or_by_their_usefulness():
+    y = photo_of(shake(), side=120)
+    selected, weighted = (refitted_kernel(y, shake(), selects) for selects in (True, False))
+    assert float((selected - weighted).abs().sum()) > 0.01
